@@ -1,0 +1,50 @@
+# lbrec: music recommendations from listening data, inside PostgreSQL.
+#
+#   make                  the extension and lbrec-convert
+#   make install          both, for the server that PG_CONFIG names
+#   make installcheck     the regress suite on a running server
+#                         (one test: make installcheck REGRESS=train)
+#   make unit             the unit tests of src/core; no server needed
+#   make layers           the include rule between src/core, src/pg, src/convert
+#   make parity VECTORS=D replay the TFRS reference cases under D
+#
+# sh test/check.sh does all of it, from nothing, on Debian.
+
+EXTENSION = lbrec
+VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" lbrec.control)
+MODULE_big = lbrec
+DATA = $(wildcard sql/lbrec--*.sql)
+
+CORE_SRCS = $(sort $(wildcard src/core/*.c))
+PG_SRCS = $(sort $(wildcard src/pg/*.c))
+CORE_OBJS = $(CORE_SRCS:.c=.o)
+OBJS = $(CORE_OBJS) $(PG_SRCS:.c=.o)
+
+PG_CPPFLAGS = -I$(srcdir)/src -DLBREC_VERSION='"$(VERSION)"'
+PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
+	-Wno-sign-compare -Wno-missing-field-initializers \
+	-Wno-declaration-after-statement
+SHLIB_LINK = -lopenblas -lpthread -lm
+
+# pg_regress reads test/sql and compares with expected/
+REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --load-extension=lbrec
+
+EXTRA_CLEAN = build lbrec-convert
+
+# Inlining our code into queries as LLVM bitcode would gain nothing.
+override with_llvm := no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# The safe parts of -ffast-math, for the numeric files only.  The flag itself
+# would break isnan() and, at link time, flush denormals in the whole server.
+# No -fassociative-math either: a score is one sequential chain of fused
+# multiply-adds, the same bits in every kernel and on every CPU.
+CORE_CFLAGS = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off
+$(CORE_OBJS): CFLAGS += $(CORE_CFLAGS)
+
+include test/unit/unit.mk
+include src/convert/convert.mk

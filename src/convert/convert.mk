@@ -1,0 +1,1 @@
+# lbrec-convert: a program of its own, so PGXS's one-module rule does not do.

@@ -1,0 +1,39 @@
+/*
+ * lb_core.h
+ *		What every file of src/core shares: status codes and size rules.
+ *
+ * src/core is numbers only: libc, libm, pthreads, and cblas.h in one file.  No
+ * PostgreSQL header, no allocation, no logging, no exit: memory is the
+ * caller's (lb_x_bytes() tells how much), and a function that can fail returns
+ * LbStatus.  So a longjmp out of the server leaks nothing, and the unit tests
+ * run under sanitizers without a server.
+ */
+#ifndef LB_CORE_H
+#define LB_CORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum LbStatus
+{
+	LB_OK = 0,
+	LB_CANCELLED,				/* *cancel became non-zero */
+	LB_NOT_FINITE,				/* a loss, weight or score is NaN or infinite */
+	LB_BAD_ARGUMENT,			/* caller broke the function's contract */
+	LB_NO_THREADS				/* a helper thread could not be started */
+} LbStatus;
+
+/*
+ * Long work polls this between tiles; the server points it at
+ * InterruptPending, a unit test at a plain int.  NULL: never cancelled.
+ */
+typedef const volatile int *LbCancel;
+
+#define LB_CANCEL_REQUESTED(cancel) ((cancel) != NULL && *(cancel) != 0)
+
+/* Cache line, and the alignment of every array that kernels read. */
+#define LB_ALIGN 64
+#define LB_ALIGN_UP(n) (((size_t) (n) + LB_ALIGN - 1) & ~(size_t) (LB_ALIGN - 1))
+
+#endif							/* LB_CORE_H */
