@@ -1,1 +1,75 @@
 # lbrec-convert: a program of its own, so PGXS's one-module rule does not do.
+#
+#   make lbrec-convert    the program
+#   make convert-asan     the same under address and undefined-behaviour
+#                         sanitizers, as build/convert-asan/lbrec-convert
+#
+# It needs libarchive, simdjson, libpq and their headers.  simdjson is C++:
+# cv_json.cpp is the one C++ file, behind the C header cv_json.h.
+
+CONVERT_C = $(sort $(wildcard src/convert/*.c))
+CONVERT_CPP = src/convert/cv_json.cpp
+CONVERT_H = $(wildcard src/convert/*.h)
+CONVERT_DIR = build/convert
+CONVERT_OBJS = $(CONVERT_C:src/convert/%.c=$(CONVERT_DIR)/%.o) \
+	$(CONVERT_DIR)/cv_json.o
+CONVERT_ASAN_DIR = build/convert-asan
+CONVERT_ASAN_OBJS = $(CONVERT_OBJS:$(CONVERT_DIR)/%=$(CONVERT_ASAN_DIR)/%)
+
+# Not PGXS's CFLAGS: they are the server's, and this is no server code.
+CONVERT_DEPS = lbrec.control src/convert/convert.mk
+CONVERT_WARN = -Wall -Wextra -Werror
+CONVERT_OPT ?= -O2 -g
+# PGXS has a VERSION of its own, the server's: ours is read again.
+CONVERT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
+	lbrec.control)
+CONVERT_CPPFLAGS = -D_GNU_SOURCE -DLBREC_VERSION='"$(CONVERT_VERSION)"' \
+	-I$(shell $(PG_CONFIG) --includedir)
+CONVERT_CC = $(CC) -std=gnu11 $(CONVERT_WARN) $(CONVERT_CPPFLAGS)
+CONVERT_CXX = $(CXX) -std=c++17 -fno-exceptions -fno-rtti $(CONVERT_WARN) \
+	$(CONVERT_CPPFLAGS)
+CONVERT_LIBS = -larchive -lsimdjson -lm -lpthread
+CONVERT_ASAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer
+
+all: lbrec-convert
+
+lbrec-convert: $(CONVERT_OBJS)
+	$(CXX) $(CONVERT_OPT) -o $@ $^ $(CONVERT_LIBS)
+
+$(CONVERT_DIR)/%.o: src/convert/%.c $(CONVERT_H) $(CONVERT_DEPS)
+	@mkdir -p $(@D)
+	$(CONVERT_CC) $(CONVERT_OPT) -c -o $@ $<
+
+$(CONVERT_DIR)/%.o: src/convert/%.cpp $(CONVERT_H) $(CONVERT_DEPS)
+	@mkdir -p $(@D)
+	$(CONVERT_CXX) $(CONVERT_OPT) -c -o $@ $<
+
+convert-asan: $(CONVERT_ASAN_DIR)/lbrec-convert
+
+$(CONVERT_ASAN_DIR)/lbrec-convert: $(CONVERT_ASAN_OBJS)
+	$(CXX) $(CONVERT_ASAN) -o $@ $^ $(CONVERT_LIBS)
+
+$(CONVERT_ASAN_DIR)/%.o: src/convert/%.c $(CONVERT_H) $(CONVERT_DEPS)
+	@mkdir -p $(@D)
+	$(CONVERT_CC) $(CONVERT_ASAN) -c -o $@ $<
+
+$(CONVERT_ASAN_DIR)/%.o: src/convert/%.cpp $(CONVERT_H) $(CONVERT_DEPS)
+	@mkdir -p $(@D)
+	$(CONVERT_CXX) $(CONVERT_ASAN) -c -o $@ $<
+
+# Where the server's programs are; but Debian's are in a folder that is on
+# nobody's PATH, and the converter is not a server's: there, /usr/local.
+CONVERT_PREFIX = $(if $(filter /usr/lib/postgresql/%,$(bindir)),/usr/local)
+CONVERT_BINDIR ?= $(or $(CONVERT_PREFIX:%=%/bin),$(bindir))
+
+install: install-convert
+install-convert: lbrec-convert
+	$(MKDIR_P) '$(DESTDIR)$(CONVERT_BINDIR)'
+	$(INSTALL_PROGRAM) lbrec-convert '$(DESTDIR)$(CONVERT_BINDIR)'
+
+uninstall: uninstall-convert
+uninstall-convert:
+	rm -f '$(DESTDIR)$(CONVERT_BINDIR)/lbrec-convert'
+
+.PHONY: convert-asan install-convert uninstall-convert

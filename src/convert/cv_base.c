@@ -1,0 +1,154 @@
+/*
+ * cv_base.c
+ *		Messages, memory and the names of the reject reasons.
+ */
+#include "cv.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool		cv_quiet = false;
+
+const char *
+cv_reason_name(CvReason reason)
+{
+	static const char *const names[CV_REASONS] = {
+		"listen", "json", "encoding", "user", "time", "msid", "artist", "track"
+	};
+
+	return names[reason];
+}
+
+/*
+ * Names of members come from an archive that anyone may have made: an escape
+ * sequence in one must not reach the terminal.
+ */
+static void
+print_line(const char *prefix, const char *format, va_list args)
+{
+	char		text[2048];
+
+	vsnprintf(text, sizeof(text), format, args);
+	for (char *p = text; *p; p++)
+		if ((unsigned char) *p < 0x20 || *p == 0x7f)
+			*p = '?';
+	/* One call, so that lines of two threads do not mix. */
+	fprintf(stderr, "%s%s\n", prefix, text);
+}
+
+void
+cv_message(const char *severity, const char *format, ...)
+{
+	char		prefix[64];
+	va_list		args;
+
+	if (cv_quiet && strcmp(severity, "error") != 0)
+		return;
+	snprintf(prefix, sizeof(prefix), "lbrec-convert: %s: ", severity);
+	va_start(args, format);
+	print_line(prefix, format, args);
+	va_end(args);
+}
+
+void
+cv_detail(const char *format, ...)
+{
+	va_list		args;
+
+	va_start(args, format);
+	print_line("lbrec-convert: detail: ", format, args);
+	va_end(args);
+}
+
+void
+cv_hint(const char *format, ...)
+{
+	va_list		args;
+
+	va_start(args, format);
+	print_line("lbrec-convert: hint: ", format, args);
+	va_end(args);
+}
+
+static void
+out_of_memory(size_t bytes)
+{
+	cv_error("out of memory: could not get %zu bytes", bytes);
+	exit(2);
+}
+
+void *
+cv_alloc(size_t bytes)
+{
+	void	   *p = malloc(bytes > 0 ? bytes : 1);
+
+	if (p == NULL)
+		out_of_memory(bytes);
+	return p;
+}
+
+char *
+cv_strdup(const char *text)
+{
+	size_t		bytes = strlen(text) + 1;
+
+	return memcpy(cv_alloc(bytes), text, bytes);
+}
+
+void
+cv_buf_reserve(CvBuf *buf, size_t more)
+{
+	size_t		cap = buf->cap > 0 ? buf->cap : 256;
+
+	if (buf->len + more <= buf->cap)
+		return;
+	/* By half, not by two: the longest line counts against the 200 MiB. */
+	while (cap < buf->len + more)
+		cap += cap / 2;
+	buf->data = realloc(buf->data, cap);
+	if (buf->data == NULL)
+		out_of_memory(cap);
+	buf->cap = cap;
+}
+
+void
+cv_buf_add(CvBuf *buf, const void *data, size_t len)
+{
+	if (len == 0)
+		return;
+	cv_buf_reserve(buf, len);
+	memcpy(buf->data + buf->len, data, len);
+	buf->len += len;
+}
+
+void
+cv_buf_str(CvBuf *buf, const char *text)
+{
+	cv_buf_add(buf, text, strlen(text));
+}
+
+/* The buffer stays NUL-terminated after this one, not after the others. */
+void
+cv_buf_printf(CvBuf *buf, const char *format, ...)
+{
+	va_list		args;
+	int			len;
+
+	va_start(args, format);
+	len = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	cv_buf_reserve(buf, (size_t) len + 1);
+	va_start(args, format);
+	vsnprintf(buf->data + buf->len, (size_t) len + 1, format, args);
+	va_end(args);
+	buf->len += (size_t) len;
+}
+
+void
+cv_buf_free(CvBuf *buf)
+{
+	free(buf->data);
+	memset(buf, 0, sizeof(*buf));
+}

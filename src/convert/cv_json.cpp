@@ -1,0 +1,625 @@
+/*
+ * cv_json.cpp
+ *		JSON to listens, by simdjson's DOM parser.
+ *
+ * The DOM parser checks the whole line: UTF-8, numbers, strings, depth.  The
+ * on-demand one is a quarter faster (docs/convert.md has the figures) but
+ * does not look at what it skips, so half a line could pass for a listen.
+ *
+ * Three things simdjson decides otherwise than ListenBrainz's JSON reader:
+ * - a number that fits neither 64 bits nor a double makes the line invalid
+ *	 there.  Clients do send 30-digit numbers in additional_info, so such a
+ *	 line is read again with the number replaced by 9e99, which still is out
+ *	 of range for a time or a user.
+ * - 3.0 takes a lone low surrogate and writes bytes that are no UTF-8.  Every
+ *	 escape of a line is therefore looked at here.
+ * - of duplicate keys its lookup gives the first.  The last one counts, as in
+ *	 Python and in PostgreSQL's jsonb: fields are walked, never looked up.
+ *
+ * Depth matters: additional_info.brainzplayer_metadata repeats artist_name
+ * and track_name one level deeper.  Every key is read at its own level only.
+ */
+#include "cv_json.h"
+#include "cv_text.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <simdjson.h>
+
+static_assert(CV_PADDING >= simdjson::SIMDJSON_PADDING,
+			  "lines need more padding");
+
+using simdjson::dom::array;
+using simdjson::dom::element;
+using simdjson::dom::element_type;
+using simdjson::dom::object;
+
+namespace
+{
+/* A field that was seen; null counts as not seen. */
+struct Field
+{
+	element		value;
+	bool		present = false;
+
+	void set(const element &e)
+	{
+		value = e;
+		present = !e.is_null();
+	}
+};
+
+/* The identifiers of one source: the client, or the server's mapping. */
+struct Mbids
+{
+	Field		recording,
+				release,
+				artists;
+};
+}
+
+struct CvJson
+{
+	simdjson::dom::parser parser;
+	size_t		capacity = 0;
+	CvBuf		names[3] = {};	/* names without their NULs */
+	CvBuf		artists = {};	/* CvUuid after CvUuid */
+	CvBuf		tamed = {};		/* a line with its huge numbers replaced */
+	const char *detail = nullptr;	/* of the last failed parse */
+};
+
+CvJson *
+cv_json_create(void)
+{
+	CvJson	   *json = new (std::nothrow) CvJson;
+
+	if (json == nullptr)
+	{
+		cv_error("out of memory: could not create the JSON parser");
+		exit(2);
+	}
+	return json;
+}
+
+void
+cv_json_free(CvJson *json)
+{
+	if (json == nullptr)
+		return;
+	for (CvBuf &name : json->names)
+		cv_buf_free(&name);
+	cv_buf_free(&json->artists);
+	cv_buf_free(&json->tamed);
+	delete json;
+}
+
+/* Unlike ==, costs a length comparison for most keys. */
+template <size_t N>
+static inline bool
+is(std::string_view key, const char (&name)[N])
+{
+	return key.size() == N - 1 && memcmp(key.data(), name, N - 1) == 0;
+}
+
+static bool
+hex4(const char *p, const char *end, unsigned *value)
+{
+	*value = 0;
+	if (end - p < 4)
+		return false;
+	for (int i = 0; i < 4; i++)
+	{
+		unsigned	c = (unsigned char) p[i];
+
+		if (c >= '0' && c <= '9')
+			c -= '0';
+		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+			c = (c | 0x20) - 'a' + 10;
+		else
+			return false;
+		*value = *value * 16 + c;
+	}
+	return true;
+}
+
+/* Is there half of a surrogate pair among the line's \u escapes? */
+static bool
+has_lone_surrogate(const char *line, size_t len)
+{
+	const char *end = line + len;
+	const char *p = line;
+
+	while ((p = (const char *) memchr(p, '\\', (size_t) (end - p))) != nullptr)
+	{
+		unsigned	unit,
+					low;
+
+		if (end - p < 2)
+			return false;
+		if (p[1] != 'u')
+		{
+			p += 2;
+			continue;
+		}
+		if (!hex4(p + 2, end, &unit))
+			return false;		/* a bad escape: JSON's matter, not ours */
+		p += 6;
+		if (unit < 0xd800 || unit > 0xdfff)
+			continue;
+		if (unit >= 0xdc00 || end - p < 6 || p[0] != '\\' || p[1] != 'u' ||
+			!hex4(p + 2, end, &low) || low < 0xdc00 || low > 0xdfff)
+			return true;
+		p += 6;
+	}
+	return false;
+}
+
+static bool
+is_number_char(char c)
+{
+	return (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' ||
+		   c == 'e' || c == 'E';
+}
+
+/* Does this token follow JSON's grammar for numbers, and not fit a type? */
+static bool
+is_huge_number(const char *token, size_t len)
+{
+	const char *p = token;
+	const char *end = token + len;
+	const char *digits;
+	bool		integer = true;
+
+	if (p < end && *p == '-')
+		p++;
+	digits = p;
+	while (p < end && *p >= '0' && *p <= '9')
+		p++;
+	if (p == digits || (*digits == '0' && p - digits > 1))
+		return false;
+	if (p < end && *p == '.')
+	{
+		const char *fraction = ++p;
+
+		integer = false;
+		while (p < end && *p >= '0' && *p <= '9')
+			p++;
+		if (p == fraction)
+			return false;
+	}
+	if (p < end && (*p == 'e' || *p == 'E'))
+	{
+		const char *exponent;
+
+		integer = false;
+		p++;
+		if (p < end && (*p == '+' || *p == '-'))
+			p++;
+		exponent = p;
+		while (p < end && *p >= '0' && *p <= '9')
+			p++;
+		if (p == exponent)
+			return false;
+	}
+	if (p != end)
+		return false;
+	if (integer && len >= 19)
+		return true;
+	/* strtod stops at the first byte that is none of the number's. */
+	return std::isinf(strtod(token, nullptr));
+}
+
+/*
+ * Copy the line to json->tamed, with each number that fits no type replaced.
+ * False: there is none, so the line is bad for another reason.
+ */
+static bool
+tame_numbers(CvJson *json, const char *line, size_t len)
+{
+	bool		found = false;
+	bool		in_string = false;
+	char	   *copy;
+
+	json->tamed.len = 0;
+	cv_buf_add(&json->tamed, line, len);
+	cv_buf_reserve(&json->tamed, CV_PADDING);
+	copy = json->tamed.data;
+	memset(copy + len, 0, CV_PADDING);
+	for (size_t i = 0; i < len; i++)
+	{
+		size_t		start = i;
+
+		if (in_string)
+		{
+			if (copy[i] == '\\')
+				i++;
+			else if (copy[i] == '"')
+				in_string = false;
+			continue;
+		}
+		if (copy[i] == '"')
+			in_string = true;
+		if (copy[i] != '-' && (copy[i] < '0' || copy[i] > '9'))
+			continue;
+		while (i < len && is_number_char(copy[i]))
+			i++;
+		if (is_huge_number(copy + start, i - start))
+		{
+			/* Sign and all digits go; the shortest huge one is 1e309. */
+			memset(copy + start, ' ', i - start);
+			memcpy(copy + start, "9e99", 4);
+			found = true;
+		}
+		i--;
+	}
+	return found;
+}
+
+static CvReason
+parse(CvJson *json, const char *line, size_t len, element *root)
+{
+	simdjson::error_code error;
+
+	if (len > json->capacity)
+	{
+		size_t		wanted = 65536;
+
+		/* Not to reallocate for each line that is a little longer. */
+		while (wanted < len)
+			wanted += wanted / 2;
+		if (wanted > CV_MAX_LINE && len <= CV_MAX_LINE)
+			wanted = CV_MAX_LINE;
+		if (json->parser.allocate(wanted) != simdjson::SUCCESS)
+		{
+			cv_error("out of memory: could not parse %zu bytes of JSON", len);
+			exit(2);
+		}
+		json->capacity = wanted;
+	}
+	error = json->parser.parse(line, len, false).get(*root);
+	if ((error == simdjson::NUMBER_ERROR || error == simdjson::TAPE_ERROR) &&
+		tame_numbers(json, line, len))
+		error = json->parser.parse(json->tamed.data, len, false).get(*root);
+	if (error == simdjson::SUCCESS || error == simdjson::STRING_ERROR)
+	{
+		if (has_lone_surrogate(line, len))
+		{
+			json->detail = "half of a surrogate pair";
+			return CV_BAD_ENCODING;
+		}
+	}
+	if (error == simdjson::SUCCESS)
+		return CV_LISTEN;
+	json->detail = simdjson::error_message(error);
+	return error == simdjson::UTF8_ERROR ? CV_BAD_ENCODING : CV_BAD_JSON;
+}
+
+/*
+ * A name: false if it is no string or empty.  PostgreSQL's text cannot hold
+ * NUL, so NULs go, and the listen counts as repaired.
+ */
+static bool
+read_name(CvJson *json, int which, const Field &field, CvText *text,
+		  CvListen *listen)
+{
+	std::string_view value;
+	CvBuf	   *copy;
+
+	text->data = nullptr;
+	text->len = 0;
+	if (!field.present || field.value.get(value) != simdjson::SUCCESS)
+		return false;
+	text->data = value.data();
+	text->len = value.size();
+	if (value.empty() || memchr(value.data(), '\0', value.size()) == nullptr)
+		return !value.empty();
+
+	listen->repaired = true;
+	copy = &json->names[which];
+	copy->len = 0;
+	for (char c : value)
+		if (c != '\0')
+			cv_buf_add(copy, &c, 1);
+	text->data = copy->data;
+	text->len = copy->len;
+	return copy->len > 0;
+}
+
+static bool
+read_user_id(const Field &field, int64_t *user_id)
+{
+	int64_t		integer;
+	double		number;
+	std::string_view text;
+
+	if (field.value.get(integer) == simdjson::SUCCESS)
+	{
+		/* get<int64_t> takes no double and fails over 2^63-1. */
+		*user_id = integer;
+		return integer >= 0;
+	}
+	if (field.value.get(text) == simdjson::SUCCESS)
+	{
+		if (text.empty() || text.size() > 18)
+			return false;
+		*user_id = 0;
+		for (char c : text)
+		{
+			if (c < '0' || c > '9')
+				return false;
+			*user_id = *user_id * 10 + (c - '0');
+		}
+		return true;
+	}
+	if (field.value.is_double() &&
+		field.value.get(number) == simdjson::SUCCESS && number >= 0 &&
+		number < 9007199254740992.0 && number == std::floor(number))
+	{
+		*user_id = (int64_t) number;
+		return true;
+	}
+	return false;
+}
+
+static bool
+read_time(const Field &field, int64_t *micros)
+{
+	int64_t		integer;
+	double		number;
+	std::string_view text;
+
+	if (field.value.get(integer) == simdjson::SUCCESS)
+		return cv_time_from_integer(integer, micros);
+	if (field.value.is_double() &&
+		field.value.get(number) == simdjson::SUCCESS)
+		return cv_time_from_seconds(number, micros);
+	if (field.value.get(text) == simdjson::SUCCESS)
+		return cv_time_from_text(text.data(), text.size(), micros);
+	return false;
+}
+
+static bool
+read_uuid(const Field &field, CvUuid *uuid)
+{
+	std::string_view text;
+
+	return field.present && field.value.get(text) == simdjson::SUCCESS &&
+		   cv_uuid_parse(text.data(), text.size(), uuid);
+}
+
+static void
+read_artists(CvJson *json, const Field &field, CvListen *listen)
+{
+	array		list;
+	CvUuid		uuid;
+	Field		one;
+
+	json->artists.len = 0;
+	if (!field.present)
+		return;
+	if (read_uuid(field, &uuid))
+		cv_buf_add(&json->artists, &uuid, sizeof(uuid));
+	else if (field.value.get(list) == simdjson::SUCCESS)
+	{
+		for (element item : list)
+		{
+			one.set(item);
+			if (read_uuid(one, &uuid))
+				cv_buf_add(&json->artists, &uuid, sizeof(uuid));
+		}
+	}
+	listen->artist_mbids = (const CvUuid *) json->artists.data;
+	listen->n_artist_mbids = (int) (json->artists.len / sizeof(CvUuid));
+}
+
+/*
+ * The client's identifiers, or the mapping's, never some of each: they may
+ * speak of two recordings.  The client's recording decides, as in
+ * ListenBrainz's own spark dump.
+ */
+static void
+read_mbids(CvJson *json, const Mbids &client, const Mbids &mapping,
+		   CvListen *listen)
+{
+	const Mbids *from = &client;
+
+	listen->has_recording_mbid =
+		read_uuid(client.recording, &listen->recording_mbid);
+	if (!listen->has_recording_mbid &&
+		read_uuid(mapping.recording, &listen->recording_mbid))
+	{
+		listen->has_recording_mbid = true;
+		from = &mapping;
+	}
+	listen->has_release_mbid = read_uuid(from->release, &listen->release_mbid);
+	read_artists(json, from->artists, listen);
+}
+
+static CvReason
+reject(CvListen *listen, CvReason reason, const char *detail)
+{
+	listen->detail = detail;
+	return reason;
+}
+
+static CvReason
+read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
+			CvListen *listen)
+{
+	Field		user,
+				listened_at,
+				timestamp,
+				ts_since_epoch,
+				msid,
+				msid_metadata,
+				msid_info,
+				metadata,
+				info,
+				mapping,
+				artist,
+				track,
+				release;
+	Mbids		client,
+				mapped;
+	object		inner;
+
+	memset(listen, 0, sizeof(*listen));
+	for (auto field : root)
+	{
+		if (is(field.key, "user_id"))
+			user.set(field.value);
+		else if (is(field.key, "timestamp"))
+			timestamp.set(field.value);
+		else if (is(field.key, "listened_at"))
+			listened_at.set(field.value);
+		else if (is(field.key, "ts_since_epoch"))
+			ts_since_epoch.set(field.value);
+		else if (is(field.key, "recording_msid"))
+			msid.set(field.value);
+		else if (is(field.key, "track_metadata"))
+			metadata.set(field.value);
+	}
+	if (metadata.present && metadata.value.get(inner) == simdjson::SUCCESS)
+	{
+		for (auto field : inner)
+		{
+			if (is(field.key, "artist_name"))
+				artist.set(field.value);
+			else if (is(field.key, "track_name"))
+				track.set(field.value);
+			else if (is(field.key, "release_name"))
+				release.set(field.value);
+			else if (is(field.key, "additional_info"))
+				info.set(field.value);
+			else if (is(field.key, "mbid_mapping"))
+				mapping.set(field.value);
+			else if (is(field.key, "recording_msid"))
+				msid_metadata.set(field.value);
+		}
+	}
+	if (info.present && info.value.get(inner) == simdjson::SUCCESS)
+	{
+		for (auto field : inner)
+		{
+			if (is(field.key, "recording_msid"))
+				msid_info.set(field.value);
+			else if (is(field.key, "recording_mbid"))
+				client.recording.set(field.value);
+			else if (is(field.key, "release_mbid"))
+				client.release.set(field.value);
+			else if (is(field.key, "artist_mbids"))
+				client.artists.set(field.value);
+		}
+	}
+	if (mapping.present && mapping.value.get(inner) == simdjson::SUCCESS)
+	{
+		for (auto field : inner)
+		{
+			if (is(field.key, "recording_mbid"))
+				mapped.recording.set(field.value);
+			else if (is(field.key, "release_mbid"))
+				mapped.release.set(field.value);
+			else if (is(field.key, "artist_mbids"))
+				mapped.artists.set(field.value);
+		}
+	}
+
+	if (user.present)
+	{
+		if (!read_user_id(user, &listen->user_id))
+			return reject(listen, CV_BAD_USER, "user_id is no user's number");
+	}
+	else if (defaults->has_user_id)
+		listen->user_id = defaults->user_id;
+	else
+		return reject(listen, CV_BAD_USER, "user_id is missing");
+
+	/* The order of ListenBrainz's reader. */
+	if (!listened_at.present)
+		listened_at = timestamp.present ? timestamp : ts_since_epoch;
+	if (!listened_at.present)
+		return reject(listen, CV_BAD_TIME, "the time is missing");
+	if (!read_time(listened_at, &listen->listened_at))
+		return reject(listen, CV_BAD_TIME,
+					  "the time is not in the years 1 to 9999");
+
+	/* The dump has it on top, the user's export in the metadata. */
+	if (!msid.present)
+		msid = msid_metadata.present ? msid_metadata : msid_info;
+	if (!msid.present)
+		return reject(listen, CV_BAD_MSID, "recording_msid is missing");
+	if (!read_uuid(msid, &listen->recording_msid))
+		return reject(listen, CV_BAD_MSID, "recording_msid is not a UUID");
+
+	if (!read_name(json, 0, artist, &listen->artist_name, listen))
+		return reject(listen, CV_BAD_ARTIST,
+					  "artist_name is missing, empty or not a string");
+	if (!read_name(json, 1, track, &listen->track_name, listen))
+		return reject(listen, CV_BAD_TRACK,
+					  "track_name is missing, empty or not a string");
+	if (!read_name(json, 2, release, &listen->release_name, listen))
+		listen->release_name.data = nullptr;
+	read_mbids(json, client, mapped, listen);
+	return CV_LISTEN;
+}
+
+CvReason
+cv_json_listen(CvJson *json, const char *line, size_t len,
+			   const CvDefaults *defaults, CvListen *listen)
+{
+	element		root;
+	object		top;
+	CvReason	reason = parse(json, line, len, &root);
+
+	if (reason != CV_LISTEN)
+		return reject(listen, reason, json->detail);
+	if (root.get(top) != simdjson::SUCCESS)
+		return reject(listen, CV_BAD_JSON, "JSON, but not an object");
+	return read_listen(json, top, defaults, listen);
+}
+
+CvDocument
+cv_json_payload(CvJson *json, const char *text, size_t len,
+				const CvDefaults *defaults, CvElement element_seen, void *arg,
+				const char **detail)
+{
+	element		root;
+	array		listens;
+
+	if (parse(json, text, len, &root) != CV_LISTEN)
+	{
+		*detail = json->detail;
+		return CV_DOCUMENT_BAD;
+	}
+	if (root["payload"]["listens"].get(listens) != simdjson::SUCCESS)
+	{
+		*detail = "there is no array payload.listens";
+		return CV_DOCUMENT_BAD;
+	}
+	for (element item : listens)
+	{
+		CvListen	listen;
+		object		top;
+		CvReason	reason;
+
+		if (item.get(top) == simdjson::SUCCESS)
+			reason = read_listen(json, top, defaults, &listen);
+		else
+			reason = reject(&listen, CV_BAD_JSON, "JSON, but not an object");
+		if (!element_seen(arg, reason, &listen))
+			return CV_DOCUMENT_STOPPED;
+	}
+	return CV_DOCUMENT_OK;
+}
+
+bool
+cv_json_integer(CvJson *json, const char *text, size_t len, const char *key,
+				int64_t *value)
+{
+	element		root;
+
+	return parse(json, text, len, &root) == CV_LISTEN &&
+		   root[key].get(*value) == simdjson::SUCCESS;
+}

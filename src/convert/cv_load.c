@@ -1,0 +1,206 @@
+/*
+ * cv_load.c
+ *		Listens to COPY text, in batches that a target takes.
+ *
+ * A COPY stream carries one table.  So the rows of listen go out as they come,
+ * and the rows of recording, each UUID once as far as cv_seen remembers, wait
+ * in memory for the end of the batch.  A batch ends at BATCH_LISTENS, or when
+ * the waiting recordings fill BATCH_RECORDING_BYTES: many small batches cost
+ * a merge each, one large batch would cost memory here and temporary space
+ * there.
+ */
+#include "cv_load.h"
+#include "cv_seen.h"
+#include "cv_sql.h"
+#include "cv_text.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH_LISTENS 1000000
+#define BATCH_RECORDING_BYTES ((size_t) 16 << 20)
+#define SEND_BYTES ((size_t) 128 << 10)
+
+struct CvLoad
+{
+	CvTarget   *target;
+	CvTable		table;
+	CvSeen	   *seen;
+	CvBuf		listens;		/* not yet given to the target */
+	CvBuf		recordings;
+	int			in_batch;
+	bool		copying;		/* the COPY of listens is open */
+	int64_t		written;
+};
+
+CvLoad *
+cv_load_create(CvTarget *target, CvTable table)
+{
+	CvLoad	   *load = cv_alloc(sizeof(*load));
+
+	memset(load, 0, sizeof(*load));
+	load->target = target;
+	load->table = table;
+	load->seen = cv_seen_create();
+	return load;
+}
+
+void
+cv_load_free(CvLoad *load)
+{
+	if (load == NULL)
+		return;
+	cv_seen_free(load->seen);
+	cv_buf_free(&load->listens);
+	cv_buf_free(&load->recordings);
+	free(load);
+}
+
+int64_t
+cv_load_written(const CvLoad *load)
+{
+	return load->target->counts_rows ? load->written : -1;
+}
+
+bool
+cv_load_forgot(const CvLoad *load)
+{
+	return cv_seen_forgot(load->seen);
+}
+
+static bool
+exec_all(CvTarget *target, const char *const *sql)
+{
+	for (; *sql != NULL; sql++)
+		if (!target->exec(target, *sql, NULL))
+			return false;
+	return true;
+}
+
+bool
+cv_load_begin(CvLoad *load)
+{
+	if (load->table != CV_TABLE_BOTH)
+		return true;
+	return exec_all(load->target, cv_sql_tables) &&
+		   exec_all(load->target, cv_sql_staging);
+}
+
+static bool
+send_rows(CvLoad *load, CvBuf *rows)
+{
+	bool		ok = rows->len == 0 ||
+		load->target->copy_data(load->target, rows->data, rows->len);
+
+	rows->len = 0;
+	return ok;
+}
+
+bool
+cv_load_flush(CvLoad *load)
+{
+	CvTarget   *target = load->target;
+
+	if (load->table != CV_TABLE_BOTH)
+		return send_rows(load, &load->listens) &&
+			   send_rows(load, &load->recordings);
+	if (load->in_batch == 0)
+		return true;
+	if (!send_rows(load, &load->listens) || !target->copy_end(target))
+		return false;
+	load->copying = false;
+	load->in_batch = 0;
+	if (load->recordings.len > 0 &&
+		!(target->copy_begin(target, CV_SQL_COPY_RECORDINGS) &&
+		  send_rows(load, &load->recordings) && target->copy_end(target)))
+		return false;
+	for (int i = 0; cv_sql_merge[i] != NULL; i++)
+	{
+		int64_t		rows = 0;
+
+		if (!target->exec(target, cv_sql_merge[i], &rows))
+			return false;
+		if (i == CV_SQL_MERGE_LISTENS)
+			load->written += rows;
+	}
+	return true;
+}
+
+static void
+add_text_or_null(CvBuf *buf, const CvText *text)
+{
+	if (text->data != NULL)
+		cv_copy_text(buf, text->data, text->len);
+	else
+		cv_buf_add(buf, "\\N", 2);
+}
+
+static void
+add_recording(CvBuf *buf, const CvListen *listen)
+{
+	cv_copy_uuid(buf, &listen->recording_msid);
+	cv_buf_add(buf, "\t", 1);
+	cv_copy_text(buf, listen->artist_name.data, listen->artist_name.len);
+	cv_buf_add(buf, "\t", 1);
+	cv_copy_text(buf, listen->track_name.data, listen->track_name.len);
+	cv_buf_add(buf, "\t", 1);
+	add_text_or_null(buf, &listen->release_name);
+	cv_buf_add(buf, "\t", 1);
+	if (listen->has_recording_mbid)
+		cv_copy_uuid(buf, &listen->recording_mbid);
+	else
+		cv_buf_add(buf, "\\N", 2);
+	cv_buf_add(buf, "\t", 1);
+	if (listen->has_release_mbid)
+		cv_copy_uuid(buf, &listen->release_mbid);
+	else
+		cv_buf_add(buf, "\\N", 2);
+	cv_buf_add(buf, "\t", 1);
+	if (listen->n_artist_mbids > 0)
+	{
+		for (int i = 0; i < listen->n_artist_mbids; i++)
+		{
+			cv_buf_add(buf, i == 0 ? "{" : ",", 1);
+			cv_copy_uuid(buf, &listen->artist_mbids[i]);
+		}
+		cv_buf_add(buf, "}\n", 2);
+	}
+	else
+		cv_buf_add(buf, "\\N\n", 3);
+}
+
+bool
+cv_load_listen(CvLoad *load, const CvListen *listen)
+{
+	CvTarget   *target = load->target;
+
+	if (load->table != CV_TABLE_LISTEN &&
+		!cv_seen_add(load->seen, &listen->recording_msid,
+					 listen->has_recording_mbid &&
+						 load->table == CV_TABLE_BOTH))
+		add_recording(&load->recordings, listen);
+	if (load->table == CV_TABLE_RECORDING)
+		return load->recordings.len < SEND_BYTES ||
+			   send_rows(load, &load->recordings);
+
+	if (load->table == CV_TABLE_BOTH && !load->copying)
+	{
+		if (!target->copy_begin(target, CV_SQL_COPY_LISTENS))
+			return false;
+		load->copying = true;
+	}
+	cv_copy_int64(&load->listens, listen->user_id);
+	cv_buf_add(&load->listens, "\t", 1);
+	cv_copy_time(&load->listens, listen->listened_at);
+	cv_buf_add(&load->listens, "\t", 1);
+	cv_copy_uuid(&load->listens, &listen->recording_msid);
+	cv_buf_add(&load->listens, "\n", 1);
+	load->in_batch++;
+	if (load->listens.len >= SEND_BYTES && !send_rows(load, &load->listens))
+		return false;
+	if (load->table == CV_TABLE_BOTH &&
+		(load->in_batch >= BATCH_LISTENS ||
+		 load->recordings.len >= BATCH_RECORDING_BYTES))
+		return cv_load_flush(load);
+	return true;
+}

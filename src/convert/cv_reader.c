@@ -1,0 +1,748 @@
+/*
+ * cv_reader.c
+ *		The reading thread: inputs to blocks of member bytes.
+ *
+ * An input is a file, a folder, or standard input ("-").  What a file holds
+ * is found by its first bytes, never by its name.  Decompression and tar are
+ * two libarchive readers on top of each other: the lower one (format "raw")
+ * undoes the compression, the upper one reads tar from it.  One reader could
+ * do both, but then nobody sees the end of the tar stream: libarchive 3.6
+ * takes a tar file cut exactly between two members for a complete one.  So
+ * we keep the last bytes and require the end-of-archive blocks.
+ *
+ * Archives come from strangers.  Nothing is ever written by a member's name;
+ * links, devices and sparse members are not followed; only in-process
+ * filters are enabled, because libarchive's others start programs.
+ *
+ * The two threads share a ring of CV_BLOCKS blocks, so one core decompresses
+ * while the other parses, and memory is bounded.
+ */
+#include "cv_reader.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fts.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TAR_BLOCK 512
+#define TAR_END (2 * TAR_BLOCK)
+
+struct CvReader
+{
+	pthread_t	thread;
+	pthread_mutex_t lock;
+	pthread_cond_t filled;
+	pthread_cond_t freed;
+	CvBlock		blocks[CV_BLOCKS];
+	int			head;			/* next block that the reader fills */
+	int			count;			/* blocks filled and not yet given back */
+	bool		lent;			/* the consumer holds blocks[head - count] */
+	bool		stop;
+
+	char	  **paths;
+	int			n_paths;
+	CvBlock    *filling;		/* DATA block that has room, or NULL */
+
+	atomic_int_least64_t done_before;
+	atomic_int_least64_t position;
+	atomic_int_least64_t total;
+	atomic_int_least64_t skipped;
+};
+
+/* The decompressed bytes of one file. */
+typedef struct Stream
+{
+	CvReader   *reader;
+	struct archive *lower;
+	CvBuf		head;			/* the first bytes, read to know the kind */
+	bool		head_given;
+	bool		ended;
+	bool		failed;
+	char		tail[TAR_END];	/* the last bytes given */
+	size_t		tail_len;
+	int64_t		given;
+} Stream;
+
+/* --- the ring ---------------------------------------------------------- */
+
+/* A free block to fill, or NULL if the consumer wants no more. */
+static CvBlock *
+ring_get(CvReader *reader)
+{
+	CvBlock    *block = NULL;
+
+	pthread_mutex_lock(&reader->lock);
+	while (reader->count == CV_BLOCKS && !reader->stop)
+		pthread_cond_wait(&reader->freed, &reader->lock);
+	if (!reader->stop)
+		block = &reader->blocks[reader->head];
+	pthread_mutex_unlock(&reader->lock);
+	return block;
+}
+
+static void
+ring_put(CvReader *reader)
+{
+	pthread_mutex_lock(&reader->lock);
+	reader->head = (reader->head + 1) % CV_BLOCKS;
+	reader->count++;
+	pthread_cond_signal(&reader->filled);
+	pthread_mutex_unlock(&reader->lock);
+}
+
+CvBlock *
+cv_reader_next(CvReader *reader)
+{
+	CvBlock    *block;
+
+	pthread_mutex_lock(&reader->lock);
+	if (reader->lent)
+	{
+		reader->count--;
+		reader->lent = false;
+		pthread_cond_signal(&reader->freed);
+	}
+	while (reader->count == 0)
+		pthread_cond_wait(&reader->filled, &reader->lock);
+	block = &reader->blocks[(reader->head + CV_BLOCKS - reader->count) %
+							CV_BLOCKS];
+	reader->lent = true;
+	pthread_mutex_unlock(&reader->lock);
+	return block;
+}
+
+static bool
+flush_data(CvReader *reader)
+{
+	if (reader->filling == NULL)
+		return true;
+	memset(reader->filling->data + reader->filling->len, 0, CV_PADDING);
+	reader->filling = NULL;
+	ring_put(reader);
+	return true;
+}
+
+static bool
+send_data(CvReader *reader, const char *data, size_t len)
+{
+	while (len > 0)
+	{
+		CvBlock    *block = reader->filling;
+		size_t		part;
+
+		if (block == NULL)
+		{
+			block = ring_get(reader);
+			if (block == NULL)
+				return false;
+			block->type = CV_BLOCK_DATA;
+			block->len = 0;
+			reader->filling = block;
+		}
+		part = CV_BLOCK_BYTES - block->len;
+		if (part > len)
+			part = len;
+		memcpy(block->data + block->len, data, part);
+		block->len += part;
+		data += part;
+		len -= part;
+		if (block->len == CV_BLOCK_BYTES)
+			flush_data(reader);
+	}
+	return true;
+}
+
+/* Any block that is no data.  Takes name, which was allocated. */
+static bool
+send(CvReader *reader, CvBlockType type, char *name, char *hint, bool archive,
+	 int64_t size, int64_t mtime)
+{
+	CvBlock    *block;
+
+	flush_data(reader);
+	block = ring_get(reader);
+	if (block == NULL)
+	{
+		free(name);
+		free(hint);
+		return false;
+	}
+	free(block->name);
+	free(block->hint);
+	block->type = type;
+	block->name = name;
+	block->hint = hint;
+	block->archive = archive;
+	block->size = size;
+	block->mtime = mtime;
+	block->len = 0;
+	ring_put(reader);
+	return true;
+}
+
+static bool
+send_end(CvReader *reader, CvBlockType type)
+{
+	return send(reader, type, NULL, NULL, false, 0, 0);
+}
+
+/* Always returns false, for the caller to return. */
+static bool fail(CvReader *reader, const char *hint, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static bool
+fail(CvReader *reader, const char *hint, const char *format, ...)
+{
+	CvBuf		text = {0};
+	char		line[1024];
+	va_list		args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	cv_buf_printf(&text, "%s", line);
+	send(reader, CV_BLOCK_FAILED, text.data,
+		 hint != NULL ? cv_strdup(hint) : NULL, false, 0, 0);
+	return false;
+}
+
+/* --- one file ---------------------------------------------------------- */
+
+static void
+note_position(CvReader *reader, struct archive *a)
+{
+	atomic_store(&reader->position,
+				 atomic_load(&reader->done_before) +
+					 archive_filter_bytes(a, -1));
+}
+
+/*
+ * The next decompressed bytes, 0 at the end, -1 on an error, which is then
+ * lower's.  Also the read callback of the tar reader on top.
+ */
+static la_ssize_t
+stream_next(Stream *stream, const void **data)
+{
+	size_t		len = 0;
+	la_int64_t	offset;
+	int			status;
+
+	if (!stream->head_given)
+	{
+		stream->head_given = true;
+		*data = stream->head.data;
+		len = stream->head.len;
+	}
+	while (len == 0 && !stream->ended)
+	{
+		status =
+			archive_read_data_block(stream->lower, data, &len, &offset);
+		if (status == ARCHIVE_EOF)
+		{
+			stream->ended = true;
+			len = 0;
+		}
+		else if (status < ARCHIVE_WARN)
+		{
+			stream->failed = true;
+			return -1;
+		}
+	}
+	if (len >= TAR_END)
+	{
+		memcpy(stream->tail, (const char *) *data + len - TAR_END, TAR_END);
+		stream->tail_len = TAR_END;
+	}
+	else if (len > 0)
+	{
+		size_t		keep = stream->tail_len;
+
+		if (keep + len > TAR_END)
+			keep = TAR_END - len;
+		memmove(stream->tail, stream->tail + stream->tail_len - keep, keep);
+		memcpy(stream->tail + keep, *data, len);
+		stream->tail_len = keep + len;
+	}
+	stream->given += (int64_t) len;
+	note_position(stream->reader, stream->lower);
+	return (la_ssize_t) len;
+}
+
+static la_ssize_t
+tar_read(struct archive *upper, void *arg, const void **data)
+{
+	Stream	   *stream = arg;
+	la_ssize_t	len = stream_next(stream, data);
+
+	if (len < 0)
+		archive_set_error(upper, archive_errno(stream->lower), "%s",
+						  archive_error_string(stream->lower));
+	return len < 0 ? ARCHIVE_FATAL : len;
+}
+
+static const char *
+error_text(struct archive *a)
+{
+	const char *text = archive_error_string(a);
+
+	return text != NULL ? text : "unknown error";
+}
+
+/*
+ * The members of an open archive, until its end or an error.  After an
+ * error, the message is sent and false returned.
+ */
+static bool
+read_members(CvReader *reader, struct archive *a, const char *path)
+{
+	struct archive_entry *entry;
+	int			status;
+
+	for (;;)
+	{
+		const char *name;
+		const void *data;
+		size_t		len;
+		la_int64_t	offset;
+		la_int64_t	expected = 0;
+
+		status = archive_read_next_header(a, &entry);
+		if (status == ARCHIVE_EOF)
+			return true;
+		if (status == ARCHIVE_RETRY)
+			continue;
+		if (status < ARCHIVE_WARN)
+			return fail(reader, "The archive is damaged or cut off: download "
+						"it again and compare its checksum.",
+						"could not read \"%s\": %s", path, error_text(a));
+		name = archive_entry_pathname_utf8(entry);
+		if (name == NULL)
+			name = archive_entry_pathname(entry);
+		if (name == NULL)
+			name = "(unreadable name)";
+		if (archive_entry_filetype(entry) != AE_IFREG ||
+			archive_entry_hardlink(entry) != NULL)
+		{
+			if (archive_entry_filetype(entry) != AE_IFDIR)
+				atomic_fetch_add(&reader->skipped, 1);
+			continue;
+		}
+		if (!send(reader, CV_BLOCK_MEMBER, cv_strdup(name), NULL, true,
+				  archive_entry_size_is_set(entry) ? archive_entry_size(entry)
+												   : -1,
+				  0))
+			return false;
+		while ((status = archive_read_data_block(a, &data, &len, &offset)) ==
+				   ARCHIVE_OK ||
+			   status == ARCHIVE_WARN)
+		{
+			/*
+			 * A hole would have to be filled with zeros, as many as the
+			 * header likes; no dump has one.
+			 */
+			if (offset != expected)
+				return fail(reader, NULL,
+							"cannot read \"%s\": member \"%s\" is sparse",
+							path, name);
+			expected = offset + (la_int64_t) len;
+			if (!send_data(reader, data, len))
+				return false;
+		}
+		if (status != ARCHIVE_EOF)
+			return fail(reader, "The archive is damaged or cut off: download "
+						"it again and compare its checksum.",
+						"could not read \"%s\" in member \"%s\" at offset "
+						"%lld: %s",
+						path, name, (long long) expected, error_text(a));
+		if (!send_end(reader, CV_BLOCK_MEMBER_END))
+			return false;
+	}
+}
+
+/* A tar file's header sums up its own bytes: far stricter than a magic. */
+static bool
+is_tar_header(const unsigned char *block, size_t len)
+{
+	unsigned	sum = 0;
+	unsigned	stated = 0;
+
+	if (len < TAR_BLOCK)
+		return false;
+	for (int i = 0; i < TAR_BLOCK; i++)
+		sum += i >= 148 && i < 156 ? ' ' : block[i];
+	for (int i = 148; i < 156; i++)
+	{
+		if (block[i] >= '0' && block[i] <= '7')
+			stated = stated * 8 + (block[i] - '0');
+		else if (block[i] != ' ' && block[i] != '\0')
+			return false;
+	}
+	return block[0] != '\0' && stated == sum;
+}
+
+static bool
+read_tar(Stream *stream, const char *path)
+{
+	CvReader   *reader = stream->reader;
+	struct archive *upper = archive_read_new();
+	const void *data;
+	la_ssize_t	len;
+	bool		ok = false;
+
+	if (upper == NULL)
+		return fail(reader, NULL, "out of memory");
+	archive_read_support_format_tar(upper);
+	/* Two archives after each other: both are read, none is lost. */
+	archive_read_set_options(upper, "read_concatenated_archives");
+	if (archive_read_open(upper, stream, NULL, tar_read, NULL) != ARCHIVE_OK)
+		fail(reader, NULL, "could not read \"%s\": %s", path,
+			 error_text(upper));
+	else
+		ok = read_members(reader, upper, path);
+	archive_read_free(upper);
+	if (!ok)
+		return false;
+
+	/* What follows the last member, up to the compressed file's end. */
+	while ((len = stream_next(stream, &data)) > 0)
+	{
+	}
+	if (len < 0)
+		return fail(reader, "The archive is damaged or cut off: download it "
+					"again and compare its checksum.",
+					"could not read \"%s\" to its end: %s", path,
+					error_text(stream->lower));
+	for (size_t i = 0; i < stream->tail_len; i++)
+		ok = ok && stream->tail[i] == '\0';
+	if (!ok || stream->tail_len < TAR_END)
+		return fail(reader, "The archive was cut off between two members, or "
+					"something was appended: download it again and compare "
+					"its checksum.",
+					"could not read \"%s\" to its end: the end-of-archive "
+					"blocks are missing",
+					path);
+	return true;
+}
+
+static bool
+read_plain(Stream *stream, const char *path, const char *name, int64_t size,
+		   int64_t mtime, bool in_folder)
+{
+	CvReader   *reader = stream->reader;
+	const void *data;
+	la_ssize_t	len;
+
+	if (!send(reader, CV_BLOCK_MEMBER, cv_strdup(name), NULL, in_folder, size,
+			  mtime))
+		return false;
+	while ((len = stream_next(stream, &data)) > 0)
+		if (!send_data(reader, data, (size_t) len))
+			return false;
+	if (len < 0)
+		return fail(reader, "The file is damaged or cut off: download it "
+					"again and compare its checksum.",
+					"could not read \"%s\" at offset %lld: %s", path,
+					(long long) stream->given, error_text(stream->lower));
+	return send_end(reader, CV_BLOCK_MEMBER_END);
+}
+
+static void
+support_filters(struct archive *a)
+{
+	archive_read_support_filter_zstd(a);
+	archive_read_support_filter_xz(a);
+	archive_read_support_filter_gzip(a);
+	archive_read_support_filter_bzip2(a);
+	archive_read_support_filter_lzma(a);
+	archive_read_support_filter_lz4(a);
+}
+
+static bool
+read_zip(CvReader *reader, const char *path, int fd)
+{
+	struct archive *a = archive_read_new();
+	bool		ok = false;
+
+	if (a == NULL)
+		return fail(reader, NULL, "out of memory");
+	archive_read_support_format_zip(a);
+	if (archive_read_open_fd(a, fd, CV_BLOCK_BYTES) != ARCHIVE_OK)
+		fail(reader, NULL, "could not read \"%s\": %s", path, error_text(a));
+	else
+		ok = read_members(reader, a, path);
+	archive_read_free(a);
+	return ok;
+}
+
+/* path is for messages, name for the member if the file is only one. */
+static bool
+read_fd(CvReader *reader, int fd, const char *path, const char *name,
+		bool in_folder)
+{
+	Stream		stream = {.reader = reader};
+	struct archive_entry *entry;
+	struct stat st;
+	char		magic[4];
+	bool		ok = false;
+	int			status;
+
+	if (fstat(fd, &st) != 0)
+		return fail(reader, NULL, "could not read \"%s\": %s", path,
+					strerror(errno));
+	if (S_ISREG(st.st_mode) && pread(fd, magic, 4, 0) == 4 &&
+		(memcmp(magic, "PK\003\004", 4) == 0 ||
+		 memcmp(magic, "PK\005\006", 4) == 0))
+		return read_zip(reader, path, fd);
+
+	stream.lower = archive_read_new();
+	if (stream.lower == NULL)
+		return fail(reader, NULL, "out of memory");
+	support_filters(stream.lower);
+	archive_read_support_format_raw(stream.lower);
+	archive_read_support_format_empty(stream.lower);
+	if (archive_read_open_fd(stream.lower, fd, 256 << 10) != ARCHIVE_OK)
+		fail(reader, NULL, "could not read \"%s\": %s", path,
+			 error_text(stream.lower));
+	else if ((status = archive_read_next_header(stream.lower, &entry)) <
+			 ARCHIVE_WARN)
+		fail(reader, NULL, "could not read \"%s\": %s", path,
+			 error_text(stream.lower));
+	else
+	{
+		/*
+		 * Whole blocks: libarchive forgets what archive_read_data() leaves of
+		 * one when archive_read_data_block() follows.
+		 */
+		const void *data;
+		size_t		len;
+		la_int64_t	offset;
+
+		while (status >= ARCHIVE_WARN && status != ARCHIVE_EOF &&
+			   stream.head.len < TAR_BLOCK)
+		{
+			status =
+				archive_read_data_block(stream.lower, &data, &len, &offset);
+			if (status >= ARCHIVE_WARN && status != ARCHIVE_EOF)
+				cv_buf_add(&stream.head, data, len);
+		}
+		stream.ended = status == ARCHIVE_EOF;
+		if (status < ARCHIVE_WARN)
+			fail(reader, "The file is damaged or cut off: download it again "
+				 "and compare its checksum.",
+				 "could not read \"%s\": %s", path, error_text(stream.lower));
+		else if (is_tar_header((unsigned char *) stream.head.data,
+							   stream.head.len))
+			ok = read_tar(&stream, path);
+		else
+			ok = read_plain(&stream, path, name,
+							S_ISREG(st.st_mode) &&
+									archive_filter_code(stream.lower, 0) ==
+										ARCHIVE_FILTER_NONE
+								? (int64_t) st.st_size
+								: -1,
+							(int64_t) st.st_mtim.tv_sec * 1000000000 +
+								st.st_mtim.tv_nsec,
+							in_folder);
+	}
+	archive_read_free(stream.lower);
+	cv_buf_free(&stream.head);
+	return ok;
+}
+
+static const char *
+base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
+static bool
+read_file(CvReader *reader, const char *path, const char *name,
+		  bool in_folder)
+{
+	int			fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+	bool		ok;
+
+	if (fd < 0)
+		return fail(reader, NULL, "could not open \"%s\": %s", path,
+					strerror(errno));
+	ok = read_fd(reader, fd, path, name, in_folder);
+	if (fstat(fd, &st) == 0)
+		atomic_fetch_add(&reader->done_before, st.st_size);
+	atomic_store(&reader->position, atomic_load(&reader->done_before));
+	close(fd);
+	return ok;
+}
+
+/*
+ * 2005/2 before 2005/10, and the dump's facts (TIMESTAMP) before its listens,
+ * as in an archive.
+ */
+static int
+compare_names(const FTSENT **a, const FTSENT **b)
+{
+	bool		a_dir = (*a)->fts_info == FTS_D;
+	bool		b_dir = (*b)->fts_info == FTS_D;
+
+	if (a_dir != b_dir)
+		return a_dir ? 1 : -1;
+	return strverscmp((*a)->fts_name, (*b)->fts_name);
+}
+
+static bool
+read_folder(CvReader *reader, const char *path)
+{
+	char	   *const roots[] = {(char *) path, NULL};
+	FTS		   *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR,
+							   compare_names);
+	FTSENT	   *entry;
+	size_t		prefix = strlen(path);
+	bool		ok = true;
+
+	if (fts == NULL)
+		return fail(reader, NULL, "could not open \"%s\": %s", path,
+					strerror(errno));
+	while (ok && (entry = fts_read(fts)) != NULL)
+	{
+		const char *name;
+
+		switch (entry->fts_info)
+		{
+			case FTS_F:
+				name = entry->fts_path + prefix;
+				while (*name == '/')
+					name++;
+				ok = read_file(reader, entry->fts_accpath, name, true);
+				break;
+			case FTS_DNR:
+			case FTS_ERR:
+			case FTS_NS:
+				ok = fail(reader, NULL, "could not read \"%s\": %s",
+						  entry->fts_path, strerror(entry->fts_errno));
+				break;
+			case FTS_SL:
+			case FTS_SLNONE:
+			case FTS_DEFAULT:
+				atomic_fetch_add(&reader->skipped, 1);
+				break;
+			default:
+				break;
+		}
+	}
+	fts_close(fts);
+	return ok;
+}
+
+static bool
+read_input(CvReader *reader, const char *path)
+{
+	struct stat st;
+
+	if (strcmp(path, "-") == 0)
+		return read_fd(reader, STDIN_FILENO, "standard input",
+					   "standard input", false);
+	if (stat(path, &st) != 0)
+		return fail(reader, NULL, "could not open \"%s\": %s", path,
+					strerror(errno));
+	if (S_ISDIR(st.st_mode))
+		return read_folder(reader, path);
+	return read_file(reader, path, base_name(path), false);
+}
+
+static void *
+reader_main(void *arg)
+{
+	CvReader   *reader = arg;
+
+	for (int i = 0; i < reader->n_paths; i++)
+	{
+		if (!send(reader, CV_BLOCK_INPUT, cv_strdup(reader->paths[i]), NULL,
+				  false, 0, 0) ||
+			!read_input(reader, reader->paths[i]) ||
+			!send_end(reader, CV_BLOCK_INPUT_END))
+			return NULL;
+	}
+	send_end(reader, CV_BLOCK_END);
+	return NULL;
+}
+
+CvReader *
+cv_reader_start(char *const *paths, int n_paths)
+{
+	CvReader   *reader = cv_alloc(sizeof(*reader));
+	int64_t		total = 0;
+
+	memset(reader, 0, sizeof(*reader));
+	pthread_mutex_init(&reader->lock, NULL);
+	pthread_cond_init(&reader->filled, NULL);
+	pthread_cond_init(&reader->freed, NULL);
+	reader->paths = (char **) paths;
+	reader->n_paths = n_paths;
+	for (int i = 0; i < CV_BLOCKS; i++)
+		reader->blocks[i].data = cv_alloc(CV_BLOCK_BYTES + CV_PADDING);
+	for (int i = 0; i < n_paths; i++)
+	{
+		struct stat st;
+
+		/* A folder or a pipe: nobody knows how much is left. */
+		if (total >= 0 && stat(paths[i], &st) == 0 && S_ISREG(st.st_mode))
+			total += st.st_size;
+		else
+			total = -1;
+	}
+	atomic_store(&reader->total, total > 0 ? total : 0);
+	if (pthread_create(&reader->thread, NULL, reader_main, reader) != 0)
+	{
+		cv_error("could not start the reading thread");
+		exit(2);
+	}
+	return reader;
+}
+
+void
+cv_reader_stop(CvReader *reader)
+{
+	pthread_mutex_lock(&reader->lock);
+	reader->stop = true;
+	pthread_cond_signal(&reader->freed);
+	pthread_mutex_unlock(&reader->lock);
+	/* Standard input may never give another byte: do not wait for that. */
+	for (int i = 0; i < reader->n_paths; i++)
+		if (strcmp(reader->paths[i], "-") == 0)
+			return;
+	pthread_join(reader->thread, NULL);
+	for (int i = 0; i < CV_BLOCKS; i++)
+	{
+		free(reader->blocks[i].data);
+		free(reader->blocks[i].name);
+		free(reader->blocks[i].hint);
+	}
+	pthread_mutex_destroy(&reader->lock);
+	pthread_cond_destroy(&reader->filled);
+	pthread_cond_destroy(&reader->freed);
+	free(reader);
+}
+
+void
+cv_reader_position(CvReader *reader, int64_t *done, int64_t *total)
+{
+	*done = atomic_load(&reader->position);
+	*total = atomic_load(&reader->total);
+}
+
+int64_t
+cv_reader_skipped(CvReader *reader)
+{
+	return atomic_load(&reader->skipped);
+}

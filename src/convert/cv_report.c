@@ -1,0 +1,317 @@
+/*
+ * cv_report.c
+ *		Counts, rejects, progress and the summary.
+ *
+ * All of it on standard error: standard output may be a script.
+ */
+#include "cv_report.h"
+#include "cv_text.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A dump with a fault in each line must not fill the terminal. */
+#define TOLD_REJECTS 10
+
+#define TERMINAL_SECONDS 0.5
+#define PLAIN_SECONDS 30.0
+
+static FILE *rejects_file;
+static const char *rejects_path;
+static bool terminal;
+static bool progress_shown;
+static double started;
+static double last_shown;
+
+int64_t
+cv_counts_rejected(const CvCounts *counts)
+{
+	int64_t		sum = 0;
+
+	for (int i = CV_BAD_JSON; i < CV_REASONS; i++)
+		sum += counts->rejected[i];
+	return sum;
+}
+
+void
+cv_counts_listen(CvCounts *counts, const CvListen *listen)
+{
+	if (counts->listens == 0 || listen->listened_at < counts->first)
+		counts->first = listen->listened_at;
+	if (counts->listens == 0 || listen->listened_at > counts->last)
+		counts->last = listen->listened_at;
+	counts->listens++;
+	counts->early += listen->listened_at < CV_EARLY_SECONDS * 1000000;
+	counts->repaired += listen->repaired;
+}
+
+bool
+cv_rejects_open(const char *path)
+{
+	rejects_path = path;
+	rejects_file = fopen(path, "w");
+	if (rejects_file == NULL)
+	{
+		cv_error("could not open \"%s\" for rejected lines: %s", path,
+				 strerror(errno));
+		return false;
+	}
+	fputs("member\tline\toffset\treason\tdetail\ttext\n", rejects_file);
+	return true;
+}
+
+static bool
+rejects_failed(void)
+{
+	cv_error("could not write rejected lines to \"%s\": %s", rejects_path,
+			 strerror(errno));
+	return false;
+}
+
+/*
+ * One row in COPY's text format, so that the file can be loaded and asked.
+ * The line's own bytes are kept but for COPY's marks.
+ */
+static bool
+keep_reject(const CvPlace *place, CvReason reason, const char *detail,
+			const char *line, size_t len)
+{
+	CvBuf		row = {0};
+	bool		ok;
+
+	cv_copy_text(&row, place->member, strlen(place->member));
+	cv_buf_printf(&row, "\t%lld\t%lld\t%s\t", (long long) place->line,
+				  (long long) place->offset, cv_reason_name(reason));
+	cv_copy_text(&row, detail, strlen(detail));
+	cv_buf_str(&row, "\t");
+	cv_copy_text(&row, line, len);
+	cv_buf_str(&row, "\n");
+	ok = fwrite(row.data, 1, row.len, rejects_file) == row.len;
+	cv_buf_free(&row);
+	return ok || rejects_failed();
+}
+
+bool
+cv_reject(CvCounts *counts, const CvPlace *place, CvReason reason,
+		  const char *detail, const char *line, size_t len)
+{
+	int64_t		before = cv_counts_rejected(counts);
+
+	counts->rejected[reason]++;
+	if (!cv_quiet && before < TOLD_REJECTS)
+	{
+		cv_progress_end();
+		cv_warning("%s: line %lld, offset %lld: rejected (%s): %s",
+				   place->member, (long long) place->line,
+				   (long long) place->offset, cv_reason_name(reason), detail);
+		if (before + 1 == TOLD_REJECTS)
+			cv_hint("Further rejected lines are only counted%s.",
+					rejects_file != NULL
+						? " and kept"
+						: "; --rejects FILE keeps them");
+	}
+	if (rejects_file != NULL)
+		return keep_reject(place, reason, detail, line, len);
+	return true;
+}
+
+bool
+cv_rejects_close(void)
+{
+	FILE	   *file = rejects_file;
+
+	rejects_file = NULL;
+	if (file != NULL && (ferror(file) | fclose(file)) != 0)
+		return rejects_failed();
+	return true;
+}
+
+static double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double) t.tv_sec + (double) t.tv_nsec * 1e-9;
+}
+
+void
+cv_progress_start(void)
+{
+	terminal = isatty(STDERR_FILENO);
+	started = last_shown = now();
+}
+
+static void
+format_bytes(char *out, size_t size, double bytes)
+{
+	static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+	int			unit = 0;
+
+	while (bytes >= 1000 && unit < 4)
+	{
+		bytes /= 1000;
+		unit++;
+	}
+	snprintf(out, size, bytes < 10 && unit > 0 ? "%.1f %s" : "%.0f %s", bytes,
+			 units[unit]);
+}
+
+static void
+format_seconds(char *out, size_t size, double seconds)
+{
+	long		s = (long) seconds;
+
+	if (s >= 3600)
+		snprintf(out, size, "%ld h %02ld min", s / 3600, s / 60 % 60);
+	else if (s >= 60)
+		snprintf(out, size, "%ld min %02ld s", s / 60, s % 60);
+	else
+		snprintf(out, size, "%ld s", s);
+}
+
+void
+cv_progress(const CvCounts *counts, const char *member, int64_t done,
+			int64_t total)
+{
+	double		t;
+	char		bytes[32];
+	char		left[48] = "";
+	char		line[512];
+
+	if (cv_quiet)
+		return;
+	t = now();
+	if (t - last_shown < (terminal ? TERMINAL_SECONDS : PLAIN_SECONDS))
+		return;
+	last_shown = t;
+	format_bytes(bytes, sizeof(bytes), (double) counts->bytes);
+	if (total > 0 && done > 0 && done <= total)
+	{
+		char		time[32];
+
+		format_seconds(time, sizeof(time),
+					   (t - started) * (double) (total - done) /
+						   (double) done);
+		snprintf(left, sizeof(left), ", %d%%, %s left",
+				 (int) (100 * done / total), time);
+	}
+	snprintf(line, sizeof(line),
+			 "%lld members, %s, %lld listens (%.0f/s), %lld rejected%s: %.80s",
+			 (long long) counts->members, bytes, (long long) counts->listens,
+			 (double) counts->listens / (t - started),
+			 (long long) cv_counts_rejected(counts), left, member);
+	for (char *p = line; *p; p++)
+		if ((unsigned char) *p < 0x20 || *p == 0x7f)
+			*p = '?';
+	if (terminal)
+		fprintf(stderr, "\r%s\033[K", line);
+	else
+		fprintf(stderr, "lbrec-convert: %s\n", line);
+	progress_shown = terminal;
+}
+
+void
+cv_progress_end(void)
+{
+	if (progress_shown)
+		fputs("\r\033[K", stderr);
+	progress_shown = false;
+}
+
+static void
+summary_json(FILE *to, const CvCounts *counts, int64_t written,
+			 int64_t skipped, int status)
+{
+	char		time[CV_TIME_LEN];
+
+	fprintf(to, "{\"members\":%lld,\"other_members\":%lld,\"bytes\":%lld,"
+			"\"lines\":%lld,\"blank\":%lld,\"listens\":%lld,\"rejected\":{",
+			(long long) counts->members,
+			(long long) (counts->other_members + skipped),
+			(long long) counts->bytes, (long long) counts->lines,
+			(long long) counts->blank, (long long) counts->listens);
+	for (int i = CV_BAD_JSON; i < CV_REASONS; i++)
+		fprintf(to, "%s\"%s\":%lld", i > CV_BAD_JSON ? "," : "",
+				cv_reason_name(i), (long long) counts->rejected[i]);
+	fprintf(to, "},\"left_out\":%lld,\"before_2002_10_01\":%lld,"
+			"\"repaired\":%lld,",
+			(long long) counts->left_out, (long long) counts->early,
+			(long long) counts->repaired);
+	if (written >= 0)
+		fprintf(to, "\"written\":%lld,\"duplicates\":%lld,",
+				(long long) written,
+				(long long) (counts->listens - counts->left_out - written));
+	else
+		fputs("\"written\":null,\"duplicates\":null,", to);
+	if (counts->listens > 0)
+	{
+		cv_time_format(time, counts->first);
+		fprintf(to, "\"first\":\"%s\",", time);
+		cv_time_format(time, counts->last);
+		fprintf(to, "\"last\":\"%s\",", time);
+	}
+	else
+		fputs("\"first\":null,\"last\":null,", to);
+	fprintf(to, "\"seconds\":%.3f,\"exit_code\":%d}\n", now() - started,
+			status);
+}
+
+void
+cv_summary(FILE *to, CvSummary form, const CvCounts *counts, int64_t written,
+		   int64_t skipped, int status)
+{
+	int64_t		rejected = cv_counts_rejected(counts);
+	char		bytes[32];
+	char		time[CV_TIME_LEN];
+	double		seconds = now() - started;
+
+	if (form == CV_SUMMARY_NONE)
+		return;
+	if (form == CV_SUMMARY_JSON)
+	{
+		summary_json(to, counts, written, skipped, status);
+		return;
+	}
+	format_bytes(bytes, sizeof(bytes), (double) counts->bytes);
+	fprintf(to, "lbrec-convert: %s after %.1f s\n",
+			status == 2 ? "could not finish, gave up" : "finished", seconds);
+	fprintf(to, "  members   %12lld  (%s)\n", (long long) counts->members,
+			bytes);
+	if (counts->other_members + skipped > 0)
+		fprintf(to, "  other     %12lld  members hold no listens\n",
+				(long long) (counts->other_members + skipped));
+	fprintf(to, "  lines     %12lld\n", (long long) counts->lines);
+	fprintf(to, "  listens   %12lld\n", (long long) counts->listens);
+	fprintf(to, "  rejected  %12lld", (long long) rejected);
+	for (int i = CV_BAD_JSON, n = 0; i < CV_REASONS; i++)
+		if (counts->rejected[i] > 0)
+			fprintf(to, "%s%s %lld", n++ == 0 ? "  (" : ", ",
+					cv_reason_name(i), (long long) counts->rejected[i]);
+	fprintf(to, "%s\n", rejected > 0 ? ")" : "");
+	fprintf(to, "  blank     %12lld\n", (long long) counts->blank);
+	if (counts->early > 0)
+		fprintf(to, "  early     %12lld  listens before 2002-10-01\n",
+				(long long) counts->early);
+	if (counts->left_out > 0)
+		fprintf(to, "  left out  %12lld  listens, as asked\n",
+				(long long) counts->left_out);
+	if (counts->repaired > 0)
+		fprintf(to, "  repaired  %12lld  listens with a NUL in a name\n",
+				(long long) counts->repaired);
+	if (written >= 0)
+		fprintf(to, "  written   %12lld  new listens\n"
+				"  known     %12lld  duplicates, already there\n",
+				(long long) written,
+				(long long) (counts->listens - counts->left_out - written));
+	if (counts->listens > 0)
+	{
+		cv_time_format(time, counts->first);
+		fprintf(to, "  first      %s\n", time);
+		cv_time_format(time, counts->last);
+		fprintf(to, "  last       %s\n", time);
+	}
+}

@@ -1,0 +1,31 @@
+/*
+ * cv_run.h
+ *		From inputs to a target: the whole run.
+ */
+#ifndef CV_RUN_H
+#define CV_RUN_H
+
+#include "cv_load.h"
+#include "cv_report.h"
+
+typedef struct CvOptions
+{
+	CvTable		table;
+	bool		leave_out_early;
+	bool		force;			/* an unknown SCHEMA_SEQUENCE is no reason */
+	bool		has_user_id;	/* for inputs that do not say whose they are */
+	int64_t		user_id;
+} CvOptions;
+
+typedef struct CvResult
+{
+	CvCounts	counts;
+	int64_t		written;		/* -1: the target cannot say */
+	int64_t		skipped;		/* links and other things that are no files */
+	bool		finished;
+} CvResult;
+
+extern void cv_run(const CvOptions *options, char *const *paths, int n_paths,
+				   CvTarget *target, CvResult *result);
+
+#endif							/* CV_RUN_H */

@@ -1,0 +1,169 @@
+/*
+ * cv_script.c
+ *		A target that writes a script for psql to standard output.
+ *
+ * No BEGIN or COMMIT: "psql -1" makes one transaction of it all, plain psql
+ * one of each statement, and because each statement can be repeated, a load
+ * that stopped halfway is finished by loading again.
+ *
+ * psql takes the end of its input inside a COPY for the end of the data.  That
+ * is why rows go to temporary tables first: a script that ends early merges
+ * nothing half-read.
+ */
+#include "cv_script.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+typedef struct Script
+{
+	CvTarget	target;			/* first: the two are cast to each other */
+	bool		failed;
+	bool		copying;
+	CvBuf		text;			/* not yet written */
+} Script;
+
+#define WRITE_BYTES ((size_t) 128 << 10)
+
+static bool
+write_all(Script *script, const char *data, size_t len)
+{
+	while (len > 0 && !script->failed)
+	{
+		ssize_t		done = write(STDOUT_FILENO, data, len);
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done < 0)
+		{
+			script->failed = true;
+			cv_error("could not write to standard output: %s",
+					 strerror(errno));
+			if (errno == ENOSPC)
+				cv_hint("Free some space, or pipe into psql instead of a "
+						"file.");
+			else if (errno == EPIPE)
+				cv_hint("The program that reads the output ended: see its "
+						"own message.");
+			return false;
+		}
+		data += done;
+		len -= (size_t) done;
+	}
+	return !script->failed;
+}
+
+static bool
+flush(Script *script)
+{
+	bool		ok = write_all(script, script->text.data, script->text.len);
+
+	script->text.len = 0;
+	return ok;
+}
+
+static bool
+put(Script *script, const char *data, size_t len)
+{
+	if (script->text.len + len > WRITE_BYTES && !flush(script))
+		return false;
+	if (len >= WRITE_BYTES)
+		return write_all(script, data, len);
+	cv_buf_add(&script->text, data, len);
+	return !script->failed;
+}
+
+static bool
+put_str(Script *script, const char *text)
+{
+	return put(script, text, strlen(text));
+}
+
+static bool
+script_exec(CvTarget *target, const char *sql, int64_t *rows)
+{
+	Script	   *script = (Script *) target;
+
+	(void) rows;				/* psql will know, not we */
+	return put_str(script, sql) && put_str(script, ";\n");
+}
+
+static bool
+script_copy_begin(CvTarget *target, const char *sql)
+{
+	Script	   *script = (Script *) target;
+
+	script->copying = true;
+	return put_str(script, sql) && put_str(script, ";\n");
+}
+
+static bool
+script_copy_data(CvTarget *target, const char *data, size_t len)
+{
+	return put((Script *) target, data, len);
+}
+
+static bool
+script_copy_end(CvTarget *target)
+{
+	Script	   *script = (Script *) target;
+
+	script->copying = false;
+	return put_str(script, "\\.\n");
+}
+
+CvTarget *
+cv_script_create(void)
+{
+	Script	   *script = cv_alloc(sizeof(*script));
+
+	memset(script, 0, sizeof(*script));
+	script->target.exec = script_exec;
+	script->target.copy_begin = script_copy_begin;
+	script->target.copy_data = script_copy_data;
+	script->target.copy_end = script_copy_end;
+	return &script->target;
+}
+
+bool
+cv_script_begin(CvTarget *target)
+{
+	return put_str((Script *) target,
+				   "-- lbrec-convert " LBREC_VERSION "\n"
+				   "\\set ON_ERROR_STOP on\n"
+				   "\\set QUIET on\n"
+				   "SET client_encoding = 'UTF8';\n"
+				   "SET client_min_messages = warning;\n");
+}
+
+void
+cv_script_abandon(CvTarget *target)
+{
+	Script	   *script = (Script *) target;
+
+	if (script->copying)
+		script_copy_end(target);
+	put_str(script, "DO $$ BEGIN RAISE EXCEPTION\n"
+			"\t'lbrec-convert could not finish; its own message says why'\n"
+			"\tUSING HINT = 'Load again when that is put right: what is there "
+			"already stays as it is.';\nEND $$;\n");
+}
+
+bool
+cv_script_close(CvTarget *target)
+{
+	Script	   *script = (Script *) target;
+	bool		ok = flush(script);
+
+	/* Some file systems tell of a full disk only here. */
+	if (close(STDOUT_FILENO) != 0 && ok)
+	{
+		cv_error("could not write to standard output: %s", strerror(errno));
+		ok = false;
+	}
+	cv_buf_free(&script->text);
+	free(script);
+	return ok;
+}
