@@ -1,0 +1,63 @@
+/*
+ * lb_scan_top.h
+ *		Keys that order by score and then index, and selection among them.
+ *
+ * A key is one 64-bit number: the score's bits, changed so that they compare
+ * as integers, above the complement of the index.  A larger key ranks
+ * earlier: score descending, then index ascending.  Keys are distinct because
+ * indices are.
+ */
+#ifndef LB_SCAN_TOP_H
+#define LB_SCAN_TOP_H
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Ranks behind every candidate: a threshold that all pass. */
+#define LB_KEY_NONE UINT64_C(0)
+
+/*
+ * What a chain's result counts as: a NaN (products that overflow to both
+ * infinities) as minus infinity, minus zero as zero.
+ */
+static inline float
+lb_score_finish(float x)
+{
+	return x != x ? -INFINITY : x + 0.0f;
+}
+
+static inline uint64_t
+lb_key_make(float score, uint32_t index)
+{
+	uint32_t	bits;
+
+	memcpy(&bits, &score, sizeof(bits));
+	bits ^= (uint32_t) -(int32_t) (bits >> 31) | 0x80000000u;
+	return (uint64_t) bits << 32 | (uint32_t) ~index;
+}
+
+static inline float
+lb_key_score(uint64_t key)
+{
+	uint32_t	bits = (uint32_t) (key >> 32);
+	float		score;
+
+	bits ^= (bits >> 31) != 0 ? 0x80000000u : 0xffffffffu;
+	memcpy(&score, &bits, sizeof(score));
+	return score;
+}
+
+static inline uint32_t
+lb_key_index(uint64_t key)
+{
+	return ~(uint32_t) key;
+}
+
+/* Moves the k largest of n keys to the front, in no order; 0 < k < n. */
+extern void lb_key_select(uint64_t *keys, int64_t n, int64_t k);
+
+/* Sorts n keys, largest first. */
+extern void lb_key_sort(uint64_t *keys, int64_t n);
+
+#endif							/* LB_SCAN_TOP_H */

@@ -1,0 +1,501 @@
+/*
+ * lb_softmax.c
+ *		The in-batch softmax step: packing, tiles, threads, reduction.
+ *
+ * The B x N matrix is never stored: a worker takes LB_SM_ROWS rows and
+ *
+ *	1. computes their logits against all N columns, to base 2 (log2(e) is
+ *	   multiplied into q and bias), and each row's true maximum;
+ *	2. replaces them by p = 2^(s - max), sums p over all columns but the row's
+ *	   own, and adds p * c to dq, a panel of columns at a time;
+ *	3. adds p * q' to its own copy of dc, where q' carries the row's
+ *	   scale * weight / sum: p itself is never normalised.
+ *
+ * The row's own column holds minus the sum of the others in steps 2 and 3, not
+ * p - sum: when the model is sure of the positive, p and the sum agree in all
+ * their digits and the difference would be noise.  For the same reason
+ * loss = log1p(others / p_own).
+ *
+ * The true maximum is kept, not a bound by norms: with a bound all exponentials
+ * of a row can underflow and the loss becomes NaN (seen with deep towers).
+ *
+ * Rows are divided among workers by number; the copies of dc are added in the
+ * order of workers.  So the thread count decides the bits, and nothing else.
+ *
+ * Cost: 6 B N D floating point operations, B N exponentials.
+ */
+#include "core/lb_softmax.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "core/lb_cpu.h"
+#include "core/lb_scan_top.h"
+#include "core/lb_softmax_int.h"
+
+#define LOG2_E 1.4426950408889634
+#define LN_2 0.69314718055994531
+
+/* Rows of different workers meet at multiples of this. */
+#define ROW_UNIT 16
+
+typedef struct Job
+{
+	const LbSoftmax *p;
+	const LbSoftmaxKernel *kernel;
+	const float *q;
+	const float *c;
+	float	   *dq;				/* NULL: loss only */
+	float	   *dc;
+	LbCancel	cancel;
+	_Atomic int stop;			/* a worker saw the cancel flag */
+	_Atomic int not_finite;		/* a worker saw a bad input */
+	int			Np;				/* N padded to LB_SM_COLUMN_UNIT */
+	int			Dp;				/* D padded to 16 */
+	float	   *cpack;
+	float	   *crow;
+	float	   *bias;
+	int32_t    *ids;
+	char	   *own;			/* own_bytes of each worker follow each other */
+	size_t		own_bytes;
+	double		loss[LB_MAX_THREADS];
+	bool		has_dc[LB_MAX_THREADS]; /* the worker had rows at all */
+} Job;
+
+static size_t
+cut(char **next, size_t bytes)
+{
+	size_t		aligned = LB_ALIGN_UP(bytes);
+
+	if (next != NULL && *next != NULL)
+		*next += aligned;
+	return aligned;
+}
+
+/*
+ * The arrays of one worker in block, or only their size when block is NULL.
+ */
+static size_t
+cut_own(LbSoftmaxTile *t, uint64_t **keys, char *block, const Job *job)
+{
+	char	   *next = block;
+	size_t		total = 0;
+	size_t		wide = (size_t) LB_SM_ROWS * job->Dp * sizeof(float);
+
+#define CUT(field, bytes) \
+	do { \
+		if (block != NULL) \
+			(field) = (void *) next; \
+		total += cut(&next, (bytes)); \
+	} while (0)
+
+	CUT(t->s, (size_t) job->Np * LB_SM_ROWS * sizeof(float));
+	CUT(t->qt, (size_t) job->p->D * LB_SM_ROWS * sizeof(float));
+	CUT(t->qg, wide);
+	CUT(t->row_max, LB_SM_ROWS * sizeof(float));
+	CUT(t->row_sum, LB_SM_ROWS * sizeof(float));
+	CUT(t->dq, wide);
+	CUT(t->dc, (size_t) job->Np * job->Dp * sizeof(float));
+	CUT(t->row_ids, LB_SM_ROWS * sizeof(int32_t));
+	CUT(*keys, job->p->hard_negatives > 0 ?
+		(size_t) job->p->N * sizeof(uint64_t) : 0);
+	return total;
+}
+
+static size_t
+cut_shared(Job *job, char *block)
+{
+	char	   *next = block;
+	size_t		total = 0;
+
+	CUT(job->cpack, (size_t) job->Np * job->p->D * sizeof(float));
+	CUT(job->crow, (size_t) job->p->N * job->Dp * sizeof(float));
+	CUT(job->bias, (size_t) job->Np * sizeof(float));
+	CUT(job->ids, (size_t) job->Np * sizeof(int32_t));
+	return total;
+}
+
+static void
+job_init(Job *job, const LbSoftmax *p)
+{
+	LbSoftmaxTile tile = {0};
+	uint64_t   *keys = NULL;
+
+	memset(job, 0, sizeof(*job));
+	job->p = p;
+	job->Np = (p->N + LB_SM_COLUMN_UNIT - 1) / LB_SM_COLUMN_UNIT *
+		LB_SM_COLUMN_UNIT;
+	job->Dp = (p->D + 15) / 16 * 16;
+	job->own_bytes = cut_own(&tile, &keys, NULL, job);
+}
+
+size_t
+lb_softmax_bytes(const LbSoftmax *p, int n_threads)
+{
+	Job			job;
+
+	job_init(&job, p);
+	return cut_shared(&job, NULL) + job.own_bytes * (size_t) n_threads;
+}
+
+static const LbSoftmaxKernel *
+choose_kernel(void)
+{
+#if defined(__x86_64__)
+	if (lb_cpu_level() >= LB_CPU_AVX512)
+		return &lb_softmax_avx512;
+	if (lb_cpu_level() >= LB_CPU_AVX2)
+		return &lb_softmax_avx2;
+#endif
+	return &lb_softmax_portable;
+}
+
+/* any of n floats is NaN or infinite */
+static bool
+any_not_finite(const float *x, size_t n)
+{
+	uint32_t	bad = 0;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		uint32_t	bits;
+
+		memcpy(&bits, x + i, sizeof(bits));
+		bad |= (bits & 0x7fffffffu) >= 0x7f800000u;
+	}
+	return bad != 0;
+}
+
+/* Candidates, bias and ids in the forms that the kernel reads. */
+static void
+pack_columns(void *arg, int worker, int n_workers)
+{
+	Job		   *job = arg;
+	const LbSoftmax *p = job->p;
+	int			mr = job->kernel->mr;
+	int64_t		from;
+	int64_t		to;
+
+	lb_threads_part(&from, &to, job->Np / LB_SM_COLUMN_UNIT, worker,
+					n_workers);
+	from *= LB_SM_COLUMN_UNIT;
+	to *= LB_SM_COLUMN_UNIT;
+	for (int j = (int) from; j < (int) to; j++)
+	{
+		float	   *pack = job->cpack + (size_t) (j / mr) * mr * p->D + j % mr;
+
+		if (j >= p->N)
+		{
+			for (int d = 0; d < p->D; d++)
+				pack[(size_t) d * mr] = 0;
+			job->bias[j] = LB_SM_MASKED;
+			job->ids[j] = 0;
+			continue;
+		}
+		for (int d = 0; d < p->D; d++)
+			pack[(size_t) d * mr] = job->c[(size_t) j * p->D + d];
+		job->bias[j] = p->bias != NULL ? (float) (p->bias[j] * LOG2_E) : 0;
+		job->ids[j] = p->ids != NULL ? p->ids[j] : 0;
+		if (job->dq != NULL)
+		{
+			float	   *row = job->crow + (size_t) j * job->Dp;
+
+			memcpy(row, job->c + (size_t) j * p->D, p->D * sizeof(float));
+			memset(row + p->D, 0, (job->Dp - p->D) * sizeof(float));
+		}
+	}
+	if (to > p->N)
+		to = p->N;
+	if (from < to &&
+		(any_not_finite(job->c + (size_t) from * p->D,
+						(size_t) (to - from) * p->D) ||
+		 any_not_finite(job->bias + from, to - from)))
+		atomic_store(&job->not_finite, 1);
+	if (from < p->B)
+	{
+		if (to > p->B)
+			to = p->B;
+		if (any_not_finite(job->q + (size_t) from * p->D,
+						   (size_t) (to - from) * p->D) ||
+			(p->weight != NULL &&
+			 any_not_finite(p->weight + from, to - from)))
+			atomic_store(&job->not_finite, 1);
+	}
+}
+
+static void
+pack_rows(LbSoftmaxTile *t, const Job *job)
+{
+	const LbSoftmax *p = job->p;
+	float		factor = (float) (p->scale * LOG2_E);
+
+	for (int i = 0; i < LB_SM_ROWS; i++)
+	{
+		const float *q = job->q + (size_t) (t->row0 + i) * p->D;
+
+		for (int d = 0; d < p->D; d++)
+			t->qt[(size_t) d * LB_SM_ROWS + i] =
+				i < t->n_rows ? q[d] * factor : 0;
+		t->row_max[i] = LB_SM_MASKED;
+		t->row_sum[i] = 0;
+		t->row_ids[i] = i < t->n_rows && p->ids != NULL ?
+			p->ids[t->row0 + i] : 0;
+	}
+}
+
+/*
+ * Masks all but the n highest of row i's negatives; of equals the lower column
+ * stays, as tf.math.top_k has it.  The row's own column is no negative.
+ */
+static void
+keep_hard_negatives(LbSoftmaxTile *t, const Job *job, uint64_t *keys, int i)
+{
+	int			N = job->p->N;
+	int			n = job->p->hard_negatives;
+	int			own = t->row0 + i;
+	int			n_keys = 0;
+
+	if (n >= N - 1)
+		return;
+	for (int j = 0; j < N; j++)
+	{
+		if (j != own)
+			keys[n_keys++] = lb_key_make(t->s[(size_t) j * LB_SM_ROWS + i], j);
+	}
+	lb_key_select(keys, n_keys, n);
+	for (int k = n; k < n_keys; k++)
+		t->s[(size_t) lb_key_index(keys[k]) * LB_SM_ROWS + i] = LB_SM_MASKED;
+}
+
+/* log(sum of p) - log(p of the positive), from logits to base 2 */
+static double
+row_loss(double others, double own, double max)
+{
+	double		below = own - max;	/* <= 0 */
+
+	if (below > -500)
+		return log1p(others * exp2(-below));
+	return log(others) - below * LN_2;
+}
+
+/*
+ * After the rows' sums are known: dq is finished and written, q' prepared for
+ * the dc product.  Returns the rows' loss.
+ */
+static double
+finish_rows(LbSoftmaxTile *t, const Job *job, const float *own)
+{
+	const LbSoftmax *p = job->p;
+	double		loss = 0;
+
+	for (int i = 0; i < t->n_rows; i++)
+	{
+		int			row = t->row0 + i;
+		float		others = t->row_sum[i];
+		float		sum = others + exp2f(own[i] - t->row_max[i]);
+		float		weight = p->weight != NULL ? p->weight[row] : 1;
+		float		factor = p->scale * weight / sum;
+		const float *q = job->q + (size_t) row * p->D;
+		const float *c = job->c + (size_t) row * p->D;
+		const float *dq_sum = t->dq + (size_t) i * t->Dp;
+		float	   *qg = t->qg + (size_t) i * t->Dp;
+
+		loss += weight * row_loss(others, own[i], t->row_max[i]);
+		if (job->dq == NULL)
+			continue;
+		for (int d = 0; d < p->D; d++)
+		{
+			job->dq[(size_t) row * p->D + d] =
+				factor * (dq_sum[d] - others * c[d]);
+			qg[d] = factor * q[d];
+		}
+		for (int d = p->D; d < t->Dp; d++)
+			qg[d] = 0;
+		t->s[(size_t) row * LB_SM_ROWS + i] = -others;
+	}
+	return loss;
+}
+
+static bool
+should_stop(Job *job)
+{
+	if (LB_CANCEL_REQUESTED(job->cancel))
+		atomic_store(&job->stop, 1);
+	return atomic_load(&job->stop) != 0;
+}
+
+/* one tile; false when cancelled */
+static bool
+do_tile(Job *job, LbSoftmaxTile *t, uint64_t *keys, double *loss, bool first)
+{
+	const LbSoftmaxKernel *kernel = job->kernel;
+	float		own[LB_SM_ROWS];
+
+#define EACH_PANEL(j0, j1) \
+	for (int j0 = 0, j1; \
+		 j1 = j0 + LB_SM_PANEL < job->Np ? j0 + LB_SM_PANEL : job->Np, \
+		 j0 < job->Np; \
+		 j0 = j1)
+
+	pack_rows(t, job);
+	EACH_PANEL(j0, j1)
+	{
+		if (should_stop(job))
+			return false;
+		kernel->logits(t, j0, j1);
+	}
+	for (int i = 0; i < t->n_rows; i++)
+	{
+		float	   *s = t->s + (size_t) (t->row0 + i) * LB_SM_ROWS + i;
+
+		own[i] = *s;
+		if (job->p->hard_negatives > 0)
+			keep_hard_negatives(t, job, keys, i);
+		*s = LB_SM_MASKED;
+	}
+	if (job->dq != NULL)
+		memset(t->dq, 0, (size_t) LB_SM_ROWS * t->Dp * sizeof(float));
+	EACH_PANEL(j0, j1)
+	{
+		if (should_stop(job))
+			return false;
+		kernel->exps(t, j0, j1);
+		if (job->dq != NULL)
+			kernel->dq(t, j0, j1);
+	}
+	*loss += finish_rows(t, job, own);
+	if (job->dq != NULL)
+	{
+		EACH_PANEL(j0, j1)
+		{
+			if (should_stop(job))
+				return false;
+			kernel->dc(t, j0, j1, first);
+		}
+	}
+	return true;
+}
+
+static void
+do_rows(void *arg, int worker, int n_workers)
+{
+	Job		   *job = arg;
+	const LbSoftmax *p = job->p;
+	LbSoftmaxTile tile = {0};
+	uint64_t   *keys = NULL;
+	double		loss = 0;
+	int64_t		from;
+	int64_t		to;
+
+	cut_own(&tile, &keys, job->own + worker * job->own_bytes, job);
+	tile.N = p->N;
+	tile.D = p->D;
+	tile.Dp = job->Dp;
+	tile.cpack = job->cpack;
+	tile.crow = job->crow;
+	tile.bias = job->bias;
+	tile.ids = p->ids != NULL ? job->ids : NULL;
+
+	lb_threads_part(&from, &to, (p->B + ROW_UNIT - 1) / ROW_UNIT, worker,
+					n_workers);
+	from *= ROW_UNIT;
+	to *= ROW_UNIT;
+	if (to > p->B)
+		to = p->B;
+	for (int64_t row = from; row < to; row += LB_SM_ROWS)
+	{
+		tile.row0 = (int) row;
+		tile.n_rows = (int) (to - row < LB_SM_ROWS ? to - row : LB_SM_ROWS);
+		if (!do_tile(job, &tile, keys, &loss, row == from))
+			return;
+	}
+	job->has_dc[worker] = from < to;
+	job->loss[worker] = loss;
+}
+
+/* dc = the workers' shares, added in their order */
+static void
+reduce_dc(void *arg, int worker, int n_workers)
+{
+	Job		   *job = arg;
+	int			D = job->p->D;
+	int64_t		from;
+	int64_t		to;
+
+	lb_threads_part(&from, &to, job->p->N, worker, n_workers);
+	for (int64_t j = from; j < to; j++)
+	{
+		float	   *dc = job->dc + (size_t) j * D;
+		bool		first = true;
+
+		for (int w = 0; w < n_workers; w++)
+		{
+			LbSoftmaxTile tile = {0};
+			uint64_t   *keys = NULL;
+			const float *share;
+
+			if (!job->has_dc[w])
+				continue;
+			cut_own(&tile, &keys, job->own + w * job->own_bytes, job);
+			share = tile.dc + (size_t) j * job->Dp;
+			if (first)
+				memcpy(dc, share, D * sizeof(float));
+			else
+			{
+				for (int d = 0; d < D; d++)
+					dc[d] += share[d];
+			}
+			first = false;
+		}
+	}
+}
+
+static LbStatus
+run(double *loss, float *dq, float *dc, const float *q, const float *c,
+	const LbSoftmax *p, void *scratch, LbThreads *pool, LbCancel cancel)
+{
+	Job			job;
+	int			n_threads = lb_threads_count(pool);
+
+	if (p->B < 1 || p->N < p->B || p->D < 1 || p->D > LB_SOFTMAX_MAX_D ||
+		p->hard_negatives < 0 || !isfinite(p->scale))
+		return LB_BAD_ARGUMENT;
+	job_init(&job, p);
+	job.kernel = choose_kernel();
+	job.own = (char *) scratch + cut_shared(&job, scratch);
+	job.q = q;
+	job.c = c;
+	job.dq = dq;
+	job.dc = dc;
+	job.cancel = cancel;
+
+	lb_threads_run(pool, pack_columns, &job);
+	if (atomic_load(&job.not_finite))
+		return LB_NOT_FINITE;
+	lb_threads_run(pool, do_rows, &job);
+	if (atomic_load(&job.stop))
+		return LB_CANCELLED;
+	if (dq != NULL)
+		lb_threads_run(pool, reduce_dc, &job);
+	*loss = 0;
+	for (int w = 0; w < n_threads; w++)
+		*loss += job.loss[w];
+	return isfinite(*loss) ? LB_OK : LB_NOT_FINITE;
+}
+
+LbStatus
+lb_softmax_step(double *loss, float *dq, float *dc, const float *q,
+				const float *c, const LbSoftmax *p, void *scratch,
+				LbThreads *pool, LbCancel cancel)
+{
+	return run(loss, dq, dc, q, c, p, scratch, pool, cancel);
+}
+
+LbStatus
+lb_softmax_loss(double *loss, const float *q, const float *c,
+				const LbSoftmax *p, void *scratch, LbThreads *pool,
+				LbCancel cancel)
+{
+	return run(loss, NULL, NULL, q, c, p, scratch, pool, cancel);
+}

@@ -1,0 +1,29 @@
+/*
+ * lb_softmax_avx512.c
+ *		The softmax tile for AVX-512; nothing on other machines.
+ *
+ * The pragma stands before every include, so that no make rule is needed; only
+ * lb_softmax.c's dispatch may call what is compiled here.
+ */
+#if defined(__x86_64__)
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"))), apply_to = function)
+#else
+#pragma GCC target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")
+#endif
+
+#define LB_SIMD 512
+#include "core/lb_softmax_int.h"
+#include "core/lb_cpu_simd.h"
+
+#define LB_SM_KERNEL lb_softmax_avx512
+#include "core/lb_softmax_tile.h"
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#endif
+
+#else
+typedef int lb_softmax_avx512_not_for_this_machine;
+#endif
