@@ -24,13 +24,13 @@ PG_CPPFLAGS = -I$(srcdir)/src -DLBREC_VERSION='"$(VERSION)"'
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
 	-Wno-sign-compare -Wno-missing-field-initializers \
 	-Wno-declaration-after-statement
-SHLIB_LINK = -lopenblas -lpthread -lm
+SHLIB_LINK = -lpthread -lm
 
 # pg_regress reads test/sql and compares with expected/
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --load-extension=lbrec
 
-EXTRA_CLEAN = build lbrec-convert
+EXTRA_CLEAN = build
 
 # Inlining our code into queries as LLVM bitcode would gain nothing.
 override with_llvm := no
@@ -48,3 +48,4 @@ $(CORE_OBJS): CFLAGS += $(CORE_CFLAGS)
 
 include test/unit/unit.mk
 include src/convert/convert.mk
+include test/parity/parity.mk

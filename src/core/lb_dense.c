@@ -1,0 +1,63 @@
+/*
+ * lb_dense.c
+ *		Dense layers' products, in the instruction set that the CPU has.
+ */
+#include "core/lb_dense.h"
+
+#include "core/lb_cpu.h"
+
+static void
+run(const LbDense *p)
+{
+	switch (lb_cpu_level())
+	{
+		case LB_CPU_AMX:
+		case LB_CPU_AVX512:
+			lb_dense_avx512(p);
+			break;
+		case LB_CPU_AVX2:
+			lb_dense_avx2(p);
+			break;
+		case LB_CPU_PORTABLE:
+			lb_dense_portable(p);
+			break;
+	}
+}
+
+void
+lb_dense_forward(float *y, const float *x, const float *w, const float *bias,
+				 bool relu, int m, int n, int k)
+{
+	LbDense		p = {.out = y,.a = x,.a_row = k,.a_step = 1,.b = w,
+		.bias = bias,.relu = relu,.m = m,.n = n,.k = k};
+
+	run(&p);
+}
+
+void
+lb_dense_add_weights(float *dw, const float *x, const float *dy,
+					 int m, int n, int k)
+{
+	LbDense		p = {.out = dw,.a = x,.a_row = 1,.a_step = k,.b = dy,
+		.add = true,.m = k,.n = n,.k = m};
+
+	run(&p);
+}
+
+void
+lb_dense_inputs(float *dx, const float *dy, const float *wt,
+				int m, int n, int k)
+{
+	LbDense		p = {.out = dx,.a = dy,.a_row = n,.a_step = 1,.b = wt,
+		.m = m,.n = k,.k = n};
+
+	run(&p);
+}
+
+void
+lb_dense_transpose(float *wt, const float *w, int k, int n)
+{
+	for (int i = 0; i < k; i++)
+		for (int j = 0; j < n; j++)
+			wt[(size_t) j * k + i] = w[(size_t) i * n + j];
+}

@@ -1,0 +1,286 @@
+/*
+ * lb_model.c
+ *		The two-tower retrieval model (Covington et al., RecSys 2016; Yi et
+ *		al., RecSys 2019) and its step.
+ *
+ * logit(i, j) = <query_i, candidate_j> / temperature - log q_j, and the loss
+ * of a batch is the softmax cross entropy of row i with label i, as TFRS's
+ * Retrieval task computes it.
+ *
+ * A step whose loss is not finite changes no weight.
+ */
+#include "core/lb_model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* An embedding table; a step touches at most max_touched of its rows. */
+int
+lb_model_add_table(LbModel *model, const char *name, int64_t rows, int cols,
+				   int64_t max_touched)
+{
+	LbTensor   *t = &model->tensors[model->n_tensors];
+
+	memset(t, 0, sizeof(LbTensor));
+	snprintf(t->name, LB_NAME_LEN, "%s", name);
+	t->rows = rows;
+	t->cols = cols;
+	t->sparse = true;
+	t->max_touched = max_touched < rows ? max_touched : rows;
+	return model->n_tensors++;
+}
+
+static int
+add_matrix(LbModel *model, const char *tower, const char *what, int layer,
+		   int64_t rows, int cols)
+{
+	LbTensor   *t = &model->tensors[model->n_tensors];
+
+	memset(t, 0, sizeof(LbTensor));
+	snprintf(t->name, LB_NAME_LEN, "%s_%s_%d", tower, what, layer);
+	t->rows = rows;
+	t->cols = cols;
+	return model->n_tensors++;
+}
+
+void
+lb_model_add_input(LbTower *tower, LbInputKind kind, int table)
+{
+	LbInput    *input = &tower->inputs[tower->n_inputs++];
+
+	input->kind = kind;
+	input->table = table;
+}
+
+/* To be called when the tower has all its inputs. */
+LbStatus
+lb_model_add_layers(LbModel *model, LbTower *tower, const char *tower_name,
+					const int *layers, int n_layers)
+{
+	int			in = lb_tower_input_width(tower, model->tensors);
+
+	if (n_layers < 1 || n_layers > LB_MAX_LAYERS ||
+		model->n_tensors + 2 * n_layers > LB_MAX_TENSORS)
+		return LB_BAD_ARGUMENT;
+	tower->input_width = in;
+	tower->n_layers = n_layers;
+	for (int l = 0; l < n_layers; l++)
+	{
+		if (layers[l] < 1 || layers[l] > LB_MAX_LAYER_WIDTH)
+			return LB_BAD_ARGUMENT;
+		tower->layers[l] = layers[l];
+		tower->kernel[l] = add_matrix(model, tower_name, "kernel", l,
+									  in, layers[l]);
+		tower->bias[l] = add_matrix(model, tower_name, "bias", l,
+									1, layers[l]);
+		in = layers[l];
+	}
+	return LB_OK;
+}
+
+/* Index of the tensor of that name, or -1. */
+int
+lb_model_find_tensor(const LbModel *model, const char *name)
+{
+	for (int i = 0; i < model->n_tensors; i++)
+		if (strcmp(model->tensors[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+/* Memory of the tensors; opt NULL: values alone, for serving. */
+size_t
+lb_model_bytes(const LbModel *model, const LbOptimizer *opt)
+{
+	size_t		bytes = LB_ALIGN;	/* kernels load whole vectors */
+
+	for (int i = 0; i < model->n_tensors; i++)
+		bytes += opt ?
+			lb_tensor_bytes(&model->tensors[i], lb_optimizer_states(opt)) :
+			lb_tensor_value_bytes(&model->tensors[i]);
+	return bytes;
+}
+
+void
+lb_model_place(LbModel *model, const LbOptimizer *opt, void *block)
+{
+	char	   *p = block;
+
+	for (int i = 0; i < model->n_tensors; i++)
+	{
+		LbTensor   *t = &model->tensors[i];
+
+		if (opt)
+		{
+			lb_tensor_place(t, opt, p);
+			p += lb_tensor_bytes(t, lb_optimizer_states(opt));
+		}
+		else
+		{
+			t->value = (float *) p;
+			p += lb_tensor_value_bytes(t);
+		}
+	}
+}
+
+/*
+ * Keras' initialisers: embeddings uniform in [-0.05, 0.05), kernels Glorot
+ * uniform (Glorot and Bengio, AISTATS 2010), biases zero.
+ */
+void
+lb_model_initialize(LbModel *model, uint64_t seed)
+{
+	for (int i = 0; i < model->n_tensors; i++)
+	{
+		LbTensor   *t = &model->tensors[i];
+		LbRandom	rng;
+
+		lb_random_seed(&rng, seed, i + 1);
+		if (t->sparse)
+			lb_tensor_fill_uniform(t, 0.05f, &rng);
+		else if (t->rows > 1)
+			lb_tensor_fill_uniform(t, sqrtf(6.0f / (t->rows + t->cols)),
+								   &rng);
+	}
+}
+
+static LbSoftmax
+softmax_of(const LbModel *model, const LbObjective *objective,
+		   const LbBatch *batch, float *bias)
+{
+	LbSoftmax	p;
+
+	memset(&p, 0, sizeof(p));
+	p.B = batch->B;
+	p.N = batch->N;
+	p.D = lb_tower_width(&model->query);
+	p.scale = 1.0f / objective->temperature;
+	p.weight = batch->weight;
+	p.hard_negatives = objective->hard_negatives;
+	if (objective->mask_hits)
+		p.ids = batch->ids;
+	if (objective->logq && batch->log_q != NULL)
+	{
+		for (int j = 0; j < batch->N; j++)
+			bias[j] = -batch->log_q[j];
+		p.bias = bias;
+	}
+	return p;
+}
+
+/* As lay_out() in lb_tower.c: placing and counting are one walk. */
+static size_t
+lay_out(LbWorkspace *ws, const LbModel *model, int B, int N, int n_threads,
+		char *block)
+{
+	size_t		used = 0;
+	int			D = lb_tower_width(&model->query);
+	LbSoftmax	p;
+
+#define PLACE(field, bytes) \
+	do { \
+		(field) = block ? (void *) (block + used) : NULL; \
+		used += LB_ALIGN_UP(bytes); \
+	} while (0)
+
+	if (block)
+		lb_tower_pass_place(&ws->query, &model->query, B, n_threads, true,
+							block + used);
+	used += lb_tower_pass_bytes(&model->query, B, n_threads, true);
+	if (block)
+		lb_tower_pass_place(&ws->candidate, &model->candidate, N, n_threads,
+							true, block + used);
+	used += lb_tower_pass_bytes(&model->candidate, N, n_threads, true);
+	PLACE(ws->dq, (size_t) B * D * sizeof(float));
+	PLACE(ws->dc, (size_t) N * D * sizeof(float));
+	PLACE(ws->bias, (size_t) N * sizeof(float));
+	memset(&p, 0, sizeof(p));
+	p.B = B;
+	p.N = N;
+	p.D = D;
+	p.hard_negatives = 1;		/* the larger need */
+	PLACE(ws->softmax, lb_softmax_bytes(&p, n_threads));
+#undef PLACE
+	return used;
+}
+
+size_t
+lb_workspace_bytes(const LbModel *model, int B, int N, int n_threads)
+{
+	LbWorkspace ws;
+
+	return lay_out(&ws, model, B, N, n_threads, NULL);
+}
+
+void
+lb_workspace_place(LbWorkspace *ws, const LbModel *model, int B, int N,
+				   int n_threads, void *block)
+{
+	lay_out(ws, model, B, N, n_threads, block);
+}
+
+static void
+forward_both(const LbModel *model, const LbBatch *batch, LbWorkspace *ws,
+			 LbThreads *pool)
+{
+	lb_tower_forward(&ws->query, &model->query, model->tensors,
+					 batch->query, batch->B, pool);
+	lb_tower_forward(&ws->candidate, &model->candidate, model->tensors,
+					 batch->candidate, batch->N, pool);
+}
+
+/*
+ * Forward, backward, update.  *loss is the batch's, summed or mean as the
+ * objective says; with the mean, gradients are of the mean.
+ */
+LbStatus
+lb_model_step(double *loss, LbModel *model, LbOptimizer *opt,
+			  const LbObjective *objective, const LbBatch *batch,
+			  LbWorkspace *ws, LbThreads *pool, LbCancel cancel)
+{
+	LbSoftmax	p = softmax_of(model, objective, batch, ws->bias);
+	LbStatus	status;
+
+	forward_both(model, batch, ws, pool);
+	status = lb_softmax_step(loss, ws->dq, ws->dc, ws->query.out,
+							 ws->candidate.out, &p, ws->softmax, pool,
+							 cancel);
+	if (status != LB_OK)
+		return status;
+	if (!isfinite(*loss))
+		return LB_NOT_FINITE;
+	if (objective->mean)
+	{
+		float		share = 1.0f / batch->B;
+
+		for (size_t i = 0; i < (size_t) p.B * p.D; i++)
+			ws->dq[i] *= share;
+		for (size_t i = 0; i < (size_t) p.N * p.D; i++)
+			ws->dc[i] *= share;
+		*loss /= batch->B;
+	}
+	lb_tower_backward(model->tensors, &ws->query, &model->query, ws->dq,
+					  batch->query, pool);
+	lb_tower_backward(model->tensors, &ws->candidate, &model->candidate,
+					  ws->dc, batch->candidate, pool);
+	lb_optimizer_apply(opt, model->tensors, model->n_tensors, pool);
+	return LB_OK;
+}
+
+/* The same loss without a step: for listens held out. */
+LbStatus
+lb_model_loss(double *loss, const LbModel *model,
+			  const LbObjective *objective, const LbBatch *batch,
+			  LbWorkspace *ws, LbThreads *pool, LbCancel cancel)
+{
+	LbSoftmax	p = softmax_of(model, objective, batch, ws->bias);
+	LbStatus	status;
+
+	forward_both(model, batch, ws, pool);
+	status = lb_softmax_loss(loss, ws->query.out, ws->candidate.out, &p,
+							 ws->softmax, pool, cancel);
+	if (status == LB_OK && objective->mean)
+		*loss /= batch->B;
+	return status;
+}

@@ -1,0 +1,234 @@
+/*
+ * lb_tensor.c
+ *		Weights, gradients and the optimisers that join them.
+ *
+ * Adagrad (Duchi, Hazan and Singer, JMLR 2011) as Keras computes it:
+ *
+ *		a += g * g;  w -= rate * g / sqrt(a + epsilon)
+ *
+ * with a beginning at initial_accumulator.  A row that occurs several times in
+ * a batch has its gradients summed first, then squared once: squaring each
+ * occurrence would be another algorithm, and not the one TensorFlow runs.
+ *
+ * Adam (Kingma and Ba, ICLR 2015) is "lazy" for embeddings: rows that a step
+ * does not touch keep their moments as they are.
+ */
+#include "core/lb_tensor.h"
+
+#include <math.h>
+#include <string.h>
+
+int
+lb_optimizer_states(const LbOptimizer *opt)
+{
+	switch (opt->kind)
+	{
+		case LB_ADAGRAD:
+			return 1;
+		case LB_ADAM:
+			return 2;
+		case LB_SGD:
+			break;
+	}
+	return 0;
+}
+
+static size_t
+matrix_bytes(int64_t rows, int cols)
+{
+	return LB_ALIGN_UP((size_t) rows * cols * sizeof(float));
+}
+
+size_t
+lb_tensor_value_bytes(const LbTensor *t)
+{
+	return matrix_bytes(t->rows, t->cols);
+}
+
+/* Memory for training; serving needs lb_tensor_value_bytes() alone. */
+size_t
+lb_tensor_bytes(const LbTensor *t, int n_states)
+{
+	size_t		bytes = (1 + n_states) * matrix_bytes(t->rows, t->cols);
+
+	if (!t->sparse)
+		return bytes + matrix_bytes(t->rows, t->cols);
+	return bytes + matrix_bytes(t->max_touched, t->cols) +
+		LB_ALIGN_UP(t->rows * sizeof(int32_t)) +
+		LB_ALIGN_UP(t->max_touched * sizeof(int32_t));
+}
+
+/*
+ * Cut block, lb_tensor_bytes() long and aligned to LB_ALIGN, into the
+ * tensor's arrays.  Values are zero, states as the optimiser begins.
+ */
+void
+lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block)
+{
+	int			n_states = lb_optimizer_states(opt);
+	size_t		size = matrix_bytes(t->rows, t->cols);
+	char	   *p = block;
+
+	memset(block, 0, lb_tensor_bytes(t, n_states));
+	t->value = (float *) p;
+	p += size;
+	t->state[0] = t->state[1] = NULL;
+	for (int s = 0; s < n_states; s++)
+	{
+		t->state[s] = (float *) p;
+		p += size;
+	}
+	if (opt->kind == LB_ADAGRAD)
+		for (size_t i = 0; i < (size_t) t->rows * t->cols; i++)
+			t->state[0][i] = opt->initial_accumulator;
+	t->grad = (float *) p;
+	t->n_touched = 0;
+	if (!t->sparse)
+		return;
+	p += matrix_bytes(t->max_touched, t->cols);
+	t->slot = (int32_t *) p;
+	p += LB_ALIGN_UP(t->rows * sizeof(int32_t));
+	t->touched = (int32_t *) p;
+}
+
+/* Keras' RandomUniform: from -limit to limit. */
+void
+lb_tensor_fill_uniform(LbTensor *t, float limit, LbRandom *rng)
+{
+	for (size_t i = 0; i < (size_t) t->rows * t->cols; i++)
+		t->value[i] = lb_random_uniform(rng, -limit, limit);
+}
+
+bool
+lb_tensor_is_finite(const LbTensor *t)
+{
+	/* x - x is 0 for finite x, NaN otherwise, and NaN survives addition */
+	float		sum = 0;
+
+	for (size_t i = 0; i < (size_t) t->rows * t->cols; i++)
+		sum += t->value[i] - t->value[i];
+	return sum == 0;
+}
+
+/*
+ * The gradient slot of a row, zeroed when the row is new in this step.
+ * max_touched bounds the distinct rows of a step, so there is always room.
+ */
+int32_t
+lb_tensor_touch(LbTensor *t, int64_t row)
+{
+	int32_t		slot = t->slot[row];
+
+	if (slot == 0)
+	{
+		t->touched[t->n_touched] = (int32_t) row;
+		memset(t->grad + (size_t) t->n_touched * t->cols, 0,
+			   t->cols * sizeof(float));
+		slot = t->slot[row] = (int32_t) ++t->n_touched;
+	}
+	return slot - 1;
+}
+
+/* One run of n weights whose gradients lie side by side. */
+static void
+apply_run(const LbOptimizer *opt, float *restrict w, float *restrict s0,
+		  float *restrict s1, float *restrict g, int64_t n)
+{
+	float		rate = opt->learning_rate;
+	float		eps = opt->epsilon;
+
+	if (opt->weight_decay > 0)
+	{
+		float		keep = 1 - rate * opt->weight_decay;
+
+		for (int64_t i = 0; i < n; i++)
+			w[i] *= keep;
+	}
+	switch (opt->kind)
+	{
+		case LB_ADAGRAD:
+			for (int64_t i = 0; i < n; i++)
+			{
+				s0[i] += g[i] * g[i];
+				w[i] -= rate * g[i] / sqrtf(s0[i] + eps);
+			}
+			break;
+		case LB_ADAM:
+			{
+				float		b1 = opt->beta1;
+				float		b2 = opt->beta2;
+				double		c1 = 1 - pow(b1, (double) opt->step);
+				double		c2 = 1 - pow(b2, (double) opt->step);
+				float		corrected = (float) (rate * sqrt(c2) / c1);
+
+				for (int64_t i = 0; i < n; i++)
+				{
+					s0[i] += (1 - b1) * (g[i] - s0[i]);
+					s1[i] += (1 - b2) * (g[i] * g[i] - s1[i]);
+					w[i] -= corrected * s0[i] / (sqrtf(s1[i]) + eps);
+				}
+				break;
+			}
+		case LB_SGD:
+			for (int64_t i = 0; i < n; i++)
+				w[i] -= rate * g[i];
+			break;
+	}
+}
+
+typedef struct ApplyTask
+{
+	const LbOptimizer *opt;
+	LbTensor   *t;
+} ApplyTask;
+
+/* A worker's share of the touched rows, its slots cleared on the way. */
+static void
+apply_sparse(void *arg, int worker, int n_workers)
+{
+	ApplyTask  *task = arg;
+	LbTensor   *t = task->t;
+	int			cols = t->cols;
+	int64_t		from = t->n_touched * worker / n_workers;
+	int64_t		to = t->n_touched * (worker + 1) / n_workers;
+
+	for (int64_t k = from; k < to; k++)
+	{
+		size_t		at = (size_t) t->touched[k] * cols;
+
+		apply_run(task->opt, t->value + at,
+				  t->state[0] ? t->state[0] + at : NULL,
+				  t->state[1] ? t->state[1] + at : NULL,
+				  t->grad + (size_t) k * cols, cols);
+		t->slot[t->touched[k]] = 0;
+	}
+}
+
+/*
+ * One step: weights move against their gradients, gradients return to zero.
+ */
+void
+lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors, int n_tensors,
+				   LbThreads *pool)
+{
+	opt->step++;
+	for (int i = 0; i < n_tensors; i++)
+	{
+		LbTensor   *t = &tensors[i];
+
+		if (t->sparse)
+		{
+			ApplyTask	task = {opt, t};
+
+			lb_threads_run(pool, apply_sparse, &task);
+			t->n_touched = 0;
+		}
+		else
+		{
+			int64_t		n = t->rows * t->cols;
+
+			apply_run(opt, t->value, t->state[0], t->state[1], t->grad, n);
+			memset(t->grad, 0, n * sizeof(float));
+		}
+	}
+}

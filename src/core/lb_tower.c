@@ -1,0 +1,401 @@
+/*
+ * lb_tower.c
+ *		Forward and backward pass of one tower.
+ *
+ *	inputs ──gather──> x (B,W) ──dense, ReLU──> z0 ──...──> z (B,D) ──> out
+ *
+ * ReLU follows every dense layer but the last (preprint, section 3.1).  With
+ * normalize, out = z / |z|; a zero vector stays zero.
+ *
+ * Rows of a batch are independent on the way forward, and on the way back but
+ * for the sums over the batch: every worker sums kernels' gradients over its
+ * own rows into an own block, and the blocks are added in worker order; an
+ * embedding row belongs to one worker, which walks the whole batch in order.
+ * So the bits depend on the number of workers, never on their timing.
+ */
+#include "core/lb_tower.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/lb_dense.h"
+
+int
+lb_tower_input_width(const LbTower *tower, const LbTensor *tensors)
+{
+	int			width = 0;
+
+	for (int i = 0; i < tower->n_inputs; i++)
+		width += tower->inputs[i].kind == LB_INPUT_NUMBER ? 1 :
+			tensors[tower->inputs[i].table].cols;
+	return width;
+}
+
+/* Floats of every kernel and bias: one worker's gradient block. */
+static size_t
+weights_size(const LbTower *tower)
+{
+	size_t		size = 0;
+	int			in = tower->input_width;
+
+	for (int l = 0; l < tower->n_layers; l++)
+	{
+		size += (size_t) (in + 1) * tower->layers[l];
+		in = tower->layers[l];
+	}
+	return size;
+}
+
+/*
+ * Lays the pass out in block, or with block NULL only counts: one walk for
+ * both, so that they cannot disagree.
+ */
+static size_t
+lay_out(LbTowerPass *pass, const LbTower *tower, int B, int workers,
+		bool training, char *block)
+{
+	size_t		used = 0;
+	int			in = tower->input_width;
+
+#define PLACE(field, floats) \
+	do { \
+		(field) = block ? (float *) (block + used) : NULL; \
+		used += LB_ALIGN_UP((size_t) (floats) * sizeof(float)); \
+	} while (0)
+
+	pass->capacity = B;
+	pass->B = 0;
+	pass->dx = pass->partial = pass->norm = NULL;
+	PLACE(pass->x, (size_t) B * tower->input_width);
+	for (int l = 0; l < tower->n_layers; l++)
+		PLACE(pass->z[l], (size_t) B * tower->layers[l]);
+	pass->out = pass->z[tower->n_layers - 1];
+	if (tower->normalize)
+	{
+		PLACE(pass->out, (size_t) B * lb_tower_width(tower));
+		PLACE(pass->norm, B);
+	}
+	pass->partial_size = LB_ALIGN_UP(weights_size(tower));
+	if (training)
+	{
+		PLACE(pass->dx, (size_t) B * tower->input_width);
+		for (int l = 0; l < tower->n_layers; l++)
+		{
+			PLACE(pass->dz[l], (size_t) B * tower->layers[l]);
+			PLACE(pass->wt[l], (size_t) in * tower->layers[l]);
+			in = tower->layers[l];
+		}
+		PLACE(pass->partial, workers * pass->partial_size);
+	}
+#undef PLACE
+	return used + LB_ALIGN;		/* kernels load whole vectors */
+}
+
+size_t
+lb_tower_pass_bytes(const LbTower *tower, int B, int workers, bool training)
+{
+	LbTowerPass pass;
+
+	return lay_out(&pass, tower, B, workers, training, NULL);
+}
+
+void
+lb_tower_pass_place(LbTowerPass *pass, const LbTower *tower, int B,
+					int workers, bool training, void *block)
+{
+	lay_out(pass, tower, B, workers, training, block);
+}
+
+typedef struct TowerTask
+{
+	LbTowerPass *pass;
+	const LbTower *tower;
+	LbTensor   *tensors;
+	const LbInputValues *values;
+	const float *dout;
+	int			B;
+} TowerTask;
+
+/* Rows [from, to) of input i into x, whose columns begin at offset. */
+static void
+gather_input(float *x, const TowerTask *task, int i, int offset,
+			 int from, int to)
+{
+	const LbInput *input = &task->tower->inputs[i];
+	const LbInputValues *v = &task->values[i];
+	int			W = task->tower->input_width;
+	const LbTensor *t;
+
+	if (input->kind == LB_INPUT_NUMBER)
+	{
+		for (int b = from; b < to; b++)
+			x[(size_t) b * W + offset] = v->numbers[b];
+		return;
+	}
+	t = &task->tensors[input->table];
+	for (int b = from; b < to; b++)
+	{
+		float	   *row = x + (size_t) b * W + offset;
+
+		if (input->kind == LB_INPUT_EMBEDDING)
+			memcpy(row, t->value + (size_t) v->codes[b] * t->cols,
+				   t->cols * sizeof(float));
+		else
+		{
+			const LbSpan *span = &v->spans[b];
+
+			memset(row, 0, t->cols * sizeof(float));
+			for (int j = 0; j < span->n; j++)
+			{
+				const float *e = t->value + (size_t) span->codes[j] * t->cols;
+
+				for (int d = 0; d < t->cols; d++)
+					row[d] += e[d];
+			}
+			for (int d = 0; d < t->cols; d++)
+				row[d] *= span->scale;
+		}
+	}
+}
+
+static void
+forward_rows(void *arg, int worker, int n_workers)
+{
+	TowerTask  *task = arg;
+	LbTowerPass *pass = task->pass;
+	const LbTower *tower = task->tower;
+	int			from = (int) ((int64_t) task->B * worker / n_workers);
+	int			to = (int) ((int64_t) task->B * (worker + 1) / n_workers);
+	int			offset = 0;
+	int			in = tower->input_width;
+	const float *x = pass->x;
+	int			D = lb_tower_width(tower);
+
+	for (int i = 0; i < tower->n_inputs; i++)
+	{
+		gather_input(pass->x, task, i, offset, from, to);
+		offset += tower->inputs[i].kind == LB_INPUT_NUMBER ? 1 :
+			task->tensors[tower->inputs[i].table].cols;
+	}
+	for (int l = 0; l < tower->n_layers; l++)
+	{
+		int			H = tower->layers[l];
+		float	   *z = pass->z[l];
+		const float *bias = task->tensors[tower->bias[l]].value;
+
+		lb_dense_forward(z + (size_t) from * H, x + (size_t) from * in,
+						 task->tensors[tower->kernel[l]].value, bias,
+						 l < tower->n_layers - 1, to - from, H, in);
+		x = z;
+		in = H;
+	}
+	if (!tower->normalize)
+		return;
+	for (int b = from; b < to; b++)
+	{
+		const float *z = x + (size_t) b * D;
+		float	   *out = pass->out + (size_t) b * D;
+		double		sum = 0;
+		float		inverse;
+
+		for (int d = 0; d < D; d++)
+			sum += (double) z[d] * z[d];
+		pass->norm[b] = (float) sqrt(sum);
+		inverse = pass->norm[b] > 0 ? 1 / pass->norm[b] : 0;
+		for (int d = 0; d < D; d++)
+			out[d] = z[d] * inverse;
+	}
+}
+
+/*
+ * Fills pass->out (B,D) from the inputs of B examples, B at most
+ * pass->capacity.
+ */
+void
+lb_tower_forward(LbTowerPass *pass, const LbTower *tower,
+				 const LbTensor *tensors, const LbInputValues *values,
+				 int B, LbThreads *pool)
+{
+	TowerTask	task = {pass, tower, (LbTensor *) tensors, values, NULL, B};
+
+	pass->B = B;
+	lb_threads_run(pool, forward_rows, &task);
+}
+
+/* dz of the last layer from dout: through z / |z|, or a copy. */
+static void
+backward_output(const TowerTask *task, int from, int to)
+{
+	LbTowerPass *pass = task->pass;
+	int			last = task->tower->n_layers - 1;
+	int			D = lb_tower_width(task->tower);
+
+	for (int b = from; b < to; b++)
+	{
+		const float *dout = task->dout + (size_t) b * D;
+		const float *out = pass->out + (size_t) b * D;
+		float	   *dz = pass->dz[last] + (size_t) b * D;
+		double		dot = 0;
+		float		inverse;
+
+		if (!task->tower->normalize)
+		{
+			memcpy(dz, dout, D * sizeof(float));
+			continue;
+		}
+		/* d(z/|z|) = (dout - <dout, out> out) / |z| */
+		for (int d = 0; d < D; d++)
+			dot += (double) dout[d] * out[d];
+		inverse = pass->norm[b] > 0 ? 1 / pass->norm[b] : 0;
+		for (int d = 0; d < D; d++)
+			dz[d] = (dout[d] - (float) dot * out[d]) * inverse;
+	}
+}
+
+static void
+backward_rows(void *arg, int worker, int n_workers)
+{
+	TowerTask  *task = arg;
+	LbTowerPass *pass = task->pass;
+	const LbTower *tower = task->tower;
+	int			from = (int) ((int64_t) task->B * worker / n_workers);
+	int			to = (int) ((int64_t) task->B * (worker + 1) / n_workers);
+	float	   *grad = pass->partial + worker * pass->partial_size;
+
+	memset(grad, 0, pass->partial_size * sizeof(float));
+	if (from == to)
+		return;
+	backward_output(task, from, to);
+	for (int l = tower->n_layers - 1; l >= 0; l--)
+	{
+		int			H = tower->layers[l];
+		int			in = l > 0 ? tower->layers[l - 1] : tower->input_width;
+		const float *x = (l > 0 ? pass->z[l - 1] : pass->x) +
+			(size_t) from * in;
+		float	   *dx = (l > 0 ? pass->dz[l - 1] : pass->dx) +
+			(size_t) from * in;
+		const float *dz = pass->dz[l] + (size_t) from * H;
+		float	   *dbias;
+
+		lb_dense_add_weights(grad, x, dz, to - from, H, in);
+		dbias = grad + (size_t) in * H;
+		for (int b = 0; b < to - from; b++)
+			for (int h = 0; h < H; h++)
+				dbias[h] += dz[(size_t) b * H + h];
+		grad = dbias + H;
+		lb_dense_inputs(dx, dz, pass->wt[l], to - from, H, in);
+		if (l > 0)
+			for (size_t i = 0; i < (size_t) (to - from) * in; i++)
+				if (x[i] <= 0)
+					dx[i] = 0;
+	}
+}
+
+/* Adds the workers' blocks, in their order, to the tensors' gradients. */
+static void
+reduce_weights(const TowerTask *task, int n_workers)
+{
+	const LbTower *tower = task->tower;
+
+	for (int w = 0; w < n_workers; w++)
+	{
+		const float *grad = task->pass->partial +
+			w * task->pass->partial_size;
+
+		for (int l = tower->n_layers - 1; l >= 0; l--)
+		{
+			LbTensor   *kernel = &task->tensors[tower->kernel[l]];
+			LbTensor   *bias = &task->tensors[tower->bias[l]];
+			int64_t		n = kernel->rows * kernel->cols;
+
+			for (int64_t i = 0; i < n; i++)
+				kernel->grad[i] += grad[i];
+			grad += n;
+			for (int h = 0; h < bias->cols; h++)
+				bias->grad[h] += grad[h];
+			grad += bias->cols;
+		}
+	}
+}
+
+/* A worker adds dx to the gradient slots that are its own. */
+static void
+scatter_inputs(void *arg, int worker, int n_workers)
+{
+	TowerTask  *task = arg;
+	const LbTower *tower = task->tower;
+	int			W = tower->input_width;
+	int			offset = 0;
+
+	for (int i = 0; i < tower->n_inputs; i++)
+	{
+		const LbInput *input = &tower->inputs[i];
+		const LbInputValues *v = &task->values[i];
+		LbTensor   *t;
+
+		if (input->kind == LB_INPUT_NUMBER)
+		{
+			offset++;
+			continue;
+		}
+		t = &task->tensors[input->table];
+		for (int b = 0; b < task->B; b++)
+		{
+			const float *dx = task->pass->dx + (size_t) b * W + offset;
+			const int32_t *codes = input->kind == LB_INPUT_EMBEDDING ?
+				&v->codes[b] : v->spans[b].codes;
+			int			n = input->kind == LB_INPUT_EMBEDDING ?
+				1 : v->spans[b].n;
+			float		scale = input->kind == LB_INPUT_EMBEDDING ?
+				1 : v->spans[b].scale;
+
+			for (int j = 0; j < n; j++)
+			{
+				int32_t		slot = t->slot[codes[j]] - 1;
+				float	   *g = t->grad + (size_t) slot * t->cols;
+
+				if (slot % n_workers != worker)
+					continue;
+				for (int d = 0; d < t->cols; d++)
+					g[d] += scale * dx[d];
+			}
+		}
+		offset += t->cols;
+	}
+}
+
+/*
+ * Adds the gradients of dout (B,D), for the batch that lb_tower_forward saw
+ * last, to the tensors.
+ */
+void
+lb_tower_backward(LbTensor *tensors, LbTowerPass *pass, const LbTower *tower,
+				  const float *dout, const LbInputValues *values,
+				  LbThreads *pool)
+{
+	TowerTask	task = {pass, tower, tensors, values, dout, pass->B};
+
+	for (int l = 0; l < tower->n_layers; l++)
+		lb_dense_transpose(pass->wt[l], tensors[tower->kernel[l]].value,
+						   (int) tensors[tower->kernel[l]].rows,
+						   tower->layers[l]);
+	lb_threads_run(pool, backward_rows, &task);
+	reduce_weights(&task, lb_threads_count(pool));
+	for (int i = 0; i < tower->n_inputs; i++)
+	{
+		const LbInput *input = &tower->inputs[i];
+
+		if (input->kind == LB_INPUT_NUMBER)
+			continue;
+		for (int b = 0; b < task.B; b++)
+		{
+			if (input->kind == LB_INPUT_EMBEDDING)
+				lb_tensor_touch(&tensors[input->table], values[i].codes[b]);
+			else
+				for (int j = 0; j < values[i].spans[b].n; j++)
+					lb_tensor_touch(&tensors[input->table],
+									values[i].spans[b].codes[j]);
+		}
+	}
+	lb_threads_run(pool, scatter_inputs, &task);
+}

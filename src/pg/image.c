@@ -1,0 +1,499 @@
+/*
+ * image.c
+ *		Builds and reads serving images.
+ *
+ * Building walks the parts of the image twice through one function: first to
+ * learn each part's size and place, then, with the block at hand, to load it.
+ */
+#include "image.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "core/lb_scan.h"
+
+typedef struct Builder
+{
+	const ModelRow *row;
+	ImageHeader *header;		/* the block, or a header alone while sizing */
+	bool		loading;
+	Size		used;
+} Builder;
+
+static void
+bad_shape(const Builder *b, const char *tensor)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("version %d of model \"%s\" is damaged in tensor \"%s\", chunk 0",
+					b->row->version, b->row->name, tensor),
+			 errdetail("The tensor is missing, or its shape does not fit the model's."),
+			 errhint("Activate another version with lbrec_activate, restore the model from a backup, or train it again.")));
+}
+
+/* Sets aside bytes of the image. */
+static int64
+reserve(Builder *b, Size bytes)
+{
+	int64		at = (int64) b->used;
+
+	b->used += LB_ALIGN_UP(bytes);
+	return at;
+}
+
+static void *
+at(const Builder *b, int64 offset)
+{
+	return (char *) b->header + offset;
+}
+
+/*
+ * A tensor of the given type becomes a part of the image.  rows and cols say
+ * what is expected; -1 takes what is stored.
+ */
+static int64
+take_tensor(Builder *b, const char *name, TensorType type, int64 rows,
+			int cols, TensorShape *shape)
+{
+	int64		place;
+
+	if (!lbrec_tensor_shape(b->row, name, shape) || shape->type != type ||
+		(rows >= 0 && shape->rows != rows) ||
+		(cols >= 0 && shape->cols != cols))
+		bad_shape(b, name);
+	place = reserve(b, lbrec_tensor_size(shape));
+	if (b->loading)
+		lbrec_load_tensor(b->row, name, shape, at(b, place));
+	return place;
+}
+
+/* The values of a column that belongs to users. */
+static void
+take_feature(Builder *b, ImageInput *input, const char *column)
+{
+	TensorShape shape;
+	char	   *codes = psprintf("%s_codes", column);
+
+	switch (input->feature_kind)
+	{
+		case FEATURE_CATEGORY:
+			input->codes = take_tensor(b, codes, TENSOR_INT4, -1, 1, &shape);
+			input->n = shape.rows;
+			break;
+		case FEATURE_NUMBER:
+			input->codes = take_tensor(b, psprintf("%s_numbers", column),
+									   TENSOR_FLOAT4, -1, 1, &shape);
+			input->n = shape.rows;
+			break;
+		case FEATURE_BAG:
+			input->offsets = take_tensor(b, psprintf("%s_offsets", column),
+										 TENSOR_INT8, -1, 1, &shape);
+			input->n = shape.rows - 1;
+			input->codes = take_tensor(b, codes, TENSOR_INT4, -1, 1, &shape);
+			break;
+	}
+	if (input->n < 1)
+		bad_shape(b, codes);
+	if (!b->loading)
+		return;
+
+	/* codes index a table at serving time: none may point outside */
+	if (input->feature_kind == FEATURE_CATEGORY)
+		shape.rows = input->n;
+	if (input->feature_kind != FEATURE_NUMBER)
+		for (int64 i = 0; i < shape.rows; i++)
+		{
+			int32		code = ((int32 *) at(b, input->codes))[i];
+
+			if (code < 0 || code >= input->rows)
+				bad_shape(b, codes);
+		}
+	if (input->feature_kind == FEATURE_BAG)
+	{
+		const int64 *offsets = at(b, input->offsets);
+
+		for (int64 i = 0; i < input->n; i++)
+			if (offsets[i] < 0 || offsets[i] > offsets[i + 1] ||
+				offsets[i + 1] > shape.rows)
+				bad_shape(b, codes);
+	}
+}
+
+/* SPI_getvalue with a column that must not be null. */
+static char *
+text_value(const Builder *b, uint64 row, int column)
+{
+	char	   *value = SPI_getvalue(SPI_tuptable->vals[row],
+									 SPI_tuptable->tupdesc, column);
+
+	if (value == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("version %d of model \"%s\" has a damaged config",
+						b->row->version, b->row->name),
+				 errhint("Restore the model from a backup, or train it again.")));
+	return value;
+}
+
+static void
+select_config(const Builder *b, const char *sql)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(b->row->id)};
+
+	if (SPI_execute_with_args(sql, 1, types, values, NULL, true, 0) !=
+		SPI_OK_SELECT)
+		elog(ERROR, "could not read a model's config");
+}
+
+static void
+take_inputs(Builder *b)
+{
+	ImageHeader *h = b->header;
+	SPITupleTable *rows;
+	uint64		n;
+
+	select_config(b,
+				  "SELECT i.value OPERATOR(pg_catalog.->>) 'source', "
+				  "i.value OPERATOR(pg_catalog.->>) 'table', "
+				  "i.value OPERATOR(pg_catalog.->>) 'column', "
+				  "i.value OPERATOR(pg_catalog.->>) 'kind', "
+				  "i.value OPERATOR(pg_catalog.->>) 'mean', "
+				  "i.value OPERATOR(pg_catalog.->>) 'deviation' "
+				  "FROM lbrec.model AS m, pg_catalog.jsonb_array_elements("
+				  "m.config OPERATOR(pg_catalog.->) 'query') "
+				  "WITH ORDINALITY AS i (value, place) "
+				  "WHERE m.id OPERATOR(pg_catalog.=) $1 ORDER BY i.place");
+	rows = SPI_tuptable;
+	n = SPI_processed;
+	if (n < 1 || n > LB_MAX_INPUTS)
+		bad_shape(b, "config");
+	h->n_inputs = (int32) n;
+	for (uint64 i = 0; i < n; i++)
+	{
+		ImageInput *input = &h->inputs[i];
+		TensorShape shape;
+
+		SPI_tuptable = rows;
+		memset(input, 0, sizeof(ImageInput));
+		input->source = lbrec_source_by_name(text_value(b, i, 1));
+		input->kind = LB_INPUT_EMBEDDING;
+		input->feature_kind = FEATURE_CATEGORY;
+		if (input->source == SOURCE_TIME)
+			input->kind = LB_INPUT_NUMBER;
+		else if (input->source == SOURCE_FEATURE)
+		{
+			const char *kind = text_value(b, i, 4);
+
+			if (strcmp(kind, "number") == 0)
+			{
+				input->kind = LB_INPUT_NUMBER;
+				input->feature_kind = FEATURE_NUMBER;
+				input->mean = atof(text_value(b, i, 5));
+				input->deviation = atof(text_value(b, i, 6));
+			}
+			else if (strcmp(kind, "bag") == 0)
+			{
+				input->kind = LB_INPUT_BAG;
+				input->feature_kind = FEATURE_BAG;
+			}
+		}
+		if (input->kind != LB_INPUT_NUMBER)
+		{
+			int64		expected = -1;
+
+			if (input->source == SOURCE_USER)
+				expected = b->row->n_users + 1;
+			else if (input->source == SOURCE_TIME_BUCKET)
+				expected = h->time.buckets + 1;
+			input->table = take_tensor(b, text_value(b, i, 2), TENSOR_FLOAT4,
+									   expected, -1, &shape);
+			input->rows = shape.rows;
+			input->cols = shape.cols;
+		}
+		if (input->source == SOURCE_FEATURE)
+		{
+			SPI_tuptable = rows;
+			take_feature(b, input, text_value(b, i, 3));
+		}
+	}
+	SPI_tuptable = rows;
+	SPI_freetuptable(rows);
+}
+
+static void
+take_layers(Builder *b)
+{
+	ImageHeader *h = b->header;
+	int			in = 0;
+
+	for (int i = 0; i < h->n_inputs; i++)
+		in += h->inputs[i].kind == LB_INPUT_NUMBER ? 1 : h->inputs[i].cols;
+	for (h->n_layers = 0; h->n_layers < LB_MAX_LAYERS; h->n_layers++)
+	{
+		int			l = h->n_layers;
+		char	   *name = psprintf("query_kernel_%d", l);
+		TensorShape shape;
+
+		if (!lbrec_tensor_shape(b->row, name, &shape))
+			break;
+		h->kernels[l] = take_tensor(b, name, TENSOR_FLOAT4, in, -1, &shape);
+		in = h->layers[l] = shape.cols;
+		h->biases[l] = take_tensor(b, psprintf("query_bias_%d", l),
+								   TENSOR_FLOAT4, 1, in, &shape);
+	}
+	if (h->n_layers == 0)
+		bad_shape(b, "query_kernel_0");
+	h->D = in;
+}
+
+typedef struct UserKey
+{
+	int64		key;
+	int32		code;
+} UserKey;
+
+static int
+compare_user_keys(const void *a, const void *b)
+{
+	int64		x = ((const UserKey *) a)->key;
+	int64		y = ((const UserKey *) b)->key;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Users are stored by code and looked up by key. */
+static void
+take_users(Builder *b)
+{
+	ImageHeader *h = b->header;
+	int64		n = b->row->n_users;
+	TensorShape shape;
+	UserKey    *pairs;
+	int64	   *keys;
+
+	h->user_keys = take_tensor(b, "user_key", TENSOR_INT8, n, 1, &shape);
+	h->user_codes = reserve(b, n * sizeof(int32));
+	if (!b->loading)
+		return;
+	keys = at(b, h->user_keys);
+	pairs = palloc_extended(n * sizeof(UserKey), MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < n; i++)
+	{
+		pairs[i].key = keys[i];
+		pairs[i].code = (int32) (i + 1);
+	}
+	qsort(pairs, n, sizeof(UserKey), compare_user_keys);
+	for (int64 i = 0; i < n; i++)
+	{
+		keys[i] = pairs[i].key;
+		((int32 *) at(b, h->user_codes))[i] = pairs[i].code;
+	}
+	pfree(pairs);
+}
+
+static int
+compare_candidates(const void *a, const void *b, void *keys)
+{
+	return memcmp(((const pg_uuid_t *) keys)[*(const int32 *) a].data,
+				  ((const pg_uuid_t *) keys)[*(const int32 *) b].data,
+				  UUID_LEN);
+}
+
+static void
+take_recordings(Builder *b)
+{
+	ImageHeader *h = b->header;
+	int64		n = b->row->n_recordings;
+	TensorShape shape;
+	int32	   *order;
+
+	h->recording_keys = take_tensor(b, "recording_key", TENSOR_UUID, n, 1,
+									&shape);
+	h->recording_listens = take_tensor(b, "recording_listens", TENSOR_INT8,
+									   n, 1, &shape);
+	h->recording_order = reserve(b, n * sizeof(int32));
+	h->candidates = take_tensor(b, "candidate", TENSOR_FLOAT4, n, h->D,
+								&shape);
+	h->index = reserve(b, lb_index_bytes(n, h->D));
+	if (!b->loading)
+		return;
+	order = at(b, h->recording_order);
+	for (int64 i = 0; i < n; i++)
+		order[i] = (int32) i;
+	qsort_arg(order, n, sizeof(int32), compare_candidates,
+			  at(b, h->recording_keys));
+	lbrec_check_status(lb_index_build(at(b, h->index),
+									  at(b, h->candidates), n, h->D, NULL,
+									  NULL), "a candidate's vector");
+}
+
+static void
+take_parts(Builder *b)
+{
+	b->used = LB_ALIGN_UP(sizeof(ImageHeader));
+	take_inputs(b);
+	take_layers(b);
+	take_users(b);
+	take_recordings(b);
+}
+
+static void
+take_settings(Builder *b)
+{
+	ImageHeader *h = b->header;
+
+	select_config(b,
+				  "SELECT config OPERATOR(pg_catalog.#>>) '{time,mean}', "
+				  "config OPERATOR(pg_catalog.#>>) '{time,deviation}', "
+				  "config OPERATOR(pg_catalog.#>>) '{time,first_edge}', "
+				  "config OPERATOR(pg_catalog.#>>) '{time,last_edge}', "
+				  "config OPERATOR(pg_catalog.#>>) '{time,buckets}', "
+				  "config OPERATOR(pg_catalog.#>>) '{options,l2_normalize}' "
+				  "FROM lbrec.model WHERE id OPERATOR(pg_catalog.=) $1");
+	if (SPI_processed != 1)
+		elog(ERROR, "model %lld has gone", (long long) b->row->id);
+	h->time.mean = atof(text_value(b, 0, 1));
+	h->time.deviation = atof(text_value(b, 0, 2));
+	h->time.first_edge = atof(text_value(b, 0, 3));
+	h->time.last_edge = atof(text_value(b, 0, 4));
+	h->time.buckets = atoi(text_value(b, 0, 5));
+	h->normalize = strcmp(text_value(b, 0, 6), "true") == 0;
+	if (!(h->time.deviation > 0) || h->time.buckets < 0 ||
+		h->time.buckets > MAX_TIME_BUCKETS)
+		bad_shape(b, "config");
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* Builds a model's image in context.  Called within SPI. */
+ImageHeader *
+lbrec_build_image(const ModelRow *row, MemoryContext context)
+{
+	ImageHeader sizing;
+	Builder		b = {.row = row,.header = &sizing};
+
+	memset(&sizing, 0, sizeof(sizing));
+	if (row->n_users < 1 || row->n_recordings < 1 ||
+		row->n_users > PG_INT32_MAX / 2 || row->n_recordings > PG_INT32_MAX / 2)
+		bad_shape(&b, "user_key");
+	take_settings(&b);
+	take_parts(&b);
+
+	b.header = lbrec_alloc_aligned(context, b.used, "model");
+	*b.header = sizing;
+	b.header->magic = IMAGE_MAGIC;
+	b.header->image_version = IMAGE_VERSION;
+	b.header->size = b.used;
+	b.header->row = *row;
+	b.loading = true;
+	take_parts(&b);
+	return b.header;
+}
+
+/* Makes pointers of an image's offsets. */
+void
+lbrec_attach_image(ServingModel *s, const ImageHeader *h)
+{
+	LbModel    *core = &s->tower.core;
+	LbTower    *tower = &core->query;
+
+#define AT(offset) ((void *) ((char *) h + (offset)))
+	memset(s, 0, sizeof(ServingModel));
+	s->image = h;
+	s->tower.time = h->time;
+	s->tower.n_users = h->row.n_users;
+	s->tower.n_recordings = h->row.n_recordings;
+	for (int i = 0; i < h->n_inputs; i++)
+	{
+		const ImageInput *input = &h->inputs[i];
+		ModelInput *mine = &s->tower.query_inputs[i];
+
+		mine->source = input->source;
+		mine->kind = input->kind;
+		mine->table = -1;
+		if (input->kind != LB_INPUT_NUMBER)
+		{
+			mine->table = lb_model_add_table(core, "", input->rows,
+											 input->cols, 0);
+			core->tensors[mine->table].value = AT(input->table);
+		}
+		if (input->source == SOURCE_FEATURE)
+		{
+			FeatureValues *f = &s->tower.features[s->tower.n_features];
+
+			mine->feature = s->tower.n_features++;
+			f->kind = input->feature_kind;
+			f->of_user = true;
+			f->n = input->n;
+			f->codes = f->bag_codes = AT(input->codes);
+			f->numbers = AT(input->codes);
+			f->offsets = AT(input->offsets);
+			f->mean = input->mean;
+			f->deviation = input->deviation;
+		}
+		lb_model_add_input(tower, mine->kind, mine->table);
+	}
+	if (lb_model_add_layers(core, tower, "query", h->layers, h->n_layers) !=
+		LB_OK)
+		elog(ERROR, "could not lay out the query tower");
+	for (int l = 0; l < h->n_layers; l++)
+	{
+		core->tensors[tower->kernel[l]].value = AT(h->kernels[l]);
+		core->tensors[tower->bias[l]].value = AT(h->biases[l]);
+	}
+	tower->normalize = h->normalize;
+	s->user_keys = AT(h->user_keys);
+	s->user_codes = AT(h->user_codes);
+	s->recording_keys = AT(h->recording_keys);
+	s->recording_order = AT(h->recording_order);
+	s->recording_listens = AT(h->recording_listens);
+	s->candidates = AT(h->candidates);
+	s->index = AT(h->index);
+#undef AT
+}
+
+/* A user's code, or 0 when the model does not know the user. */
+int32
+lbrec_user_code(const ServingModel *s, int64 user_id)
+{
+	int64		low = 0;
+	int64		high = s->tower.n_users;
+
+	while (low < high)
+	{
+		int64		middle = (low + high) / 2;
+
+		if (s->user_keys[middle] < user_id)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < s->tower.n_users && s->user_keys[low] == user_id ?
+		s->user_codes[low] : 0;
+}
+
+/* A recording's index among the candidates, or -1. */
+int32
+lbrec_candidate_of(const ServingModel *s, const pg_uuid_t *recording)
+{
+	int64		low = 0;
+	int64		high = s->tower.n_recordings;
+
+	while (low < high)
+	{
+		int64		middle = (low + high) / 2;
+		int32		candidate = s->recording_order[middle];
+		int			c = memcmp(s->recording_keys[candidate].data,
+							   recording->data, UUID_LEN);
+
+		if (c == 0)
+			return candidate;
+		if (c < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return -1;
+}

@@ -1,0 +1,81 @@
+/*
+ * image.h
+ *		A model as serving reads it: one read-only block.
+ *
+ * The block is position-independent: places are offsets from its beginning,
+ * so that it can lie in a backend's memory or in a file that many map.
+ */
+#ifndef LBREC_IMAGE_H
+#define LBREC_IMAGE_H
+
+#include "store.h"
+
+#define IMAGE_MAGIC 0x4c42494d	/* "LBIM" */
+#define IMAGE_VERSION 1
+
+typedef struct ImageInput
+{
+	InputSource source;
+	LbInputKind kind;
+	int32		cols;
+	int64		rows;
+	int64		table;			/* offset of (rows, cols) floats */
+	/* SOURCE_FEATURE: the users' values */
+	FeatureKind feature_kind;
+	int64		n;				/* users with a value, the 0th included */
+	int64		codes;			/* offset of int32 codes, or of numbers */
+	int64		offsets;		/* bags: offset of (n + 1) int64 */
+	double		mean;
+	double		deviation;
+} ImageInput;
+
+typedef struct ImageHeader
+{
+	uint32		magic;
+	uint32		image_version;
+	uint64		size;			/* of the block, this header included */
+	ModelRow	row;
+	TimeScale	time;
+	int32		D;
+	int32		normalize;
+	int32		n_inputs;
+	ImageInput	inputs[LB_MAX_INPUTS];
+	int32		n_layers;
+	int32		layers[LB_MAX_LAYERS];
+	int64		kernels[LB_MAX_LAYERS];
+	int64		biases[LB_MAX_LAYERS];
+	int64		user_keys;		/* (n_users) int64, ascending */
+	int64		user_codes;		/* (n_users) int32 code of each */
+	int64		recording_keys; /* (n_recordings) uuid, by candidate */
+	int64		recording_order;	/* (n_recordings) int32 candidates by key */
+	int64		recording_listens;	/* (n_recordings) int64, by candidate */
+	int64		candidates;		/* (n_recordings, D) floats */
+	int64		index;			/* lb_index of the candidates */
+} ImageHeader;
+
+/* An image attached to this backend. */
+typedef struct ServingModel
+{
+	const ImageHeader *image;
+	TwoTower	tower;			/* its query side; pointers into the image */
+	const int64 *user_keys;
+	const int32 *user_codes;
+	const pg_uuid_t *recording_keys;
+	const int32 *recording_order;
+	const int64 *recording_listens;
+	const float *candidates;
+	const void *index;
+} ServingModel;
+
+extern ImageHeader *lbrec_build_image(const ModelRow *row,
+									  MemoryContext context);
+extern void lbrec_attach_image(ServingModel *serving,
+							   const ImageHeader *image);
+extern int32 lbrec_user_code(const ServingModel *serving, int64 user_id);
+extern int32 lbrec_candidate_of(const ServingModel *serving,
+								const pg_uuid_t *recording);
+
+/* cache.c: the model of that name, or the one activated last for NULL */
+extern const ServingModel *lbrec_open_model(const char *name);
+
+#endif							/* LBREC_IMAGE_H */

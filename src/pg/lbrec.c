@@ -1,0 +1,132 @@
+/*
+ * lbrec.c
+ *		The module: settings, and what ties src/core to a backend.
+ *
+ * Nothing here needs shared_preload_libraries: settings are defined when the
+ * first lbrec function of a session is called.
+ */
+#include "lbrec.h"
+
+#include <unistd.h>
+
+#include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "core/lb_cpu.h"
+
+PG_MODULE_MAGIC;
+
+#define MAX_THREADS 64
+
+int			lbrec_threads = 0;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	DefineCustomIntVariable("lbrec.threads",
+							"Threads that a training, an evaluation or a batch of recommendations may use.",
+							"0 uses as many as the server may run on.",
+							&lbrec_threads,
+							0, 0, MAX_THREADS,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+#if PG_VERSION_NUM >= 150000
+	MarkGUCPrefixReserved("lbrec");
+#else
+	EmitWarningsOnPlaceholders("lbrec");
+#endif
+}
+
+/*
+ * The core polls this flag between tiles.  The server sets it from its signal
+ * handlers, before anything else looks at it, so that a cancel, a timeout or
+ * a shutdown stops the longest loop within a tile.
+ */
+LbCancel
+lbrec_cancel_flag(void)
+{
+	StaticAssertStmt(sizeof(InterruptPending) == sizeof(int),
+					 "InterruptPending is an int");
+	return (LbCancel) &InterruptPending;
+}
+
+/*
+ * Turn a core status into what the user sees.  An interrupt that turns out
+ * to be nothing to stop for (a notify, say) is told to the caller by
+ * returning: only LB_CANCELLED and LB_OK return.
+ */
+void
+lbrec_check_status(LbStatus status, const char *what)
+{
+	switch (status)
+	{
+		case LB_OK:
+			return;
+		case LB_CANCELLED:
+			CHECK_FOR_INTERRUPTS();
+			return;
+		case LB_NOT_FINITE:
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("%s is not finite", what)));
+			break;
+		case LB_NO_THREADS:
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+					 errmsg("could not start helper threads"),
+					 errhint("Lower lbrec.threads or raise the server's limit of processes.")));
+			break;
+		case LB_BAD_ARGUMENT:
+			elog(ERROR, "invalid argument while computing %s", what);
+			break;
+	}
+}
+
+static void
+stop_threads(void *arg)
+{
+	lb_threads_stop((LbThreads *) arg);
+}
+
+/*
+ * Threads for one statement.  A reset callback of the memory context stops
+ * them, so they are gone after an error as after success.
+ */
+LbThreads *
+lbrec_start_threads(MemoryContext context)
+{
+	LbThreads  *pool = MemoryContextAllocZero(context, sizeof(LbThreads));
+	MemoryContextCallback *callback =
+		MemoryContextAllocZero(context, sizeof(MemoryContextCallback));
+	int			n = lbrec_threads;
+
+	if (n == 0)
+	{
+		long		online = sysconf(_SC_NPROCESSORS_ONLN);
+
+		n = online < 1 ? 1 : Min((int) online, MAX_THREADS);
+	}
+	lbrec_check_status(lb_threads_start(pool, n), "thread pool");
+	callback->func = stop_threads;
+	callback->arg = pool;
+	MemoryContextRegisterResetCallback(context, callback);
+	return pool;
+}
+
+void *
+lbrec_alloc_aligned(MemoryContext context, Size bytes, const char *what)
+{
+	char	   *p;
+
+	p = MemoryContextAllocExtended(context, bytes + LB_ALIGN,
+								   MCXT_ALLOC_HUGE | MCXT_ALLOC_NO_OOM);
+	if (p == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("out of memory"),
+				 errdetail("The %s needs %zu MB.", what,
+						   (size_t) (bytes >> 20)),
+				 errhint("Train with min_listens, a smaller embedding_dim or fewer layers.")));
+	return (void *) LB_ALIGN_UP((uintptr_t) p);
+}

@@ -1,0 +1,42 @@
+/*
+ * lbrec.h
+ *		What the files of src/pg share.
+ */
+#ifndef LBREC_H
+#define LBREC_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/uuid.h"
+
+#include "core/lb_core.h"
+#include "core/lb_threads.h"
+
+/* GUCs, lbrec.c */
+extern int	lbrec_threads;
+
+/* Cancellation flag for src/core, lbrec.c */
+extern LbCancel lbrec_cancel_flag(void);
+extern void lbrec_check_status(LbStatus status, const char *what);
+
+/* Helper threads that end with a memory context, lbrec.c */
+extern LbThreads *lbrec_start_threads(MemoryContext context);
+
+/* A palloc of any size, aligned for the kernels; names the need when it fails */
+extern void *lbrec_alloc_aligned(MemoryContext context, Size bytes,
+								 const char *what);
+
+/* rows.c: set-returning functions that materialise */
+typedef struct RowSink
+{
+	Tuplestorestate *store;
+	TupleDesc	desc;
+} RowSink;
+
+extern RowSink lbrec_begin_rows(FunctionCallInfo fcinfo);
+extern void lbrec_put_row(RowSink *sink, Datum *values, bool *nulls);
+
+#endif							/* LBREC_H */

@@ -1,0 +1,47 @@
+/*
+ * rows.c
+ *		Set-returning functions in materialise mode.
+ *
+ * The whole result is computed in the first call, so a LIMIT or a portal that
+ * is closed early cannot leave a training run half done.  PostgreSQL 15 has
+ * InitMaterializedSRF(); 14 does not.
+ */
+#include "lbrec.h"
+
+#include "utils/tuplestore.h"
+
+RowSink
+lbrec_begin_rows(FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext old;
+	RowSink		sink;
+
+	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("set-valued function called in context that cannot accept a set")));
+	if (!(rsinfo->allowedModes & SFRM_Materialize))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("materialize mode required, but it is not allowed in this context")));
+
+	old = MemoryContextSwitchTo(rsinfo->econtext->ecxt_per_query_memory);
+	if (get_call_result_type(fcinfo, NULL, &sink.desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	sink.desc = CreateTupleDescCopy(sink.desc);
+	sink.store = tuplestore_begin_heap((rsinfo->allowedModes &
+										SFRM_Materialize_Random) != 0,
+									   false, work_mem);
+	rsinfo->returnMode = SFRM_Materialize;
+	rsinfo->setResult = sink.store;
+	rsinfo->setDesc = sink.desc;
+	MemoryContextSwitchTo(old);
+	return sink;
+}
+
+void
+lbrec_put_row(RowSink *sink, Datum *values, bool *nulls)
+{
+	tuplestore_putvalues(sink->store, sink->desc, values, nulls);
+}

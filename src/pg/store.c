@@ -1,0 +1,569 @@
+/*
+ * store.c
+ *		Writes and reads models.
+ *
+ * A tensor is stored in chunks of CHUNK_BYTES, far from the 1 GB limit of a
+ * field and without compression: trained weights do not compress.  Each
+ * chunk's checksum covers the model, the name, the place and the shape too,
+ * so a chunk that is whole but stands in the wrong place is found out.
+ *
+ * Everything is written in the caller's transaction, with the caller's
+ * rights; until COMMIT nobody sees the model.
+ */
+#include "store.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "port/pg_crc32c.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+
+#ifdef WORDS_BIGENDIAN
+#error "tensors are stored in little-endian order"
+#endif
+
+#define CHUNK_BYTES ((Size) 1 << 20)
+
+/* First key of the advisory lock that orders savers of one name. */
+#define LOCK_CLASS 0x6c627265	/* "lbre" */
+
+static const struct
+{
+	const char *name;
+	int			size;
+}			tensor_types[] = {
+	[TENSOR_FLOAT4] = {"float4", 4},
+	[TENSOR_INT4] = {"int4", 4},
+	[TENSOR_INT8] = {"int8", 8},
+	[TENSOR_UUID] = {"uuid", UUID_LEN},
+	[TENSOR_BYTES] = {"bytes", 1},
+};
+
+Size
+lbrec_tensor_size(const TensorShape *shape)
+{
+	return (Size) shape->rows * shape->cols * tensor_types[shape->type].size;
+}
+
+static pg_crc32c
+chunk_crc(int64 model, const char *name, int32 chunk,
+		  const TensorShape *shape, const char *data, Size len)
+{
+	pg_crc32c	crc;
+	int64		numbers[5] = {model, chunk, shape->type, shape->rows,
+	shape->cols};
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, numbers, sizeof(numbers));
+	COMP_CRC32C(crc, name, strlen(name));
+	COMP_CRC32C(crc, data, len);
+	FIN_CRC32C(crc);
+	return crc;
+}
+
+/*
+ * Saving
+ */
+typedef struct Saver
+{
+	int64		id;
+	SPIPlanPtr	insert;
+	uint64		checksum;
+} Saver;
+
+static void
+save_tensor(Saver *saver, const char *name, TensorType type, int64 rows,
+			int cols, const void *data)
+{
+	TensorShape shape = {type, rows, cols};
+	Size		size = lbrec_tensor_size(&shape);
+	Size		done = 0;
+	int32		chunk = 0;
+	bytea	   *piece = palloc(VARHDRSZ + Min(size, CHUNK_BYTES));
+
+	/* an empty tensor has one empty chunk, so that its shape is known */
+	do
+	{
+		Size		len = Min(size - done, CHUNK_BYTES);
+		pg_crc32c	crc;
+		Datum		values[8];
+
+		CHECK_FOR_INTERRUPTS();
+		memcpy(VARDATA(piece), (const char *) data + done, len);
+		SET_VARSIZE(piece, VARHDRSZ + len);
+		crc = chunk_crc(saver->id, name, chunk, &shape, VARDATA(piece), len);
+		values[0] = Int64GetDatum(saver->id);
+		values[1] = CStringGetTextDatum(name);
+		values[2] = Int32GetDatum(chunk);
+		values[3] = CStringGetTextDatum(tensor_types[type].name);
+		values[4] = Int64GetDatum(rows);
+		values[5] = Int32GetDatum(cols);
+		values[6] = Int64GetDatum((int64) crc);
+		values[7] = PointerGetDatum(piece);
+		if (SPI_execute_plan(saver->insert, values, NULL, false, 0) !=
+			SPI_OK_INSERT)
+			elog(ERROR, "could not insert into lbrec.tensor");
+		saver->checksum = hash_combine64(saver->checksum,
+										 hash_bytes_uint32_extended(crc, chunk));
+		done += len;
+		chunk++;
+	} while (done < size);
+	pfree(piece);
+}
+
+/* Keys of one width, by code. */
+static void
+save_keys(Saver *saver, const char *name, TensorType type,
+		  const Vocabulary *v)
+{
+	int32		n = lbrec_vocabulary_size(v);
+	int			width = tensor_types[type].size;
+	char	   *keys = palloc_extended(Max((Size) n * width, 1),
+									   MCXT_ALLOC_HUGE);
+
+	for (int32 code = 1; code <= n; code++)
+		memcpy(keys + (Size) (code - 1) * width,
+			   lbrec_vocabulary_key(v, code, NULL), width);
+	save_tensor(saver, name, type, n, 1, keys);
+	pfree(keys);
+}
+
+/* Keys of varying length: offsets (n + 1) and the bytes. */
+static void
+save_text_keys(Saver *saver, const char *feature, const Vocabulary *v)
+{
+	int32		n = lbrec_vocabulary_size(v);
+	int64	   *offsets = palloc_extended(((Size) n + 1) * sizeof(int64),
+										  MCXT_ALLOC_HUGE);
+	char	   *bytes;
+
+	offsets[0] = 0;
+	for (int32 code = 1; code <= n; code++)
+	{
+		uint32		len;
+
+		lbrec_vocabulary_key(v, code, &len);
+		offsets[code] = offsets[code - 1] + len;
+	}
+	bytes = palloc_extended(Max(offsets[n], 1), MCXT_ALLOC_HUGE);
+	for (int32 code = 1; code <= n; code++)
+		memcpy(bytes + offsets[code - 1],
+			   lbrec_vocabulary_key(v, code, NULL),
+			   offsets[code] - offsets[code - 1]);
+	save_tensor(saver, psprintf("%s_key_offsets", feature), TENSOR_INT8,
+				(int64) n + 1, 1, offsets);
+	save_tensor(saver, psprintf("%s_keys", feature), TENSOR_BYTES,
+				offsets[n], 1, bytes);
+	pfree(offsets);
+	pfree(bytes);
+}
+
+static void
+save_feature(Saver *saver, const Feature *f)
+{
+	if (f->keys)
+		save_text_keys(saver, f->name, f->keys);
+	switch (f->kind)
+	{
+		case FEATURE_CATEGORY:
+			save_tensor(saver, psprintf("%s_codes", f->name), TENSOR_INT4,
+						f->n, 1, f->codes);
+			break;
+		case FEATURE_NUMBER:
+			save_tensor(saver, psprintf("%s_numbers", f->name),
+						TENSOR_FLOAT4, f->n, 1, f->numbers);
+			break;
+		case FEATURE_BAG:
+			save_tensor(saver, psprintf("%s_offsets", f->name), TENSOR_INT8,
+						f->n + 1, 1, f->offsets);
+			save_tensor(saver, psprintf("%s_codes", f->name), TENSOR_INT4,
+						f->n_bag_codes, 1, f->bag_codes);
+			break;
+	}
+}
+
+static void
+inputs_json(StringInfo s, const TwoTower *model, bool query)
+{
+	const LbTower *tower = query ?
+		&model->core.query : &model->core.candidate;
+	const ModelInput *inputs = query ?
+		model->query_inputs : model->candidate_inputs;
+
+	appendStringInfoChar(s, '[');
+	for (int i = 0; i < tower->n_inputs; i++)
+	{
+		const ModelInput *input = &inputs[i];
+
+		appendStringInfo(s, "%s{\"source\": \"%s\"", i ? ", " : "",
+						 lbrec_source_name(input->source));
+		if (input->source == SOURCE_FEATURE)
+		{
+			const FeatureValues *f = &model->features[input->feature];
+			static const char *const kinds[] = {"category", "bag", "number"};
+
+			appendStringInfoString(s, ", \"column\": ");
+			escape_json(s, f->name);
+			appendStringInfo(s, ", \"kind\": \"%s\"", kinds[f->kind]);
+			if (f->kind == FEATURE_NUMBER)
+				appendStringInfo(s, ", \"mean\": %.17g, \"deviation\": %.17g",
+								 f->mean, f->deviation);
+		}
+		if (input->table >= 0)
+		{
+			appendStringInfoString(s, ", \"table\": ");
+			escape_json(s, model->core.tensors[input->table].name);
+		}
+		appendStringInfoChar(s, '}');
+	}
+	appendStringInfoChar(s, ']');
+}
+
+static char *
+config_json(const TwoTower *model, const TrainOptions *options)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	appendStringInfo(&s, "{\"lbrec\": \"%s\", \"options\": %s, \"query\": ",
+					 LBREC_VERSION, lbrec_options_json(options));
+	inputs_json(&s, model, true);
+	appendStringInfoString(&s, ", \"candidate\": ");
+	inputs_json(&s, model, false);
+	appendStringInfo(&s, ", \"time\": {\"mean\": %.17g, \"deviation\": %.17g, "
+					 "\"first_edge\": %.17g, \"last_edge\": %.17g, "
+					 "\"buckets\": %d}}",
+					 model->time.mean, model->time.deviation,
+					 model->time.first_edge, model->time.last_edge,
+					 model->time.buckets);
+	return s.data;
+}
+
+/* The new version's row; its checksum follows when the tensors are known. */
+static int64
+insert_model(const char *name, const TwoTower *model, const Dataset *data,
+			 const TrainOptions *options)
+{
+	Oid			types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID,
+	INT8OID, BOOLOID, INT4OID, INT4OID};
+	Datum		values[9];
+	bool		isnull;
+	int64		id;
+
+	values[0] = CStringGetTextDatum(name);
+	values[1] = CStringGetTextDatum(data->query);
+	values[2] = CStringGetTextDatum(config_json(model, options));
+	values[3] = Int64GetDatum(data->n_listens);
+	values[4] = Int64GetDatum(model->n_users);
+	values[5] = Int64GetDatum(model->n_recordings);
+	values[6] = BoolGetDatum(options->activate);
+	values[7] = Int32GetDatum(LOCK_CLASS);
+	values[8] = Int32GetDatum((int32) hash_bytes((const unsigned char *) name,
+												 strlen(name)));
+
+	/*
+	 * Two savers of one name would compute the same version; the second
+	 * waits for the first one's transaction instead.  The lock is taken by a
+	 * statement of its own: the next one's snapshot must see what the first
+	 * saver has committed meanwhile.
+	 */
+	if (SPI_execute_with_args("SELECT pg_catalog.pg_advisory_xact_lock($8, $9)",
+							  9, types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not lock the name of a model");
+	if (SPI_execute_with_args(
+							  "INSERT INTO lbrec.model (name, version, activation, query, config,"
+							  " n_listens, n_users, n_recordings, checksum) "
+							  "SELECT $1, 1 + COALESCE(pg_catalog.max(m.version), 0), "
+							  "CASE WHEN $7 THEN pg_catalog.nextval('lbrec.activation_seq') ELSE 0 END, "
+							  "$2, $3::pg_catalog.jsonb, $4, $5, $6, 0 "
+							  "FROM lbrec.model AS m WHERE m.name OPERATOR(pg_catalog.=) $1 "
+							  "RETURNING id",
+							  9, types, values, NULL, false, 1) != SPI_OK_INSERT_RETURNING ||
+		SPI_processed != 1)
+		elog(ERROR, "could not insert into lbrec.model");
+	id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+									 SPI_tuptable->tupdesc, 1, &isnull));
+	return id;
+}
+
+static void
+insert_epochs(int64 id, const EpochReport *epochs, int n_epochs)
+{
+	Oid			types[11] = {INT8OID, INT4OID, FLOAT8OID, FLOAT8OID,
+		FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
+	FLOAT8OID};
+	SPIPlanPtr	plan;
+
+	plan = SPI_prepare("INSERT INTO lbrec.epoch (model, epoch, loss, test_loss,"
+					   " top_1, top_5, top_10, top_50, top_100, seconds,"
+					   " listens_per_second) "
+					   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+					   11, types);
+	if (plan == NULL)
+		elog(ERROR, "could not prepare the insertion into lbrec.epoch");
+	for (int i = 0; i < n_epochs; i++)
+	{
+		const EpochReport *e = &epochs[i];
+		Datum		values[11];
+		char		nulls[11];
+
+		memset(nulls, e->evaluated ? ' ' : 'n', sizeof(nulls));
+		nulls[0] = nulls[1] = nulls[2] = nulls[9] = nulls[10] = ' ';
+		values[0] = Int64GetDatum(id);
+		values[1] = Int32GetDatum(e->epoch);
+		values[2] = Float8GetDatum(e->loss);
+		values[3] = Float8GetDatum(e->test_loss);
+		for (int k = 0; k < N_TOP_KS; k++)
+			values[4 + k] = Float8GetDatum(e->top_k[k]);
+		values[9] = Float8GetDatum(e->seconds);
+		values[10] = Float8GetDatum(e->listens_per_second);
+		if (SPI_execute_plan(plan, values, nulls, false, 0) != SPI_OK_INSERT)
+			elog(ERROR, "could not insert into lbrec.epoch");
+	}
+}
+
+static void
+update_checksum(int64 id, uint64 checksum)
+{
+	Oid			types[] = {INT8OID, INT8OID};
+	Datum		values[] = {Int64GetDatum(id), Int64GetDatum((int64) checksum)};
+
+	if (SPI_execute_with_args("UPDATE lbrec.model SET checksum = $2 "
+							  "WHERE id OPERATOR(pg_catalog.=) $1",
+							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE ||
+		SPI_processed != 1)
+		elog(ERROR, "could not update lbrec.model");
+}
+
+/*
+ * Writes a trained model as the next version of its name.  Returns its id.
+ * Candidate vectors are stored as they will be searched; the candidate
+ * tower's weights are there to continue training.
+ */
+int64
+lbrec_save_model(const char *name, const TwoTower *model,
+				 const Dataset *data, const TrainOptions *options,
+				 const EpochReport *epochs, int n_epochs)
+{
+	Oid			types[] = {INT8OID, TEXTOID, INT4OID, TEXTOID, INT8OID,
+	INT4OID, INT8OID, BYTEAOID};
+	Saver		saver = {0};
+	float	   *candidates;
+	int			D = lb_tower_width(&model->core.query);
+
+	SPI_connect();
+	saver.id = insert_model(name, model, data, options);
+	insert_epochs(saver.id, epochs, n_epochs);
+	saver.insert = SPI_prepare("INSERT INTO lbrec.tensor (model, name, chunk,"
+							   " type, rows, cols, crc32c, data) "
+							   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+							   8, types);
+	if (saver.insert == NULL)
+		elog(ERROR, "could not prepare the insertion into lbrec.tensor");
+
+	save_keys(&saver, "user_key", TENSOR_INT8, data->users);
+	save_keys(&saver, "recording_key", TENSOR_UUID, data->recordings);
+	save_tensor(&saver, "recording_listens", TENSOR_INT8,
+				model->n_recordings, 1, data->recording_listens + 1);
+	for (int i = 0; i < data->n_features; i++)
+		save_feature(&saver, &data->features[i]);
+	for (int i = 0; i < model->core.n_tensors; i++)
+	{
+		const LbTensor *t = &model->core.tensors[i];
+
+		save_tensor(&saver, t->name, TENSOR_FLOAT4, t->rows, t->cols,
+					t->value);
+	}
+	candidates = lbrec_alloc_aligned(CurrentMemoryContext,
+									 (Size) model->n_recordings * D *
+									 sizeof(float), "candidate vectors");
+	lbrec_candidate_vectors(candidates, model, NULL, CurrentMemoryContext);
+	save_tensor(&saver, "candidate", TENSOR_FLOAT4, model->n_recordings, D,
+				candidates);
+	update_checksum(saver.id, saver.checksum);
+	SPI_finish();
+	return saver.id;
+}
+
+/*
+ * Finding and loading
+ */
+
+/*
+ * The active version of the named model, or of the model that was activated
+ * last when name is NULL.  Called within SPI.  The plan is kept: this runs
+ * before every recommendation.
+ */
+bool
+lbrec_find_model(ModelRow *row, const char *name)
+{
+	static SPIPlanPtr by_name = NULL;
+	static SPIPlanPtr any = NULL;
+	SPIPlanPtr *plan = name ? &by_name : &any;
+	Datum		values[1];
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	bool		isnull;
+	char	   *found;
+
+	if (*plan == NULL)
+	{
+		Oid			types[] = {TEXTOID};
+		SPIPlanPtr	made;
+
+		made = SPI_prepare(name ?
+						   "SELECT id, name, version, checksum, n_users, n_recordings "
+						   "FROM lbrec.model "
+						   "WHERE name OPERATOR(pg_catalog.=) $1 AND activation OPERATOR(pg_catalog.>) 0 "
+						   "ORDER BY activation DESC LIMIT 1" :
+						   "SELECT id, name, version, checksum, n_users, n_recordings "
+						   "FROM lbrec.model WHERE activation OPERATOR(pg_catalog.>) 0 "
+						   "ORDER BY activation DESC LIMIT 1",
+						   name ? 1 : 0, types);
+		if (made == NULL || SPI_keepplan(made) != 0)
+			elog(ERROR, "could not prepare the look-up of a model");
+		*plan = made;
+	}
+	values[0] = name ? CStringGetTextDatum(name) : (Datum) 0;
+	if (SPI_execute_plan(*plan, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up a model");
+	if (SPI_processed == 0)
+		return false;
+	tuple = SPI_tuptable->vals[0];
+	desc = SPI_tuptable->tupdesc;
+	row->id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+	found = SPI_getvalue(tuple, desc, 2);
+	strlcpy(row->name, found, sizeof(row->name));
+	row->version = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
+	row->checksum = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
+	row->n_users = DatumGetInt64(SPI_getbinval(tuple, desc, 5, &isnull));
+	row->n_recordings = DatumGetInt64(SPI_getbinval(tuple, desc, 6, &isnull));
+	return true;
+}
+
+static void
+damaged(const ModelRow *model, const char *tensor, int chunk,
+		const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("version %d of model \"%s\" is damaged in tensor \"%s\", chunk %d",
+					model->version, model->name, tensor, chunk),
+			 errdetail("%s", detail),
+			 errhint("Activate another version with lbrec_activate, restore the model from a backup, or train it again.")));
+}
+
+/* Executes a query on one tensor's rows with ($1 model, $2 name). */
+static void
+select_tensor(const char *sql, SPIPlanPtr *plan, int64 model,
+			  const char *name, int32 chunk)
+{
+	Datum		values[3];
+
+	if (*plan == NULL)
+	{
+		Oid			types[] = {INT8OID, TEXTOID, INT4OID};
+		SPIPlanPtr	made = SPI_prepare(sql, 3, types);
+
+		if (made == NULL || SPI_keepplan(made) != 0)
+			elog(ERROR, "could not prepare the reading of tensors");
+		*plan = made;
+	}
+	values[0] = Int64GetDatum(model);
+	values[1] = CStringGetTextDatum(name);
+	values[2] = Int32GetDatum(chunk);
+	if (SPI_execute_plan(*plan, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read lbrec.tensor");
+}
+
+/* The shape in a tensor's first chunk; false when there is no such tensor. */
+bool
+lbrec_tensor_shape(const ModelRow *model, const char *name,
+				   TensorShape *shape)
+{
+	static SPIPlanPtr plan = NULL;
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	bool		isnull;
+	char	   *type;
+
+	select_tensor("SELECT type, rows, cols FROM lbrec.tensor "
+				  "WHERE model OPERATOR(pg_catalog.=) $1 "
+				  "AND name OPERATOR(pg_catalog.=) $2 "
+				  "AND chunk OPERATOR(pg_catalog.=) $3",
+				  &plan, model->id, name, 0);
+	if (SPI_processed == 0)
+		return false;
+	tuple = SPI_tuptable->vals[0];
+	desc = SPI_tuptable->tupdesc;
+	type = SPI_getvalue(tuple, desc, 1);
+	shape->rows = DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull));
+	shape->cols = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
+	for (int i = 0; i < lengthof(tensor_types); i++)
+		if (strcmp(tensor_types[i].name, type) == 0)
+		{
+			shape->type = i;
+			/* sizes from the table are not to be trusted in a product */
+			if (shape->rows < 0 || shape->cols < 1 ||
+				shape->rows > (int64) PG_INT32_MAX * 64 ||
+				shape->cols > LB_MAX_LAYER_WIDTH)
+				damaged(model, name, 0, "Its shape is out of range.");
+			SPI_freetuptable(SPI_tuptable);
+			return true;
+		}
+	damaged(model, name, 0, "Its type is unknown.");
+	return false;				/* keep compiler quiet */
+}
+
+/*
+ * Copies a tensor of the given shape to out, lbrec_tensor_size() bytes.
+ * Every chunk's place, length and checksum is verified.
+ */
+void
+lbrec_load_tensor(const ModelRow *model, const char *name,
+				  const TensorShape *shape, char *out)
+{
+	static SPIPlanPtr plan = NULL;
+	Size		size = lbrec_tensor_size(shape);
+	Size		done = 0;
+	int32		chunk = 0;
+
+	do
+	{
+		HeapTuple	tuple;
+		TupleDesc	desc;
+		bool		isnull;
+		bytea	   *data;
+		int64		crc;
+		Size		len = Min(size - done, CHUNK_BYTES);
+
+		CHECK_FOR_INTERRUPTS();
+		select_tensor("SELECT crc32c, data FROM lbrec.tensor "
+					  "WHERE model OPERATOR(pg_catalog.=) $1 "
+					  "AND name OPERATOR(pg_catalog.=) $2 "
+					  "AND chunk OPERATOR(pg_catalog.=) $3",
+					  &plan, model->id, name, chunk);
+		if (SPI_processed != 1)
+			damaged(model, name, chunk, "The chunk is missing.");
+		tuple = SPI_tuptable->vals[0];
+		desc = SPI_tuptable->tupdesc;
+		crc = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+		data = DatumGetByteaPP(SPI_getbinval(tuple, desc, 2, &isnull));
+		if (VARSIZE_ANY_EXHDR(data) != len)
+			damaged(model, name, chunk,
+					psprintf("It has %zu bytes instead of %zu.",
+							 (size_t) VARSIZE_ANY_EXHDR(data), (size_t) len));
+		if (crc != (int64) chunk_crc(model->id, name, chunk, shape,
+									 VARDATA_ANY(data), len))
+			damaged(model, name, chunk, "Its checksum does not match.");
+		memcpy(out + done, VARDATA_ANY(data), len);
+		SPI_freetuptable(SPI_tuptable);
+		done += len;
+		chunk++;
+	} while (done < size);
+}

@@ -1,0 +1,100 @@
+/*
+ * twotower.h
+ *		What the inputs of a model's towers mean.
+ *
+ * src/core knows embeddings, bags and numbers; here they are users, times and
+ * columns of the query.  Training and serving build their batches through the
+ * same functions, so a query vector is computed in one way only.
+ */
+#ifndef LBREC_TWOTOWER_H
+#define LBREC_TWOTOWER_H
+
+#include "dataset.h"
+
+#include "core/lb_model.h"
+
+#define MAX_TIME_BUCKETS 100000
+
+typedef enum InputSource
+{
+	SOURCE_USER,				/* the user's own embedding */
+	SOURCE_TIME_BUCKET,			/* embedding of the time's bucket */
+	SOURCE_TIME,				/* normalised time */
+	SOURCE_RECORDING,			/* the recording's own embedding */
+	SOURCE_FEATURE				/* a column of the query */
+} InputSource;
+
+typedef struct ModelInput
+{
+	InputSource source;
+	LbInputKind kind;
+	int			table;			/* tensor, -1 for numbers */
+	int			feature;		/* SOURCE_FEATURE: which */
+} ModelInput;
+
+/* A feature's values by entity code, as training and serving need them. */
+typedef struct FeatureValues
+{
+	char		name[NAMEDATALEN];
+	FeatureKind kind;
+	bool		of_user;
+	int64		n;				/* entities with a value, the 0th included */
+	const int32 *codes;
+	const int64 *offsets;
+	const int32 *bag_codes;
+	const float *numbers;
+	double		mean;
+	double		deviation;
+} FeatureValues;
+
+typedef struct TimeScale
+{
+	double		mean;			/* seconds since 1970 */
+	double		deviation;
+	double		first_edge;
+	double		last_edge;
+	int			buckets;
+} TimeScale;
+
+typedef struct TwoTower
+{
+	LbModel		core;
+	ModelInput	query_inputs[LB_MAX_INPUTS];
+	ModelInput	candidate_inputs[LB_MAX_INPUTS];
+	TimeScale	time;
+	int64		n_users;
+	int64		n_recordings;
+	int			n_features;
+	FeatureValues features[MAX_FEATURES];
+} TwoTower;
+
+/* Buffers for the inputs of up to capacity examples of one tower. */
+typedef struct InputBuffers
+{
+	int			capacity;
+	LbInputValues values[LB_MAX_INPUTS];
+	void	   *arrays[LB_MAX_INPUTS];
+} InputBuffers;
+
+extern const char *lbrec_source_name(InputSource source);
+extern InputSource lbrec_source_by_name(const char *name);
+extern int	lbrec_add_input(TwoTower *model, bool query, InputSource source,
+							int feature, const char *table, int64 rows,
+							int cols, int64 max_touched);
+extern void lbrec_feature_values(FeatureValues *values, const Feature *f);
+extern int	lbrec_time_bucket(const TimeScale *scale, int64 time);
+extern void lbrec_make_buffers(InputBuffers *buffers, const LbTower *tower,
+							   int capacity, MemoryContext context);
+extern void lbrec_query_inputs(InputBuffers *buffers, const TwoTower *model,
+							   const int32 *users, const int64 *times, int n);
+extern void lbrec_candidate_inputs(InputBuffers *buffers,
+								   const TwoTower *model,
+								   const int32 *recordings, int n);
+extern void lbrec_candidate_vectors(float *out, const TwoTower *model,
+									LbThreads *pool, MemoryContext context);
+extern void lbrec_query_vectors(float *out, const TwoTower *model,
+								const int32 *users, const int64 *times,
+								int64 n, LbThreads *pool,
+								MemoryContext context);
+
+#endif							/* LBREC_TWOTOWER_H */

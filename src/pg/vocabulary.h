@@ -1,0 +1,24 @@
+/*
+ * vocabulary.h
+ *		Keys become dense codes, in order of first appearance, from 1.
+ */
+#ifndef LBREC_VOCABULARY_H
+#define LBREC_VOCABULARY_H
+
+#include "lbrec.h"
+
+typedef struct Vocabulary Vocabulary;
+
+/* width > 0: every key has that many bytes; 0: keys vary */
+extern Vocabulary *lbrec_vocabulary_create(MemoryContext context, int width);
+extern int32 lbrec_vocabulary_code(Vocabulary *v, const void *key,
+								   uint32 len, bool *is_new);
+extern int32 lbrec_vocabulary_find(Vocabulary *v, const void *key,
+								   uint32 len);
+extern int32 lbrec_vocabulary_size(const Vocabulary *v);
+
+/* The keys by code, one after another; offsets (size + 1) where they vary. */
+extern const char *lbrec_vocabulary_key(const Vocabulary *v, int32 code,
+										uint32 *len);
+
+#endif							/* LBREC_VOCABULARY_H */
