@@ -22,6 +22,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
@@ -77,6 +78,7 @@ lbrec_listens_query(const char *listens)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("listens must not be empty"),
+				 errdetail("%s", needed_columns),
 				 errhint("Give the name of a table or a query.")));
 	names = textToQualifiedNameList(cstring_to_text(listens));
 	return psprintf("SELECT * FROM %s", NameListToQuotedString(names));
@@ -228,9 +230,10 @@ find_features(Dataset *data, TupleDesc desc, const ListenColumns *c,
 				ereport(ERROR,
 						(errcode(ERRCODE_UNDEFINED_COLUMN),
 						 errmsg("user_features names no further column of the query of listens"),
-						 nulls[i] ? 0 :
+						 nulls[i] ? errdetail("It contains a null.") :
 						 errdetail("There is no column \"%s\".",
-								   TextDatumGetCString(values[i]))));
+								   TextDatumGetCString(values[i])),
+						 errhint("Name columns that the query of listens returns beside user_id, listened_at and recording_msid.")));
 		}
 	}
 }
@@ -340,6 +343,7 @@ append_value(Feature *f, Datum value, bool isnull, MemoryContext context)
 						(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 						 errmsg("column \"%s\" of the query of listens holds an infinite value",
 								f->name),
+						 errdetail("Numbers are inputs of the model, so they must be finite."),
 						 errhint("Filter such rows out, or turn the value into NULL.")));
 			break;
 		case FEATURE_BAG:
@@ -358,6 +362,7 @@ null_value(Dataset *data, const char *column)
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 			 errmsg("column \"%s\" of the query of listens is null in row %lld",
 					column, (long long) data->n_listens + 1),
+			 errdetail("A listen is known by its user, its time and its recording."),
 			 errhint("Filter such rows out, for example WHERE %s IS NOT NULL.",
 					 column)));
 }
@@ -374,7 +379,8 @@ time_value(Dataset *data, Datum value, Oid type)
 					(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 					 errmsg("column \"listened_at\" of the query of listens is out of range in row %lld",
 							(long long) data->n_listens + 1),
-					 errdetail("An integer is read as seconds since 1970.")));
+					 errdetail("An integer is read as seconds since 1970."),
+					 errhint("Divide it in the query if it counts milliseconds.")));
 		return t;
 	}
 	t = DatumGetTimestampTz(value);
@@ -383,6 +389,7 @@ time_value(Dataset *data, Datum value, Oid type)
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("column \"listened_at\" of the query of listens is infinite in row %lld",
 						(long long) data->n_listens + 1),
+				 errdetail("Times are inputs of the model, so they must be finite."),
 				 errhint("Filter such rows out, for example WHERE isfinite(listened_at).")));
 	return t + UNIX_EPOCH_OFFSET;
 }
@@ -485,6 +492,23 @@ summarize_numbers(Feature *f)
 		f->deviation = 1;
 }
 
+/*
+ * A cursor may be opened on a SELECT whose WITH modifies data; the executor
+ * would refuse it later, in words that do not help.
+ */
+static void
+refuse_modifying(SPIPlanPtr plan)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+
+	if (linitial_node(Query, source->query_list)->hasModifyingCTE)
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("the query of listens must not modify data"),
+				 errdetail("It has a data-modifying statement in WITH."),
+				 errhint("Modify first, then give a query that only reads.")));
+}
+
 static void
 run_query(Dataset *data, ArrayType *user_features, bool with_features)
 {
@@ -504,7 +528,9 @@ run_query(Dataset *data, ArrayType *user_features, bool with_features)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_CURSOR_DEFINITION),
 				 errmsg("listens must be one query that returns rows"),
+				 errdetail("%s", needed_columns),
 				 errhint("Give the name of a table or a single SELECT.")));
+	refuse_modifying(plan);
 	XactReadOnly = true;
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
 	columns = find_listen_columns(portal->tupDesc);
@@ -568,6 +594,7 @@ lbrec_read_listens(const char *listens, ArrayType *user_features,
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("the query of listens returned no rows"),
+				 errdetail("The query was: %s", data->query),
 				 errhint("Load listens with lbrec-convert, or widen the query.")));
 	summarize_times(data);
 	for (int i = 0; i < data->n_features; i++)

@@ -78,6 +78,7 @@ lbrec_preset(TrainOptions *options, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("preset \"%s\" does not exist", name),
+			 errdetail("A preset gives every setting that is left out a value."),
 			 errhint("Presets are \"default\" and \"paper\".")));
 }
 
@@ -96,6 +97,7 @@ lbrec_split_by_name(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("split \"%s\" does not exist", name),
+			 errdetail("A split says which listens are held out to evaluate on."),
 			 errhint("Splits are \"time\", \"random\", \"paper\" and \"none\".")));
 	return SPLIT_NONE;			/* keep compiler quiet */
 }
@@ -130,7 +132,7 @@ lbrec_check_options(const TrainOptions *o)
 {
 	check_integer("epochs", o->epochs, 1, MAX_EPOCHS);
 	check_integer("batch_size", o->batch_size, 2, MAX_BATCH_SIZE);
-	check_number("learning_rate", o->learning_rate, 0, 1e6);
+	check_number("learning_rate", o->learning_rate, 0, 1e30);
 	check_integer("embedding_dim", o->embedding_dim, 1, MAX_EMBEDDING_DIM);
 	check_number("test_fraction", o->test_fraction, 0, 0.9);
 	check_integer("time_buckets", o->time_buckets, 0,

@@ -76,6 +76,7 @@ find_figure(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("figure \"%s\" does not exist", name),
+			 errdetail("A figure draws a column of lbrec.epoch by epoch."),
 			 errhint("Figures are \"loss\", \"test_loss\", \"top_1\", \"top_5\", \"top_10\", \"top_50\" and \"top_100\".")));
 	return 0;					/* keep compiler quiet */
 }
@@ -123,6 +124,7 @@ read_line(Line *line, const char *name, int figure, MemoryContext context)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("model \"%s\" does not exist, or no version of it is active", name),
+				 errdetail("A model is visible to others when the transaction that trained it has committed."),
 				 errhint("List models with SELECT * FROM lbrec_models.")));
 	sql = psprintf("SELECT epoch, %s FROM lbrec.epoch "
 				   "WHERE model OPERATOR(pg_catalog.=) $1 AND %s IS NOT NULL "
@@ -339,7 +341,8 @@ lbrec_curves_svg(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("models has %d elements", n),
-				 errdetail("A figure shows 1 to %d models.", MAX_LINES)));
+				 errdetail("A figure shows 1 to %d models.", MAX_LINES),
+				 errhint("Draw two figures, or name fewer models.")));
 	SPI_connect();
 	for (int i = 0; i < n; i++)
 	{

@@ -32,6 +32,7 @@ read_ks(ArrayType *array, int *n)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("ks must not be empty"),
+				 errdetail("It lists the K of top-K accuracy."),
 				 errhint("For example: ks => '{1,5,10,50,100}'.")));
 	ks = palloc(*n * sizeof(int32));
 	for (int i = 0; i < *n; i++)
@@ -40,6 +41,7 @@ read_ks(ArrayType *array, int *n)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("ks must hold numbers of at least 1"),
+					 errdetail("It lists the K of top-K accuracy."),
 					 errhint("For example: ks => '{1,5,10,50,100}'.")));
 		ks[i] = DatumGetInt32(values[i]);
 	}
@@ -108,7 +110,8 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("%s must not be null",
-							arg == 1 ? "listens" : "ks")));
+							arg == 1 ? "listens" : "ks"),
+					 errhint("Leave the argument out to use its default.")));
 	ks = read_ks(PG_GETARG_ARRAYTYPE_P(2), &n_ks);
 	data = lbrec_read_listens(text_to_cstring(PG_GETARG_TEXT_PP(1)), NULL,
 							  false, context);

@@ -44,11 +44,13 @@ no_such_version(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("model \"%s\" does not exist", name),
+				 errdetail("No version of that name is visible to this transaction."),
 				 errhint("List models with SELECT * FROM lbrec_models.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("model \"%s\" has no version %d", name,
 					PG_GETARG_INT32(1)),
+			 errdetail("Versions count up from 1 with each training of the name."),
 			 errhint("List models with SELECT * FROM lbrec_models.")));
 }
 
@@ -58,7 +60,8 @@ need_name(FunctionCallInfo fcinfo)
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("model must not be null")));
+				 errmsg("model must not be null"),
+				 errhint("List models with SELECT * FROM lbrec_models.")));
 }
 
 /*

@@ -57,7 +57,8 @@ text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
 	if (PG_ARGISNULL(arg))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", name)));
+				 errmsg("%s must not be null", name),
+				 errhint("Leave the argument out to use its default, if it has one.")));
 	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
 }
 
@@ -77,7 +78,8 @@ read_layers(TrainOptions *options, ArrayType *array)
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("layers must not contain nulls")));
+					 errmsg("layers must not contain nulls"),
+					 errhint("The preprint's towers are {32}, {64,32} and {128,64,32}.")));
 		options->layers[i] = DatumGetInt32(values[i]);
 	}
 }
@@ -159,6 +161,23 @@ put_epoch(const EpochReport *report, void *arg)
 						report->seconds)));
 }
 
+/* A loss can explode without ever being infinite; the user should know. */
+static void
+warn_of_rising_loss(const char *name, const TrainCall *call)
+{
+	double		first = call->epochs[0].loss;
+	double		last = call->epochs[call->n_epochs - 1].loss;
+
+	if (last > 2 * first)
+		ereport(WARNING,
+				(errmsg("the loss of model \"%s\" rose while it was trained",
+						name),
+				 errdetail("It was %g after the first epoch and is %g after the last.",
+						   first, last),
+				 errhint("Lower learning_rate, now %g.",
+						 call->options->learning_rate)));
+}
+
 /*
  * lbrec_train(model, listens, ...)
  *
@@ -182,7 +201,9 @@ lbrec_train(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("a model's name must have 1 to %d bytes",
-						(int) sizeof(((ModelRow *) NULL)->name) - 1)));
+						(int) sizeof(((ModelRow *) NULL)->name) - 1),
+				 errdetail("This one has %zu.", strlen(name)),
+				 errhint("Versions of a name are counted, so a short name does: 'weekly'.")));
 	read_options(fcinfo, &options);
 
 	/* better now than after an hour of training */
@@ -201,6 +222,7 @@ lbrec_train(PG_FUNCTION_ARGS)
 							  true, context);
 	model = lbrec_run_training(name, data, &options, put_epoch, &call,
 							   context);
+	warn_of_rising_loss(name, &call);
 	lbrec_save_model(name, model, data, &options, call.epochs, call.n_epochs);
 
 	MemoryContextDelete(context);

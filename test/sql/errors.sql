@@ -1,0 +1,102 @@
+--
+-- Every error that a user can cause, with its SQLSTATE, and nothing written
+--
+\i test/sql/listens.inc
+CREATE FUNCTION pg_temp.try(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	state text; message text; detail text; hint text;
+BEGIN
+	EXECUTE statement;
+	RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN state || ': ' || message || E'\n  detail: ' || detail || E'\n  hint: ' || hint;
+END $$;
+\pset format unaligned
+\pset tuples_only on
+
+SELECT count(*) FROM lbrec_train('m', epochs => 1);
+
+-- the query of listens
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id, recording_msid FROM listen')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id::text, listened_at, recording_msid FROM listen')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id, listened_at::text, recording_msid FROM listen')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id, listened_at, recording_msid::text FROM listen')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT NULL::bigint AS user_id, listened_at, recording_msid FROM listen')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id, NULLIF(listened_at, listened_at) AS listened_at, recording_msid FROM listen')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id, listened_at, NULL::uuid AS recording_msid FROM listen')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id, timestamptz ''infinity'' AS listened_at, recording_msid FROM listen')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT *, float8 ''infinity'' AS tempo FROM listen')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT * FROM listen WHERE false')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT * FROM listen WHERE user_id = 1')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id, listened_at, ''00000000-0000-0000-0000-000000000000''::uuid AS recording_msid FROM listen')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT * FROM listen; SELECT 1')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', '  ')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'no_such_table')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', NULL)$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'WITH gone AS (DELETE FROM listen RETURNING *) SELECT * FROM gone')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', user_features => '{nothing}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', preset => 'paper')$$);
+
+-- settings
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train(NULL)$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', preset => 'best')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', epochs => 0)$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', batch_size => 1)$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', learning_rate => 0)$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', learning_rate => 'NaN')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{32,-1}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{1000000}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{8,8,8,8,8,8,8,8,8}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{32,NULL}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{2048}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', split => 'half')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', loss_reduction => 'max')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', temperature => 0)$$);
+
+-- a loss that is not finite: training stops, the older version answers on
+SELECT regexp_replace(pg_temp.try($$SELECT * FROM lbrec_train('m', preset => 'paper', learning_rate => 1e25,
+	listens => 'SELECT l.*, artist_name FROM listen AS l JOIN recording USING (recording_msid)')$$),
+	'step \d+ of epoch \d+', 'step N of epoch N');
+SELECT count(*) FROM lbrec_recommend(1, 3, 'm');
+
+-- finite, but worse than at first: a warning tells (terse: no trained number)
+\set VERBOSITY terse
+SELECT count(*) FROM lbrec_train('worse', preset => 'paper', learning_rate => 100, epochs => 5,
+	listens => 'SELECT l.*, artist_name FROM listen AS l JOIN recording USING (recording_msid)') WHERE epoch = 99;
+\set VERBOSITY default
+SELECT lbrec_drop_model('worse');
+
+-- recommending
+SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, 0)$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, -5)$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, 86)$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, 3, 'nobody')$$);
+
+-- evaluating, drawing, managing
+SELECT pg_temp.try($$SELECT * FROM lbrec_evaluate('nobody')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_evaluate('m', ks => '{}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_evaluate('m', ks => '{0}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_evaluate('m', ks => NULL)$$);
+SELECT pg_temp.try($$SELECT lbrec_curves_svg('{nobody}')$$);
+SELECT pg_temp.try($$SELECT lbrec_curves_svg('{m}', 'beauty')$$);
+SELECT pg_temp.try($$SELECT lbrec_curves_svg('{}')$$);
+SELECT pg_temp.try($$SELECT lbrec_activate('nobody')$$);
+SELECT pg_temp.try($$SELECT lbrec_activate('m', 9)$$);
+SELECT pg_temp.try($$SELECT lbrec_drop_model('nobody')$$);
+SELECT pg_temp.try($$SELECT lbrec_drop_model(NULL)$$);
+
+-- a read-only transaction is told at once
+BEGIN READ ONLY;
+SELECT * FROM lbrec_train('x');
+ROLLBACK;
+
+-- nothing was left by any of them
+SELECT name, version FROM lbrec.model;
+SELECT count(*) FROM lbrec.tensor AS t WHERE NOT EXISTS (SELECT FROM lbrec.model AS m WHERE m.id = t.model);
+SELECT count(*) FROM listen;
+SELECT lbrec_drop_model('m');
+SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, 3)$$);
