@@ -49,3 +49,4 @@ $(CORE_OBJS): CFLAGS += $(CORE_CFLAGS)
 include test/unit/unit.mk
 include src/convert/convert.mk
 include test/parity/parity.mk
+include test/data/data.mk
