@@ -11,7 +11,9 @@
 # sh test/check.sh does all of it, from nothing, on Debian.
 
 EXTENSION = lbrec
-VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" lbrec.control)
+# PGXS has a VERSION of its own, the server's.
+LBREC_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
+	lbrec.control)
 MODULE_big = lbrec
 DATA = $(wildcard sql/lbrec--*.sql)
 
@@ -20,7 +22,7 @@ PG_SRCS = $(sort $(wildcard src/pg/*.c))
 CORE_OBJS = $(CORE_SRCS:.c=.o)
 OBJS = $(CORE_OBJS) $(PG_SRCS:.c=.o)
 
-PG_CPPFLAGS = -I$(srcdir)/src -DLBREC_VERSION='"$(VERSION)"'
+PG_CPPFLAGS = -I$(srcdir)/src -DLBREC_VERSION='"$(LBREC_VERSION)"'
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
 	-Wno-sign-compare -Wno-missing-field-initializers \
 	-Wno-declaration-after-statement
