@@ -4,7 +4,7 @@
 #   make convert-asan     the same under address and undefined-behaviour
 #                         sanitizers, as build/convert-asan/lbrec-convert
 #
-# It needs libarchive, simdjson, libpq and their headers.  simdjson is C++:
+# It needs libarchive, simdjson, libpq, libuuid and their headers.  simdjson is C++:
 # cv_json.cpp is the one C++ file, behind the C header cv_json.h.
 
 CONVERT_C = $(sort $(wildcard src/convert/*.c))
@@ -28,7 +28,7 @@ CONVERT_CPPFLAGS = -D_GNU_SOURCE -DLBREC_VERSION='"$(CONVERT_VERSION)"' \
 CONVERT_CC = $(CC) -std=gnu11 $(CONVERT_WARN) $(CONVERT_CPPFLAGS)
 CONVERT_CXX = $(CXX) -std=c++17 -fno-exceptions -fno-rtti $(CONVERT_WARN) \
 	$(CONVERT_CPPFLAGS)
-CONVERT_LIBS = -larchive -lsimdjson -lm -lpthread
+CONVERT_LIBS = -L$(shell $(PG_CONFIG) --libdir) -larchive -lsimdjson -lpq -luuid -lm -lpthread
 CONVERT_ASAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 

@@ -20,6 +20,7 @@
  * and track_name one level deeper.  Every key is read at its own level only.
  */
 #include "cv_json.h"
+#include "cv_repair.h"
 #include "cv_text.h"
 
 #include <cmath>
@@ -103,160 +104,6 @@ is(std::string_view key, const char (&name)[N])
 	return key.size() == N - 1 && memcmp(key.data(), name, N - 1) == 0;
 }
 
-static bool
-hex4(const char *p, const char *end, unsigned *value)
-{
-	*value = 0;
-	if (end - p < 4)
-		return false;
-	for (int i = 0; i < 4; i++)
-	{
-		unsigned	c = (unsigned char) p[i];
-
-		if (c >= '0' && c <= '9')
-			c -= '0';
-		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
-			c = (c | 0x20) - 'a' + 10;
-		else
-			return false;
-		*value = *value * 16 + c;
-	}
-	return true;
-}
-
-/* Is there half of a surrogate pair among the line's \u escapes? */
-static bool
-has_lone_surrogate(const char *line, size_t len)
-{
-	const char *end = line + len;
-	const char *p = line;
-
-	while ((p = (const char *) memchr(p, '\\', (size_t) (end - p))) != nullptr)
-	{
-		unsigned	unit,
-					low;
-
-		if (end - p < 2)
-			return false;
-		if (p[1] != 'u')
-		{
-			p += 2;
-			continue;
-		}
-		if (!hex4(p + 2, end, &unit))
-			return false;		/* a bad escape: JSON's matter, not ours */
-		p += 6;
-		if (unit < 0xd800 || unit > 0xdfff)
-			continue;
-		if (unit >= 0xdc00 || end - p < 6 || p[0] != '\\' || p[1] != 'u' ||
-			!hex4(p + 2, end, &low) || low < 0xdc00 || low > 0xdfff)
-			return true;
-		p += 6;
-	}
-	return false;
-}
-
-static bool
-is_number_char(char c)
-{
-	return (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' ||
-		   c == 'e' || c == 'E';
-}
-
-/* Does this token follow JSON's grammar for numbers, and not fit a type? */
-static bool
-is_huge_number(const char *token, size_t len)
-{
-	const char *p = token;
-	const char *end = token + len;
-	const char *digits;
-	bool		integer = true;
-
-	if (p < end && *p == '-')
-		p++;
-	digits = p;
-	while (p < end && *p >= '0' && *p <= '9')
-		p++;
-	if (p == digits || (*digits == '0' && p - digits > 1))
-		return false;
-	if (p < end && *p == '.')
-	{
-		const char *fraction = ++p;
-
-		integer = false;
-		while (p < end && *p >= '0' && *p <= '9')
-			p++;
-		if (p == fraction)
-			return false;
-	}
-	if (p < end && (*p == 'e' || *p == 'E'))
-	{
-		const char *exponent;
-
-		integer = false;
-		p++;
-		if (p < end && (*p == '+' || *p == '-'))
-			p++;
-		exponent = p;
-		while (p < end && *p >= '0' && *p <= '9')
-			p++;
-		if (p == exponent)
-			return false;
-	}
-	if (p != end)
-		return false;
-	if (integer && len >= 19)
-		return true;
-	/* strtod stops at the first byte that is none of the number's. */
-	return std::isinf(strtod(token, nullptr));
-}
-
-/*
- * Copy the line to json->tamed, with each number that fits no type replaced.
- * False: there is none, so the line is bad for another reason.
- */
-static bool
-tame_numbers(CvJson *json, const char *line, size_t len)
-{
-	bool		found = false;
-	bool		in_string = false;
-	char	   *copy;
-
-	json->tamed.len = 0;
-	cv_buf_add(&json->tamed, line, len);
-	cv_buf_reserve(&json->tamed, CV_PADDING);
-	copy = json->tamed.data;
-	memset(copy + len, 0, CV_PADDING);
-	for (size_t i = 0; i < len; i++)
-	{
-		size_t		start = i;
-
-		if (in_string)
-		{
-			if (copy[i] == '\\')
-				i++;
-			else if (copy[i] == '"')
-				in_string = false;
-			continue;
-		}
-		if (copy[i] == '"')
-			in_string = true;
-		if (copy[i] != '-' && (copy[i] < '0' || copy[i] > '9'))
-			continue;
-		while (i < len && is_number_char(copy[i]))
-			i++;
-		if (is_huge_number(copy + start, i - start))
-		{
-			/* Sign and all digits go; the shortest huge one is 1e309. */
-			memset(copy + start, ' ', i - start);
-			memcpy(copy + start, "9e99", 4);
-			found = true;
-		}
-		i--;
-	}
-	return found;
-}
-
 static CvReason
 parse(CvJson *json, const char *line, size_t len, element *root)
 {
@@ -280,11 +127,11 @@ parse(CvJson *json, const char *line, size_t len, element *root)
 	}
 	error = json->parser.parse(line, len, false).get(*root);
 	if ((error == simdjson::NUMBER_ERROR || error == simdjson::TAPE_ERROR) &&
-		tame_numbers(json, line, len))
+		cv_repair_numbers(&json->tamed, line, len))
 		error = json->parser.parse(json->tamed.data, len, false).get(*root);
 	if (error == simdjson::SUCCESS || error == simdjson::STRING_ERROR)
 	{
-		if (has_lone_surrogate(line, len))
+		if (cv_repair_has_lone_surrogate(line, len))
 		{
 			json->detail = "half of a surrogate pair";
 			return CV_BAD_ENCODING;
@@ -612,6 +459,130 @@ cv_json_payload(CvJson *json, const char *text, size_t len,
 			return CV_DOCUMENT_STOPPED;
 	}
 	return CV_DOCUMENT_OK;
+}
+
+/*
+ * Did the user listen?  The rule of ListenBrainz's importer: not in private
+ * mode, and not broken off within 30 seconds.
+ */
+static bool
+spotify_was_listened(bool incognito, bool skipped, const Field &played,
+					 bool has_end, const Field &end)
+{
+	static const char *const breaks[] = {
+		"fwdbtn", "backbtn", "clickrow", "clickside", "endplay", "playbtn",
+		"remote", "logout", "popup", "trackerror", "unexpected-exit",
+		"unexpected-exit-while-paused", "unknown"};
+	int64_t		milliseconds = 0;
+	std::string_view text;
+
+	if (incognito)
+		return false;
+	if (played.present &&
+		played.value.get(milliseconds) != simdjson::SUCCESS)
+		milliseconds = 0;
+	if (milliseconds >= 30000)
+		return true;
+	if (skipped)
+		return false;
+	if (has_end && !end.present)
+		return false;			/* null is one of the importer's reasons */
+	if (end.present && end.value.get(text) == simdjson::SUCCESS)
+		for (const char *reason : breaks)
+			if (text == reason)
+				return false;
+	return true;
+}
+
+static bool
+is_true(const element &e)
+{
+	bool		value;
+
+	return e.get(value) == simdjson::SUCCESS && value;
+}
+
+CvImported
+cv_json_spotify(CvJson *json, const char *text, size_t len, int64_t user_id,
+				CvReason *reason, CvListen *listen)
+{
+	element		root;
+	object		top;
+	Field		ts,
+				artist,
+				track,
+				release,
+				uri,
+				played,
+				end;
+	bool		incognito = false;
+	bool		skipped = false;
+	bool		has_end = false;
+	std::string_view time;
+
+	memset(listen, 0, sizeof(*listen));
+	*reason = parse(json, text, len, &root);
+	if (*reason != CV_LISTEN)
+	{
+		listen->detail = json->detail;
+		return CV_IMPORTED;
+	}
+	if (root.get(top) != simdjson::SUCCESS)
+	{
+		*reason = reject(listen, CV_BAD_JSON, "JSON, but not an object");
+		return CV_IMPORTED;
+	}
+	for (auto field : top)
+	{
+		if (is(field.key, "ts"))
+			ts.set(field.value);
+		else if (is(field.key, "master_metadata_album_artist_name"))
+			artist.set(field.value);
+		else if (is(field.key, "master_metadata_track_name"))
+			track.set(field.value);
+		else if (is(field.key, "master_metadata_album_album_name"))
+			release.set(field.value);
+		else if (is(field.key, "spotify_track_uri"))
+			uri.set(field.value);
+		else if (is(field.key, "ms_played"))
+			played.set(field.value);
+		else if (is(field.key, "incognito_mode"))
+			incognito = is_true(field.value);
+		else if (is(field.key, "skipped"))
+			skipped = is_true(field.value);
+		else if (is(field.key, "reason_end"))
+		{
+			has_end = true;
+			end.set(field.value);
+		}
+	}
+	/* Podcasts and audio books have no track. */
+	if (!uri.present ||
+		!spotify_was_listened(incognito, skipped, played, has_end, end))
+		return CV_IMPORT_LEFT_OUT;
+	listen->user_id = user_id;
+	if (!ts.present || ts.value.get(time) != simdjson::SUCCESS ||
+		!cv_time_from_iso(time.data(), time.size(), &listen->listened_at))
+		*reason = reject(listen, CV_BAD_TIME, "ts is no time");
+	else if (!read_name(json, 0, artist, &listen->artist_name, listen))
+		*reason = reject(listen, CV_BAD_ARTIST,
+						 "master_metadata_album_artist_name is missing");
+	else if (!read_name(json, 1, track, &listen->track_name, listen))
+		*reason = reject(listen, CV_BAD_TRACK,
+						 "master_metadata_track_name is missing");
+	else
+	{
+		if (!read_name(json, 2, release, &listen->release_name, listen))
+			listen->release_name.data = nullptr;
+		cv_import_msid(listen);
+	}
+	return CV_IMPORTED;
+}
+
+bool
+cv_json_is_utf8(const char *text, size_t len)
+{
+	return simdjson::validate_utf8(text, len);
 }
 
 bool

@@ -7,6 +7,7 @@
 #define CV_JSON_H
 
 #include "cv.h"
+#include "cv_import.h"
 
 #ifdef __cplusplus
 extern "C"
@@ -46,6 +47,13 @@ extern CvDocument cv_json_payload(CvJson *json, const char *text, size_t len,
 								  const CvDefaults *defaults,
 								  CvElement element, void *arg,
 								  const char **detail);
+
+/* One element of a Spotify export's array. */
+extern CvImported cv_json_spotify(CvJson *json, const char *text, size_t len,
+								  int64_t user_id, CvReason *reason,
+								  CvListen *listen);
+
+extern bool cv_json_is_utf8(const char *text, size_t len);
 
 /* An integer member of a small object, such as a user export's user.json. */
 extern bool cv_json_integer(CvJson *json, const char *text, size_t len,

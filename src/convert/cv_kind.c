@@ -6,6 +6,7 @@
  * text, and a .listens file whose first line is damaged is one all the same.
  */
 #include "cv_kind.h"
+#include "cv_import.h"
 #include "cv_text.h"
 
 #include <string.h>
@@ -69,6 +70,53 @@ has_line_of_object(const char *p, const char *end)
 	return false;
 }
 
+/* Comments may come before the line with the columns' names. */
+static bool
+has_librefm_header(const char *p, const char *end)
+{
+	for (int i = 0; i < 20 && p < end; i++)
+	{
+		const char *newline = memchr(p, '\n', (size_t) (end - p));
+		const char *line_end = newline != NULL ? newline : end;
+
+		if (line_end - p < 1000 &&
+			cv_import_is_librefm_header(p, (size_t) (line_end - p)))
+			return true;
+		p = line_end + 1;
+	}
+	return false;
+}
+
+/* Files that hold listens, or metadata, but no lines of listens. */
+static CvKind
+other_format(const char *p, const char *end)
+{
+	size_t		len = (size_t) (end - p);
+
+	if (*p == '[')
+		return holds(p, len, "\"master_metadata_track_name\"") &&
+					   holds(p, len, "\"ts\"")
+				   ? CV_KIND_SPOTIFY
+				   : CV_KIND_OTHER;
+	if (len > 16 && memcmp(p, "#AUDIOSCROBBLER/", 16) == 0)
+		return CV_KIND_SCROBBLER;
+	if (len > 40 && memcmp(p, "recording_mbid,canonical_recording_mbid,", 40) == 0)
+		return CV_KIND_REDIRECT;
+	if (*p != '{')
+	{
+		const char *newline = memchr(p, '\n', len);
+		size_t		line = newline != NULL ? (size_t) (newline - p) : len;
+
+		if (holds(p, line, "artist_credit_id") &&
+			holds(p, line, "recording_mbid") &&
+			holds(p, line, "recording_name"))
+			return CV_KIND_CANONICAL;
+		if (has_librefm_header(p, end))
+			return CV_KIND_LIBREFM;
+	}
+	return CV_KIND_OTHER;
+}
+
 CvKind
 cv_kind(const char *name, bool archive, const char *head, size_t len)
 {
@@ -77,6 +125,7 @@ cv_kind(const char *name, bool archive, const char *head, size_t len)
 	const char *end = head + len;
 	const char *line_end;
 	size_t		line_len;
+	CvKind		format;
 	bool		listens_name = ends_with(base, ".listens");
 
 	if (len >= 4 && memcmp(head, "PAR1", 4) == 0)
@@ -102,6 +151,9 @@ cv_kind(const char *name, bool archive, const char *head, size_t len)
 		return CV_KIND_PAYLOAD;
 	if (listens_name)
 		return CV_KIND_LISTENS;
+	format = other_format(p, end);
+	if (format != CV_KIND_OTHER)
+		return format;
 
 	line_end = memchr(p, '\n', (size_t) (end - p));
 	line_len = (size_t) ((line_end != NULL ? line_end : end) - p);

@@ -16,6 +16,11 @@ typedef enum CvKind
 	CV_KIND_START,				/* START_TIMESTAMP, END_TIMESTAMP */
 	CV_KIND_END,
 	CV_KIND_USER,				/* user.json of an export */
+	CV_KIND_SPOTIFY,			/* a JSON array of plays */
+	CV_KIND_SCROBBLER,			/* .scrobbler.log */
+	CV_KIND_LIBREFM,			/* CSV */
+	CV_KIND_CANONICAL,			/* MusicBrainz metadata, CSV */
+	CV_KIND_REDIRECT,			/* merged recordings, CSV */
 	CV_KIND_OTHER,				/* nothing of ours, to be left alone */
 	CV_KIND_PARQUET,			/* the spark dump */
 	CV_KIND_UNKNOWN				/* a file that is no input at all */

@@ -29,18 +29,23 @@ struct CvLoad
 	CvBuf		listens;		/* not yet given to the target */
 	CvBuf		recordings;
 	int			in_batch;
+	const char *listen_table;
+	bool		by_month;
+	bool		month_seen[CV_SQL_MONTHS];	/* in this batch */
 	bool		copying;		/* the COPY of listens is open */
 	int64_t		written;
 };
 
 CvLoad *
-cv_load_create(CvTarget *target, CvTable table)
+cv_load_create(CvTarget *target, CvTable table, bool by_month)
 {
 	CvLoad	   *load = cv_alloc(sizeof(*load));
 
 	memset(load, 0, sizeof(*load));
 	load->target = target;
 	load->table = table;
+	load->listen_table = CV_SQL_LISTEN;
+	load->by_month = by_month;
 	load->seen = cv_seen_create();
 	return load;
 }
@@ -77,13 +82,42 @@ exec_all(CvTarget *target, const char *const *sql)
 	return true;
 }
 
+static bool
+exec_buf(CvTarget *target, CvBuf *sql, int64_t *rows)
+{
+	bool		ok = target->exec(target, sql->data, rows);
+
+	cv_buf_free(sql);
+	return ok;
+}
+
+bool
+cv_load_tables(CvTarget *target, bool by_month)
+{
+	CvBuf		sql = {0};
+
+	if (!target->exec(target, cv_sql_recording_table, NULL))
+		return false;
+	cv_sql_listen_table(&sql, CV_SQL_LISTEN, by_month);
+	if (!exec_buf(target, &sql, NULL))
+		return false;
+	cv_sql_listen_index(&sql, CV_SQL_LISTEN);
+	return exec_buf(target, &sql, NULL);
+}
+
 bool
 cv_load_begin(CvLoad *load)
 {
 	if (load->table != CV_TABLE_BOTH)
 		return true;
-	return exec_all(load->target, cv_sql_tables) &&
+	return cv_load_tables(load->target, load->by_month) &&
 		   exec_all(load->target, cv_sql_staging);
+}
+
+void
+cv_load_into(CvLoad *load, const char *listen_table)
+{
+	load->listen_table = listen_table;
 }
 
 static bool
@@ -93,6 +127,43 @@ send_rows(CvLoad *load, CvBuf *rows)
 		load->target->copy_data(load->target, rows->data, rows->len);
 
 	rows->len = 0;
+	return ok;
+}
+
+static bool
+create_partitions(CvLoad *load)
+{
+	bool		ok = true;
+
+	for (int month = 0; month < CV_SQL_MONTHS; month++)
+	{
+		CvBuf		sql = {0};
+
+		if (!ok || !load->month_seen[month])
+			continue;
+		load->month_seen[month] = false;
+		cv_sql_partition(&sql, load->listen_table, month);
+		ok = exec_buf(load->target, &sql, NULL);
+	}
+	return ok;
+}
+
+static bool
+merge(CvLoad *load)
+{
+	CvTarget   *target = load->target;
+	CvBuf		listens = {0};
+	int64_t		rows = 0;
+	bool		ok;
+
+	cv_sql_merge_listens(&listens, load->listen_table);
+	ok = target->exec(target, cv_sql_merge_recordings, NULL) &&
+		 target->exec(target, cv_sql_merge_identifiers, NULL) &&
+		 create_partitions(load) &&
+		 target->exec(target, listens.data, &rows) &&
+		 target->exec(target, cv_sql_empty_staging, NULL);
+	load->written += rows;
+	cv_buf_free(&listens);
 	return ok;
 }
 
@@ -114,16 +185,7 @@ cv_load_flush(CvLoad *load)
 		!(target->copy_begin(target, CV_SQL_COPY_RECORDINGS) &&
 		  send_rows(load, &load->recordings) && target->copy_end(target)))
 		return false;
-	for (int i = 0; cv_sql_merge[i] != NULL; i++)
-	{
-		int64_t		rows = 0;
-
-		if (!target->exec(target, cv_sql_merge[i], &rows))
-			return false;
-		if (i == CV_SQL_MERGE_LISTENS)
-			load->written += rows;
-	}
-	return true;
+	return merge(load);
 }
 
 static void
@@ -196,6 +258,8 @@ cv_load_listen(CvLoad *load, const CvListen *listen)
 	cv_copy_uuid(&load->listens, &listen->recording_msid);
 	cv_buf_add(&load->listens, "\n", 1);
 	load->in_batch++;
+	if (load->by_month)
+		load->month_seen[cv_sql_month(listen->listened_at)] = true;
 	if (load->listens.len >= SEND_BYTES && !send_rows(load, &load->listens))
 		return false;
 	if (load->table == CV_TABLE_BOTH &&

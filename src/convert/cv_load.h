@@ -33,10 +33,19 @@ typedef enum CvTable
 
 typedef struct CvLoad CvLoad;
 
-extern CvLoad *cv_load_create(CvTarget *target, CvTable table);
+/* by_month: listen is partitioned, and its partitions are created. */
+extern CvLoad *cv_load_create(CvTarget *target, CvTable table, bool by_month);
 extern void cv_load_free(CvLoad *load);
 
+/* Creates the tables alone. */
+extern bool cv_load_tables(CvTarget *target, bool by_month);
+
+/* Creates the tables that are missing, and those that a batch needs. */
 extern bool cv_load_begin(CvLoad *load);
+
+/* From now on listens go to this table, one of cv_sql.h's two. */
+extern void cv_load_into(CvLoad *load, const char *listen_table);
+
 extern bool cv_load_listen(CvLoad *load, const CvListen *listen);
 
 /* Merge what is in the open batch, if anything. */

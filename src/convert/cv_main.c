@@ -5,10 +5,10 @@
  * Exit status: 0 all read, 1 finished with rejected lines, 2 could not finish.
  */
 #include "cv.h"
+#include "cv_db.h"
 #include "cv_report.h"
 #include "cv_run.h"
 #include "cv_script.h"
-#include "cv_sql.h"
 
 #include <getopt.h>
 #include <locale.h>
@@ -18,38 +18,37 @@
 #include <unistd.h>
 
 static const char help[] =
-	"lbrec-convert reads ListenBrainz data and writes it as tables for "
-	"PostgreSQL.\n"
+	"lbrec-convert loads ListenBrainz data into PostgreSQL.\n"
 	"\n"
 	"Usage: lbrec-convert [OPTION]... FILE...\n"
+	"  lbrec-convert dump.tar.zst | psql music      a script for psql\n"
+	"  lbrec-convert --dbname music dump.tar.zst    straight in, resumable\n"
+	"  lbrec-convert -d music --replace new.tar.zst  what is gone, goes\n"
+	"FILE: a listens dump (.tar.zst, .tar.xz, .tar.gz, .tar), its folder, "
+	".listens,\n"
+	"a user's export, Spotify's, Libre.fm's, .scrobbler.log, canonical data, "
+	"or -.\n"
 	"\n"
-	"FILE is a listens dump (.tar.zst, .tar.xz, .tar.gz, .tar), a folder of "
-	"one,\n"
-	"a .listens file, or - for standard input.\n"
-	"\n"
-	"  lbrec-convert dump.tar.zst | psql music      load it\n"
-	"  lbrec-convert --ddl | psql music             only create the tables\n"
-	"  zstdcat x.zst | lbrec-convert --table listen -   rows for COPY\n"
-	"\n"
-	"      --table NAME       only COPY rows of one table: listen, recording\n"
-	"      --ddl              only the tables' definitions\n"
-	"      --skip-early       leave out listens before 2002-10-01\n"
-	"      --user-id N        whose listens, where the input does not say\n"
-	"      --rejects FILE     keep rejected lines, with place and reason\n"
-	"      --summary FORM     text (default), json or none, on standard error\n"
-	"      --force            read a dump of an unknown schema sequence\n"
-	"  -q, --quiet            errors only\n"
-	"  -h, --help             this text\n"
-	"  -V, --version          the version\n"
-	"\n"
-	"Exit status: 0 all read, 1 finished with rejected lines, 2 could not "
-	"finish.\n";
+	"  -d, --dbname DB      database name or connection string\n"
+	"      --replace        a full dump takes the place of all listens\n"
+	"      --by-month       partition listen by month, for full dumps\n"
+	"      --table NAME     only COPY rows of one table: listen, recording\n"
+	"      --ddl            only the tables' definitions\n"
+	"      --user-id N      whose listens, where the input does not say\n"
+	"      --skip-early     leave out listens before 2002-10-01\n"
+	"      --rejects FILE   keep rejected lines, with place and reason\n"
+	"      --summary FORM   text (default), json or none, on standard error\n"
+	"      --force          read an unknown schema; replace by an older dump\n"
+	"  -q, --quiet          errors only\n"
+	"  -h, --help           this text;  -V, --version\n"
+	"Exit status: 0 all read, 1 finished with rejects, 2 could not finish.\n";
 
 typedef struct Arguments
 {
 	CvOptions	run;
 	CvSummary	summary;
 	const char *rejects;
+	const char *dbname;
 	bool		ddl;
 } Arguments;
 
@@ -86,7 +85,10 @@ parse_arguments(Arguments *args, int argc, char **argv)
 		OPT_USER_ID,
 		OPT_REJECTS,
 		OPT_SUMMARY,
-		OPT_FORCE
+		OPT_FORCE,
+		OPT_DBNAME,
+		OPT_REPLACE,
+		OPT_BY_MONTH
 	};
 	static const struct option options[] = {
 		{"table", required_argument, NULL, OPT_TABLE},
@@ -96,6 +98,9 @@ parse_arguments(Arguments *args, int argc, char **argv)
 		{"rejects", required_argument, NULL, OPT_REJECTS},
 		{"summary", required_argument, NULL, OPT_SUMMARY},
 		{"force", no_argument, NULL, OPT_FORCE},
+		{"dbname", required_argument, NULL, OPT_DBNAME},
+		{"replace", no_argument, NULL, OPT_REPLACE},
+		{"by-month", no_argument, NULL, OPT_BY_MONTH},
 		{"quiet", no_argument, NULL, 'q'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
@@ -104,7 +109,7 @@ parse_arguments(Arguments *args, int argc, char **argv)
 	int			c;
 
 	memset(args, 0, sizeof(*args));
-	while ((c = getopt_long(argc, argv, "qhV", options, NULL)) != -1)
+	while ((c = getopt_long(argc, argv, "d:qhV", options, NULL)) != -1)
 	{
 		switch (c)
 		{
@@ -150,6 +155,16 @@ parse_arguments(Arguments *args, int argc, char **argv)
 			case OPT_FORCE:
 				args->run.force = true;
 				break;
+			case 'd':
+			case OPT_DBNAME:
+				args->dbname = optarg;
+				break;
+			case OPT_REPLACE:
+				args->run.replace = true;
+				break;
+			case OPT_BY_MONTH:
+				args->run.by_month = true;
+				break;
 			case 'q':
 				cv_quiet = true;
 				break;
@@ -166,21 +181,73 @@ parse_arguments(Arguments *args, int argc, char **argv)
 }
 
 static int
-write_ddl(void)
+write_ddl(bool by_month)
 {
 	CvTarget   *target = cv_script_create();
-	bool		ok = true;
+	bool		ok = cv_load_tables(target, by_month);
 
-	for (int i = 0; ok && cv_sql_tables[i] != NULL; i++)
-		ok = target->exec(target, cv_sql_tables[i], NULL);
 	return cv_script_close(target) && ok ? 0 : 2;
+}
+
+/* Options that exclude each other. */
+static void
+check_arguments(const Arguments *args, int n_paths)
+{
+	const char *what = NULL;
+
+	if (args->dbname != NULL &&
+		(args->ddl || args->run.table != CV_TABLE_BOTH))
+		what = "--dbname loads both tables: it goes neither with --ddl nor "
+			   "with --table";
+	else if (args->run.replace && args->dbname == NULL)
+		what = "--replace needs --dbname";
+	else if (args->run.replace && n_paths != 1)
+		what = "--replace takes one full dump";
+	else if (!args->ddl && n_paths == 0)
+		what = "no input given";
+	if (what != NULL)
+	{
+		cv_error("%s", what);
+		usage();
+	}
+}
+
+/* Straight into a server. */
+static bool
+load_database(Arguments *args, char **paths, int n_paths, CvResult *result)
+{
+	CvDb	   *db = cv_db_connect(args->dbname);
+
+	memset(result, 0, sizeof(*result));
+	result->written = result->removed = -1;
+	if (db == NULL)
+		return false;
+	if (cv_db_lock(db, &args->run.by_month))
+		cv_run(&args->run, paths, n_paths, cv_db_target(db), db, result);
+	cv_db_free(db);
+	return result->finished;
+}
+
+/* A script, or rows, on standard output. */
+static bool
+write_output(const Arguments *args, char **paths, int n_paths,
+			 CvResult *result)
+{
+	CvTarget   *target = cv_script_create();
+	bool		script = args->run.table == CV_TABLE_BOTH;
+	bool		ok = !script || cv_script_begin(target);
+
+	cv_run(&args->run, paths, n_paths, target, NULL, result);
+	ok = ok && result->finished;
+	if (!ok && script)
+		cv_script_abandon(target);
+	return cv_script_close(target) && ok;
 }
 
 int
 main(int argc, char **argv)
 {
 	Arguments	args;
-	CvTarget   *target;
 	CvResult	result;
 	bool		ok;
 	int			status;
@@ -191,28 +258,20 @@ main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 
 	parse_arguments(&args, argc, argv);
+	check_arguments(&args, argc - optind);
 	if (args.ddl)
-		return write_ddl();
-	if (optind == argc)
-	{
-		cv_error("no input given");
-		usage();
-	}
+		return write_ddl(args.run.by_month);
 	if (args.rejects != NULL && !cv_rejects_open(args.rejects))
 		return 2;
-
-	target = cv_script_create();
-	ok = args.run.table != CV_TABLE_BOTH || cv_script_begin(target);
-	cv_run(&args.run, argv + optind, argc - optind, target, &result);
-	ok = ok && result.finished;
-	if (!ok && args.run.table == CV_TABLE_BOTH)
-		cv_script_abandon(target);
-	ok = cv_script_close(target) && ok;
+	if (args.dbname != NULL)
+		ok = load_database(&args, argv + optind, argc - optind, &result);
+	else
+		ok = write_output(&args, argv + optind, argc - optind, &result);
 	ok = cv_rejects_close() && ok;
 
 	status = !ok ? 2 : cv_counts_rejected(&result.counts) > 0 ? 1 : 0;
 	if (!cv_quiet || args.summary == CV_SUMMARY_JSON)
 		cv_summary(stderr, args.summary, &result.counts, result.written,
-				   result.skipped, status);
+				   result.removed, status);
 	return status;
 }

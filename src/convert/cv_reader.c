@@ -17,16 +17,14 @@
  * The two threads share a ring of CV_BLOCKS blocks, so one core decompresses
  * while the other parses, and memory is bounded.
  */
-#include "cv_reader.h"
+#include "cv_ring.h"
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
-#include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,28 +33,6 @@
 
 #define TAR_BLOCK 512
 #define TAR_END (2 * TAR_BLOCK)
-
-struct CvReader
-{
-	pthread_t	thread;
-	pthread_mutex_t lock;
-	pthread_cond_t filled;
-	pthread_cond_t freed;
-	CvBlock		blocks[CV_BLOCKS];
-	int			head;			/* next block that the reader fills */
-	int			count;			/* blocks filled and not yet given back */
-	bool		lent;			/* the consumer holds blocks[head - count] */
-	bool		stop;
-
-	char	  **paths;
-	int			n_paths;
-	CvBlock    *filling;		/* DATA block that has room, or NULL */
-
-	atomic_int_least64_t done_before;
-	atomic_int_least64_t position;
-	atomic_int_least64_t total;
-	atomic_int_least64_t skipped;
-};
 
 /* The decompressed bytes of one file. */
 typedef struct Stream
@@ -72,127 +48,10 @@ typedef struct Stream
 	int64_t		given;
 } Stream;
 
-/* --- the ring ---------------------------------------------------------- */
-
-/* A free block to fill, or NULL if the consumer wants no more. */
-static CvBlock *
-ring_get(CvReader *reader)
-{
-	CvBlock    *block = NULL;
-
-	pthread_mutex_lock(&reader->lock);
-	while (reader->count == CV_BLOCKS && !reader->stop)
-		pthread_cond_wait(&reader->freed, &reader->lock);
-	if (!reader->stop)
-		block = &reader->blocks[reader->head];
-	pthread_mutex_unlock(&reader->lock);
-	return block;
-}
-
-static void
-ring_put(CvReader *reader)
-{
-	pthread_mutex_lock(&reader->lock);
-	reader->head = (reader->head + 1) % CV_BLOCKS;
-	reader->count++;
-	pthread_cond_signal(&reader->filled);
-	pthread_mutex_unlock(&reader->lock);
-}
-
-CvBlock *
-cv_reader_next(CvReader *reader)
-{
-	CvBlock    *block;
-
-	pthread_mutex_lock(&reader->lock);
-	if (reader->lent)
-	{
-		reader->count--;
-		reader->lent = false;
-		pthread_cond_signal(&reader->freed);
-	}
-	while (reader->count == 0)
-		pthread_cond_wait(&reader->filled, &reader->lock);
-	block = &reader->blocks[(reader->head + CV_BLOCKS - reader->count) %
-							CV_BLOCKS];
-	reader->lent = true;
-	pthread_mutex_unlock(&reader->lock);
-	return block;
-}
-
-static bool
-flush_data(CvReader *reader)
-{
-	if (reader->filling == NULL)
-		return true;
-	memset(reader->filling->data + reader->filling->len, 0, CV_PADDING);
-	reader->filling = NULL;
-	ring_put(reader);
-	return true;
-}
-
-static bool
-send_data(CvReader *reader, const char *data, size_t len)
-{
-	while (len > 0)
-	{
-		CvBlock    *block = reader->filling;
-		size_t		part;
-
-		if (block == NULL)
-		{
-			block = ring_get(reader);
-			if (block == NULL)
-				return false;
-			block->type = CV_BLOCK_DATA;
-			block->len = 0;
-			reader->filling = block;
-		}
-		part = CV_BLOCK_BYTES - block->len;
-		if (part > len)
-			part = len;
-		memcpy(block->data + block->len, data, part);
-		block->len += part;
-		data += part;
-		len -= part;
-		if (block->len == CV_BLOCK_BYTES)
-			flush_data(reader);
-	}
-	return true;
-}
-
-/* Any block that is no data.  Takes name, which was allocated. */
-static bool
-send(CvReader *reader, CvBlockType type, char *name, char *hint, bool archive,
-	 int64_t size, int64_t mtime)
-{
-	CvBlock    *block;
-
-	flush_data(reader);
-	block = ring_get(reader);
-	if (block == NULL)
-	{
-		free(name);
-		free(hint);
-		return false;
-	}
-	free(block->name);
-	free(block->hint);
-	block->type = type;
-	block->name = name;
-	block->hint = hint;
-	block->archive = archive;
-	block->size = size;
-	block->mtime = mtime;
-	block->len = 0;
-	ring_put(reader);
-	return true;
-}
-
 static bool
 send_end(CvReader *reader, CvBlockType type)
 {
-	return send(reader, type, NULL, NULL, false, 0, 0);
+	return cv_ring_send(reader, type, NULL, NULL, false, 0, 0);
 }
 
 /* Always returns false, for the caller to return. */
@@ -210,7 +69,7 @@ fail(CvReader *reader, const char *hint, const char *format, ...)
 	vsnprintf(line, sizeof(line), format, args);
 	va_end(args);
 	cv_buf_printf(&text, "%s", line);
-	send(reader, CV_BLOCK_FAILED, text.data,
+	cv_ring_send(reader, CV_BLOCK_FAILED, text.data,
 		 hint != NULL ? cv_strdup(hint) : NULL, false, 0, 0);
 	return false;
 }
@@ -297,12 +156,22 @@ error_text(struct archive *a)
 	return text != NULL ? text : "unknown error";
 }
 
+static const char *
+base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
 /*
  * The members of an open archive, until its end or an error.  After an
- * error, the message is sent and false returned.
+ * error, the message is sent and false returned.  With only, nothing but the
+ * members of that base name.
  */
 static bool
-read_members(CvReader *reader, struct archive *a, const char *path)
+read_members(CvReader *reader, struct archive *a, const char *path,
+			 const char *only)
 {
 	struct archive_entry *entry;
 	int			status;
@@ -329,6 +198,8 @@ read_members(CvReader *reader, struct archive *a, const char *path)
 			name = archive_entry_pathname(entry);
 		if (name == NULL)
 			name = "(unreadable name)";
+		if (only != NULL && strcmp(base_name(name), only) != 0)
+			continue;
 		if (archive_entry_filetype(entry) != AE_IFREG ||
 			archive_entry_hardlink(entry) != NULL)
 		{
@@ -336,7 +207,7 @@ read_members(CvReader *reader, struct archive *a, const char *path)
 				atomic_fetch_add(&reader->skipped, 1);
 			continue;
 		}
-		if (!send(reader, CV_BLOCK_MEMBER, cv_strdup(name), NULL, true,
+		if (!cv_ring_send(reader, CV_BLOCK_MEMBER, cv_strdup(name), NULL, true,
 				  archive_entry_size_is_set(entry) ? archive_entry_size(entry)
 												   : -1,
 				  0))
@@ -354,7 +225,7 @@ read_members(CvReader *reader, struct archive *a, const char *path)
 							"cannot read \"%s\": member \"%s\" is sparse",
 							path, name);
 			expected = offset + (la_int64_t) len;
-			if (!send_data(reader, data, len))
+			if (!cv_ring_data(reader, data, len))
 				return false;
 		}
 		if (status != ARCHIVE_EOF)
@@ -407,7 +278,7 @@ read_tar(Stream *stream, const char *path)
 		fail(reader, NULL, "could not read \"%s\": %s", path,
 			 error_text(upper));
 	else
-		ok = read_members(reader, upper, path);
+		ok = read_members(reader, upper, path, NULL);
 	archive_read_free(upper);
 	if (!ok)
 		return false;
@@ -441,11 +312,11 @@ read_plain(Stream *stream, const char *path, const char *name, int64_t size,
 	const void *data;
 	la_ssize_t	len;
 
-	if (!send(reader, CV_BLOCK_MEMBER, cv_strdup(name), NULL, in_folder, size,
+	if (!cv_ring_send(reader, CV_BLOCK_MEMBER, cv_strdup(name), NULL, in_folder, size,
 			  mtime))
 		return false;
 	while ((len = stream_next(stream, &data)) > 0)
-		if (!send_data(reader, data, (size_t) len))
+		if (!cv_ring_data(reader, data, (size_t) len))
 			return false;
 	if (len < 0)
 		return fail(reader, "The file is damaged or cut off: download it "
@@ -466,20 +337,30 @@ support_filters(struct archive *a)
 	archive_read_support_filter_lz4(a);
 }
 
+/*
+ * A zip file is read twice: a user's export may have user.json, which says
+ * whose listens they are, behind the listens.
+ */
 static bool
 read_zip(CvReader *reader, const char *path, int fd)
 {
-	struct archive *a = archive_read_new();
-	bool		ok = false;
+	bool		ok = true;
 
-	if (a == NULL)
-		return fail(reader, NULL, "out of memory");
-	archive_read_support_format_zip(a);
-	if (archive_read_open_fd(a, fd, CV_BLOCK_BYTES) != ARCHIVE_OK)
-		fail(reader, NULL, "could not read \"%s\": %s", path, error_text(a));
-	else
-		ok = read_members(reader, a, path);
-	archive_read_free(a);
+	for (int pass = 1; ok && pass <= 2; pass++)
+	{
+		struct archive *a = archive_read_new();
+
+		if (a == NULL)
+			return fail(reader, NULL, "out of memory");
+		archive_read_support_format_zip(a);
+		if (lseek(fd, 0, SEEK_SET) != 0 ||
+			archive_read_open_fd(a, fd, CV_BLOCK_BYTES) != ARCHIVE_OK)
+			ok = fail(reader, NULL, "could not read \"%s\": %s", path,
+					  error_text(a));
+		else
+			ok = read_members(reader, a, path, pass == 1 ? "user.json" : NULL);
+		archive_read_free(a);
+	}
 	return ok;
 }
 
@@ -556,14 +437,6 @@ read_fd(CvReader *reader, int fd, const char *path, const char *name,
 	archive_read_free(stream.lower);
 	cv_buf_free(&stream.head);
 	return ok;
-}
-
-static const char *
-base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash != NULL ? slash + 1 : path;
 }
 
 static bool
@@ -667,7 +540,7 @@ reader_main(void *arg)
 
 	for (int i = 0; i < reader->n_paths; i++)
 	{
-		if (!send(reader, CV_BLOCK_INPUT, cv_strdup(reader->paths[i]), NULL,
+		if (!cv_ring_send(reader, CV_BLOCK_INPUT, cv_strdup(reader->paths[i]), NULL,
 				  false, 0, 0) ||
 			!read_input(reader, reader->paths[i]) ||
 			!send_end(reader, CV_BLOCK_INPUT_END))
@@ -719,7 +592,7 @@ cv_reader_stop(CvReader *reader)
 	pthread_mutex_unlock(&reader->lock);
 	/* Standard input may never give another byte: do not wait for that. */
 	for (int i = 0; i < reader->n_paths; i++)
-		if (strcmp(reader->paths[i], "-") == 0)
+		if (!reader->ended && strcmp(reader->paths[i], "-") == 0)
 			return;
 	pthread_join(reader->thread, NULL);
 	for (int i = 0; i < CV_BLOCKS; i++)

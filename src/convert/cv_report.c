@@ -223,95 +223,137 @@ cv_progress_end(void)
 }
 
 static void
-summary_json(FILE *to, const CvCounts *counts, int64_t written,
-			 int64_t skipped, int status)
+json_number(FILE *to, const char *name, int64_t value)
+{
+	if (value < 0)
+		fprintf(to, "\"%s\":null,", name);
+	else
+		fprintf(to, "\"%s\":%lld,", name, (long long) value);
+}
+
+static void
+json_time(FILE *to, const char *name, const CvCounts *counts, int64_t micros)
 {
 	char		time[CV_TIME_LEN];
 
-	fprintf(to, "{\"members\":%lld,\"other_members\":%lld,\"bytes\":%lld,"
-			"\"lines\":%lld,\"blank\":%lld,\"listens\":%lld,\"rejected\":{",
-			(long long) counts->members,
-			(long long) (counts->other_members + skipped),
-			(long long) counts->bytes, (long long) counts->lines,
-			(long long) counts->blank, (long long) counts->listens);
+	if (counts->listens == 0)
+	{
+		fprintf(to, "\"%s\":null,", name);
+		return;
+	}
+	cv_time_format(time, micros);
+	fprintf(to, "\"%s\":\"%s\",", name, time);
+}
+
+/*
+ * Listens that were there already.  A replacement has no such number: what it
+ * did not add was there, and stays.
+ */
+static int64_t
+duplicates(const CvCounts *counts, int64_t written, int64_t removed)
+{
+	if (written < 0 || removed >= 0)
+		return -1;
+	return counts->listens - counts->left_out - written;
+}
+
+static void
+summary_json(FILE *to, const CvCounts *counts, int64_t written,
+			 int64_t removed, int status)
+{
+	fputs("{", to);
+	json_number(to, "members", counts->members);
+	json_number(to, "known_members", counts->known_members);
+	json_number(to, "other_members", counts->other_members);
+	json_number(to, "bytes", counts->bytes);
+	json_number(to, "lines", counts->lines);
+	json_number(to, "blank", counts->blank);
+	json_number(to, "listens", counts->listens);
+	fputs("\"rejected\":{", to);
 	for (int i = CV_BAD_JSON; i < CV_REASONS; i++)
 		fprintf(to, "%s\"%s\":%lld", i > CV_BAD_JSON ? "," : "",
 				cv_reason_name(i), (long long) counts->rejected[i]);
-	fprintf(to, "},\"left_out\":%lld,\"before_2002_10_01\":%lld,"
-			"\"repaired\":%lld,",
-			(long long) counts->left_out, (long long) counts->early,
-			(long long) counts->repaired);
-	if (written >= 0)
-		fprintf(to, "\"written\":%lld,\"duplicates\":%lld,",
-				(long long) written,
-				(long long) (counts->listens - counts->left_out - written));
-	else
-		fputs("\"written\":null,\"duplicates\":null,", to);
-	if (counts->listens > 0)
-	{
-		cv_time_format(time, counts->first);
-		fprintf(to, "\"first\":\"%s\",", time);
-		cv_time_format(time, counts->last);
-		fprintf(to, "\"last\":\"%s\",", time);
-	}
-	else
-		fputs("\"first\":null,\"last\":null,", to);
+	fputs("},", to);
+	json_number(to, "not_listened", counts->not_listened);
+	json_number(to, "left_out", counts->left_out);
+	json_number(to, "before_2002_10_01", counts->early);
+	json_number(to, "repaired", counts->repaired);
+	json_number(to, "written", written);
+	json_number(to, "duplicates", duplicates(counts, written, removed));
+	json_number(to, "removed", removed);
+	json_time(to, "first", counts, counts->first);
+	json_time(to, "last", counts, counts->last);
 	fprintf(to, "\"seconds\":%.3f,\"exit_code\":%d}\n", now() - started,
 			status);
 }
 
+static void
+text_number(FILE *to, const char *name, int64_t value, const char *what)
+{
+	fprintf(to, "  %-9s %13lld%s%s\n", name, (long long) value,
+			what[0] != '\0' ? "  " : "", what);
+}
+
 void
 cv_summary(FILE *to, CvSummary form, const CvCounts *counts, int64_t written,
-		   int64_t skipped, int status)
+		   int64_t removed, int status)
 {
 	int64_t		rejected = cv_counts_rejected(counts);
+	int64_t		known = duplicates(counts, written, removed);
 	char		bytes[32];
+	char		reasons[256] = "";
+	size_t		n = 0;
 	char		time[CV_TIME_LEN];
-	double		seconds = now() - started;
 
 	if (form == CV_SUMMARY_NONE)
 		return;
 	if (form == CV_SUMMARY_JSON)
 	{
-		summary_json(to, counts, written, skipped, status);
+		summary_json(to, counts, written, removed, status);
 		return;
 	}
+	for (int i = CV_BAD_JSON; i < CV_REASONS; i++)
+		if (counts->rejected[i] > 0)
+			n += (size_t) snprintf(reasons + n, sizeof(reasons) - n,
+								   "%s%s %lld", n > 0 ? ", " : "",
+								   cv_reason_name(i),
+								   (long long) counts->rejected[i]);
 	format_bytes(bytes, sizeof(bytes), (double) counts->bytes);
 	fprintf(to, "lbrec-convert: %s after %.1f s\n",
-			status == 2 ? "could not finish, gave up" : "finished", seconds);
-	fprintf(to, "  members   %12lld  (%s)\n", (long long) counts->members,
-			bytes);
-	if (counts->other_members + skipped > 0)
-		fprintf(to, "  other     %12lld  members hold no listens\n",
-				(long long) (counts->other_members + skipped));
-	fprintf(to, "  lines     %12lld\n", (long long) counts->lines);
-	fprintf(to, "  listens   %12lld\n", (long long) counts->listens);
-	fprintf(to, "  rejected  %12lld", (long long) rejected);
-	for (int i = CV_BAD_JSON, n = 0; i < CV_REASONS; i++)
-		if (counts->rejected[i] > 0)
-			fprintf(to, "%s%s %lld", n++ == 0 ? "  (" : ", ",
-					cv_reason_name(i), (long long) counts->rejected[i]);
-	fprintf(to, "%s\n", rejected > 0 ? ")" : "");
-	fprintf(to, "  blank     %12lld\n", (long long) counts->blank);
+			status == 2 ? "could not finish, gave up" : "finished",
+			now() - started);
+	text_number(to, "members", counts->members, bytes);
+	if (counts->known_members > 0)
+		text_number(to, "skipped", counts->known_members,
+					"members were loaded before");
+	if (counts->other_members > 0)
+		text_number(to, "other", counts->other_members,
+					"members hold no listens");
+	text_number(to, "lines", counts->lines, "");
+	text_number(to, "listens", counts->listens, "");
+	text_number(to, "rejected", rejected, reasons);
+	text_number(to, "blank", counts->blank, "");
+	if (counts->not_listened > 0)
+		text_number(to, "skipped", counts->not_listened,
+					"plays broken off, private or no music");
 	if (counts->early > 0)
-		fprintf(to, "  early     %12lld  listens before 2002-10-01\n",
-				(long long) counts->early);
+		text_number(to, "early", counts->early, "listens before 2002-10-01");
 	if (counts->left_out > 0)
-		fprintf(to, "  left out  %12lld  listens, as asked\n",
-				(long long) counts->left_out);
+		text_number(to, "left out", counts->left_out, "listens, as asked");
 	if (counts->repaired > 0)
-		fprintf(to, "  repaired  %12lld  listens with a NUL in a name\n",
-				(long long) counts->repaired);
+		text_number(to, "repaired", counts->repaired,
+					"listens with a NUL in a name");
 	if (written >= 0)
-		fprintf(to, "  written   %12lld  new listens\n"
-				"  known     %12lld  duplicates, already there\n",
-				(long long) written,
-				(long long) (counts->listens - counts->left_out - written));
+		text_number(to, "written", written, "new listens");
+	if (known >= 0)
+		text_number(to, "known", known, "duplicates, already there");
+	if (removed >= 0)
+		text_number(to, "removed", removed, "listens the dump no longer has");
 	if (counts->listens > 0)
 	{
 		cv_time_format(time, counts->first);
-		fprintf(to, "  first      %s\n", time);
+		fprintf(to, "  first     %s\n", time);
 		cv_time_format(time, counts->last);
-		fprintf(to, "  last       %s\n", time);
+		fprintf(to, "  last      %s\n", time);
 	}
 }

@@ -10,18 +10,20 @@
 #include "cv.h"
 
 /*
- * Nothing is dropped in silence: lines = listens + rejected + blank, always.
- * A line here is also an element of a JSON array, where a file has those.
+ * Nothing is dropped in silence: lines = listens + rejected + blank +
+ * not_listened, always.  A line here is also an element of a JSON array, where a file has those.
  */
 typedef struct CvCounts
 {
 	int64_t		members;		/* read */
+	int64_t		known_members;	/* skipped, the ledger has them */
 	int64_t		other_members;	/* of another kind, left alone */
 	int64_t		bytes;			/* decompressed, of members read */
 	int64_t		lines;
 	int64_t		blank;
 	int64_t		listens;
 	int64_t		rejected[CV_REASONS];
+	int64_t		not_listened;	/* plays that ListenBrainz does not import */
 	int64_t		left_out;		/* listens that an option leaves out */
 	int64_t		early;			/* listens before 2002-10-01 */
 	int64_t		repaired;		/* listens with a NUL taken out of a name */
@@ -66,8 +68,11 @@ extern void cv_progress(const CvCounts *counts, const char *member,
 						int64_t done, int64_t total);
 extern void cv_progress_end(void);
 
-/* written and duplicates are -1 where only the database will know. */
+/*
+ * written: new listens, -1 where only the database will know; removed: by a
+ * replacement, or -1.
+ */
 extern void cv_summary(FILE *to, CvSummary form, const CvCounts *counts,
-					   int64_t written, int64_t skipped, int status);
+					   int64_t written, int64_t removed, int status);
 
 #endif							/* CV_REPORT_H */

@@ -2,281 +2,163 @@
  * cv_run.c
  *		From inputs to a target: the whole run.
  *
- * Takes the reader's blocks, finds what each member is, splits lines, parses
- * them and hands listens to the load.  A line is parsed where it lies in its
- * block; only one that crosses blocks is copied.
+ * Takes the reader's blocks, finds what each member is, has it split and
+ * parsed, and hands listens to the load.  cv_member.c has what differs from
+ * one kind of member to the next.
  *
  * Every function that returns false has told the user why; the run then ends
  * without finishing.
  */
-#include "cv_run.h"
-#include "cv_json.h"
-#include "cv_kind.h"
-#include "cv_reader.h"
-#include "cv_text.h"
+#include "cv_member.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a line that is too long, this much is kept for the rejects. */
-#define KEPT_OF_LONG_LINE ((size_t) 64 << 10)
-
-/* A fact of a dump, or a user.json, is small. */
-#define MAX_FACT ((size_t) 64 << 10)
-
-typedef struct Run
+static const char *
+base_name(const char *path)
 {
-	const CvOptions *options;
-	CvReader   *reader;
-	CvJson	   *json;
-	CvLoad	   *load;
-	CvCounts   *counts;
-	CvDefaults	defaults;
+	const char *slash = strrchr(path, '/');
 
-	/* the input */
-	CvPlace		place;
-	bool		found;			/* it has a member of ours */
-	bool		is_archive;
-
-	/* the member */
-	CvKind		kind;
-	bool		kind_known;
-	int64_t		at;				/* offset of the block in the member */
-	CvBuf		carry;			/* the beginning of a line, or a document */
-	int64_t		carry_at;		/* its offset */
-	bool		too_long;
-} Run;
-
-static bool
-take_listen(Run *run, CvReason reason, const CvListen *listen,
-			const char *line, size_t len)
-{
-	CvCounts   *counts = run->counts;
-
-	if (reason != CV_LISTEN)
-	{
-		if (reason == CV_BAD_USER && run->place.line == 1 &&
-			run->is_archive && cv_kind_is_uuid_named(run->place.member))
-		{
-			cv_error("cannot read \"%s\": its listens have no user_id",
-					 run->place.input);
-			cv_detail("Member \"%s\" is of the layout that ListenBrainz's "
-					  "dumps had from 2018 to 2020.", run->place.member);
-			cv_hint("Use a dump of 2021 or later; it holds the older listens, "
-					"too.");
-			return false;
-		}
-		return cv_reject(counts, &run->place, reason, listen->detail, line,
-						 len);
-	}
-	cv_counts_listen(counts, listen);
-	if (run->options->leave_out_early &&
-		listen->listened_at < CV_EARLY_SECONDS * 1000000)
-	{
-		counts->left_out++;
-		return true;
-	}
-	return cv_load_listen(run->load, listen);
+	return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
 }
 
-static bool
-is_blank(const char *line, size_t len)
-{
-	for (size_t i = 0; i < len; i++)
-		if (line[i] != ' ' && line[i] != '\t' && line[i] != '\r')
-			return false;
-	return true;
-}
-
-/* One line without its newline; CV_PADDING readable bytes follow. */
-static bool
-take_line(Run *run, int64_t offset, const char *line, size_t len)
-{
-	CvListen	listen;
-	CvReason	reason;
-
-	run->place.line++;
-	run->place.offset = offset;
-	run->counts->lines++;
-	if (offset == 0 && len >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0)
-	{
-		line += 3;
-		len -= 3;
-	}
-	if (is_blank(line, len))
-	{
-		run->counts->blank++;
-		return true;
-	}
-	reason = cv_json_listen(run->json, line, len, &run->defaults, &listen);
-	return take_listen(run, reason, &listen, line, len);
-}
-
-/* Collect a line's part; of one that is too long, the beginning. */
+/*
+ * The name that a dump has in the ledger: the folder that all of its members
+ * are in, which says its number and time.
+ */
 static void
-carry_part(Run *run, int64_t offset, const char *part, size_t len)
+name_dump(Run *run)
 {
-	if (run->carry.len == 0)
-		run->carry_at = offset;
-	if (run->too_long)
-		return;
-	if (run->carry.len + len <= CV_MAX_LINE)
-	{
-		cv_buf_add(&run->carry, part, len);
-		return;
-	}
-	run->too_long = true;
-	if (run->carry.len < KEPT_OF_LONG_LINE)
-		cv_buf_add(&run->carry, part, KEPT_OF_LONG_LINE - run->carry.len);
-	run->carry.len = KEPT_OF_LONG_LINE;
-}
+	const char *slash = strchr(run->place.member, '/');
 
-static bool
-end_carried_line(Run *run)
-{
-	bool		ok;
-
-	if (run->too_long)
-	{
-		run->place.line++;
-		run->place.offset = run->carry_at;
-		run->counts->lines++;
-		ok = cv_reject(run->counts, &run->place, CV_BAD_JSON,
-					   "the line is longer than 11 MiB", run->carry.data,
-					   run->carry.len);
-	}
+	run->dump_name.len = 0;
+	if (run->is_archive && slash != NULL && run->dump.has_to &&
+		memcmp(run->place.member, "listens/", 8) != 0)
+		cv_buf_printf(&run->dump_name, "%.*s",
+					  (int) (slash - run->place.member), run->place.member);
 	else
-	{
-		cv_buf_reserve(&run->carry, CV_PADDING);
-		memset(run->carry.data + run->carry.len, 0, CV_PADDING);
-		ok = take_line(run, run->carry_at, run->carry.data, run->carry.len);
-	}
-	run->carry.len = 0;
-	run->too_long = false;
-	return ok;
+		cv_buf_printf(&run->dump_name, "%s", base_name(run->place.input));
+	run->dump.name = run->dump_name.data;
+	run->dump.kind = !run->dump.has_to	? CV_DUMP_OTHER
+					 : run->dump.has_from ? CV_DUMP_INCREMENTAL
+										  : CV_DUMP_FULL;
 }
 
-static bool
-take_lines(Run *run, const char *data, size_t len)
+/* Incremental dumps are a chain: each begins where the one before ends. */
+static void
+check_chain(Run *run)
 {
-	const char *p = data;
-	const char *end = data + len;
+	char		from[CV_TIME_LEN];
+	char		reach[CV_TIME_LEN];
 
-	while (p < end)
+	if (run->dump.kind != CV_DUMP_INCREMENTAL)
+		return;
+	cv_time_format(from, run->dump.from);
+	if (run->reach_known && run->dump.from > run->reach)
 	{
-		const char *newline = memchr(p, '\n', (size_t) (end - p));
-		const char *line_end = newline != NULL ? newline : end;
-		int64_t		offset = run->at + (p - data);
-		bool		ok = true;
-
-		if (newline == NULL || run->carry.len > 0 ||
-			(size_t) (line_end - p) > CV_MAX_LINE)
-		{
-			carry_part(run, offset, p, (size_t) (line_end - p));
-			if (newline != NULL)
-				ok = end_carried_line(run);
-		}
-		else
-			ok = take_line(run, offset, p, (size_t) (line_end - p));
-		if (!ok)
-			return false;
-		p = line_end + 1;
+		cv_time_format(reach, run->reach);
+		cv_warning("dumps are missing before \"%s\"", run->dump.name);
+		cv_detail("What is loaded reaches to %s; this dump begins at %s.",
+				  reach, from);
+		cv_hint("Load the incremental dumps between, in order.");
 	}
+	else if (!run->reach_known && run->db != NULL)
+	{
+		cv_warning("no full dump is loaded before \"%s\"", run->dump.name);
+		cv_detail("It only has what was added after %s.", from);
+	}
+}
+
+/* The input's first member with something for the tables. */
+static bool
+begin_dump(Run *run)
+{
+	const CvOptions *options = run->options;
+
+	run->found = true;
+	name_dump(run);
+	if (run->db == NULL)
+	{
+		check_chain(run);
+		return true;
+	}
+	if (!cv_db_dump_begin(run->db, &run->dump, options->replace,
+						  options->by_month, options->force, &run->done))
+		return false;
+	if (!options->replace)
+		check_chain(run);
+	else
+		cv_load_into(run->load, CV_SQL_NEXT);
+	if (run->done)
+		cv_warning("\"%s\" is the content of listen already: nothing to do",
+				   run->dump.name);
 	return true;
 }
 
-/* --- members that are no lines ------------------------------------------ */
-
 static bool
-take_element(void *arg, CvReason reason, const CvListen *listen)
+end_input(Run *run)
 {
-	Run		   *run = arg;
-
-	run->place.line++;
-	run->counts->lines++;
-	return take_listen(run, reason, listen, "", 0);
-}
-
-static bool
-take_payload(Run *run)
-{
-	const char *detail;
-
-	if (!run->defaults.has_user_id)
+	if (!run->found)
 	{
-		cv_error("cannot load \"%s\": it does not say which user_id its "
-				 "listens belong to",
-				 run->place.member);
-		cv_detail("The API names a user by name only.");
-		cv_hint("Give the number with --user-id N, one that no other user "
-				"of your tables has.");
+		cv_error("\"%s\" holds no listens", run->place.input);
+		cv_hint("ListenBrainz publishes several archives: the listens are in "
+				"listenbrainz-listens-dump-...-full.tar.zst (or -incremental),"
+				" not in the sample, public or spark dumps.");
 		return false;
 	}
-	cv_buf_reserve(&run->carry, CV_PADDING);
-	memset(run->carry.data + run->carry.len, 0, CV_PADDING);
-	switch (cv_json_payload(run->json, run->carry.data, run->carry.len,
-							&run->defaults, take_element, run, &detail))
+	if (run->dump.has_to && (!run->reach_known || run->dump.to > run->reach))
 	{
-		case CV_DOCUMENT_OK:
-			return true;
-		case CV_DOCUMENT_BAD:
-			cv_error("cannot read \"%s\": it begins like an answer of the "
-					 "API, but is not: %s",
-					 run->place.member, detail);
-			return false;
-		default:
-			return false;
+		run->reach_known = true;
+		run->reach = run->dump.to;
 	}
+	return run->db == NULL || run->done || cv_db_dump_end(run->db);
 }
 
+/*
+ * A member of a kind that goes into the tables begins: is it there already?
+ * Otherwise its transaction opens.
+ */
 static bool
-take_schema(Run *run, const char *text)
+begin_rows(Run *run)
 {
-	char	   *end;
-	long		version = strtol(text, &end, 10);
+	bool		known = run->done;
 
-	if (version == 1 && end != text)
-		return true;
-	if (run->options->force)
+	if (!run->found && !begin_dump(run))
+		return false;
+	if (run->db != NULL && !run->done &&
+		!cv_db_member_known(run->db, run->place.member, run->size, &known))
+		return false;
+	if (known || run->done)
 	{
-		cv_warning("\"%s\" has schema sequence \"%.20s\", not 1: read all the "
-				   "same, as asked",
-				   run->place.input, text);
+		run->counts->known_members++;
+		run->kind = CV_KIND_OTHER;
 		return true;
 	}
-	cv_error("cannot read \"%s\": its schema sequence is \"%.20s\", and this "
-			 "version knows 1",
-			 run->place.input, text);
-	cv_hint("Look for a newer lbrec-convert, or try --force.");
-	return false;
+	run->counts->members++;
+	run->before = *run->counts;
+	run->written_before = cv_load_written(run->load);
+	run->in_rows = true;
+	return run->db == NULL || cv_db_member_begin(run->db);
 }
 
+/* Its rows are merged, its row is in the ledger, its transaction committed. */
 static bool
-take_document(Run *run)
+end_rows(Run *run)
 {
-	cv_buf_add(&run->carry, "", 1);
-	run->carry.len--;
-	switch (run->kind)
-	{
-		case CV_KIND_PAYLOAD:
-			return take_payload(run);
-		case CV_KIND_SCHEMA:
-			return take_schema(run, run->carry.data);
-		default:
-			return true;
-	}
-}
+	CvMemberCounts counts;
 
-/* --- blocks ------------------------------------------------------------- */
-
-static bool
-refuse_parquet(Run *run)
-{
-	cv_error("cannot read \"%s\": it is Parquet", run->place.member);
-	cv_detail("Parquet files make up ListenBrainz's spark dump.");
-	cv_hint("Download listenbrainz-listens-dump-...-full.tar.zst from the same "
-			"place: it has the same listens, one JSON line each.");
-	return false;
+	run->in_rows = false;
+	if (run->db == NULL)
+		return true;
+	if (!cv_load_flush(run->load))
+		return false;
+	counts.bytes = run->counts->bytes - run->before.bytes;
+	counts.lines = run->counts->lines - run->before.lines;
+	counts.listens = run->counts->listens - run->before.listens;
+	counts.written = cv_load_written(run->load) - run->written_before;
+	counts.rejected =
+		cv_counts_rejected(run->counts) - cv_counts_rejected(&run->before);
+	return cv_db_member_end(run->db, run->place.member, &counts);
 }
 
 static bool
@@ -287,7 +169,12 @@ begin_content(Run *run, const char *head, size_t len)
 	switch (run->kind)
 	{
 		case CV_KIND_PARQUET:
-			return refuse_parquet(run);
+			cv_error("cannot read \"%s\": it is Parquet", run->place.member);
+			cv_detail("Parquet files make up ListenBrainz's spark dump.");
+			cv_hint("Download listenbrainz-listens-dump-...-full.tar.zst from "
+					"the same place: it has the same listens, one JSON line "
+					"each.");
+			return false;
 		case CV_KIND_UNKNOWN:
 			cv_error("cannot read \"%s\": it is neither an archive nor "
 					 "listens",
@@ -299,58 +186,56 @@ begin_content(Run *run, const char *head, size_t len)
 		case CV_KIND_OTHER:
 			run->counts->other_members++;
 			return true;
-		case CV_KIND_LISTENS:
-		case CV_KIND_PAYLOAD:
-			run->counts->members++;
-			run->found = true;
+		case CV_KIND_SCHEMA:
+		case CV_KIND_TIMESTAMP:
+		case CV_KIND_START:
+		case CV_KIND_END:
+		case CV_KIND_USER:
 			return true;
 		default:
-			return true;
+			return begin_rows(run) && (run->kind == CV_KIND_OTHER ||
+									   cv_member_begin(run, head, len));
 	}
 }
 
 static bool
 take_data(Run *run, const CvBlock *block)
 {
-	bool		ok = true;
-
 	if (!run->kind_known && !begin_content(run, block->data, block->len))
 		return false;
-	if (run->kind == CV_KIND_LISTENS)
-	{
+	if (run->kind == CV_KIND_OTHER)
+		return true;
+	if (run->in_rows)
 		run->counts->bytes += (int64_t) block->len;
-		ok = take_lines(run, block->data, block->len);
-	}
-	else if (run->kind != CV_KIND_OTHER)
-	{
-		size_t		max = run->kind == CV_KIND_PAYLOAD ? CV_MAX_LINE : MAX_FACT;
-
-		if (run->carry.len + block->len > max)
-		{
-			cv_error("cannot read \"%s\": it is longer than %zu bytes",
-					 run->place.member, max);
-			return false;
-		}
-		run->counts->bytes += (int64_t) block->len;
-		cv_buf_add(&run->carry, block->data, block->len);
-	}
-	run->at += (int64_t) block->len;
-	return ok;
+	return cv_member_data(run, block->data, block->len);
 }
 
 static void
-begin_member(Run *run, const CvBlock *block, CvBuf *name)
+begin_input(Run *run, const CvBlock *block)
 {
-	name->len = 0;
-	cv_buf_printf(name, "%s", block->name);
-	run->place.member = name->data;
+	run->input.len = 0;
+	cv_buf_printf(&run->input, "%s", block->name);
+	run->place.input = run->input.data;
+	run->found = false;
+	run->done = false;
+	memset(&run->dump, 0, sizeof(run->dump));
+	run->defaults.has_user_id = run->options->has_user_id;
+	run->defaults.user_id = run->options->user_id;
+}
+
+static void
+begin_member(Run *run, const CvBlock *block)
+{
+	run->member.len = 0;
+	cv_buf_printf(&run->member, "%s", block->name);
+	run->place.member = run->member.data;
 	run->place.line = 0;
 	run->place.offset = 0;
 	run->is_archive = block->archive;
+	run->size = block->size;
 	run->kind_known = false;
-	run->at = 0;
-	run->carry.len = 0;
-	run->too_long = false;
+	run->in_rows = false;
+	run->document.len = 0;
 }
 
 static bool
@@ -358,25 +243,12 @@ end_member(Run *run)
 {
 	if (!run->kind_known && !begin_content(run, "", 0))
 		return false;
-	if (run->kind != CV_KIND_LISTENS)
-		return run->kind == CV_KIND_OTHER || take_document(run);
-	return run->carry.len == 0 || end_carried_line(run);
+	return run->kind == CV_KIND_OTHER ||
+		   (cv_member_end(run) && (!run->in_rows || end_rows(run)));
 }
 
 static bool
-end_input(Run *run)
-{
-	if (run->found)
-		return true;
-	cv_error("\"%s\" holds no listens", run->place.input);
-	cv_hint("ListenBrainz publishes several archives: the listens are in "
-			"listenbrainz-listens-dump-...-full.tar.zst (or -incremental), "
-			"not in the sample, public or spark dumps.");
-	return false;
-}
-
-static bool
-take_blocks(Run *run, CvBuf *input, CvBuf *member)
+take_blocks(Run *run)
 {
 	for (;;)
 	{
@@ -388,15 +260,10 @@ take_blocks(Run *run, CvBuf *input, CvBuf *member)
 		switch (block->type)
 		{
 			case CV_BLOCK_INPUT:
-				input->len = 0;
-				cv_buf_printf(input, "%s", block->name);
-				run->place.input = input->data;
-				run->found = false;
-				run->defaults.has_user_id = run->options->has_user_id;
-				run->defaults.user_id = run->options->user_id;
+				begin_input(run, block);
 				break;
 			case CV_BLOCK_MEMBER:
-				begin_member(run, block, member);
+				begin_member(run, block);
 				break;
 			case CV_BLOCK_DATA:
 				ok = take_data(run, block);
@@ -424,26 +291,21 @@ take_blocks(Run *run, CvBuf *input, CvBuf *member)
 	}
 }
 
-void
-cv_run(const CvOptions *options, char *const *paths, int n_paths,
-	   CvTarget *target, CvResult *result)
+static bool
+begin_tables(Run *run)
 {
-	Run			run = {.options = options, .counts = &result->counts};
-	CvBuf		input = {0};
-	CvBuf		member = {0};
+	return cv_load_begin(run->load) &&
+		   (run->db == NULL ||
+			(cv_db_prepare(run->db) &&
+			 cv_db_reach(run->db, &run->reach_known, &run->reach)));
+}
 
-	memset(result, 0, sizeof(*result));
-	run.json = cv_json_create();
-	run.load = cv_load_create(target, options->table);
-	run.reader = cv_reader_start(paths, n_paths);
-	cv_progress_start();
-	result->finished = cv_load_begin(run.load) &&
-					   take_blocks(&run, &input, &member) &&
-					   cv_load_flush(run.load);
-	cv_progress_end();
-	result->written = cv_load_written(run.load);
-	result->skipped = cv_reader_skipped(run.reader);
-	if (options->table == CV_TABLE_RECORDING && cv_load_forgot(run.load))
+static void
+tell_afterwards(Run *run)
+{
+	const CvCounts *counts = run->counts;
+
+	if (run->options->table == CV_TABLE_RECORDING && cv_load_forgot(run->load))
 	{
 		cv_warning("some recordings were written more than once");
 		cv_detail("Memory is constant, so only some millions of recordings "
@@ -451,10 +313,48 @@ cv_run(const CvOptions *options, char *const *paths, int n_paths,
 		cv_hint("COPY into a table without a key, then INSERT ... ON CONFLICT "
 				"DO NOTHING; without --table the script does that.");
 	}
-	cv_reader_stop(run.reader);
+	if (counts->listens == 0 && counts->rejected[CV_BAD_USER] > 0 &&
+		!cv_quiet)
+		cv_hint("No line says which user it belongs to: dumps of 2018 to 2020 "
+				"do not; for your own listens give --user-id N.");
+}
+
+void
+cv_run(const CvOptions *options, char *const *paths, int n_paths,
+	   CvTarget *target, CvDb *db, CvResult *result)
+{
+	Run			run = {
+		.options = options, .db = db, .target = target,
+		.counts = &result->counts};
+
+	memset(result, 0, sizeof(*result));
+	run.json = cv_json_create();
+	run.load = cv_load_create(target, options->table, options->by_month);
+	cv_progress_start();
+	/* Not before the tables are there: a server may make us wait. */
+	result->finished = begin_tables(&run);
+	if (result->finished)
+	{
+		run.reader = cv_reader_start(paths, n_paths);
+		result->finished = take_blocks(&run) && cv_load_flush(run.load);
+		result->counts.other_members += cv_reader_skipped(run.reader);
+		cv_progress_end();
+		tell_afterwards(&run);
+		cv_reader_stop(run.reader);
+	}
+	result->written = cv_load_written(run.load);
+	result->removed = -1;
+	if (db != NULL && options->replace)
+	{
+		result->written = cv_db_added(db);
+		result->removed = cv_db_removed(db);
+	}
 	cv_load_free(run.load);
 	cv_json_free(run.json);
-	cv_buf_free(&run.carry);
-	cv_buf_free(&input);
-	cv_buf_free(&member);
+	cv_buf_free(&run.split.carry);
+	cv_buf_free(&run.document);
+	cv_buf_free(&run.scratch);
+	cv_buf_free(&run.input);
+	cv_buf_free(&run.member);
+	cv_buf_free(&run.dump_name);
 }

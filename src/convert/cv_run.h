@@ -5,12 +5,15 @@
 #ifndef CV_RUN_H
 #define CV_RUN_H
 
+#include "cv_db.h"
 #include "cv_load.h"
 #include "cv_report.h"
 
 typedef struct CvOptions
 {
 	CvTable		table;
+	bool		by_month;		/* listen is partitioned */
+	bool		replace;		/* a full dump takes the place of what is there */
 	bool		leave_out_early;
 	bool		force;			/* an unknown SCHEMA_SEQUENCE is no reason */
 	bool		has_user_id;	/* for inputs that do not say whose they are */
@@ -21,11 +24,12 @@ typedef struct CvResult
 {
 	CvCounts	counts;
 	int64_t		written;		/* -1: the target cannot say */
-	int64_t		skipped;		/* links and other things that are no files */
+	int64_t		removed;		/* by a replacement; -1: there was none */
 	bool		finished;
 } CvResult;
 
+/* db is NULL, or the target is the database's. */
 extern void cv_run(const CvOptions *options, char *const *paths, int n_paths,
-				   CvTarget *target, CvResult *result);
+				   CvTarget *target, CvDb *db, CvResult *result);
 
 #endif							/* CV_RUN_H */

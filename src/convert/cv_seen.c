@@ -12,9 +12,11 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define WAYS 4
-#define BUCKETS ((size_t) 1 << 20)	/* 64 MiB of address space, used as filled */
+#define BUCKETS ((size_t) 1 << 20)	
+#define SLOT_BYTES (BUCKETS * WAYS * sizeof(CvUuid))	/* 64 MiB */
 
 struct CvSeen
 {
@@ -31,14 +33,20 @@ cv_seen_create(void)
 	CvSeen	   *seen = cv_alloc(sizeof(*seen));
 
 	memset(seen, 0, sizeof(*seen));
-	/* calloc: pages that are never touched cost nothing. */
-	seen->slot = calloc(BUCKETS * WAYS, sizeof(CvUuid));
+	/*
+	 * Zeroed by the kernel, and pages that are never touched cost nothing.
+	 * Huge pages because each look-up is a random one: 4 kB pages made the
+	 * whole program a tenth slower.
+	 */
+	seen->slot = mmap(NULL, SLOT_BYTES, PROT_READ | PROT_WRITE,
+					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	seen->rich = calloc(BUCKETS, 1);
-	if (seen->slot == NULL || seen->rich == NULL)
+	if (seen->slot == MAP_FAILED || seen->rich == NULL)
 	{
 		cv_error("out of memory: could not remember recordings");
 		exit(2);
 	}
+	madvise(seen->slot, SLOT_BYTES, MADV_HUGEPAGE);
 	return seen;
 }
 
@@ -47,7 +55,7 @@ cv_seen_free(CvSeen *seen)
 {
 	if (seen == NULL)
 		return;
-	free(seen->slot);
+	munmap(seen->slot, SLOT_BYTES);
 	free(seen->rich);
 	free(seen);
 }

@@ -13,8 +13,9 @@
 #include "cv_sql.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 
-const char *const cv_sql_tables[] = {
+const char *const cv_sql_recording_table =
 	"CREATE TABLE IF NOT EXISTS recording (\n"
 	"\trecording_msid uuid PRIMARY KEY,\n"
 	"\tartist_name text NOT NULL,\n"
@@ -23,17 +24,33 @@ const char *const cv_sql_tables[] = {
 	"\trecording_mbid uuid,\n"
 	"\trelease_mbid uuid,\n"
 	"\tartist_mbids uuid[]\n"
-	")",
-	"CREATE TABLE IF NOT EXISTS listen (\n"
-	"\tuser_id bigint NOT NULL,\n"
-	"\tlistened_at timestamp with time zone NOT NULL,\n"
-	"\trecording_msid uuid NOT NULL,\n"
-	"\tPRIMARY KEY (user_id, recording_msid, listened_at)\n"
-	")",
-	"CREATE INDEX IF NOT EXISTS listen_listened_at_idx\n"
-	"\tON listen USING brin (listened_at)",
-	NULL
-};
+	")";
+
+/*
+ * The key's order serves "what did this user play" and play counts from the
+ * index alone, and needs no padding.
+ */
+void
+cv_sql_listen_table(CvBuf *sql, const char *table, bool by_month)
+{
+	cv_buf_printf(sql,
+				  "CREATE TABLE IF NOT EXISTS %s (\n"
+				  "\tuser_id bigint NOT NULL,\n"
+				  "\tlistened_at timestamp with time zone NOT NULL,\n"
+				  "\trecording_msid uuid NOT NULL,\n"
+				  "\tPRIMARY KEY (user_id, recording_msid, listened_at)\n"
+				  ")%s",
+				  table, by_month ? " PARTITION BY RANGE (listened_at)" : "");
+}
+
+void
+cv_sql_listen_index(CvBuf *sql, const char *table)
+{
+	cv_buf_printf(sql,
+				  "CREATE INDEX IF NOT EXISTS %s_listened_at_idx\n"
+				  "\tON %s USING brin (listened_at)",
+				  table, table);
+}
 
 /*
  * Not LIKE recording: the names of these columns are ours, whatever the user
@@ -63,13 +80,15 @@ const char *const cv_sql_staging[] = {
  * already stays.  The second statement looks at few rows: one listen in
  * twenty has an identifier.
  */
-const char *const cv_sql_merge[] = {
+const char *const cv_sql_merge_recordings =
 	"INSERT INTO recording (recording_msid, artist_name, track_name,\n"
 	"\t\trelease_name, recording_mbid, release_mbid, artist_mbids)\n"
 	"SELECT recording_msid, artist_name, track_name,\n"
 	"\trelease_name, recording_mbid, release_mbid, artist_mbids\n"
 	"FROM lbrec_new_recording\n"
-	"ON CONFLICT DO NOTHING",
+	"ON CONFLICT DO NOTHING";
+
+const char *const cv_sql_merge_identifiers =
 	"UPDATE recording AS r\n"
 	"SET recording_mbid = n.recording_mbid, release_mbid = n.release_mbid,\n"
 	"\tartist_mbids = n.artist_mbids\n"
@@ -77,11 +96,138 @@ const char *const cv_sql_merge[] = {
 	"\t\trecording_mbid, release_mbid, artist_mbids\n"
 	"\tFROM lbrec_new_recording WHERE recording_mbid IS NOT NULL\n"
 	"\tORDER BY recording_msid, recording_mbid) AS n\n"
-	"WHERE r.recording_msid = n.recording_msid AND r.recording_mbid IS NULL",
-	"INSERT INTO listen (user_id, listened_at, recording_msid)\n"
-	"SELECT user_id, listened_at, recording_msid\n"
-	"FROM lbrec_new_listen\n"
-	"ON CONFLICT DO NOTHING",
-	"TRUNCATE lbrec_new_listen, lbrec_new_recording",
+	"WHERE r.recording_msid = n.recording_msid AND r.recording_mbid IS NULL";
+
+void
+cv_sql_merge_listens(CvBuf *sql, const char *table)
+{
+	cv_buf_printf(sql,
+				  "INSERT INTO %s (user_id, listened_at, recording_msid)\n"
+				  "SELECT user_id, listened_at, recording_msid\n"
+				  "FROM lbrec_new_listen\n"
+				  "ON CONFLICT DO NOTHING",
+				  table);
+}
+
+const char *const cv_sql_empty_staging =
+	"TRUNCATE lbrec_new_listen, lbrec_new_recording";
+
+/*
+ * What was loaded, written in the transaction that loads it.  A dump's row has
+ * finished_at when all its members are in.
+ */
+const char *const cv_sql_ledger[] = {
+	"CREATE TABLE IF NOT EXISTS lbrec_dump (\n"
+	"\tdump text PRIMARY KEY,\n"
+	"\tkind text NOT NULL CHECK (kind IN ('full', 'incremental', 'other')),\n"
+	"\tchanges_from timestamp with time zone,\n"
+	"\tchanges_to timestamp with time zone,\n"
+	"\tstarted_at timestamp with time zone NOT NULL DEFAULT now(),\n"
+	"\tfinished_at timestamp with time zone\n"
+	")",
+	"CREATE TABLE IF NOT EXISTS lbrec_dump_member (\n"
+	"\tdump text NOT NULL REFERENCES lbrec_dump ON UPDATE CASCADE\n"
+	"\t\tON DELETE CASCADE,\n"
+	"\tmember text NOT NULL,\n"
+	"\tbytes bigint NOT NULL,\n"
+	"\tlines bigint NOT NULL,\n"
+	"\tlistens bigint NOT NULL,\n"
+	"\twritten bigint NOT NULL,\n"
+	"\trejected bigint NOT NULL,\n"
+	"\tloaded_at timestamp with time zone NOT NULL DEFAULT now(),\n"
+	"\tPRIMARY KEY (dump, member)\n"
+	")",
 	NULL
 };
+
+/*
+ * A newer full dump becomes the content of listen, in one transaction.  Rows
+ * that stay are not touched, so a replacement costs what has changed, readers
+ * see the old listens until the commit, and views and grants stay.
+ */
+const char *const cv_sql_replace[] = {
+	"DELETE FROM listen AS l\n"
+	"WHERE NOT EXISTS (SELECT FROM " CV_SQL_NEXT " AS n\n"
+	"\tWHERE n.user_id = l.user_id\n"
+	"\t\tAND n.recording_msid = l.recording_msid\n"
+	"\t\tAND n.listened_at = l.listened_at)",
+	"INSERT INTO listen (user_id, listened_at, recording_msid)\n"
+	"SELECT n.user_id, n.listened_at, n.recording_msid\n"
+	"FROM " CV_SQL_NEXT " AS n\n"
+	"WHERE NOT EXISTS (SELECT FROM listen AS l\n"
+	"\tWHERE n.user_id = l.user_id\n"
+	"\t\tAND n.recording_msid = l.recording_msid\n"
+	"\t\tAND n.listened_at = l.listened_at)\n"
+	"ON CONFLICT DO NOTHING",
+	"DELETE FROM recording AS r\n"
+	"WHERE NOT EXISTS (SELECT FROM " CV_SQL_NEXT " AS n\n"
+	"\tWHERE n.recording_msid = r.recording_msid)",
+	"DROP TABLE " CV_SQL_NEXT,
+	NULL
+};
+
+/* --- partitions --------------------------------------------------------- */
+
+/*
+ * One partition before 2002-10, one a month, one from 2100 on: wrong clocks
+ * must not make a partition each.
+ */
+#define FIRST_YEAR 2002
+#define FIRST_MONTH 9			/* October, from 0 */
+#define LAST_YEAR 2100
+
+int
+cv_sql_month(int64_t micros)
+{
+	int64_t		days = micros / INT64_C(86400000000);
+	int64_t		era;
+	unsigned	doe,
+				yoe,
+				doy,
+				mp;
+	int			year,
+				month;
+
+	if (micros < CV_EARLY_SECONDS * 1000000)
+		return 0;
+	/* civil_from_days; see cv_text.c.  The time is after 1970. */
+	days += 719468;
+	era = days / 146097;
+	doe = (unsigned) (days - era * 146097);
+	yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	mp = (5 * doy + 2) / 153;
+	month = (int) (mp < 10 ? mp + 2 : mp - 10);
+	year = (int) ((int64_t) yoe + era * 400) + (month <= 1);
+	if (year >= LAST_YEAR)
+		return CV_SQL_MONTHS - 1;
+	return 1 + (year - FIRST_YEAR) * 12 + month - FIRST_MONTH;
+}
+
+void
+cv_sql_partition(CvBuf *sql, const char *table, int month)
+{
+	int			at = month - 1 + FIRST_MONTH;
+	int			year = FIRST_YEAR + at / 12;
+
+	if (month == 0)
+		cv_buf_printf(sql,
+					  "CREATE TABLE IF NOT EXISTS %s_early\n"
+					  "\tPARTITION OF %s\n"
+					  "\tFOR VALUES FROM (MINVALUE) TO ('2002-10-01 00:00+00')",
+					  table, table);
+	else if (month == CV_SQL_MONTHS - 1)
+		cv_buf_printf(sql,
+					  "CREATE TABLE IF NOT EXISTS %s_late\n"
+					  "\tPARTITION OF %s\n"
+					  "\tFOR VALUES FROM ('%d-01-01 00:00+00') TO (MAXVALUE)",
+					  table, table, LAST_YEAR);
+	else
+		cv_buf_printf(sql,
+					  "CREATE TABLE IF NOT EXISTS %s_%d_%02d\n"
+					  "\tPARTITION OF %s\n"
+					  "\tFOR VALUES FROM ('%d-%02d-01 00:00+00') "
+					  "TO ('%d-%02d-01 00:00+00')",
+					  table, year, at % 12 + 1, table, year, at % 12 + 1,
+					  year + (at % 12 == 11), (at + 1) % 12 + 1);
+}

@@ -5,13 +5,33 @@
 #ifndef CV_SQL_H
 #define CV_SQL_H
 
-/* Statements without semicolons; lists end with NULL. */
-extern const char *const cv_sql_tables[];
-extern const char *const cv_sql_staging[];
-extern const char *const cv_sql_merge[];
+#include "cv.h"
 
-/* Which of cv_sql_merge writes listens: its row count is the new ones. */
-#define CV_SQL_MERGE_LISTENS 2
+/* Where listens go: the table itself, or what is to replace its content. */
+#define CV_SQL_LISTEN "listen"
+#define CV_SQL_NEXT "lbrec_next_listen"
+
+/* Statements without semicolons; lists end with NULL. */
+extern const char *const cv_sql_staging[];
+extern const char *const cv_sql_ledger[];
+extern const char *const cv_sql_replace[];
+
+extern const char *const cv_sql_recording_table;
+extern void cv_sql_listen_table(CvBuf *sql, const char *table, bool by_month);
+extern void cv_sql_listen_index(CvBuf *sql, const char *table);
+
+extern const char *const cv_sql_merge_recordings;
+extern const char *const cv_sql_merge_identifiers;
+extern void cv_sql_merge_listens(CvBuf *sql, const char *table);
+extern const char *const cv_sql_empty_staging;
+
+/*
+ * Partitions by month: a number for the one that a time belongs to, and its
+ * definition.
+ */
+#define CV_SQL_MONTHS 1170
+extern int	cv_sql_month(int64_t micros);
+extern void cv_sql_partition(CvBuf *sql, const char *table, int month);
 
 #define CV_SQL_COPY_LISTENS \
 	"COPY lbrec_new_listen (user_id, listened_at, recording_msid) FROM STDIN"

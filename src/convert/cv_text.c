@@ -23,6 +23,36 @@ hex_value(unsigned char c)
 	return -1;
 }
 
+/* The value of each hexadecimal digit; 0xff is none. */
+static uint8_t hex_table[256];
+
+static void __attribute__((constructor))
+fill_hex_table(void)
+{
+	for (int c = 0; c < 256; c++)
+		hex_table[c] = (uint8_t) hex_value((unsigned char) c);
+}
+
+/* The usual form, 8-4-4-4-12: nearly all, and each listen has one. */
+static bool
+parse_usual(const char *text, CvUuid *uuid)
+{
+	static const uint8_t at[16] = {0,  2,  4,  6,  9,  11, 14, 16,
+								   19, 21, 24, 26, 28, 30, 32, 34};
+	uint8_t		bad = 0;
+
+	for (int i = 0; i < 16; i++)
+	{
+		uint8_t		high = hex_table[(unsigned char) text[at[i]]];
+		uint8_t		low = hex_table[(unsigned char) text[at[i] + 1]];
+
+		bad |= high | low;
+		uuid->byte[i] = (uint8_t) (high << 4 | low);
+	}
+	return bad < 16 && text[8] == '-' && text[13] == '-' && text[18] == '-' &&
+		   text[23] == '-';
+}
+
 /*
  * cv_uuid_parse takes what PostgreSQL's uuid type takes: upper or lower case,
  * braces around, a hyphen after any group of four digits.  Anything before or
@@ -33,6 +63,8 @@ cv_uuid_parse(const char *text, size_t len, CvUuid *uuid)
 {
 	int			digits = 0;
 
+	if (len == 36 && parse_usual(text, uuid))
+		return true;
 	if (len >= 2 && text[0] == '{' && text[len - 1] == '}')
 	{
 		text++;

@@ -1,0 +1,166 @@
+/*
+ * cv_canonical.c
+ *		MusicBrainz metadata for item features: ListenBrainz's canonical dump.
+ *
+ * canonical_musicbrainz_data.csv says for each recording its artists, release
+ * and (in newer dumps) year; canonical_recording_redirect.csv which recording
+ * stands for which.  The server reads CSV itself, so the bytes pass through:
+ * the columns' names are taken from the header line, the rows arrive as text
+ * in a temporary table and are cast from there.
+ *
+ * There are no tags in ListenBrainz's published files.
+ */
+#include "cv_canonical.h"
+
+#include <string.h>
+
+#define MAX_COLUMNS 64
+
+typedef struct Header
+{
+	int			n;
+	char		name[MAX_COLUMNS][64];
+} Header;
+
+static bool
+read_header(Header *header, const char *head, size_t len)
+{
+	const char *p = head;
+	const char *end = memchr(head, '\n', len);
+
+	header->n = 0;
+	if (end == NULL)
+		return false;
+	if (end - p >= 3 && memcmp(p, "\xef\xbb\xbf", 3) == 0)
+		p += 3;
+	while (p < end && header->n < MAX_COLUMNS)
+	{
+		char	   *name = header->name[header->n];
+		size_t		n = 0;
+
+		for (; p < end && *p != ',' && *p != '\r'; p++)
+		{
+			/* It becomes an identifier in SQL: nothing but these. */
+			if (!((*p >= 'a' && *p <= 'z') || *p == '_' ||
+				  (*p >= '0' && *p <= '9' && n > 0)) ||
+				n + 1 >= sizeof(header->name[0]))
+				return false;
+			name[n++] = *p;
+		}
+		name[n] = '\0';
+		if (n == 0)
+			return false;
+		header->n++;
+		p += *p == '\r' ? 2 : 1;
+	}
+	return true;
+}
+
+static bool
+has(const Header *header, const char *name)
+{
+	for (int i = 0; i < header->n; i++)
+		if (strcmp(header->name[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool
+exec_buf(CvTarget *target, CvBuf *sql)
+{
+	bool		ok = target->exec(target, sql->data, NULL);
+
+	cv_buf_free(sql);
+	return ok;
+}
+
+bool
+cv_canonical_begin(CvTarget *target, bool redirect, const char *member,
+				   const char *head, size_t len)
+{
+	static const char *const needed[] = {"artist_mbids", "artist_credit_name",
+										 "release_mbid", "release_name",
+										 "recording_mbid", "recording_name"};
+	Header		header;
+	CvBuf		sql = {0};
+	bool		ok = read_header(&header, head, len);
+
+	for (size_t i = 0; !redirect && i < 6; i++)
+		ok = ok && has(&header, needed[i]);
+	if (!ok)
+	{
+		cv_error("cannot read \"%s\": its first line is not the columns' "
+				 "names of a canonical dump",
+				 member);
+		return false;
+	}
+	ok = target->exec(target,
+					  redirect
+						  ? "CREATE TABLE IF NOT EXISTS "
+							"canonical_recording_redirect (\n"
+							"\trecording_mbid uuid PRIMARY KEY,\n"
+							"\tcanonical_recording_mbid uuid NOT NULL\n)"
+						  : "CREATE TABLE IF NOT EXISTS canonical_recording "
+							"(\n"
+							"\trecording_mbid uuid PRIMARY KEY,\n"
+							"\trecording_name text NOT NULL,\n"
+							"\tartist_mbids uuid[] NOT NULL,\n"
+							"\tartist_credit_name text NOT NULL,\n"
+							"\trelease_mbid uuid,\n"
+							"\trelease_name text,\n"
+							"\tyear integer\n)",
+					  NULL);
+	cv_buf_printf(&sql, "CREATE TEMPORARY TABLE lbrec_new_canonical (");
+	for (int i = 0; i < header.n; i++)
+		cv_buf_printf(&sql, "%s%s text", i > 0 ? ", " : "", header.name[i]);
+	if (!redirect && !has(&header, "year"))
+		cv_buf_printf(&sql, ", year text");
+	cv_buf_printf(&sql, ")");
+	ok = exec_buf(target, &sql) && ok;
+	cv_buf_printf(&sql, "COPY lbrec_new_canonical (");
+	for (int i = 0; i < header.n; i++)
+		cv_buf_printf(&sql, "%s%s", i > 0 ? ", " : "", header.name[i]);
+	cv_buf_printf(&sql, ") FROM STDIN (FORMAT csv, HEADER)");
+	ok = ok && target->copy_begin(target, sql.data);
+	cv_buf_free(&sql);
+	return ok;
+}
+
+bool
+cv_canonical_end(CvTarget *target, bool redirect, bool newline, int64_t *rows)
+{
+	return (newline || target->copy_data(target, "\n", 1)) &&
+		   target->copy_end(target) &&
+		   target->exec(
+			   target,
+			   redirect
+				   ? "INSERT INTO canonical_recording_redirect AS c "
+					 "(recording_mbid,\n\t\tcanonical_recording_mbid)\n"
+					 "SELECT DISTINCT ON (1) recording_mbid::uuid, "
+					 "canonical_recording_mbid::uuid\n"
+					 "FROM lbrec_new_canonical\n"
+					 "ON CONFLICT (recording_mbid) DO UPDATE\n"
+					 "SET canonical_recording_mbid = "
+					 "EXCLUDED.canonical_recording_mbid\n"
+					 "WHERE c.canonical_recording_mbid <> "
+					 "EXCLUDED.canonical_recording_mbid"
+				   : "INSERT INTO canonical_recording AS c (recording_mbid, "
+					 "recording_name,\n\t\tartist_mbids, artist_credit_name, "
+					 "release_mbid, release_name, year)\n"
+					 "SELECT DISTINCT ON (1) recording_mbid::uuid, "
+					 "recording_name,\n"
+					 "\tstring_to_array(btrim(artist_mbids, '{}'), ',')::uuid[]"
+					 ", artist_credit_name,\n"
+					 "\tnullif(release_mbid, '')::uuid, "
+					 "nullif(release_name, ''), nullif(year, '')::integer\n"
+					 "FROM lbrec_new_canonical\n"
+					 "ON CONFLICT (recording_mbid) DO UPDATE\n"
+					 "SET (recording_name, artist_mbids, artist_credit_name, "
+					 "release_mbid,\n\t\trelease_name, year) =\n"
+					 "\t(EXCLUDED.recording_name, EXCLUDED.artist_mbids,\n"
+					 "\tEXCLUDED.artist_credit_name, EXCLUDED.release_mbid,\n"
+					 "\tEXCLUDED.release_name, EXCLUDED.year)\n"
+					 "WHERE c IS DISTINCT FROM EXCLUDED",
+			   rows) &&
+		   target->exec(target, "DROP TABLE lbrec_new_canonical", NULL);
+}

@@ -1,0 +1,29 @@
+/*
+ * cv_repair.h
+ *		Where the JSON parser and ListenBrainz's differ: looked at by hand.
+ */
+#ifndef CV_REPAIR_H
+#define CV_REPAIR_H
+
+#include "cv.h"
+
+#ifdef __cplusplus
+extern "C"
+{
+#endif
+
+/* Is there half of a surrogate pair among the line's \u escapes? */
+extern bool cv_repair_has_lone_surrogate(const char *line, size_t len);
+
+/*
+ * Copy the line to *out, with each number that fits no type replaced by 9e99.
+ * CV_PADDING zeros follow it.  False: there is no such number, so the line is
+ * bad for another reason.
+ */
+extern bool cv_repair_numbers(CvBuf *out, const char *line, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif							/* CV_REPAIR_H */
