@@ -34,6 +34,25 @@ typedef __m512 LbVec;
 #define vec_sub(a, b) _mm512_sub_ps(a, b)
 #define vec_max(a, b) _mm512_max_ps(a, b)
 #define vec_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+typedef __m512i LbVecInt;
+
+#define vec_int_load(p) _mm512_load_si512(p)
+#define vec_int_store(p, v) _mm512_store_si512(p, v)
+
+/* n + 1 in the lanes where a > b */
+LB_INLINE LbVecInt
+vec_count_above(LbVecInt n, LbVec a, LbVec b)
+{
+	return _mm512_mask_add_epi32(n, _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ), n,
+								 _mm512_set1_epi32(1));
+}
+
+/* a bit for each lane where not a < b */
+LB_INLINE unsigned
+vec_not_below(LbVec a, LbVec b)
+{
+	return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ);
+}
 
 /* other where the lane's id is id, else v */
 LB_INLINE LbVec
@@ -45,6 +64,7 @@ vec_mask_equal(LbVec v, const int32_t *lane_ids, int32_t id, LbVec other)
 	return _mm512_mask_mov_ps(v, same, other);
 }
 
+#ifdef LB_EXP2_C0
 /* 2^x for x <= 0; 0 below LB_SM_EXP_MIN */
 LB_INLINE LbVec
 vec_exp2(LbVec x)
@@ -64,6 +84,7 @@ vec_exp2(LbVec x)
 	p = vec_fma(p, r, vec_set1(LB_EXP2_C0));
 	return _mm512_maskz_scalef_ps(keep, p, n);
 }
+#endif
 
 #elif LB_SIMD == 256
 
@@ -81,6 +102,23 @@ typedef __m256 LbVec;
 #define vec_sub(a, b) _mm256_sub_ps(a, b)
 #define vec_max(a, b) _mm256_max_ps(a, b)
 #define vec_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
+typedef __m256i LbVecInt;
+
+#define vec_int_load(p) _mm256_load_si256((const __m256i *) (p))
+#define vec_int_store(p, v) _mm256_store_si256((__m256i *) (p), v)
+
+LB_INLINE LbVecInt
+vec_count_above(LbVecInt n, LbVec a, LbVec b)
+{
+	return _mm256_sub_epi32(n, _mm256_castps_si256(
+								_mm256_cmp_ps(a, b, _CMP_GT_OQ)));
+}
+
+LB_INLINE unsigned
+vec_not_below(LbVec a, LbVec b)
+{
+	return (unsigned) _mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_NLT_UQ));
+}
 
 LB_INLINE LbVec
 vec_mask_equal(LbVec v, const int32_t *lane_ids, int32_t id, LbVec other)
@@ -92,6 +130,7 @@ vec_mask_equal(LbVec v, const int32_t *lane_ids, int32_t id, LbVec other)
 	return _mm256_blendv_ps(v, other, _mm256_castsi256_ps(same));
 }
 
+#ifdef LB_EXP2_C0
 LB_INLINE LbVec
 vec_exp2(LbVec x)
 {
@@ -114,6 +153,7 @@ vec_exp2(LbVec x)
 	p = _mm256_blendv_ps(p, x, _mm256_cmp_ps(x, x, _CMP_UNORD_Q));
 	return _mm256_and_ps(p, keep);
 }
+#endif
 
 #else							/* LB_SIMD == 128 */
 

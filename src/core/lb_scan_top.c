@@ -7,7 +7,7 @@
  * cost more than the move.  Pivots are medians of three taken at places from a
  * fixed random sequence, so no order of the input is a bad one in practice.
  */
-#include "core/lb_scan_top.h"
+#include "core/lb_scan_int.h"
 
 static inline uint64_t
 median_of_three(const uint64_t *keys, int64_t n, uint64_t *state)
@@ -124,4 +124,35 @@ lb_key_sort(uint64_t *keys, int64_t n)
 			keys[j] = keys[j - 1];
 		keys[j] = x;
 	}
+}
+
+void
+lb_top_sift(LbTop *top)
+{
+	uint64_t	lowest;
+
+	if (top->n < top->k)
+		return;
+	if (top->n > top->k)
+		lb_key_select(top->keys, top->n, top->k);
+	top->n = top->k;
+	lowest = top->keys[0];
+	for (int64_t i = 1; i < top->k; i++)
+		lowest = top->keys[i] < lowest ? top->keys[i] : lowest;
+	top->floor = lowest;
+	top->floor_score = lb_key_score(lowest);
+}
+
+int64_t
+lb_top_finish(LbTop *top, int64_t *ids, float *scores)
+{
+	if (top->n > top->k)
+		lb_top_sift(top);
+	lb_key_sort(top->keys, top->n);
+	for (int64_t i = 0; i < top->n; i++)
+	{
+		ids[i] = lb_key_index(top->keys[i]);
+		scores[i] = lb_key_score(top->keys[i]);
+	}
+	return top->n;
 }
