@@ -85,11 +85,23 @@ extern LbStatus lb_rank_counts(int64_t *counts, const float *q,
 							   int64_t n, int D, void *scratch,
 							   LbThreads *pool, LbCancel cancel);
 
-/* counts[i] = candidates that score strictly above floor[i] */
+/*
+ * The same as far as it matters: counts[i] = min(count, most); most = 0 sets
+ * no limit.  Queries that have reached it cost nothing more, so when hits in
+ * the top 100 are all that is asked for, most = 100 saves most of the work.
+ */
+extern LbStatus lb_rank_counts_within(int64_t *counts, const float *q,
+									  int64_t n_queries,
+									  const int32_t *true_candidate,
+									  int64_t most, const float *c, int64_t n,
+									  int D, void *scratch, LbThreads *pool,
+									  LbCancel cancel);
+
+/* The same with floor[i] in the place of the true candidate's score. */
 extern LbStatus lb_rank_counts_above(int64_t *counts, const float *q,
 									 int64_t n_queries, const float *floor,
-									 const float *c, int64_t n, int D,
-									 void *scratch, LbThreads *pool,
+									 int64_t most, const float *c, int64_t n,
+									 int D, void *scratch, LbThreads *pool,
 									 LbCancel cancel);
 
 #endif							/* LB_SCAN_H */

@@ -7,6 +7,10 @@
  * tiles, packed once per group: a tile stays in L1 while every query of the
  * group meets it.  A score lives in a register, is compared with the query's
  * threshold, and is gone: the score matrix is never written.
+ *
+ * Counting up to a limit drops a query when it has reached it: with the limit
+ * at 100 and a query's true candidate at rank 10,000, a hundredth of the
+ * candidates decides.  Lanes of dropped queries are filled by closing ranks.
  */
 #include "core/lb_scan.h"
 
@@ -20,9 +24,9 @@
 
 /*
  * Queries of a group: enough that packing a tile, which costs as much as some
- * twenty queries, is lost among them; their collectors stay in L2.
+ * twenty queries, is lost among them; they, or their collectors, stay in L2.
  */
-#define COUNT_QUERIES 1024
+#define COUNT_BYTES (1024 * 1024)
 #define TOP_QUERIES 512
 #define TOP_BYTES (4 * 1024 * 1024)
 
@@ -46,6 +50,7 @@ typedef struct Job
 	int64_t    *counts;
 	const float *floor;
 	const int32_t *true_candidate;
+	int64_t		most;			/* where counting stops; 0: never */
 
 	/* top-k */
 	const LbCandidates *set;
@@ -63,6 +68,7 @@ typedef struct Own
 	float	   *cpack;			/* (tile / mr, D, mr) */
 	float	   *floor;			/* (group) */
 	int32_t    *counts;			/* (group) */
+	int32_t    *query;			/* (group): which query a lane has */
 	LbHit	   *hits;			/* (MAX_HITS) */
 	LbTop	   *tops;			/* (group) */
 	uint64_t   *keys;			/* (group, room) */
@@ -94,6 +100,7 @@ cut_own(Own *own, char *block, int group, int tile, int D, int64_t room)
 				 (size_t) tile * D * sizeof(float));
 	total += cut((void **) &own->floor, &next, lanes * sizeof(float));
 	total += cut((void **) &own->counts, &next, lanes * sizeof(int32_t));
+	total += cut((void **) &own->query, &next, lanes * sizeof(int32_t));
 	if (room > 0)
 	{
 		total += cut((void **) &own->hits, &next, MAX_HITS * sizeof(LbHit));
@@ -140,16 +147,22 @@ should_stop(Job *job)
 	return atomic_load(&job->stop) != 0;
 }
 
-/* n queries from row q on, lanes side by side; lanes without one are zero */
+/*
+ * n queries, row rows[i] of q or the i-th when rows is NULL, lanes side by
+ * side; what is left of the last lanes is zero.
+ */
 static void
-pack_queries(float *qt, const float *q, int n, int group, int lanes, int D)
+pack_queries(float *qt, const float *q, const int32_t *rows, int n, int lanes,
+			 int D)
 {
-	for (int i = 0; i < group; i++)
+	for (int i = 0; i < (n + lanes - 1) / lanes * lanes; i++)
 	{
 		float	   *to = qt + (size_t) (i / lanes) * lanes * D + i % lanes;
+		const float *from = q + (size_t) (rows != NULL && i < n ? rows[i] : i) *
+			D;
 
 		for (int d = 0; d < D; d++)
-			to[(size_t) d * lanes] = i < n ? q[(size_t) i * D + d] : 0;
+			to[(size_t) d * lanes] = i < n ? from[d] : 0;
 	}
 }
 
@@ -184,24 +197,59 @@ pack_candidates(float *cpack, const float *c, int64_t first,
  */
 
 /*
- * counts of a tile's last block that repeats its last candidate: each repeat
- * counted where the candidate counts
+ * A tile's last block repeats its last candidate: where that counts, each
+ * repeat has been counted.
  */
 static void
-take_out_repeats(int32_t *counts, const Job *job, int64_t first_query,
-				 int n_queries, const float *floor, int64_t last, int repeats)
+take_out_repeats(const Job *job, Own *own, int64_t first, int n, int repeats)
 {
 	const LbScanKernel *kernel = lb_scan_kernel();
+	const float *last = job->c + (size_t) (job->n - 1) * job->D;
 
-	for (int i = 0; i < n_queries; i++)
+	for (int i = 0; i < n; i++)
 	{
 		float		chain;
 
-		kernel->score_range(&chain, job->q + (first_query + i) * job->D,
-							job->c + last * job->D, job->D, 1);
-		if (chain > floor[i])
-			counts[i] -= repeats;
+		kernel->score_range(&chain,
+							job->q + (size_t) (first + own->query[i]) * job->D,
+							last, job->D, 1);
+		if (chain > own->floor[i])
+			own->counts[i] -= repeats;
 	}
+}
+
+/*
+ * Writes the counts of queries that have reached the limit and closes ranks.
+ * Returns how many are left.
+ */
+static int
+drop_finished(Job *job, Own *own, int64_t first, int n)
+{
+	int			lanes = lb_scan_kernel()->lanes;
+	int			finished = 0;
+	int			kept = 0;
+
+	for (int i = 0; i < n; i++)
+		finished += own->counts[i] >= job->most;
+	/* repacking costs as much as a tile: not for every single query */
+	if (finished < n && (finished < lanes || finished < n / 8))
+		return n;
+	for (int i = 0; i < n; i++)
+	{
+		if (own->counts[i] >= job->most)
+		{
+			job->counts[first + own->query[i]] = job->most;
+			continue;
+		}
+		own->counts[kept] = own->counts[i];
+		own->floor[kept] = own->floor[i];
+		own->query[kept++] = own->query[i];
+	}
+	for (int i = kept; i < n; i++)
+		own->floor[i] = INFINITY;
+	pack_queries(own->qt, job->q + (size_t) first * job->D, own->query, kept,
+				 lanes, job->D);
+	return kept;
 }
 
 static bool
@@ -211,10 +259,11 @@ count_group(Job *job, Own *own, int64_t first, int n)
 	int			lanes = kernel->lanes;
 	int			D = job->D;
 
-	pack_queries(own->qt, job->q + first * D, n, job->group, lanes, D);
+	pack_queries(own->qt, job->q + (size_t) first * D, NULL, n, lanes, D);
 	for (int i = 0; i < job->group; i++)
 	{
 		own->counts[i] = 0;
+		own->query[i] = i;
 		if (i >= n)
 			own->floor[i] = INFINITY;
 		else if (job->floor != NULL)
@@ -223,14 +272,14 @@ count_group(Job *job, Own *own, int64_t first, int n)
 		{
 			float		chain;
 
-			kernel->score_range(&chain, job->q + (first + i) * D,
+			kernel->score_range(&chain, job->q + (size_t) (first + i) * D,
 								job->c +
 								(size_t) job->true_candidate[first + i] * D,
 								D, 1);
 			own->floor[i] = lb_score_finish(chain);
 		}
 	}
-	for (int64_t j = 0; j < job->n; j += job->tile)
+	for (int64_t j = 0; j < job->n && n > 0; j += job->tile)
 	{
 		int64_t		left = job->n - j;
 		int			in_tile = left < job->tile ? (int) left : job->tile;
@@ -244,11 +293,18 @@ count_group(Job *job, Own *own, int64_t first, int n)
 								own->qt + (size_t) i * D, own->cpack, D,
 								n_blocks);
 		if (n_blocks * kernel->mr > in_tile)
-			take_out_repeats(own->counts, job, first, n, own->floor,
-							 job->n - 1, n_blocks * kernel->mr - in_tile);
+			take_out_repeats(job, own, first, n,
+							 n_blocks * kernel->mr - in_tile);
+		if (job->most > 0)
+			n = drop_finished(job, own, first, n);
 	}
 	for (int i = 0; i < n; i++)
-		job->counts[first + i] = own->counts[i];
+	{
+		int64_t		n_above = own->counts[i];
+
+		job->counts[first + own->query[i]] =
+			job->most > 0 && n_above > job->most ? job->most : n_above;
+	}
 	return true;
 }
 
@@ -272,6 +328,14 @@ count_part(void *arg, int worker, int n_workers)
 	}
 }
 
+/* a worker's queries, if they fit */
+static int
+count_group_size(int64_t n_queries, int D, int n_threads)
+{
+	return group_size((n_queries + n_threads - 1) / n_threads,
+					  COUNT_BYTES / (D * (int) sizeof(float)));
+}
+
 size_t
 lb_rank_counts_bytes(int64_t n_queries, int64_t n, int D, int n_threads)
 {
@@ -279,35 +343,30 @@ lb_rank_counts_bytes(int64_t n_queries, int64_t n, int D, int n_threads)
 
 	(void) n;
 	return n_threads * cut_own(&own, NULL,
-							   group_size(n_queries, COUNT_QUERIES),
+							   count_group_size(n_queries, D, n_threads),
 							   tile_size(D), D, 0);
 }
 
 static LbStatus
-count(int64_t *counts, const float *q, int64_t n_queries,
-	  const int32_t *true_candidate, const float *floor, const float *c,
-	  int64_t n, int D, void *scratch, LbThreads *pool, LbCancel cancel)
+count(Job *job, void *scratch, LbThreads *pool)
 {
+	int			n_threads = lb_threads_count(pool);
 	Own			own = {0};
-	Job			job = {
-		.q = q, .n_queries = n_queries, .c = c, .n = n, .D = D,
-		.cancel = cancel, .own = scratch, .counts = counts, .floor = floor,
-		.true_candidate = true_candidate,
-	};
 
-	if (n_queries < 0 || n < 0 || n > LB_SCAN_MAX_N || D < 1 ||
-		D > LB_SCAN_MAX_D)
+	if (job->n_queries < 0 || job->n < 0 || job->n > LB_SCAN_MAX_N ||
+		job->D < 1 || job->D > LB_SCAN_MAX_D || job->most < 0)
 		return LB_BAD_ARGUMENT;
-	for (int64_t i = 0; true_candidate != NULL && i < n_queries; i++)
+	for (int64_t i = 0; job->floor == NULL && i < job->n_queries; i++)
 	{
-		if (true_candidate[i] < 0 || true_candidate[i] >= n)
+		if (job->true_candidate[i] < 0 || job->true_candidate[i] >= job->n)
 			return LB_BAD_ARGUMENT;
 	}
-	job.group = group_size(n_queries, COUNT_QUERIES);
-	job.tile = tile_size(D);
-	job.own_bytes = cut_own(&own, NULL, job.group, job.tile, D, 0);
-	lb_threads_run(pool, count_part, &job);
-	return atomic_load(&job.stop) ? LB_CANCELLED : LB_OK;
+	job->own = scratch;
+	job->group = count_group_size(job->n_queries, job->D, n_threads);
+	job->tile = tile_size(job->D);
+	job->own_bytes = cut_own(&own, NULL, job->group, job->tile, job->D, 0);
+	lb_threads_run(pool, count_part, job);
+	return atomic_load(&job->stop) ? LB_CANCELLED : LB_OK;
 }
 
 LbStatus
@@ -315,17 +374,37 @@ lb_rank_counts(int64_t *counts, const float *q, int64_t n_queries,
 			   const int32_t *true_candidate, const float *c, int64_t n, int D,
 			   void *scratch, LbThreads *pool, LbCancel cancel)
 {
-	return count(counts, q, n_queries, true_candidate, NULL, c, n, D, scratch,
-				 pool, cancel);
+	return lb_rank_counts_within(counts, q, n_queries, true_candidate, 0, c, n,
+								 D, scratch, pool, cancel);
+}
+
+LbStatus
+lb_rank_counts_within(int64_t *counts, const float *q, int64_t n_queries,
+					  const int32_t *true_candidate, int64_t most,
+					  const float *c, int64_t n, int D, void *scratch,
+					  LbThreads *pool, LbCancel cancel)
+{
+	Job			job = {
+		.q = q, .n_queries = n_queries, .c = c, .n = n, .D = D,
+		.cancel = cancel, .counts = counts, .most = most,
+		.true_candidate = true_candidate,
+	};
+
+	return count(&job, scratch, pool);
 }
 
 LbStatus
 lb_rank_counts_above(int64_t *counts, const float *q, int64_t n_queries,
-					 const float *floor, const float *c, int64_t n, int D,
-					 void *scratch, LbThreads *pool, LbCancel cancel)
+					 const float *floor, int64_t most, const float *c,
+					 int64_t n, int D, void *scratch, LbThreads *pool,
+					 LbCancel cancel)
 {
-	return count(counts, q, n_queries, NULL, floor, c, n, D, scratch, pool,
-				 cancel);
+	Job			job = {
+		.q = q, .n_queries = n_queries, .c = c, .n = n, .D = D,
+		.cancel = cancel, .counts = counts, .most = most, .floor = floor,
+	};
+
+	return count(&job, scratch, pool);
 }
 
 /*
@@ -401,7 +480,7 @@ top_group(Job *job, Own *own, int64_t first, int n)
 	int64_t		next = 0;
 	int32_t		allowed[TILE_BYTES / sizeof(float)];
 
-	pack_queries(own->qt, job->q + first * job->D, n, job->group,
+	pack_queries(own->qt, job->q + (size_t) first * job->D, NULL, n,
 				 kernel->lanes, job->D);
 	for (int i = 0; i < job->group; i++)
 	{
