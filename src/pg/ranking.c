@@ -20,13 +20,14 @@
 /*
  * Ranks of n listens, each from 0.  truth is the index of a listen's
  * recording among the candidates, or -1 for one that is none: its rank is
- * PG_INT64_MAX, a miss at every K.  candidates (n_recordings, D), or NULL to
+ * PG_INT64_MAX, a miss at every K.  Ranks of most and beyond are told as
+ * most, which saves the better part of the work; 0 sets no limit.  candidates (n_recordings, D), or NULL to
  * compute them here.
  */
 int64 *
 lbrec_rank_listens(const TwoTower *model, const float *candidates,
 				   const int32 *users, const int64 *times,
-				   const int32 *truth, int64 n, LbThreads *pool,
+				   const int32 *truth, int64 n, int64 most, LbThreads *pool,
 				   MemoryContext context)
 {
 	int			D = lb_tower_width(&model->core.query);
@@ -83,9 +84,10 @@ lbrec_rank_listens(const TwoTower *model, const float *candidates,
 		do
 		{
 			CHECK_FOR_INTERRUPTS();
-			status = lb_rank_counts(block_ranks, queries, m, known,
-									candidates, model->n_recordings, D,
-									scratch, pool, lbrec_cancel_flag());
+			status = lb_rank_counts_within(block_ranks, queries, m, known,
+										   most, candidates,
+										   model->n_recordings, D, scratch,
+										   pool, lbrec_cancel_flag());
 		} while (status == LB_CANCELLED);
 		lbrec_check_status(status, "ranks");
 		for (int i = 0; i < m; i++)

@@ -103,6 +103,7 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 	int64	   *times;
 	int64	   *ranks;
 	int64		unknown = 0;
+	int64		most = 0;
 	int64		n;
 
 	for (int arg = 1; arg < 3; arg++)
@@ -121,10 +122,12 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 	users = MemoryContextAllocHuge(context, n * sizeof(int32));
 	truth = MemoryContextAllocHuge(context, n * sizeof(int32));
 	times = MemoryContextAllocHuge(context, n * sizeof(int64));
+	for (int j = 0; j < n_ks; j++)
+		most = Max(most, ks[j]);
 	map_listens(serving, data, users, times, truth);
 	ranks = lbrec_rank_listens(&serving->tower, serving->candidates, users,
-							   times, truth, n, lbrec_start_threads(context),
-							   context);
+							   times, truth, n, most,
+							   lbrec_start_threads(context), context);
 	for (int64 i = 0; i < n; i++)
 		if (truth[i] < 0)
 			unknown++;

@@ -384,7 +384,8 @@ evaluate(Trainer *trainer, EpochReport *report)
 		truth[i] = l->recording - 1;
 	}
 	ranks = lbrec_rank_listens(trainer->model, NULL, users, times, truth, n,
-							   trainer->pool, scratch);
+							   lbrec_top_ks[N_TOP_KS - 1], trainer->pool,
+							   scratch);
 	MemSet(report->top_k, 0, sizeof(report->top_k));
 	for (int64 i = 0; i < n; i++)
 		for (int k = 0; k < N_TOP_KS; k++)
