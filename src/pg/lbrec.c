@@ -7,6 +7,9 @@
  */
 #include "lbrec.h"
 
+#ifdef __linux__
+#include <sched.h>
+#endif
 #include <unistd.h>
 
 #include "utils/guc.h"
@@ -89,6 +92,23 @@ stop_threads(void *arg)
 	lb_threads_stop((LbThreads *) arg);
 }
 
+/* CPUs that this process may run on: fewer than the machine's, with taskset
+ * or a container's cpuset. */
+static int
+usable_cpus(void)
+{
+	long		n;
+
+#ifdef __linux__
+	cpu_set_t	set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		return Min(CPU_COUNT(&set), MAX_THREADS);
+#endif
+	n = sysconf(_SC_NPROCESSORS_ONLN);
+	return n < 1 ? 1 : (int) Min(n, MAX_THREADS);
+}
+
 /*
  * Threads for one statement.  A reset callback of the memory context stops
  * them, so they are gone after an error as after success.
@@ -99,14 +119,8 @@ lbrec_start_threads(MemoryContext context)
 	LbThreads  *pool = MemoryContextAllocZero(context, sizeof(LbThreads));
 	MemoryContextCallback *callback =
 		MemoryContextAllocZero(context, sizeof(MemoryContextCallback));
-	int			n = lbrec_threads;
+	int			n = lbrec_threads > 0 ? lbrec_threads : usable_cpus();
 
-	if (n == 0)
-	{
-		long		online = sysconf(_SC_NPROCESSORS_ONLN);
-
-		n = online < 1 ? 1 : Min((int) online, MAX_THREADS);
-	}
 	lbrec_check_status(lb_threads_start(pool, n), "thread pool");
 	callback->func = stop_threads;
 	callback->arg = pool;
