@@ -5,7 +5,9 @@
 #   make installcheck     the regress suite on a running server
 #                         (one test: make installcheck REGRESS=train)
 #   make unit             the unit tests of src/core; no server needed
+#   make lint             layers, versions and the look of the C files
 #   make layers           the include rule between src/core, src/pg, src/convert
+#   make format           PostgreSQL's look for all C files
 #   make parity VECTORS=D replay the TFRS reference cases under D
 #
 # sh test/check.sh does all of it, from nothing, on Debian.
@@ -52,3 +54,4 @@ include test/unit/unit.mk
 include src/convert/convert.mk
 include test/parity/parity.mk
 include test/data/data.mk
+include test/lint/lint.mk

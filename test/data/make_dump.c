@@ -157,11 +157,15 @@ parse(int argc, char **argv, MdOptions *options, int *level)
 	int			i = 0;
 
 	*level = -1;
-	*options = (MdOptions) {
-		.seed = 42, .listens = SEED_LISTENS, .recordings = -1, .artists = -1,
-		.users = -1, .bad_clocks = -1, .start = 2005 * 12 + 1, .months = 8,
-		.malformed = -1
-	};
+	options->seed = 42;
+	options->listens = SEED_LISTENS;
+	options->recordings = -1;
+	options->artists = -1;
+	options->users = -1;
+	options->bad_clocks = -1;
+	options->start = 2005 * 12 + 1;
+	options->months = 8;
+	options->malformed = -1;
 	while ((c = getopt_long(argc, argv, "ho:", names, &i)) != -1)
 	{
 		const char *name = c >= 256 ? names[c - 256].name : "";

@@ -143,7 +143,7 @@ md_next(MdRng *rng)
 static inline double
 md_real(MdRng *rng)
 {
-	return (double) (md_next(rng) >> 11) * 0x1p-53;
+	return (double) (md_next(rng) >> 11) / (double) (UINT64_C(1) << 53);
 }
 
 /* In 0 .. n - 1. */

@@ -92,7 +92,7 @@ static char *
 put_uuid(char *p, const MdOptions *options, int of, int64_t number)
 {
 	uint64_t	high = md_hash(options->seed ^ md_hash((uint64_t) number << 4 |
-														(uint64_t) of));
+													   (uint64_t) of));
 	uint64_t	low = md_hash(high);
 
 	p = put_hex(p, high >> 32, 8);

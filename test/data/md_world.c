@@ -268,7 +268,7 @@ make_users_of(MdWorld *world, const MdOptions *options, MdClock clock,
 		user->name = md_user_name(world, options->format, rng);
 		/* Most are there early: fewer listens each month would be odd. */
 		user->joined = (int32_t) (pow(md_real(rng), 2.5) *
-									 options->months);
+								  options->months);
 		for (int t = 0; t < MD_TASTES; t++)
 			user->genre[t] = pick_genre(rng);
 		user->client = (uint8_t) md_below(rng, 8);
@@ -533,7 +533,8 @@ play(const MdWorld *world, const MdOptions *options, const Group *by_genre,
 {
 	MdRng		rng = md_rng(options->seed, STREAM_FIRST_USER + (uint64_t) u);
 	const MdUser *user = &world->users[u];
-	Group		tastes = {NULL, (double[]){0.6, 0.85, 0.95, 1}, MD_TASTES};
+	double		sums[MD_TASTES] = {0.6, 0.85, 0.95, 1};
+	Group		tastes = {NULL, sums, MD_TASTES};
 	int			n = user->listens;
 	int			n_followed = 4 + (int) sqrt((double) n);
 	double		replays = 0.35 + 0.45 * md_real(&rng);

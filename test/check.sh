@@ -1,0 +1,229 @@
+#!/bin/sh
+#
+# check.sh
+#		Runs every test of lbrec, from a bare checkout on Debian.
+#
+#	sh test/check.sh [--keep] [STEP...]
+#
+# Steps: lint build unit parity install regress tap sanitize.  Some of them
+# need build and install, which then run too.  Nothing is left behind, unless
+# --keep: see lib.sh for where it all happens.  The server is the one that
+# PG_CONFIG names, or Debian's.
+#
+# The last line is "N passed, N failed": unit programs, parity cases, regress
+# tests, TAP tests, and one for each command that must succeed.  The exit code
+# is 0 if none failed.
+
+. "$(dirname "$0")/lib.sh"
+
+all_steps='lint build unit parity install regress tap sanitize'
+steps=
+for arg in "$@"; do
+	case $arg in
+	--keep) keep=yes ;;
+	-h | --help)
+		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
+		exit 0
+		;;
+	*)
+		case " $all_steps " in
+		*" $arg "*) steps="$steps $arg" ;;
+		*) die "unknown step \"$arg\"; there are: $all_steps" ;;
+		esac
+		;;
+	esac
+done
+[ -n "$steps" ] || steps=$all_steps
+
+passed=0
+failed=0
+skipped=0
+
+# count PASSED FAILED, and what a step says at its end.
+count()
+{
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+}
+
+wanted() { case " $steps " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
+
+# command NAME COMMAND...: one that must succeed; counts as one.
+command_step()
+{
+	name=$1
+	shift
+	start=$(now)
+	if run "$work/log/$name" "$@"; then
+		count 1 0
+		printf '  %-34s ok      %6s s\n' "$name" "$(since "$start")"
+	else
+		count 0 1
+		printf '  %-34s FAILED  %6s s\n' "$name" "$(since "$start")"
+		tail -n 40 "$work/log/$name" | sed 's/^/    /'
+		return 1
+	fi
+}
+
+# verdict NAME PASSED FAILED [MORE]: counts and prints a step's result.
+verdict()
+{
+	count "$2" "$3"
+	word=ok
+	[ "$3" = 0 ] || word=FAILED
+	printf '  %-34s %-7s %6s s  %s passed, %s failed%s\n' "$1" $word "$(since "$start")" "$2" "$3" "${4:-}"
+}
+
+# One file of TAP tests; $1 its name in the log, $2 the file, then settings.
+tap_file()
+{
+	name=$1
+	file=$2
+	shift 2
+	start=$(now)
+	dir=$work/tap/$name
+	as mkdir -p "$dir"
+	status=0
+	run "$work/log/$name" env \
+		TESTDIR="$dir" TESTDATADIR="$dir/data" TESTLOGDIR="$dir/log" \
+		PG_REGRESS="$pgxs/src/test/regress/pg_regress" top_builddir="$pgxs" \
+		share_contrib_dir="$("$PG_CONFIG" --sharedir)/extension" PGPORT=65432 \
+		ASAN_OPTIONS=abort_on_error=1:detect_leaks=0 "$@" \
+		prove -v --merge -I "$pgxs/src/test/perl" "$file" || status=$?
+	log=$work/log/$name
+	s=$(grep -cE '^ok .*# *(skip|SKIP)' "$log")
+	p=$(grep -cE '^ok ' "$log")
+	f=$(grep -E '^not ok ' "$log" | grep -cvE '# *TODO')
+	p=$((p - s))
+	if grep -q "skipped: " "$log" && [ $((p + f + s)) = 0 ]; then
+		s=1
+	else
+		[ "$f" -gt 0 ] || [ "$status" = 0 ] || f=1
+		[ $((p + f + s)) -gt 0 ] || f=1
+	fi
+	skipped=$((skipped + s))
+	verdict "$name" "$p" "$f" "$([ "$s" = 0 ] || echo ", $s skipped")"
+	if [ "$f" != 0 ]; then
+		grep -nE -A 12 '^not ok' "$log" | head -n 60 | sed 's/^/    /'
+		tail -n 30 "$log" | sed 's/^/    /'
+		find "$dir" -name '*.log' -newer "$work/start" 2>/dev/null | head -n 3 | while read -r l; do
+			say "    $l:"
+			tail -n 10 "$l" | sed 's/^/      /'
+		done
+	fi
+}
+
+begun=$(now)
+say "lbrec: all tests, in a folder of their own${PG_CONFIG:+, with $PG_CONFIG}"
+
+# shellcheck disable=SC2046
+install_packages gcc g++ make libc6-dev libarchive-dev libsimdjson-dev libpq-dev \
+	libjansson-dev zstd xz-utils perl libipc-run-perl pg-bsd-indent \
+	$(packages_for_server) || exit 2
+printf '  %-34s ok      %6s s\n' packages "$(since "$begun")"
+
+start=$(now)
+make_work
+copy_server
+copy_tree
+: >"$work/start"
+pgxs=$(dirname "$("$PG_CONFIG" --pgxs)")/../..
+printf '  %-34s ok      %6s s\n' 'copies of sources and server' "$(since "$start")"
+say "  $("$PG_CONFIG" --version), $(gcc --version | head -n 1), $jobs processors"
+
+if wanted lint; then
+	command_step layers make layers PG_CONFIG="$PG_CONFIG"
+	command_step version make version-check PG_CONFIG="$PG_CONFIG"
+	command_step format make format-check PG_CONFIG="$PG_CONFIG"
+fi
+
+# What is built with warnings as errors; without it the rest would only repeat
+# the same complaint.
+need_build=
+for s in build install regress tap parity; do
+	! wanted $s || need_build=yes
+done
+if [ -n "$need_build" ]; then
+	command_step build make -j"$jobs" all make-dump PG_CONFIG="$PG_CONFIG" || need_build=failed
+fi
+
+if wanted unit; then
+	start=$(now)
+	status=0
+	run "$work/log/unit" make -k -j"$jobs" unit PG_CONFIG="$PG_CONFIG" || status=$?
+	# Each test_*.c is two programs; one that says nothing has failed.
+	p=$(grep -cE ': [1-9][0-9]* passed, 0 failed$' "$work/log/unit")
+	n=$(find "$work/src/test/unit" -name 'test_*.c' | wc -l)
+	f=$((2 * n - p))
+	[ "$f" -gt 0 ] || [ $status = 0 ] || f=1
+	verdict unit "$p" "$f" "$(awk '/ passed, [0-9]+ failed$/ { n += $2 } END { printf " (programs, of %d checks)", n }' "$work/log/unit")"
+	[ "$f" = 0 ] || tail -n 60 "$work/log/unit" | sed 's/^/    /'
+fi
+
+if wanted parity && [ "$need_build" = yes ]; then
+	for set in "$top/test/parity/cases" "$top/../shared/parity"; do
+		case $set in
+		*/shared/*) name=parity-shared ;;
+		*) name=parity ;;
+		esac
+		if [ ! -d "$set" ]; then
+			[ $name = parity ] || say "  $name: there is no ../shared/parity beside the checkout, nothing to replay"
+			continue
+		fi
+		as mkdir -p "$work/vectors/$name"
+		(cd "$set" && tar -cf - .) | as tar -C "$work/vectors/$name" --no-same-owner -xf -
+		start=$(now)
+		status=0
+		run "$work/log/$name" make parity PG_CONFIG="$PG_CONFIG" VECTORS="$work/vectors/$name" || status=$?
+		p=$(grep -cE '^[^ ]+ loss .* ok$' "$work/log/$name")
+		f=$(grep -cE '^[^ ]+ .*FAILED$' "$work/log/$name")
+		[ "$f" -gt 0 ] || [ $status = 0 ] || f=1
+		[ $((p + f)) -gt 0 ] || f=1
+		verdict $name "$p" "$f"
+		sed 's/^/    /' "$work/log/$name" | grep -v 'make\|gcc\|-o '
+	done
+fi
+
+if [ "$need_build" = yes ] && { wanted install || wanted regress || wanted tap; }; then
+	command_step install make install PG_CONFIG="$PG_CONFIG" || need_build=failed
+fi
+
+if wanted regress && [ "$need_build" = yes ]; then
+	start=$(now)
+	status=0
+	run "$work/log/regress" make installcheck PG_CONFIG="$PG_CONFIG" \
+		EXTRA_REGRESS_OPTS="--temp-instance=$work/regress --encoding=UTF8 --no-locale" || status=$?
+	# "test a ... ok" to PostgreSQL 15, "ok 1 - a" from 16.
+	p=$(grep -cE '^(test .*\.\.\. ok|ok [0-9]+ )' "$work/log/regress")
+	f=$(grep -cE '^(test .*\.\.\. FAILED|not ok [0-9]+ )' "$work/log/regress")
+	[ "$f" -gt 0 ] || [ $status = 0 ] || f=1
+	[ $((p + f)) -gt 0 ] || f=1
+	verdict regress "$p" "$f"
+	if [ "$f" != 0 ]; then
+		tail -n 20 "$work/log/regress" | sed 's/^/    /'
+		head -n 150 "$work/src/regression.diffs" 2>/dev/null | sed 's/^/    /'
+		tail -n 20 "$work/regress/log/postmaster.log" 2>/dev/null | sed 's/^/    /'
+	fi
+fi
+
+if wanted tap && [ "$need_build" = yes ]; then
+	for file in "$work"/src/test/t/*.t "$work"/src/test/t/*.pl; do
+		[ ! -e "$file" ] || tap_file "$(basename "${file%.*}")" "$file"
+	done
+fi
+
+# The converter reads what strangers wrote: its tests again under sanitizers.
+if wanted sanitize; then
+	if command_step convert-asan make -j"$jobs" convert-asan PG_CONFIG="$PG_CONFIG"; then
+		for file in "$work"/src/test/t/convert_lines.t "$work"/src/test/t/convert_archives.t; do
+			[ ! -e "$file" ] || tap_file "$(basename "${file%.*}")-sanitized" "$file" \
+				LBREC_CONVERT="$work/src/build/convert-asan/lbrec-convert"
+		done
+	fi
+fi
+
+say "all in $(since "$begun") s$([ $skipped = 0 ] || echo "; $skipped tests were skipped")"
+trap 'cleanup >/dev/null' EXIT
+[ -z "$keep" ] || say "kept: $work"
+say "$passed passed, $failed failed"
+[ "$failed" = 0 ]

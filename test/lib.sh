@@ -1,0 +1,200 @@
+# lib.sh
+#		What check.sh and demo.sh share; sourced by them, not run.
+#
+# All happens in one folder under /tmp that is gone at the end, owned by an
+# unprivileged user: no server ever runs as root.  The server is a copy too:
+# PostgreSQL finds its files from where its programs are, so a copy of its
+# folders takes our installation and the system's stays as it is.
+#
+# A command runs in a process group of its own, in the background, and the
+# script waits: so Ctrl-C ends the whole group at once, and what is left of
+# servers is stopped by the folder that their data are in.
+
+LC_ALL=C.UTF-8
+export LC_ALL
+unset PGDATABASE PGHOST PGPORT PGUSER PGDATA PGOPTIONS PGSERVICE MAKEFLAGS
+
+top=$(cd "$(dirname "$0")/.." && pwd)
+work=
+keep=
+child=
+builder=
+jobs=$(nproc 2>/dev/null || echo 2)
+
+say() { printf '%s\n' "$*"; }
+
+die()
+{
+	printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+	exit 2
+}
+
+now() { date +%s%N; }
+
+# since START: seconds with one digit.
+since() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.1f", (b - a) / 1e9 }'; }
+
+# --- Debian packages ------------------------------------------------------
+
+missing_packages()
+{
+	for p in "$@"; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ] || printf ' %s' "$p"
+	done
+}
+
+# Installs those that are missing.  Debian would start a server of its own
+# with the package; it is asked not to, for this once.
+install_packages()
+{
+	if ! command -v dpkg-query >/dev/null; then
+		say "not Debian: I trust that the programs and libraries are there"
+		return 0
+	fi
+	missing=$(missing_packages "$@")
+	[ -n "$missing" ] || return 0
+	[ "$(id -u)" = 0 ] || die "packages are missing; as root: apt-get install$missing"
+	say "installing$missing"
+	no_cluster=/etc/postgresql-common/createcluster.d/lbrec-no-cluster.conf
+	mkdir -p "${no_cluster%/*}"
+	echo 'create_main_cluster = false' >"$no_cluster"
+	DEBIAN_FRONTEND=noninteractive
+	export DEBIAN_FRONTEND
+	status=0
+	{
+		apt-get update -q &&
+		# shellcheck disable=SC2086
+		apt-get install -q -y --no-install-recommends $missing
+	} >/tmp/lbrec-apt.$$ 2>&1 </dev/null || status=$?
+	rm -f "$no_cluster"
+	rmdir "${no_cluster%/*}" 2>/dev/null || :
+	if [ $status != 0 ]; then
+		tail -n 20 /tmp/lbrec-apt.$$
+		rm -f /tmp/lbrec-apt.$$
+		die "could not install the packages"
+	fi
+	rm -f /tmp/lbrec-apt.$$
+}
+
+# packages_for_server: the server's, unless PG_CONFIG names another one.
+packages_for_server()
+{
+	[ -z "${PG_CONFIG:-}" ] || return 0
+	command -v dpkg-query >/dev/null || return 0
+	major=$(ls -d /usr/lib/postgresql/*/lib/pgxs 2>/dev/null | sort -V | sed -n '$s|.*postgresql/\([0-9]*\)/.*|\1|p')
+	if [ -z "$major" ]; then
+		command -v apt-cache >/dev/null || return 0
+		[ -n "$(apt-cache depends postgresql 2>/dev/null)" ] || apt-get update -q >/dev/null 2>&1
+		major=$(apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -n 1)
+	fi
+	[ -n "$major" ] || die "no PostgreSQL package is known to apt; set PG_CONFIG"
+	echo "postgresql-$major postgresql-server-dev-$major"
+}
+
+# --- the folder, the user, the server's copy ------------------------------
+
+# Runs a command as the unprivileged user; for short ones.
+as() { $builder "$@"; }
+
+make_work()
+{
+	work=$(mktemp -d "${TMPDIR:-/tmp}/lbrec.XXXXXX") || die "could not make a folder under ${TMPDIR:-/tmp}"
+	chmod 755 "$work"
+	trap 'cleanup' EXIT
+	trap 'say "interrupted"; exit 130' INT TERM HUP
+	if [ "$(id -u)" = 0 ]; then
+		user=postgres
+		id "$user" >/dev/null 2>&1 || user=nobody
+		# HOME: nothing of the user's own settings takes part.
+		builder="setpriv --reuid=$user --regid=$(id -g "$user") --init-groups env HOME=$work TMPDIR=$work/tmp"
+		mkdir "$work/tmp" "$work/log"
+		chown -R "$user" "$work"
+		as test -w "$work/tmp" || die "$user cannot reach $work: set TMPDIR to a folder that all can enter"
+	else
+		builder="env HOME=$work TMPDIR=$work/tmp"
+		mkdir "$work/tmp" "$work/log"
+	fi
+}
+
+# The tree without what a build leaves in it, and without git's.
+copy_tree()
+{
+	as mkdir "$work/src"
+	tar -C "$top" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.bc' \
+		--exclude='*.so' --exclude=./lbrec-convert --exclude=./results \
+		--exclude=./tmp_check -cf - . |
+		as tar -C "$work/src" --no-same-owner -xf -
+}
+
+# Copies the server's folders with the same way from one to the other.
+copy_server()
+{
+	original=${PG_CONFIG:-}
+	if [ -z "$original" ]; then
+		original=$(ls /usr/lib/postgresql/*/bin/pg_config 2>/dev/null | sort -V | tail -n 1)
+		[ -n "$original" ] || original=$(command -v pg_config) || die "there is no pg_config; set PG_CONFIG"
+	fi
+	"$original" --version >/dev/null || die "PG_CONFIG=$original does not run"
+	# Debian's /usr/bin/pg_config only points to the real one.
+	bin=$("$original" --bindir)
+	[ -x "$bin/postgres" ] || die "there is no server in $bin"
+	[ -e "$("$original" --pgxs)" ] || die "the headers for extensions (PGXS) are missing beside $original"
+
+	list=$work/folders
+	for what in bindir pkglibdir sharedir includedir includedir-server; do
+		"$original" "--$what"
+	done | grep -vx -e /usr/include -e /usr/local/include | sort -u >"$list"
+	prefix=$(awk -F/ 'NR == 1 { n = split($0, p, "/"); next }
+		{ m = split($0, q, "/"); for (i = 1; i <= n && i <= m && p[i] == q[i]; i++); n = i - 1 }
+		END { for (i = 2; i <= n; i++) printf "/%s", p[i] }' "$list")
+	while read -r dir; do
+		as mkdir -p "$work/server${dir#"$prefix"}"
+		as cp -a "$dir/." "$work/server${dir#"$prefix"}/"
+	done <"$list"
+	rm "$list"
+	bin=$work/server${bin#"$prefix"}
+	PG_CONFIG=$bin/pg_config
+	[ "$("$PG_CONFIG" --bindir)" = "$bin" ] || die "this PostgreSQL cannot be moved: $original"
+	# A copy of a server that had lbrec must not hide what we forget.
+	as rm -f "$("$PG_CONFIG" --pkglibdir)/lbrec.so" "$("$PG_CONFIG" --sharedir)"/extension/lbrec*
+	PATH=$bin:$PATH
+	export PATH PG_CONFIG
+}
+
+# run LOG COMMAND...: as the unprivileged user, in the source's copy, with
+# its output in a file.  SIGINT is made ordinary again: a shell's background
+# commands ignore it, and tests send it.
+run()
+{
+	log=$1
+	shift
+	# shellcheck disable=SC2086
+	(cd "$work/src" && exec env --default-signal=INT,QUIT setsid $builder "$@") >"$log" 2>&1 </dev/null &
+	child=$!
+	status=0
+	wait "$child" || status=$?
+	child=
+	return $status
+}
+
+stop_servers()
+{
+	find "$work" -name postmaster.pid 2>/dev/null | while read -r pid; do
+		as "$bin/pg_ctl" -D "${pid%/*}" -m immediate -s stop >/dev/null 2>&1
+	done
+}
+
+cleanup()
+{
+	trap '' INT TERM HUP
+	if [ -n "$child" ]; then
+		kill -TERM -- "-$child" 2>/dev/null
+		wait "$child" 2>/dev/null
+	fi
+	if [ -n "$keep" ]; then
+		say "kept: $work"
+	else
+		stop_servers
+		rm -rf "$work"
+	fi
+}
