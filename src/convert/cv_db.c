@@ -32,6 +32,7 @@ struct CvDb
 	CvDump		dump;
 	char	   *name;			/* the dump's in the ledger */
 	bool		replace;
+	bool		bulk;			/* the key of listen is away */
 	int64_t		removed;
 	int64_t		added;
 };
@@ -164,6 +165,60 @@ db_copy_end(CvTarget *target)
 	return copy_result(db);
 }
 
+static bool
+db_bulk_begin(CvTarget *target)
+{
+	CvDb	   *db = (CvDb *) target;
+	PGresult   *result;
+
+	if (!run(db, cv_sql_bulk_begin, 0, NULL, NULL) ||
+		(result = query(db, cv_sql_is_bulk, 0, NULL)) == NULL)
+		return false;
+	db->bulk = PQgetvalue(result, 0, 0)[0] == 't';
+	db->target.direct = db->bulk;
+	PQclear(result);
+	return true;
+}
+
+static bool
+db_exec_either(CvTarget *target, const char *bulk, const char *keyed,
+			   int64_t *rows)
+{
+	CvDb	   *db = (CvDb *) target;
+
+	return run(db, db->bulk ? bulk : keyed, 0, NULL, rows);
+}
+
+static bool
+db_bulk_end(CvTarget *target, int64_t *rows)
+{
+	CvDb	   *db = (CvDb *) target;
+	PGresult   *result;
+	const char *state;
+	bool		duplicates;
+
+	*rows = 0;
+	if (!db->bulk)
+		return true;
+	db->bulk = db->target.direct = false;
+	result = PQexec(db->conn, cv_sql_add_key);
+	if (PQresultStatus(result) != PGRES_COMMAND_OK)
+	{
+		state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+		duplicates = state != NULL && strcmp(state, "23505") == 0;
+		if (!duplicates)
+			report_result(db, result, "the key of listen");
+		PQclear(result);
+		if (!duplicates ||
+			!run(db, cv_sql_delete_duplicates, 0, NULL, rows) ||
+			!run(db, cv_sql_add_key, 0, NULL, NULL))
+			return false;
+	}
+	else
+		PQclear(result);
+	return run(db, cv_sql_end_comment, 0, NULL, NULL);
+}
+
 static void
 ignore_notice(void *arg, const PGresult *result)
 {
@@ -183,6 +238,9 @@ cv_db_connect(const char *conninfo)
 	db->removed = db->added = -1;
 	db->target.counts_rows = true;
 	db->target.exec = db_exec;
+	db->target.bulk_begin = db_bulk_begin;
+	db->target.exec_either = db_exec_either;
+	db->target.bulk_end = db_bulk_end;
 	db->target.copy_begin = db_copy_begin;
 	db->target.copy_data = db_copy_data;
 	db->target.copy_end = db_copy_end;
@@ -346,7 +404,7 @@ replace_begin(CvDb *db, bool by_month, bool force, bool *done)
 		return false;
 	if (found)
 		return true;
-	cv_sql_listen_table(&sql, CV_SQL_NEXT, by_month);
+	cv_sql_listen_table(&sql, CV_SQL_NEXT, false, by_month);
 	ok = run(db, "DROP TABLE IF EXISTS " CV_SQL_NEXT, 0, NULL, NULL) &&
 		 run(db, "DELETE FROM lbrec_dump WHERE dump LIKE '%" REPLACING "'", 0,
 			 NULL, NULL) &&
@@ -366,6 +424,8 @@ cv_db_dump_begin(CvDb *db, const CvDump *dump, bool replace, bool by_month,
 	const char *values[4];
 
 	*done = false;
+	/* What is to replace listen has no key either. */
+	db->target.direct = db->bulk || replace;
 	db->dump = *dump;
 	db->replace = replace;
 	free(db->name);
@@ -459,6 +519,11 @@ replace_end(CvDb *db)
 	const char *values[] = {db->name, db->dump.name};
 	int64_t		rows[4] = {0};
 
+	int64_t		duplicates;
+
+	/* A first load that was killed, and then replaced. */
+	if (!db_bulk_end(&db->target, &duplicates))
+		return false;
 	/* The joins below are hopeless without statistics. */
 	if (!run(db, "ANALYZE " CV_SQL_NEXT, 0, NULL, NULL) ||
 		!run(db, "ANALYZE " CV_SQL_LISTEN, 0, NULL, NULL) ||

@@ -33,6 +33,7 @@ struct CvLoad
 	bool		by_month;
 	bool		month_seen[CV_SQL_MONTHS];	/* in this batch */
 	bool		copying;		/* the COPY of listens is open */
+	bool		merging;		/* it goes to the temporary table */
 	int64_t		written;
 };
 
@@ -98,7 +99,7 @@ cv_load_tables(CvTarget *target, bool by_month)
 
 	if (!target->exec(target, cv_sql_recording_table, NULL))
 		return false;
-	cv_sql_listen_table(&sql, CV_SQL_LISTEN, by_month);
+	cv_sql_listen_table(&sql, CV_SQL_LISTEN, true, by_month);
 	if (!exec_buf(target, &sql, NULL))
 		return false;
 	cv_sql_listen_index(&sql, CV_SQL_LISTEN);
@@ -110,8 +111,10 @@ cv_load_begin(CvLoad *load)
 {
 	if (load->table != CV_TABLE_BOTH)
 		return true;
-	return cv_load_tables(load->target, load->by_month) &&
-		   exec_all(load->target, cv_sql_staging);
+	return exec_all(load->target, cv_sql_session) &&
+		   cv_load_tables(load->target, load->by_month) &&
+		   exec_all(load->target, cv_sql_staging) &&
+		   load->target->bulk_begin(load->target);
 }
 
 void
@@ -152,18 +155,24 @@ static bool
 merge(CvLoad *load)
 {
 	CvTarget   *target = load->target;
-	CvBuf		listens = {0};
-	int64_t		rows = 0;
+	CvBuf		bulk = {0};
+	CvBuf		keyed = {0};
+	int64_t		rows = load->in_batch;
 	bool		ok;
 
-	cv_sql_merge_listens(&listens, load->listen_table);
+	cv_sql_merge_listens(&bulk, load->listen_table, false);
+	/* What is to replace listen has no key. */
+	cv_sql_merge_listens(&keyed, load->listen_table,
+						 strcmp(load->listen_table, CV_SQL_LISTEN) == 0);
 	ok = target->exec(target, cv_sql_merge_recordings, NULL) &&
 		 target->exec(target, cv_sql_merge_identifiers, NULL) &&
-		 create_partitions(load) &&
-		 target->exec(target, listens.data, &rows) &&
+		 (!load->merging ||
+		  (create_partitions(load) &&
+		   target->exec_either(target, bulk.data, keyed.data, &rows))) &&
 		 target->exec(target, cv_sql_empty_staging, NULL);
 	load->written += rows;
-	cv_buf_free(&listens);
+	cv_buf_free(&bulk);
+	cv_buf_free(&keyed);
 	return ok;
 }
 
@@ -180,12 +189,29 @@ cv_load_flush(CvLoad *load)
 	if (!send_rows(load, &load->listens) || !target->copy_end(target))
 		return false;
 	load->copying = false;
-	load->in_batch = 0;
 	if (load->recordings.len > 0 &&
 		!(target->copy_begin(target, CV_SQL_COPY_RECORDINGS) &&
 		  send_rows(load, &load->recordings) && target->copy_end(target)))
 		return false;
-	return merge(load);
+	if (!merge(load))
+		return false;
+	load->in_batch = 0;
+	return true;
+}
+
+bool
+cv_load_end(CvLoad *load)
+{
+	int64_t		rows = 0;
+
+	if (!cv_load_flush(load))
+		return false;
+	if (load->table != CV_TABLE_BOTH)
+		return true;
+	if (!load->target->bulk_end(load->target, &rows))
+		return false;
+	load->written -= rows;
+	return true;
 }
 
 static void
@@ -231,10 +257,26 @@ add_recording(CvBuf *buf, const CvListen *listen)
 		cv_buf_add(buf, "\\N\n", 3);
 }
 
+static bool
+begin_listens(CvLoad *load)
+{
+	CvBuf		sql = {0};
+	bool		ok;
+
+	/* Partitions are created when the batch is known, so after the COPY. */
+	load->merging = !load->target->direct || load->by_month;
+	cv_buf_printf(&sql,
+				  "COPY %s (user_id, listened_at, recording_msid) FROM STDIN",
+				  load->merging ? "lbrec_new_listen" : load->listen_table);
+	ok = load->target->copy_begin(load->target, sql.data);
+	cv_buf_free(&sql);
+	load->copying = ok;
+	return ok;
+}
+
 bool
 cv_load_listen(CvLoad *load, const CvListen *listen)
 {
-	CvTarget   *target = load->target;
 
 	if (load->table != CV_TABLE_LISTEN &&
 		!cv_seen_add(load->seen, &listen->recording_msid,
@@ -245,12 +287,9 @@ cv_load_listen(CvLoad *load, const CvListen *listen)
 		return load->recordings.len < SEND_BYTES ||
 			   send_rows(load, &load->recordings);
 
-	if (load->table == CV_TABLE_BOTH && !load->copying)
-	{
-		if (!target->copy_begin(target, CV_SQL_COPY_LISTENS))
-			return false;
-		load->copying = true;
-	}
+	if (load->table == CV_TABLE_BOTH && !load->copying &&
+		!begin_listens(load))
+		return false;
 	cv_copy_int64(&load->listens, listen->user_id);
 	cv_buf_add(&load->listens, "\t", 1);
 	cv_copy_time(&load->listens, listen->listened_at);

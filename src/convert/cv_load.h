@@ -13,11 +13,24 @@
  */
 typedef struct CvTarget
 {
+	bool		direct;			/* listens need no merge: no key, and a transaction */
 	bool		counts_rows;	/* exec can say how many rows it wrote */
 
 	/* Runs one statement without its semicolon; *rows may be NULL. */
 	bool		(*exec) (struct CvTarget *target, const char *sql,
 						 int64_t *rows);
+
+	/*
+	 * A first load may go without the key of listen (cv_sql.c).  bulk_begin
+	 * finds out and takes it away; exec_either runs one of two statements,
+	 * the first in such a load; bulk_end brings the key back, *rows are
+	 * duplicates that it deleted.
+	 */
+	bool		(*bulk_begin) (struct CvTarget *target);
+	bool		(*exec_either) (struct CvTarget *target, const char *bulk,
+								const char *keyed, int64_t *rows);
+	bool		(*bulk_end) (struct CvTarget *target, int64_t *rows);
+
 	bool		(*copy_begin) (struct CvTarget *target, const char *sql);
 	bool		(*copy_data) (struct CvTarget *target, const char *data,
 							  size_t len);
@@ -50,6 +63,9 @@ extern bool cv_load_listen(CvLoad *load, const CvListen *listen);
 
 /* Merge what is in the open batch, if anything. */
 extern bool cv_load_flush(CvLoad *load);
+
+/* The last batch, and the key if the load went without. */
+extern bool cv_load_end(CvLoad *load);
 
 /* Rows that the target said were written; -1 for a target that cannot say. */
 extern int64_t cv_load_written(const CvLoad *load);

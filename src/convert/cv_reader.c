@@ -583,6 +583,9 @@ cv_reader_start(char *const *paths, int n_paths)
 	return reader;
 }
 
+/* Where a sanitizer sees that it is no leak. */
+static CvReader *volatile abandoned;
+
 void
 cv_reader_stop(CvReader *reader)
 {
@@ -590,10 +593,18 @@ cv_reader_stop(CvReader *reader)
 	reader->stop = true;
 	pthread_cond_signal(&reader->freed);
 	pthread_mutex_unlock(&reader->lock);
-	/* Standard input may never give another byte: do not wait for that. */
+	/*
+	 * Standard input may never give another byte: do not wait for that.  The
+	 * thread still uses the reader, so it is left to the program's end.
+	 */
 	for (int i = 0; i < reader->n_paths; i++)
+	{
 		if (!reader->ended && strcmp(reader->paths[i], "-") == 0)
+		{
+			abandoned = reader;
 			return;
+		}
+	}
 	pthread_join(reader->thread, NULL);
 	for (int i = 0; i < CV_BLOCKS; i++)
 	{

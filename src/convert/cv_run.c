@@ -336,7 +336,7 @@ cv_run(const CvOptions *options, char *const *paths, int n_paths,
 	if (result->finished)
 	{
 		run.reader = cv_reader_start(paths, n_paths);
-		result->finished = take_blocks(&run) && cv_load_flush(run.load);
+		result->finished = take_blocks(&run) && cv_load_end(run.load);
 		result->counts.other_members += cv_reader_skipped(run.reader);
 		cv_progress_end();
 		tell_afterwards(&run);

@@ -11,6 +11,7 @@
  * nothing half-read.
  */
 #include "cv_script.h"
+#include "cv_sql.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -114,6 +115,44 @@ script_copy_end(CvTarget *target)
 	return put_str(script, "\\.\n");
 }
 
+static bool
+script_bulk_begin(CvTarget *target)
+{
+	Script	   *script = (Script *) target;
+
+	return script_exec(target, cv_sql_bulk_begin, NULL) &&
+		   put_str(script, cv_sql_is_bulk) && put_str(script, " \\gset\n");
+}
+
+/* psql decides: we do not know the tables. */
+static bool
+script_exec_either(CvTarget *target, const char *bulk, const char *keyed,
+				   int64_t *rows)
+{
+	Script	   *script = (Script *) target;
+
+	return put_str(script, "\\if :lbrec_bulk\n") &&
+		   script_exec(target, bulk, rows) &&
+		   put_str(script, "\\else\n") && script_exec(target, keyed, rows) &&
+		   put_str(script, "\\endif\n");
+}
+
+static bool
+script_bulk_end(CvTarget *target, int64_t *rows)
+{
+	Script	   *script = (Script *) target;
+
+	(void) rows;
+	return put_str(script, "\\if :lbrec_bulk\nDO $$ BEGIN\n") &&
+		   script_exec(target, cv_sql_add_key, NULL) &&
+		   put_str(script, "EXCEPTION WHEN unique_violation THEN\n") &&
+		   script_exec(target, cv_sql_delete_duplicates, NULL) &&
+		   script_exec(target, cv_sql_add_key, NULL) &&
+		   put_str(script, "END $$;\n") &&
+		   script_exec(target, cv_sql_end_comment, NULL) &&
+		   put_str(script, "\\endif\n");
+}
+
 CvTarget *
 cv_script_create(void)
 {
@@ -121,6 +160,9 @@ cv_script_create(void)
 
 	memset(script, 0, sizeof(*script));
 	script->target.exec = script_exec;
+	script->target.bulk_begin = script_bulk_begin;
+	script->target.exec_either = script_exec_either;
+	script->target.bulk_end = script_bulk_end;
 	script->target.copy_begin = script_copy_begin;
 	script->target.copy_data = script_copy_data;
 	script->target.copy_end = script_copy_end;
