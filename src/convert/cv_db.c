@@ -209,14 +209,13 @@ db_bulk_end(CvTarget *target, int64_t *rows)
 		if (!duplicates)
 			report_result(db, result, "the key of listen");
 		PQclear(result);
-		if (!duplicates ||
-			!run(db, cv_sql_delete_duplicates, 0, NULL, rows) ||
-			!run(db, cv_sql_add_key, 0, NULL, NULL))
-			return false;
+		return duplicates && run(db, "BEGIN", 0, NULL, NULL) &&
+			   run(db, cv_sql_delete_duplicates, 0, NULL, rows) &&
+			   run(db, cv_sql_add_key, 0, NULL, NULL) &&
+			   run(db, "COMMIT", 0, NULL, NULL);
 	}
-	else
-		PQclear(result);
-	return run(db, cv_sql_end_comment, 0, NULL, NULL);
+	PQclear(result);
+	return true;
 }
 
 static void

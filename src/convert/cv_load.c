@@ -277,7 +277,6 @@ begin_listens(CvLoad *load)
 bool
 cv_load_listen(CvLoad *load, const CvListen *listen)
 {
-
 	if (load->table != CV_TABLE_LISTEN &&
 		!cv_seen_add(load->seen, &listen->recording_msid,
 					 listen->has_recording_mbid &&

@@ -148,9 +148,7 @@ script_bulk_end(CvTarget *target, int64_t *rows)
 		   put_str(script, "EXCEPTION WHEN unique_violation THEN\n") &&
 		   script_exec(target, cv_sql_delete_duplicates, NULL) &&
 		   script_exec(target, cv_sql_add_key, NULL) &&
-		   put_str(script, "END $$;\n") &&
-		   script_exec(target, cv_sql_end_comment, NULL) &&
-		   put_str(script, "\\endif\n");
+		   put_str(script, "END $$;\n\\endif\n");
 }
 
 CvTarget *

@@ -160,9 +160,11 @@ const char *const cv_sql_is_bulk =
 	"SELECT obj_description('listen'::regclass, 'pg_class')\n"
 	"\tIS NOT DISTINCT FROM '" NO_KEY "' AS lbrec_bulk";
 
+/* One transaction wherever it runs: a kill must not come between. */
 const char *const cv_sql_add_key =
 	"ALTER TABLE listen ADD CONSTRAINT listen_pkey\n"
-	"\tPRIMARY KEY (user_id, recording_msid, listened_at)";
+	"\tPRIMARY KEY (user_id, recording_msid, listened_at);\n"
+	"COMMENT ON TABLE listen IS NULL";
 
 /* Of listens with one identity the first stays. */
 const char *const cv_sql_delete_duplicates =
@@ -171,8 +173,6 @@ const char *const cv_sql_delete_duplicates =
 	"\t\tPARTITION BY user_id, recording_msid, listened_at ORDER BY ctid) AS n\n"
 	"\tFROM listen) AS d\n"
 	"WHERE d.n > 1 AND l.tableoid = d.t AND l.ctid = d.c";
-
-const char *const cv_sql_end_comment = "COMMENT ON TABLE listen IS NULL";
 
 /*
  * What was loaded, written in the transaction that loads it.  A dump's row has

@@ -32,7 +32,6 @@ extern const char *const cv_sql_bulk_begin;
 extern const char *const cv_sql_is_bulk;
 extern const char *const cv_sql_add_key;
 extern const char *const cv_sql_delete_duplicates;
-extern const char *const cv_sql_end_comment;
 
 /*
  * Partitions by month: a number for the one that a time belongs to, and its
