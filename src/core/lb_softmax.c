@@ -11,8 +11,8 @@
  *	3. adds p * q' to its own copy of dc, where q' carries the row's
  *	   scale * weight / sum: p itself is never normalised.
  *
- * The row's own column holds minus the sum of the others in steps 2 and 3, not
- * p - sum: when the model is sure of the positive, p and the sum agree in all
+ * The row's own column is left out of steps 2 and 3 and enters as minus the sum
+ * of the others, not as p - sum: when the model is sure of the positive, p and the sum agree in all
  * their digits and the difference would be noise.  For the same reason
  * loss = log1p(others / p_own).
  *
@@ -51,12 +51,7 @@ typedef struct Job
 	LbCancel	cancel;
 	_Atomic int stop;			/* a worker saw the cancel flag */
 	_Atomic int not_finite;		/* a worker saw a bad input */
-	int			Np;				/* N padded to LB_SM_COLUMN_UNIT */
-	int			Dp;				/* D padded to 16 */
-	float	   *cpack;
-	float	   *crow;
-	float	   *bias;
-	int32_t    *ids;
+	LbSoftmaxTile shared;		/* sizes and packed columns of all tiles */
 	char	   *own;			/* own_bytes of each worker follow each other */
 	size_t		own_bytes;
 	double		loss[LB_MAX_THREADS];
@@ -73,16 +68,6 @@ cut(char **next, size_t bytes)
 	return aligned;
 }
 
-/*
- * The arrays of one worker in block, or only their size when block is NULL.
- */
-static size_t
-cut_own(LbSoftmaxTile *t, uint64_t **keys, char *block, const Job *job)
-{
-	char	   *next = block;
-	size_t		total = 0;
-	size_t		wide = (size_t) LB_SM_ROWS * job->Dp * sizeof(float);
-
 #define CUT(field, bytes) \
 	do { \
 		if (block != NULL) \
@@ -90,59 +75,87 @@ cut_own(LbSoftmaxTile *t, uint64_t **keys, char *block, const Job *job)
 		total += cut(&next, (bytes)); \
 	} while (0)
 
-	CUT(t->s, (size_t) job->Np * LB_SM_ROWS * sizeof(float));
-	CUT(t->qt, (size_t) job->p->D * LB_SM_ROWS * sizeof(float));
+/* N and D with room for every kernel's padding */
+static size_t
+column_room(const LbSoftmax *p)
+{
+	return ((size_t) p->N + LB_SM_COLUMN_ROOM - 1) / LB_SM_COLUMN_ROOM *
+		LB_SM_COLUMN_ROOM;
+}
+
+static size_t
+width_room(const LbSoftmax *p)
+{
+	return ((size_t) p->D + LB_SM_WIDTH_ROOM - 1) / LB_SM_WIDTH_ROOM *
+		LB_SM_WIDTH_ROOM;
+}
+
+/*
+ * The arrays of one worker in block, or only their size when block is NULL.
+ */
+static size_t
+cut_own(LbSoftmaxTile *t, uint64_t **keys, char *block, const LbSoftmax *p)
+{
+	char	   *next = block;
+	size_t		total = 0;
+	size_t		columns = column_room(p);
+	size_t		wide = LB_SM_ROWS * width_room(p) * sizeof(float);
+
+	CUT(t->s, columns * LB_SM_ROWS * sizeof(float));
+	CUT(t->qt, wide);
 	CUT(t->qg, wide);
 	CUT(t->row_max, LB_SM_ROWS * sizeof(float));
 	CUT(t->row_sum, LB_SM_ROWS * sizeof(float));
 	CUT(t->dq, wide);
-	CUT(t->dc, (size_t) job->Np * job->Dp * sizeof(float));
+	CUT(t->dc, columns * width_room(p) * sizeof(float));
 	CUT(t->row_ids, LB_SM_ROWS * sizeof(int32_t));
-	CUT(*keys, job->p->hard_negatives > 0 ?
-		(size_t) job->p->N * sizeof(uint64_t) : 0);
+	CUT(t->extra, LB_SM_EXTRA_BYTES(width_room(p)));
+	CUT(*keys, p->hard_negatives > 0 ?
+		(size_t) p->N * sizeof(uint64_t) : 0);
 	return total;
 }
 
 static size_t
-cut_shared(Job *job, char *block)
+cut_shared(LbSoftmaxTile *t, char *block, const LbSoftmax *p)
 {
 	char	   *next = block;
 	size_t		total = 0;
+	size_t		columns = column_room(p);
 
-	CUT(job->cpack, (size_t) job->Np * job->p->D * sizeof(float));
-	CUT(job->crow, (size_t) job->p->N * job->Dp * sizeof(float));
-	CUT(job->bias, (size_t) job->Np * sizeof(float));
-	CUT(job->ids, (size_t) job->Np * sizeof(int32_t));
+	CUT(t->cpack, columns * width_room(p) * sizeof(float));
+	CUT(t->crow, columns * width_room(p) * sizeof(float));
+	CUT(t->bias, columns * sizeof(float));
+	CUT(t->ids, columns * sizeof(int32_t));
 	return total;
 }
 
-static void
-job_init(Job *job, const LbSoftmax *p)
+static size_t
+own_bytes(const LbSoftmax *p)
 {
 	LbSoftmaxTile tile = {0};
 	uint64_t   *keys = NULL;
 
-	memset(job, 0, sizeof(*job));
-	job->p = p;
-	job->Np = (p->N + LB_SM_COLUMN_UNIT - 1) / LB_SM_COLUMN_UNIT *
-		LB_SM_COLUMN_UNIT;
-	job->Dp = (p->D + 15) / 16 * 16;
-	job->own_bytes = cut_own(&tile, &keys, NULL, job);
+	return cut_own(&tile, &keys, NULL, p);
 }
 
 size_t
 lb_softmax_bytes(const LbSoftmax *p, int n_threads)
 {
-	Job			job;
+	LbSoftmaxTile tile = {0};
 
-	job_init(&job, p);
-	return cut_shared(&job, NULL) + job.own_bytes * (size_t) n_threads;
+	return cut_shared(&tile, NULL, p) + own_bytes(p) * (size_t) n_threads;
 }
+
+const LbSoftmaxKernel *lb_softmax_override = NULL;
 
 static const LbSoftmaxKernel *
 choose_kernel(void)
 {
+	if (lb_softmax_override != NULL)
+		return lb_softmax_override;
 #if defined(__x86_64__)
+	if (lb_cpu_level() >= LB_CPU_AMX)
+		return &lb_softmax_amx;
 	if (lb_cpu_level() >= LB_CPU_AVX512)
 		return &lb_softmax_avx512;
 	if (lb_cpu_level() >= LB_CPU_AVX2)
@@ -173,44 +186,27 @@ pack_columns(void *arg, int worker, int n_workers)
 {
 	Job		   *job = arg;
 	const LbSoftmax *p = job->p;
-	int			mr = job->kernel->mr;
+	LbSoftmaxTile *t = &job->shared;
+	int			unit = job->kernel->column_unit;
 	int64_t		from;
 	int64_t		to;
 
-	lb_threads_part(&from, &to, job->Np / LB_SM_COLUMN_UNIT, worker,
-					n_workers);
-	from *= LB_SM_COLUMN_UNIT;
-	to *= LB_SM_COLUMN_UNIT;
-	for (int j = (int) from; j < (int) to; j++)
+	lb_threads_part(&from, &to, t->Np / unit, worker, n_workers);
+	from *= unit;
+	to *= unit;
+	job->kernel->pack_columns(t, job->c, (int) from, (int) to);
+	for (int64_t j = from; j < to; j++)
 	{
-		float	   *pack = job->cpack + (size_t) (j / mr) * mr * p->D + j % mr;
-
-		if (j >= p->N)
-		{
-			for (int d = 0; d < p->D; d++)
-				pack[(size_t) d * mr] = 0;
-			job->bias[j] = LB_SM_MASKED;
-			job->ids[j] = 0;
-			continue;
-		}
-		for (int d = 0; d < p->D; d++)
-			pack[(size_t) d * mr] = job->c[(size_t) j * p->D + d];
-		job->bias[j] = p->bias != NULL ? (float) (p->bias[j] * LOG2_E) : 0;
-		job->ids[j] = p->ids != NULL ? p->ids[j] : 0;
-		if (job->dq != NULL)
-		{
-			float	   *row = job->crow + (size_t) j * job->Dp;
-
-			memcpy(row, job->c + (size_t) j * p->D, p->D * sizeof(float));
-			memset(row + p->D, 0, (job->Dp - p->D) * sizeof(float));
-		}
+		t->bias[j] = j >= p->N ? LB_SM_MASKED :
+			p->bias != NULL ? (float) (p->bias[j] * LOG2_E) : 0;
+		t->ids[j] = j < p->N && p->ids != NULL ? p->ids[j] : 0;
 	}
 	if (to > p->N)
 		to = p->N;
 	if (from < to &&
 		(any_not_finite(job->c + (size_t) from * p->D,
 						(size_t) (to - from) * p->D) ||
-		 any_not_finite(job->bias + from, to - from)))
+		 any_not_finite(t->bias + from, to - from)))
 		atomic_store(&job->not_finite, 1);
 	if (from < p->B)
 	{
@@ -287,6 +283,8 @@ static double
 finish_rows(LbSoftmaxTile *t, const Job *job, const float *own)
 {
 	const LbSoftmax *p = job->p;
+	bool		transposed = job->kernel->dq_transposed;
+	size_t		step = transposed ? LB_SM_ROWS : 1;
 	double		loss = 0;
 
 	for (int i = 0; i < t->n_rows; i++)
@@ -298,7 +296,8 @@ finish_rows(LbSoftmaxTile *t, const Job *job, const float *own)
 		float		factor = p->scale * weight / sum;
 		const float *q = job->q + (size_t) row * p->D;
 		const float *c = job->c + (size_t) row * p->D;
-		const float *dq_sum = t->dq + (size_t) i * t->Dp;
+		const float *dq_sum = transposed ? t->dq + i :
+			t->dq + (size_t) i * t->Dp;
 		float	   *qg = t->qg + (size_t) i * t->Dp;
 
 		loss += weight * row_loss(others, own[i], t->row_max[i]);
@@ -307,14 +306,28 @@ finish_rows(LbSoftmaxTile *t, const Job *job, const float *own)
 		for (int d = 0; d < p->D; d++)
 		{
 			job->dq[(size_t) row * p->D + d] =
-				factor * (dq_sum[d] - others * c[d]);
+				factor * (dq_sum[d * step] - others * c[d]);
 			qg[d] = factor * q[d];
 		}
 		for (int d = p->D; d < t->Dp; d++)
 			qg[d] = 0;
-		t->s[(size_t) row * LB_SM_ROWS + i] = -others;
 	}
 	return loss;
+}
+
+/* the rows' own columns of the dc product, which p leaves out */
+static void
+add_own_columns(LbSoftmaxTile *t)
+{
+	for (int i = 0; i < t->n_rows; i++)
+	{
+		float		others = t->row_sum[i];
+		const float *qg = t->qg + (size_t) i * t->Dp;
+		float	   *dc = t->dc + (size_t) (t->row0 + i) * t->Dp;
+
+		for (int d = 0; d < t->D; d++)
+			dc[d] -= others * qg[d];
+	}
 }
 
 static bool
@@ -334,8 +347,8 @@ do_tile(Job *job, LbSoftmaxTile *t, uint64_t *keys, double *loss, bool first)
 
 #define EACH_PANEL(j0, j1) \
 	for (int j0 = 0, j1; \
-		 j1 = j0 + LB_SM_PANEL < job->Np ? j0 + LB_SM_PANEL : job->Np, \
-		 j0 < job->Np; \
+		 j1 = j0 + LB_SM_PANEL < t->Np ? j0 + LB_SM_PANEL : t->Np, \
+		 j0 < t->Np; \
 		 j0 = j1)
 
 	pack_rows(t, job);
@@ -373,6 +386,7 @@ do_tile(Job *job, LbSoftmaxTile *t, uint64_t *keys, double *loss, bool first)
 				return false;
 			kernel->dc(t, j0, j1, first);
 		}
+		add_own_columns(t);
 	}
 	return true;
 }
@@ -382,20 +396,15 @@ do_rows(void *arg, int worker, int n_workers)
 {
 	Job		   *job = arg;
 	const LbSoftmax *p = job->p;
-	LbSoftmaxTile tile = {0};
+	LbSoftmaxTile tile = job->shared;
 	uint64_t   *keys = NULL;
 	double		loss = 0;
 	int64_t		from;
 	int64_t		to;
 
-	cut_own(&tile, &keys, job->own + worker * job->own_bytes, job);
-	tile.N = p->N;
-	tile.D = p->D;
-	tile.Dp = job->Dp;
-	tile.cpack = job->cpack;
-	tile.crow = job->crow;
-	tile.bias = job->bias;
-	tile.ids = p->ids != NULL ? job->ids : NULL;
+	cut_own(&tile, &keys, job->own + worker * job->own_bytes, p);
+	if (p->ids == NULL)
+		tile.ids = NULL;
 
 	lb_threads_part(&from, &to, (p->B + ROW_UNIT - 1) / ROW_UNIT, worker,
 					n_workers);
@@ -437,8 +446,8 @@ reduce_dc(void *arg, int worker, int n_workers)
 
 			if (!job->has_dc[w])
 				continue;
-			cut_own(&tile, &keys, job->own + w * job->own_bytes, job);
-			share = tile.dc + (size_t) j * job->Dp;
+			cut_own(&tile, &keys, job->own + w * job->own_bytes, job->p);
+			share = tile.dc + (size_t) j * job->shared.Dp;
 			if (first)
 				memcpy(dc, share, D * sizeof(float));
 			else
@@ -457,13 +466,22 @@ run(double *loss, float *dq, float *dc, const float *q, const float *c,
 {
 	Job			job;
 	int			n_threads = lb_threads_count(pool);
+	int			unit;
 
 	if (p->B < 1 || p->N < p->B || p->D < 1 || p->D > LB_SOFTMAX_MAX_D ||
 		p->hard_negatives < 0 || !isfinite(p->scale))
 		return LB_BAD_ARGUMENT;
-	job_init(&job, p);
+	memset(&job, 0, sizeof(job));
+	job.p = p;
 	job.kernel = choose_kernel();
-	job.own = (char *) scratch + cut_shared(&job, scratch);
+	unit = job.kernel->column_unit;
+	job.shared.N = p->N;
+	job.shared.D = p->D;
+	job.shared.Np = (p->N + unit - 1) / unit * unit;
+	unit = job.kernel->width_unit;
+	job.shared.Dp = (p->D + unit - 1) / unit * unit;
+	job.own = (char *) scratch + cut_shared(&job.shared, scratch, p);
+	job.own_bytes = own_bytes(p);
 	job.q = q;
 	job.c = c;
 	job.dq = dq;

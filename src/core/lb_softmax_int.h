@@ -23,8 +23,12 @@
 /* Columns between two looks at the cancel flag, and of one exp + dq pass. */
 #define LB_SM_PANEL 96
 
-/* Columns are padded to this; every kernel's register block divides it. */
-#define LB_SM_COLUMN_UNIT 12
+/*
+ * Room for columns and width is padded to these, which every kernel's units
+ * divide: the memory needed does not depend on the instruction set.
+ */
+#define LB_SM_COLUMN_ROOM 96
+#define LB_SM_WIDTH_ROOM 32
 
 /* A masked logit: exp of it is 0 in every kernel, and no sum overflows. */
 #define LB_SM_MASKED (-3.0e38f)
@@ -48,33 +52,44 @@ typedef struct LbSoftmaxTile
 	/* shared by all workers, read only */
 	int			N;				/* columns */
 	int			D;				/* width of q and c */
-	int			Dp;				/* D rounded up to 16 */
-	const float *cpack;			/* columns in blocks of the kernel's mr:
-								 * (N/mr, D, mr) */
-	const float *crow;			/* (N, Dp) */
-	const float *bias;			/* (N padded), times log2(e) */
-	const int32_t *ids;			/* (N padded) or NULL */
+	int			Np;				/* N in the kernel's column units */
+	int			Dp;				/* D in its width units */
+	float	   *cpack;			/* c as logits want it: (Np / mr, D, mr), columns
+								 * in register blocks */
+	float	   *crow;			/* c as dq wants it: (Np, Dp) */
+	float	   *bias;			/* (Np), times log2(e) */
+	int32_t    *ids;			/* (Np) or NULL */
 
 	/* the worker's own */
 	int			row0;			/* first row of the tile */
 	int			n_rows;			/* rows in use, up to LB_SM_ROWS */
-	float	   *s;				/* (N padded, ROWS): logits, then exp of them */
+	float	   *s;				/* (Np, ROWS): logits, then exp of them */
 	float	   *qt;				/* (D, ROWS): q * scale * log2(e), transposed */
 	float	   *qg;				/* (ROWS, Dp): q * scale * weight / sum */
 	float	   *row_max;		/* (ROWS) */
 	float	   *row_sum;		/* (ROWS): of exp2(s - row_max) but the positive */
-	float	   *dq;				/* (ROWS, Dp) */
-	float	   *dc;				/* (N padded, Dp): this worker's share */
+	float	   *dq;				/* (ROWS, Dp), or (Dp, ROWS) if dq_transposed */
+	float	   *dc;				/* (Np, Dp): this worker's share */
 	int32_t    *row_ids;		/* (ROWS) */
+	void	   *extra;			/* LB_SM_EXTRA_BYTES(Dp), for the kernel */
 } LbSoftmaxTile;
+
+/* what lb_softmax_amx.c wants: q and q' as pairs, a panel of p as pairs */
+#define LB_SM_EXTRA_BYTES(Dp) \
+	((2 * (size_t) (Dp) + LB_SM_PANEL) * LB_SM_ROWS * sizeof(uint32_t))
 
 /*
  * One instruction set.  Each function handles columns [j0, j1); j0 is a
- * multiple of LB_SM_PANEL, j1 too or the padded N.
+ * multiple of LB_SM_PANEL, j1 too or Np.
  */
 typedef struct LbSoftmaxKernel
 {
-	int			mr;				/* columns of a block of cpack */
+	int			column_unit;
+	int			width_unit;
+	bool		dq_transposed;
+	/* t->cpack and t->crow from c (N,D) */
+	void		(*pack_columns) (const LbSoftmaxTile *t, const float *c, int j0,
+								 int j1);
 	/* s = logits to base 2, masked; row_max raised */
 	void		(*logits) (LbSoftmaxTile *t, int j0, int j1);
 	/* s = exp2(s - row_max); row_sum += s */
@@ -89,6 +104,10 @@ extern const LbSoftmaxKernel lb_softmax_portable;
 #if defined(__x86_64__)
 extern const LbSoftmaxKernel lb_softmax_avx2;
 extern const LbSoftmaxKernel lb_softmax_avx512;
+extern const LbSoftmaxKernel lb_softmax_amx;
 #endif
+
+/* For tests: this kernel whatever the CPU; NULL again afterwards. */
+extern const LbSoftmaxKernel *lb_softmax_override;
 
 #endif							/* LB_SOFTMAX_INT_H */

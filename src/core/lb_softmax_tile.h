@@ -17,6 +17,26 @@
 #define LANES_IN_USE(t, unit) (((t)->n_rows + (unit) - 1) / (unit) * (unit))
 
 static void
+pack_columns(const LbSoftmaxTile *t, const float *c, int j0, int j1)
+{
+	for (int j = j0; j < j1; j++)
+	{
+		float	   *pack = t->cpack + (size_t) (j / LB_MR) * LB_MR * t->D +
+			j % LB_MR;
+		float	   *row = t->crow + (size_t) j * t->Dp;
+
+		for (int d = 0; d < t->D; d++)
+		{
+			float		x = j < t->N ? c[(size_t) j * t->D + d] : 0;
+
+			pack[(size_t) d * LB_MR] = x;
+			row[d] = x;
+		}
+		memset(row + t->D, 0, (t->Dp - t->D) * sizeof(float));
+	}
+}
+
+static void
 tile_logits(LbSoftmaxTile *t, int j0, int j1)
 {
 	int			lanes = LANES_IN_USE(t, PAIR);
@@ -204,7 +224,9 @@ tile_dc(LbSoftmaxTile *t, int j0, int j1, bool first)
 }
 
 const LbSoftmaxKernel LB_SM_KERNEL = {
-	.mr = LB_MR,
+	.column_unit = 12,
+	.width_unit = 16,
+	.pack_columns = pack_columns,
 	.logits = tile_logits,
 	.exps = tile_exps,
 	.dq = tile_dq,
