@@ -8,6 +8,7 @@
 #   make lint             layers, versions and the look of the C files
 #   make layers           the include rule between src/core, src/pg, src/convert
 #   make format           PostgreSQL's look for all C files
+#   make bench-kernels    the kernels beside OpenBLAS and plain C
 #   make parity VECTORS=D replay the TFRS reference cases under D
 #
 # sh test/check.sh does all of it, from nothing, on Debian.
@@ -51,6 +52,7 @@ CORE_CFLAGS = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off
 $(CORE_OBJS): CFLAGS += $(CORE_CFLAGS)
 
 include test/unit/unit.mk
+include test/bench/kernels/kernels.mk
 include src/convert/convert.mk
 include test/parity/parity.mk
 include test/data/data.mk
