@@ -116,9 +116,8 @@ tap_file()
 begun=$(now)
 say "lbrec: all tests, in a folder of their own${PG_CONFIG:+, with $PG_CONFIG}"
 
-# shellcheck disable=SC2046
-install_packages gcc g++ make libc6-dev libarchive-dev libsimdjson-dev libpq-dev \
-	libjansson-dev zstd xz-utils perl libipc-run-perl pg-bsd-indent \
+# shellcheck disable=SC2046,SC2086
+install_packages $build_packages libjansson-dev zstd xz-utils perl libipc-run-perl pg-bsd-indent \
 	$(packages_for_server) || exit 2
 printf '  %-34s ok      %6s s\n' packages "$(since "$begun")"
 
@@ -144,13 +143,13 @@ for s in build install regress tap parity; do
 	! wanted $s || need_build=yes
 done
 if [ -n "$need_build" ]; then
-	command_step build make -j"$jobs" all make-dump PG_CONFIG="$PG_CONFIG" || need_build=failed
+	command_step build make -s -j"$jobs" all make-dump PG_CONFIG="$PG_CONFIG" || need_build=failed
 fi
 
 if wanted unit; then
 	start=$(now)
 	status=0
-	run "$work/log/unit" make -k -j"$jobs" unit PG_CONFIG="$PG_CONFIG" || status=$?
+	run "$work/log/unit" make -s -k -j"$jobs" unit PG_CONFIG="$PG_CONFIG" || status=$?
 	# Each test_*.c is two programs; one that says nothing has failed.
 	p=$(grep -cE ': [1-9][0-9]* passed, 0 failed$' "$work/log/unit")
 	n=$(find "$work/src/test/unit" -name 'test_*.c' | wc -l)
@@ -185,7 +184,7 @@ if wanted parity && [ "$need_build" = yes ]; then
 fi
 
 if [ "$need_build" = yes ] && { wanted install || wanted regress || wanted tap; }; then
-	command_step install make install PG_CONFIG="$PG_CONFIG" || need_build=failed
+	command_step install make -s install PG_CONFIG="$PG_CONFIG" || need_build=failed
 fi
 
 if wanted regress && [ "$need_build" = yes ]; then
@@ -214,7 +213,7 @@ fi
 
 # The converter reads what strangers wrote: its tests again under sanitizers.
 if wanted sanitize; then
-	if command_step convert-asan make -j"$jobs" convert-asan PG_CONFIG="$PG_CONFIG"; then
+	if command_step convert-asan make -s -j"$jobs" convert-asan PG_CONFIG="$PG_CONFIG"; then
 		for file in "$work"/src/test/t/convert_lines.t "$work"/src/test/t/convert_archives.t; do
 			[ ! -e "$file" ] || tap_file "$(basename "${file%.*}")-sanitized" "$file" \
 				LBREC_CONVERT="$work/src/build/convert-asan/lbrec-convert"

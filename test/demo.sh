@@ -87,9 +87,8 @@ value() { sql "$1" "$2" -At; }
 
 say "lbrec: the main job, in a folder of its own${PG_CONFIG:+, with $PG_CONFIG}"
 
-# shellcheck disable=SC2046
-install_packages gcc g++ make libc6-dev libarchive-dev libsimdjson-dev libpq-dev \
-	$(packages_for_server) || exit 2
+# shellcheck disable=SC2046,SC2086
+install_packages $build_packages $(packages_for_server) || exit 2
 
 begun=$(now)
 make_work
@@ -100,8 +99,8 @@ say "$("$PG_CONFIG" --version), $jobs processors"
 finish
 
 begin 'building and installing (in the copy)'
-must build make -j"$jobs" all make-dump PG_CONFIG="$PG_CONFIG"
-must install make install PG_CONFIG="$PG_CONFIG"
+must build make -s -j"$jobs" all make-dump PG_CONFIG="$PG_CONFIG"
+must install make -s install PG_CONFIG="$PG_CONFIG"
 finish
 
 if [ -z "$dump" ]; then

@@ -36,6 +36,9 @@ since() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.1f", (b - a) / 1e9 }'; 
 
 # --- Debian packages ------------------------------------------------------
 
+# What building needs; README.md tells the same for an installation.
+build_packages='gcc g++ make libc6-dev libarchive-dev libsimdjson-dev libpq-dev uuid-dev'
+
 missing_packages()
 {
 	for p in "$@"; do

@@ -110,6 +110,7 @@ sub formatted
 	$out =~ s!,\.(?=\w+ = )!, .!g;
 	$out =~ s!^\t+(__attribute__\(\()!\t$1!gm;
 	$out =~ s!^(\w[\w *]*)\n(__attribute__\(\(.*?\)\))\n!$1 $2\n!gm;
+	$out =~ s!^(static .*\)\))\n(\w[\w *]*)\n(?=\w+\()!$1 $2\n!gm;
 	# One space before the star of a function's type.
 	$out =~ s!^([A-Za-z_]\S*)[ \t]+\*$!$1 *!gm;
 	return continued($out);
@@ -136,7 +137,7 @@ sub continued
 			my ($is) = $line =~ /^(\t*)/;
 			$in = $was eq $is
 			  && $before !~ /^\s*#/ && $line !~ /^\s*[#{]/
-			  && ($before =~ m!(=|= \{[^}]*,|\?|&&|\|\||[^+]\+|[^-]-|[\w)] /)$! || $line =~ m!^\s*(\?|: |&&|\|\||[-+/] )!);
+			  && ($before =~ m!(=|= \{[^}]*,|\?|&&|\|\||[^+]\+|[^-]-|[\w)] [*/])$! || $line =~ m!^\s*(\?|: |&&|\|\||[-+/] )!);
 		}
 		$lines[$i] = "\t$lines[$i]" if $in && $lines[$i] ne '';
 		$in = 0 if $line =~ /;$/;

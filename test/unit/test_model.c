@@ -9,7 +9,7 @@
 #include "unit.h"
 
 #define ROWS 7
-#define COLS 9						/* two extra negatives */
+#define COLS 9					/* two extra negatives */
 #define USERS 5
 #define ITEMS 6
 #define TAGS 4
@@ -42,7 +42,10 @@ make_toy(Toy *toy, const int *layers, int n_layers, bool normalize,
 	int			tags;
 
 	memset(toy, 0, sizeof(Toy));
-	toy->opt = (LbOptimizer) {.kind = LB_SGD,.learning_rate = 1};
+	toy->opt = (LbOptimizer)
+	{
+		.kind = LB_SGD, .learning_rate = 1
+	};
 	toy->objective.temperature = 1;
 	users = lb_model_add_table(&toy->model, "user", USERS, 3, ROWS);
 	items = lb_model_add_table(&toy->model, "item", ITEMS, 4, COLS);
@@ -222,7 +225,7 @@ test_gradients(void)
 static void
 check_optimizer(LbOptimizer opt)
 {
-	LbTensor	t = {.rows = 3,.cols = 2,.sparse = true,.max_touched = 3};
+	LbTensor	t = {.rows = 3, .cols = 2, .sparse = true, .max_touched = 3};
 	double		w = 0.25;
 	double		s0 = opt.kind == LB_ADAGRAD ? opt.initial_accumulator : 0;
 	double		s1 = 0;
@@ -272,19 +275,23 @@ check_optimizer(LbOptimizer opt)
 static void
 test_optimizers(void)
 {
-	check_optimizer((LbOptimizer) {.kind = LB_ADAGRAD,.learning_rate = 0.1f,
-		.initial_accumulator = 0.1f,.epsilon = 1e-7f});
-	check_optimizer((LbOptimizer) {.kind = LB_ADAM,.learning_rate = 0.05f,
-		.beta1 = 0.9f,.beta2 = 0.999f,.epsilon = 1e-7f});
-	check_optimizer((LbOptimizer) {.kind = LB_SGD,.learning_rate = 0.5f,
-		.weight_decay = 0.01f});
+	LbOptimizer adagrad = {.kind = LB_ADAGRAD, .learning_rate = 0.1f,
+		.initial_accumulator = 0.1f, .epsilon = 1e-7f};
+	LbOptimizer adam = {.kind = LB_ADAM, .learning_rate = 0.05f,
+		.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-7f};
+	LbOptimizer sgd = {.kind = LB_SGD, .learning_rate = 0.5f,
+		.weight_decay = 0.01f};
+
+	check_optimizer(adagrad);
+	check_optimizer(adam);
+	check_optimizer(sgd);
 }
 
 /* Some steps with n threads; returns the weights, malloc'd. */
 static float *
-train_toy(int n_threads, int *n)
-{
-	static const int layers[] = {6, 5};
+	train_toy(int n_threads, int *n)
+	{
+		static const int layers[] = {6, 5};
 	Toy			toy;
 	LbThreads	pool;
 	float	   *out;
