@@ -60,16 +60,23 @@ $(CONVERT_ASAN_DIR)/%.o: src/convert/%.cpp $(CONVERT_H) $(CONVERT_DEPS)
 
 # Where the server's programs are; but Debian's are in a folder that is on
 # nobody's PATH, and the converter is not a server's: there, /usr/local.
-CONVERT_PREFIX = $(if $(filter /usr/lib/postgresql/%,$(bindir)),/usr/local)
-CONVERT_BINDIR ?= $(or $(CONVERT_PREFIX:%=%/bin),$(bindir))
+CONVERT_PREFIX ?= $(if $(filter /usr/lib/postgresql/%,$(bindir)),/usr/local,$\
+	$(patsubst %/bin,%,$(bindir)))
+CONVERT_BINDIR = $(DESTDIR)$(CONVERT_PREFIX)/bin
+CONVERT_MANDIR = $(DESTDIR)$(CONVERT_PREFIX)/share/man/man1
+CONVERT_COMPDIR = $(DESTDIR)$(CONVERT_PREFIX)/share/bash-completion/completions
 
 install: install-convert
 install-convert: lbrec-convert
-	$(MKDIR_P) '$(DESTDIR)$(CONVERT_BINDIR)'
-	$(INSTALL_PROGRAM) lbrec-convert '$(DESTDIR)$(CONVERT_BINDIR)'
+	$(MKDIR_P) '$(CONVERT_BINDIR)' '$(CONVERT_MANDIR)' '$(CONVERT_COMPDIR)'
+	$(INSTALL_PROGRAM) lbrec-convert '$(CONVERT_BINDIR)'
+	$(INSTALL_DATA) docs/lbrec-convert.1 '$(CONVERT_MANDIR)'
+	$(INSTALL_DATA) src/convert/lbrec-convert.bash \
+		'$(CONVERT_COMPDIR)/lbrec-convert'
 
 uninstall: uninstall-convert
 uninstall-convert:
-	rm -f '$(DESTDIR)$(CONVERT_BINDIR)/lbrec-convert'
+	rm -f '$(CONVERT_BINDIR)/lbrec-convert' \
+		'$(CONVERT_MANDIR)/lbrec-convert.1' '$(CONVERT_COMPDIR)/lbrec-convert'
 
 .PHONY: convert-asan install-convert uninstall-convert

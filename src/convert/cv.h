@@ -42,7 +42,7 @@ extern "C"
  * memory for a byte of JSON, and the whole program has 200 MiB.  The longest
  * listen seen in a dump is near 10 MB.
  */
-#define CV_MAX_LINE ((size_t) 11 << 20)
+#define CV_MAX_LINE ((size_t) 10 << 20)
 
 /* ListenBrainz's LISTEN_MINIMUM_TS, 2002-10-01: before it, clocks lie. */
 #define CV_EARLY_SECONDS INT64_C(1033430400)

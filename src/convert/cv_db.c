@@ -134,7 +134,7 @@ db_copy_data(CvTarget *target, const char *data, size_t len)
 {
 	CvDb	   *db = (CvDb *) target;
 
-	/* An int; the largest rows have 11 MiB. */
+	/* An int; the largest rows have 10 MiB. */
 	while (len > 0)
 	{
 		int			part = len > 1 << 20 ? 1 << 20 : (int) len;

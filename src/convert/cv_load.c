@@ -18,7 +18,7 @@
 #include <string.h>
 
 #define BATCH_LISTENS 1000000
-#define BATCH_RECORDING_BYTES ((size_t) 16 << 20)
+#define BATCH_RECORDING_BYTES ((size_t) 8 << 20)
 #define SEND_BYTES ((size_t) 128 << 10)
 
 struct CvLoad

@@ -12,6 +12,7 @@
 
 #include <getopt.h>
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -252,6 +253,10 @@ main(int argc, char **argv)
 	bool		ok;
 	int			status;
 
+#ifdef __GLIBC__
+	/* What a long line needed goes back to the system, not to a free list. */
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
 	/* Names of members are UTF-8, whatever the user's locale. */
 	setlocale(LC_CTYPE, "C.UTF-8");
 	/* A reader that went away is an error of write(), not a silent end. */

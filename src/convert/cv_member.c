@@ -97,7 +97,7 @@ take_piece(void *arg, int64_t offset, const char *line, size_t len,
 	run->counts->lines++;
 	if (too_long)
 		return cv_reject(run->counts, &run->place, CV_BAD_JSON,
-						 "the line is longer than 11 MiB", line, len);
+						 "the line is longer than 10 MiB", line, len);
 	if (offset == 0 && len >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0)
 	{
 		line += 3;

@@ -6,7 +6,7 @@
  * Listening is so uneven that a small memory saves most of the repeats: buckets
  * of four slots, where a new UUID takes a free slot or the oldest one's
  * place.  What is forgotten is written again, and the database merges it.
- * Up to about two million recordings nearly nothing is forgotten.
+ * Up to about a million recordings nearly nothing is forgotten.
  */
 #include "cv_seen.h"
 
@@ -15,8 +15,8 @@
 #include <sys/mman.h>
 
 #define WAYS 4
-#define BUCKETS ((size_t) 1 << 20)	
-#define SLOT_BYTES (BUCKETS * WAYS * sizeof(CvUuid))	/* 64 MiB */
+#define BUCKETS ((size_t) 1 << 19)	
+#define SLOT_BYTES (BUCKETS * WAYS * sizeof(CvUuid))	/* 32 MiB */
 
 struct CvSeen
 {

@@ -153,6 +153,36 @@ ok(!-e '/tmp/evil.listens' && !-e '/etc/evil.listens', 'nothing is written by a 
 	like($err, qr/\?\[2Jx\.listens: line 1/, 'but is told');
 }
 
+# Memory does not follow the input: a line of 100 MB is not even kept, and
+# the worst JSON of the longest line that is parsed stays below 200 MiB, with
+# so many recordings that all memory for them is in use.
+{
+	open my $f, '>:raw', "$dir/fat.listens" or die;
+	for my $i (1 .. 1_000_000)
+	{
+		printf $f '{"user_id":1,"timestamp":1400000000,"track_metadata":{"artist_name":"a","track_name":"b"},"recording_msid":"%s"}' . "\n",
+		  sprintf('%08x-9241-46da-935d-4fa9e0f7f371', $i * 2654435761 % 4294967296);
+	}
+	print $f '{"x":[' . '1,' x 5_240_000 . "1]}\n" . line(x => 'y' x 10_000_000);
+	print $f '{"x":"', 'y' x 10_000_000 for 1 .. 10;
+	print $f "\"}\n" . line();
+	close $f;
+	my ($code, $out, $summary) = converted([ "$dir/fat.listens" ]);
+	is(join(' ', $code, $summary->{listens}, rejected_text($summary)), '1 1000002 json:1,user:1', 'a line of 100 MB and one of 5.2 million numbers');
+	cmp_ok($summary->{peak_kilobytes}, '<', 200 * 1024, 'below 200 MiB: ' . $summary->{peak_kilobytes} . ' kB') unless $program =~ /asan/;
+	unlink "$dir/fat.listens";
+}
+
+# An archive bomb: a hundred thousand times larger than it looks.
+{
+	my $bomb;
+	my $line = line();
+	IPC::Run::run([ 'sh', '-c', 'yes "" | head -c 300000000 | zstd -q -c' ], '>', \$bomb) or die;
+	my ($code, $out, $summary) = converted([ write_file("$dir/bomb.listens.zst", $bomb) ]);
+	is("$code $summary->{lines} $summary->{blank}", '0 300000000 300000000', 'a bomb of blank lines');
+	cmp_ok($summary->{peak_kilobytes}, '<', 200 * 1024, 'in constant memory') unless $program =~ /asan/;
+}
+
 # Output that goes nowhere.
 {
 	my $err;
