@@ -51,6 +51,9 @@ include $(PGXS)
 CORE_CFLAGS = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off
 $(CORE_OBJS): CFLAGS += $(CORE_CFLAGS)
 
+# Debian's PGXS does not track headers; an object of older structs crashes.
+$(OBJS): $(wildcard src/core/*.h src/pg/*.h)
+
 include test/unit/unit.mk
 include test/bench/kernels/kernels.mk
 include src/convert/convert.mk
