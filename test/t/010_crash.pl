@@ -1,0 +1,96 @@
+# kill -9 and immediate shutdown in each phase of a training: reading, in an
+# epoch, saving.  Crash recovery leaves the models as they were, nothing of
+# the one that was being trained, and a server that trains again.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../perl";
+use LbrecCluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_cluster('crash', settings => "restart_after_crash = on\n");
+make_listens($node, 200, 500, 30);
+$node->safe_psql('postgres', q{
+	SELECT lbrec_train('kept', epochs => 2);
+	CREATE FUNCTION slow_save() RETURNS trigger LANGUAGE plpgsql AS
+	$$ BEGIN PERFORM pg_sleep(120); RETURN NEW; END $$;
+	CREATE TRIGGER slow_save BEFORE INSERT ON lbrec.tensor FOR EACH ROW
+		WHEN (NEW.name = 'candidate') EXECUTE FUNCTION slow_save();
+	ALTER TABLE lbrec.tensor DISABLE TRIGGER slow_save});
+my $before = answer($node, 'kept');
+ok(length $before, 'a model that answers');
+
+# name, what to run, how to see that it got there
+my @phases = (
+	[ 'reading',
+		q{SELECT lbrec_train('lost', 'SELECT l.* FROM listen AS l, LATERAL (SELECT pg_sleep(0.01) WHERE l.user_id > 0) AS s')},
+		q{wait_event = 'PgSleep'} ],
+	[ 'in an epoch', q{SELECT lbrec_train('lost', epochs => 100000, evaluate_every => 100000)},
+		q{query ~ 'epoch ([3-9]|[0-9][0-9]+) of'} ],
+	[ 'evaluating', q{SELECT lbrec_evaluate('kept', 'SELECT l.* FROM listen AS l, generate_series(1, 100)')},
+		q{now() - query_start > interval '300 ms'} ],
+	[ 'saving', q{SELECT lbrec_train('lost', epochs => 1)}, q{wait_event = 'PgSleep'}, 'ENABLE' ]);
+
+sub start_phase
+{
+	my ($what, $sql, $there, $trigger) = @_;
+	$node->safe_psql('postgres', 'ALTER TABLE lbrec.tensor ' . ($trigger || 'DISABLE') . ' TRIGGER slow_save');
+	my $run = start_psql($node, "$sql;\n", name => 'victim');
+	my $pid;
+	ok(wait_until(sub {
+		$pid = $node->safe_psql('postgres',
+			"SELECT pid FROM pg_stat_activity WHERE application_name = 'victim' AND state = 'active' AND $there");
+		return $pid ne '';
+	}), "$what: got there");
+	return ($run, $pid);
+}
+
+sub after
+{
+	my ($what) = @_;
+	is(answer($node, 'kept'), $before, "$what: the model answers as before");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM lbrec.model WHERE name = 'lost'"), '0',
+		"$what: nothing of the lost model");
+	is(leftovers($node), '', "$what: nothing left");
+	return;
+}
+
+for my $phase (@phases)
+{
+	my ($run, $pid) = start_phase(@$phase);
+	is(kill('KILL', $pid), 1, "$phase->[0]: killed");
+	finish_psql($run);
+	like($run->{err}, qr/server closed the connection|terminating connection/, "$phase->[0]: the client is told");
+	ok($node->poll_query_until('postgres', 'SELECT true'), "$phase->[0]: the server is back");
+	after("killed $phase->[0]");
+}
+for my $phase (@phases)
+{
+	my ($run, $pid) = start_phase(@$phase);
+	$node->stop('immediate');
+	finish_psql($run);
+	$node->start;
+	after("immediate shutdown $phase->[0]");
+}
+# a fast shutdown does not wait for an epoch's end
+{
+	my ($run, $pid) = start_phase(@{ $phases[1] });
+	my $start = time;
+	$node->stop('fast');
+	ok(time - $start < 20, 'fast shutdown in an epoch');
+	finish_psql($run);
+	like($run->{err}, qr/terminating connection due to administrator command/, 'fast shutdown: the client is told');
+	$node->start;
+	after('fast shutdown');
+}
+
+$node->safe_psql('postgres', q{
+	DROP TRIGGER slow_save ON lbrec.tensor;
+	SELECT lbrec_train('kept', epochs => 2)});
+is($node->safe_psql('postgres', q{SELECT max(version) FROM lbrec.model WHERE name = 'kept'}), '2',
+	'the next version can be trained');
+is(answer($node, 'kept'), $before, 'and is the same: same listens, same seed');
+is_well($node, 'at the end');
+$node->stop;
+done_testing();

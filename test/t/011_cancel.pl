@@ -1,0 +1,142 @@
+# 200 cancels at random moments of training, evaluating and recommending: half
+# by statement_timeout, half by pg_cancel_backend.  Each is answered soon,
+# leaves nothing behind, and the session works on with the memory it had.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../perl";
+use LbrecCluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# A noisy machine may be late; how late it was is reported.
+my $bound = 1000;
+my $seed = defined $ENV{LBREC_SEED} ? $ENV{LBREC_SEED} : time;
+srand $seed;
+diag("seed: LBREC_SEED=$seed");
+
+my $node = new_cluster('cancel', settings => "log_line_prefix = '%m [%p] '\n");
+make_listens($node, 3000, 20000, 100);
+$node->safe_psql('postgres', q{SELECT lbrec_train('small', 'SELECT * FROM listen WHERE user_id < 200', epochs => 1);
+	SELECT lbrec_train('large', epochs => 1)});
+my $before = answer($node, 'large');
+my $large = 'SELECT l.* FROM listen AS l, generate_series(1, 4)';
+my @work = (
+	"SELECT lbrec_train('never', epochs => 100000)",
+	"SELECT lbrec_train('never', epochs => 100000, evaluate_every => 100000, layers => '{128,64}')",
+	"SELECT lbrec_train('never', '$large', epochs => 100000)",
+	"SELECT lbrec_evaluate('large', '$large')",
+	"SELECT count(*) FROM generate_series(1, 3000) AS u, generate_series(1, 1000) AS n, LATERAL lbrec_recommend(u, 100, 'large') AS r",
+	"SELECT count(*) FROM generate_series(1, 3000) AS u, LATERAL lbrec_recommend(u, 15000, 'large', exclude_listened => true) AS r, generate_series(1, 10000)",
+	# builds an image at each call
+	"DO \$\$ BEGIN FOR i IN 1 .. 1000 LOOP UPDATE lbrec.model SET activation = activation + 10 WHERE name = 'large'; PERFORM lbrec_recommend(1); UPDATE lbrec.model SET activation = nextval('lbrec.activation_seq') + 10000 WHERE name = 'small'; PERFORM lbrec_recommend(1); DISCARD PLANS; END LOOP; END \$\$");
+my $size = q{SELECT 'bytes ' || sum(total_bytes) FROM pg_backend_memory_contexts};
+
+sub report
+{
+	my ($what, @ms) = @_;
+	for my $i (0 .. $#ms)
+	{
+		diag(sprintf '%s: %.0f ms: %s', $what, $ms[$i], $work[$i % @work]) if $ms[$i] > 100;
+	}
+	@ms = sort { $a <=> $b } @ms;
+	diag(sprintf '%s: %d answered within %.0f ms; median %.1f, 95%% %.1f, over 100 ms: %d',
+		$what, scalar @ms, $ms[-1], $ms[@ms / 2], $ms[@ms * 0.95], scalar grep { $_ > 100 } @ms);
+	cmp_ok($ms[-1], '<', $bound, "$what: each within $bound ms");
+	return;
+}
+
+sub sizes_hold
+{
+	my ($what, $out) = @_;
+	my @size = $out =~ /bytes (\d+)/g;
+	is(scalar @size, 2, "$what: memory was looked at");
+	cmp_ok($size[1], '<=', $size[0] + 262144, "$what: memory contexts are back to their size");
+	return;
+}
+
+# By timeout.  The first round warms up what a session keeps.
+{
+	my $script = join '', map { "SET statement_timeout = 400;\n$_;\n" } @work;
+	$script .= "RESET statement_timeout;\n$size;\n";
+	my @set;
+	for my $i (0 .. 99)
+	{
+		my $ms = 1 + int rand 600;
+		push @set, $ms;
+		$script .= "SET statement_timeout = $ms;\n\\timing on\n$work[$i % @work];\n\\timing off\n";
+	}
+	$script .= "RESET statement_timeout;\n$size;\n";
+	my $run = finish_psql(start_psql($node, $script));
+	my @took = $run->{out} =~ /^Time: ([0-9.]+) ms/gm;
+	is(scalar @took, 100, 'timeouts: 100 statements');
+	my $cancelled = () = $run->{err} =~ /canceling statement due to statement timeout/g;
+	my $errors = () = $run->{err} =~ /ERROR:/g;
+	is($errors, $cancelled, 'timeouts: no other error') or diag($run->{err});
+	is($cancelled, 100 + @work, 'timeouts: each ended by its timeout');
+	report('timeouts', map { $took[$_] - $set[$_] } 0 .. $#took);
+	sizes_hold('timeouts', $run->{out});
+	is(leftovers($node), '', 'timeouts: nothing left');
+}
+
+# By another session: it sees when the cancelled one begins its next statement.
+{
+	my $script = join '', map { "SET statement_timeout = 400;\n$_;\n" } @work;
+	$script .= "RESET statement_timeout;\n$size;\nSELECT pg_advisory_lock(1);\n";
+	$script .= "$work[$_ % @work];\n" for 0 .. 99;
+	$script .= "$size;\n";
+	my $fraction = rand;
+	my $hunter = start_psql($node, qq{
+		SELECT setseed($fraction);
+		SELECT pg_advisory_lock(1);
+		CREATE TABLE latency (ms float);
+		CREATE PROCEDURE hunt() LANGUAGE plpgsql AS \$\$
+		DECLARE victim int; began timestamptz; then_began timestamptz; t timestamptz;
+		BEGIN
+			FOR i IN 1 .. 100 LOOP
+				LOOP
+					PERFORM pg_stat_clear_snapshot();
+					SELECT pid, query_start INTO victim, began FROM pg_stat_activity
+					WHERE application_name = 'victim' AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Lock';
+					EXIT WHEN FOUND;
+					PERFORM pg_sleep(0.001);
+				END LOOP;
+				PERFORM pg_sleep(random() * 0.5);
+				t := clock_timestamp();
+				PERFORM pg_cancel_backend(victim);
+				LOOP
+					PERFORM pg_stat_clear_snapshot();
+					SELECT query_start INTO then_began FROM pg_stat_activity WHERE pid = victim;
+					EXIT WHEN then_began <> began;
+					PERFORM pg_sleep(0.001);
+				END LOOP;
+				INSERT INTO latency VALUES (1000 * extract(epoch FROM then_began - t));
+			END LOOP;
+		END \$\$;
+		DO \$\$ BEGIN
+			LOOP
+				PERFORM pg_stat_clear_snapshot();
+				EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'victim' AND wait_event = 'advisory');
+				PERFORM pg_sleep(0.01);
+			END LOOP;
+		END \$\$;
+		SELECT pg_advisory_unlock(1);
+		CALL hunt()});
+	ok(wait_until(sub { $node->safe_psql('postgres', q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted}) eq '1' }),
+		'the hunter is ready');
+	my $run = start_psql($node, $script, name => 'victim');
+	finish_psql($hunter);
+	finish_psql($run);
+	is($hunter->{err}, '', 'cancels: the hunter found its prey');
+	my $cancelled = () = $run->{err} =~ /canceling statement due to user request/g;
+	is($cancelled, 100, 'cancels: 100 statements') or diag($run->{err});
+	report('cancels', split /\n/, $node->safe_psql('postgres', 'SELECT ms FROM latency'));
+	sizes_hold('cancels', $run->{out});
+	is(leftovers($node), '', 'cancels: nothing left');
+}
+
+is($node->safe_psql('postgres', q{SELECT count(*) FROM lbrec.model}), '2', 'no model was saved');
+is(answer($node, 'large'), $before, 'the model answers as before');
+is_well($node, 'at the end');
+$node->stop;
+done_testing();
