@@ -25,12 +25,8 @@ typedef struct Builder
 static void
 bad_shape(const Builder *b, const char *tensor)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("version %d of model \"%s\" is damaged in tensor \"%s\", chunk 0",
-					b->row->version, b->row->name, tensor),
-			 errdetail("The tensor is missing, or its shape does not fit the model's."),
-			 errhint("Activate another version with lbrec_activate, restore the model from a backup, or train it again.")));
+	lbrec_damaged(b->row, tensor, 0,
+				  "The tensor is missing, or its shape does not fit the model's.");
 }
 
 /* Sets aside bytes of the image. */
@@ -129,11 +125,7 @@ text_value(const Builder *b, uint64 row, int column)
 									 SPI_tuptable->tupdesc, column);
 
 	if (value == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("version %d of model \"%s\" has a damaged config",
-						b->row->version, b->row->name),
-				 errhint("Restore the model from a backup, or train it again.")));
+		lbrec_damaged(b->row, "config", 0, "A setting is missing.");
 	return value;
 }
 
@@ -231,21 +223,16 @@ take_layers(Builder *b)
 
 	for (int i = 0; i < h->n_inputs; i++)
 		in += h->inputs[i].kind == LB_INPUT_NUMBER ? 1 : h->inputs[i].cols;
-	for (h->n_layers = 0; h->n_layers < LB_MAX_LAYERS; h->n_layers++)
+	for (int l = 0; l < h->n_layers; l++)
 	{
-		int			l = h->n_layers;
-		char	   *name = psprintf("query_kernel_%d", l);
 		TensorShape shape;
 
-		if (!lbrec_tensor_shape(b->row, name, &shape))
-			break;
-		h->kernels[l] = take_tensor(b, name, TENSOR_FLOAT4, in, -1, &shape);
+		h->kernels[l] = take_tensor(b, psprintf("query_kernel_%d", l),
+									TENSOR_FLOAT4, in, -1, &shape);
 		in = h->layers[l] = shape.cols;
 		h->biases[l] = take_tensor(b, psprintf("query_bias_%d", l),
 								   TENSOR_FLOAT4, 1, in, &shape);
 	}
-	if (h->n_layers == 0)
-		bad_shape(b, "query_kernel_0");
 	h->D = in;
 }
 
@@ -261,6 +248,8 @@ compare_user_keys(const void *a, const void *b)
 	int64		x = ((const UserKey *) a)->key;
 	int64		y = ((const UserKey *) b)->key;
 
+	/* millions of keys take longer to sort than a cancel may wait */
+	CHECK_FOR_INTERRUPTS();
 	return x < y ? -1 : x > y;
 }
 
@@ -297,6 +286,7 @@ take_users(Builder *b)
 static int
 compare_candidates(const void *a, const void *b, void *keys)
 {
+	CHECK_FOR_INTERRUPTS();
 	return memcmp(((const pg_uuid_t *) keys)[*(const int32 *) a].data,
 				  ((const pg_uuid_t *) keys)[*(const int32 *) b].data,
 				  UUID_LEN);
@@ -309,6 +299,7 @@ take_recordings(Builder *b)
 	int64		n = b->row->n_recordings;
 	TensorShape shape;
 	int32	   *order;
+	LbStatus	status;
 
 	h->recording_keys = take_tensor(b, "recording_key", TENSOR_UUID, n, 1,
 									&shape);
@@ -325,9 +316,13 @@ take_recordings(Builder *b)
 		order[i] = (int32) i;
 	qsort_arg(order, n, sizeof(int32), compare_candidates,
 			  at(b, h->recording_keys));
-	lbrec_check_status(lb_index_build(at(b, h->index),
-									  at(b, h->candidates), n, h->D, NULL,
-									  NULL), "a candidate's vector");
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_index_build(at(b, h->index), at(b, h->candidates), n,
+								h->D, NULL, lbrec_cancel_flag());
+	} while (status == LB_CANCELLED);
+	lbrec_check_status(status, "a candidate's vector");
 }
 
 static void
@@ -338,6 +333,30 @@ take_parts(Builder *b)
 	take_layers(b);
 	take_users(b);
 	take_recordings(b);
+}
+
+/*
+ * What lbrec.model says of the model must be what was saved with its tensors:
+ * nothing else would tell a changed config from another model's.
+ */
+static void
+check_config(Builder *b)
+{
+	TensorShape shape;
+	char	   *saved;
+
+	if (!lbrec_tensor_shape(b->row, "config", &shape) ||
+		shape.type != TENSOR_BYTES || lbrec_tensor_size(&shape) > MaxAllocSize / 2)
+		bad_shape(b, "config");
+	saved = palloc0(lbrec_tensor_size(&shape) + 1);
+	lbrec_load_tensor(b->row, "config", &shape, saved);
+	select_config(b, "SELECT config FROM lbrec.model "
+				  "WHERE id OPERATOR(pg_catalog.=) $1");
+	if (SPI_processed != 1 || strcmp(text_value(b, 0, 1), saved) != 0)
+		lbrec_damaged(b->row, "config", 0,
+					  "The config in lbrec.model is not the one that was saved with the tensors.");
+	SPI_freetuptable(SPI_tuptable);
+	pfree(saved);
 }
 
 static void
@@ -351,7 +370,8 @@ take_settings(Builder *b)
 				  "config OPERATOR(pg_catalog.#>>) '{time,first_edge}', "
 				  "config OPERATOR(pg_catalog.#>>) '{time,last_edge}', "
 				  "config OPERATOR(pg_catalog.#>>) '{time,buckets}', "
-				  "config OPERATOR(pg_catalog.#>>) '{options,l2_normalize}' "
+				  "config OPERATOR(pg_catalog.#>>) '{options,l2_normalize}', "
+				  "pg_catalog.jsonb_array_length(config OPERATOR(pg_catalog.#>) '{options,layers}') "
 				  "FROM lbrec.model WHERE id OPERATOR(pg_catalog.=) $1");
 	if (SPI_processed != 1)
 		elog(ERROR, "model %lld has gone", (long long) b->row->id);
@@ -361,6 +381,9 @@ take_settings(Builder *b)
 	h->time.last_edge = atof(text_value(b, 0, 4));
 	h->time.buckets = atoi(text_value(b, 0, 5));
 	h->normalize = strcmp(text_value(b, 0, 6), "true") == 0;
+	h->n_layers = atoi(text_value(b, 0, 7));
+	if (h->n_layers < 1 || h->n_layers > LB_MAX_LAYERS)
+		bad_shape(b, "config");
 	if (!(h->time.deviation > 0) || h->time.buckets < 0 ||
 		h->time.buckets > MAX_TIME_BUCKETS)
 		bad_shape(b, "config");
@@ -372,12 +395,13 @@ ImageHeader *
 lbrec_build_image(const ModelRow *row, MemoryContext context)
 {
 	ImageHeader sizing;
-	Builder		b = {.row = row,.header = &sizing};
+	Builder		b = {.row = row, .header = &sizing};
 
 	memset(&sizing, 0, sizeof(sizing));
 	if (row->n_users < 1 || row->n_recordings < 1 ||
 		row->n_users > PG_INT32_MAX / 2 || row->n_recordings > PG_INT32_MAX / 2)
 		bad_shape(&b, "user_key");
+	check_config(&b);
 	take_settings(&b);
 	take_parts(&b);
 

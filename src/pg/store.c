@@ -56,7 +56,7 @@ chunk_crc(int64 model, const char *name, int32 chunk,
 {
 	pg_crc32c	crc;
 	int64		numbers[5] = {model, chunk, shape->type, shape->rows,
-	shape->cols};
+		shape->cols};
 
 	INIT_CRC32C(crc);
 	COMP_CRC32C(crc, numbers, sizeof(numbers));
@@ -244,13 +244,16 @@ config_json(const TwoTower *model, const TrainOptions *options)
 	return s.data;
 }
 
-/* The new version's row; its checksum follows when the tensors are known. */
+/*
+ * The new version's row; its checksum follows when the tensors are known.
+ * *config is what the row's config reads as, in jsonb's own form.
+ */
 static int64
-insert_model(const char *name, const TwoTower *model, const Dataset *data,
-			 const TrainOptions *options)
+insert_model(char **config, const char *name, const TwoTower *model,
+			 const Dataset *data, const TrainOptions *options)
 {
 	Oid			types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID,
-	INT8OID, BOOLOID, INT4OID, INT4OID};
+		INT8OID, BOOLOID, INT4OID, INT4OID};
 	Datum		values[9];
 	bool		isnull;
 	int64		id;
@@ -267,8 +270,8 @@ insert_model(const char *name, const TwoTower *model, const Dataset *data,
 												 strlen(name)));
 
 	/*
-	 * Two savers of one name would compute the same version; the second
-	 * waits for the first one's transaction instead.  The lock is taken by a
+	 * Two savers of one name would compute the same version; the second waits
+	 * for the first one's transaction instead.  The lock is taken by a
 	 * statement of its own: the next one's snapshot must see what the first
 	 * saver has committed meanwhile.
 	 */
@@ -282,12 +285,13 @@ insert_model(const char *name, const TwoTower *model, const Dataset *data,
 							  "CASE WHEN $7 THEN pg_catalog.nextval('lbrec.activation_seq') ELSE 0 END, "
 							  "$2, $3::pg_catalog.jsonb, $4, $5, $6, 0 "
 							  "FROM lbrec.model AS m WHERE m.name OPERATOR(pg_catalog.=) $1 "
-							  "RETURNING id",
+							  "RETURNING id, config",
 							  9, types, values, NULL, false, 1) != SPI_OK_INSERT_RETURNING ||
 		SPI_processed != 1)
 		elog(ERROR, "could not insert into lbrec.model");
 	id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
 									 SPI_tuptable->tupdesc, 1, &isnull));
+	*config = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 	return id;
 }
 
@@ -351,13 +355,14 @@ lbrec_save_model(const char *name, const TwoTower *model,
 				 const EpochReport *epochs, int n_epochs)
 {
 	Oid			types[] = {INT8OID, TEXTOID, INT4OID, TEXTOID, INT8OID,
-	INT4OID, INT8OID, BYTEAOID};
+		INT4OID, INT8OID, BYTEAOID};
 	Saver		saver = {0};
+	char	   *config;
 	float	   *candidates;
 	int			D = lb_tower_width(&model->core.query);
 
 	SPI_connect();
-	saver.id = insert_model(name, model, data, options);
+	saver.id = insert_model(&config, name, model, data, options);
 	insert_epochs(saver.id, epochs, n_epochs);
 	saver.insert = SPI_prepare("INSERT INTO lbrec.tensor (model, name, chunk,"
 							   " type, rows, cols, crc32c, data) "
@@ -366,6 +371,8 @@ lbrec_save_model(const char *name, const TwoTower *model,
 	if (saver.insert == NULL)
 		elog(ERROR, "could not prepare the insertion into lbrec.tensor");
 
+	/* once more, so that its damage is found out as a tensor's is */
+	save_tensor(&saver, "config", TENSOR_BYTES, strlen(config), 1, config);
 	save_keys(&saver, "user_key", TENSOR_INT8, data->users);
 	save_keys(&saver, "recording_key", TENSOR_UUID, data->recordings);
 	save_tensor(&saver, "recording_listens", TENSOR_INT8,
@@ -446,9 +453,9 @@ lbrec_find_model(ModelRow *row, const char *name)
 	return true;
 }
 
-static void
-damaged(const ModelRow *model, const char *tensor, int chunk,
-		const char *detail)
+void
+lbrec_damaged(const ModelRow *model, const char *tensor, int chunk,
+			  const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_CORRUPTED),
@@ -481,16 +488,22 @@ select_tensor(const char *sql, SPIPlanPtr *plan, int64 model,
 		elog(ERROR, "could not read lbrec.tensor");
 }
 
-/* The shape in a tensor's first chunk; false when there is no such tensor. */
+/*
+ * The shape in a tensor's first chunk; false when there is no such tensor.
+ * What it says is not verified before its chunks are read, so the last chunk
+ * that it implies must be there before anybody allocates memory for it.
+ */
 bool
 lbrec_tensor_shape(const ModelRow *model, const char *name,
 				   TensorShape *shape)
 {
 	static SPIPlanPtr plan = NULL;
+	static SPIPlanPtr last_plan = NULL;
 	HeapTuple	tuple;
 	TupleDesc	desc;
 	bool		isnull;
 	char	   *type;
+	Size		last;
 
 	select_tensor("SELECT type, rows, cols FROM lbrec.tensor "
 				  "WHERE model OPERATOR(pg_catalog.=) $1 "
@@ -511,12 +524,24 @@ lbrec_tensor_shape(const ModelRow *model, const char *name,
 			/* sizes from the table are not to be trusted in a product */
 			if (shape->rows < 0 || shape->cols < 1 ||
 				shape->rows > (int64) PG_INT32_MAX * 64 ||
-				shape->cols > LB_MAX_LAYER_WIDTH)
-				damaged(model, name, 0, "Its shape is out of range.");
+				shape->cols > LB_MAX_LAYER_WIDTH ||
+				lbrec_tensor_size(shape) / CHUNK_BYTES >= PG_INT32_MAX)
+				lbrec_damaged(model, name, 0, "Its shape is out of range.");
+			SPI_freetuptable(SPI_tuptable);
+			last = Max(lbrec_tensor_size(shape), 1);
+			last = (last - 1) / CHUNK_BYTES;
+			select_tensor("SELECT FROM lbrec.tensor "
+						  "WHERE model OPERATOR(pg_catalog.=) $1 "
+						  "AND name OPERATOR(pg_catalog.=) $2 "
+						  "AND chunk OPERATOR(pg_catalog.=) $3",
+						  &last_plan, model->id, name, (int32) last);
+			if (SPI_processed == 0)
+				lbrec_damaged(model, name, (int32) last,
+							  "The chunk is missing.");
 			SPI_freetuptable(SPI_tuptable);
 			return true;
 		}
-	damaged(model, name, 0, "Its type is unknown.");
+	lbrec_damaged(model, name, 0, "Its type is unknown.");
 	return false;				/* keep compiler quiet */
 }
 
@@ -549,18 +574,18 @@ lbrec_load_tensor(const ModelRow *model, const char *name,
 					  "AND chunk OPERATOR(pg_catalog.=) $3",
 					  &plan, model->id, name, chunk);
 		if (SPI_processed != 1)
-			damaged(model, name, chunk, "The chunk is missing.");
+			lbrec_damaged(model, name, chunk, "The chunk is missing.");
 		tuple = SPI_tuptable->vals[0];
 		desc = SPI_tuptable->tupdesc;
 		crc = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
 		data = DatumGetByteaPP(SPI_getbinval(tuple, desc, 2, &isnull));
 		if (VARSIZE_ANY_EXHDR(data) != len)
-			damaged(model, name, chunk,
-					psprintf("It has %zu bytes instead of %zu.",
-							 (size_t) VARSIZE_ANY_EXHDR(data), (size_t) len));
+			lbrec_damaged(model, name, chunk,
+						  psprintf("It has %zu bytes instead of %zu.",
+								   (size_t) VARSIZE_ANY_EXHDR(data), (size_t) len));
 		if (crc != (int64) chunk_crc(model->id, name, chunk, shape,
 									 VARDATA_ANY(data), len))
-			damaged(model, name, chunk, "Its checksum does not match.");
+			lbrec_damaged(model, name, chunk, "Its checksum does not match.");
 		memcpy(out + done, VARDATA_ANY(data), len);
 		SPI_freetuptable(SPI_tuptable);
 		done += len;

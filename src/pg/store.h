@@ -41,6 +41,8 @@ extern int64 lbrec_save_model(const char *name, const TwoTower *model,
 							  const TrainOptions *options,
 							  const EpochReport *epochs, int n_epochs);
 extern bool lbrec_find_model(ModelRow *row, const char *name);
+extern void lbrec_damaged(const ModelRow *model, const char *tensor,
+						  int chunk, const char *detail);
 extern Size lbrec_tensor_size(const TensorShape *shape);
 extern bool lbrec_tensor_shape(const ModelRow *model, const char *name,
 							   TensorShape *shape);
