@@ -4,6 +4,7 @@
  */
 #include "lbrec.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
@@ -23,15 +24,20 @@ exclude_listened(uint64 *allow, const ServingModel *serving,
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(user_id)};
 	char	   *sql;
+	bool		was_read_only = XactReadOnly;
 
 	/*
 	 * The caller's own listens: the query runs with the caller's rights, so
-	 * row security applies, and the condition reaches an index below it.
+	 * row security applies, and the condition reaches an index below it.  It
+	 * must not write; SPI's own argument for that does not reach what
+	 * functions in the query do.  An error restores XactReadOnly with the
+	 * (sub)transaction.
 	 */
 	sql = psprintf("SELECT DISTINCT l.recording_msid FROM (%s) AS l "
 				   "WHERE l.user_id OPERATOR(pg_catalog.=) $1",
 				   lbrec_listens_query(listens));
 	SPI_connect();
+	XactReadOnly = true;
 	if (SPI_execute_with_args(sql, 1, types, values, NULL, true, 0) !=
 		SPI_OK_SELECT)
 		ereport(ERROR,
@@ -55,6 +61,7 @@ exclude_listened(uint64 *allow, const ServingModel *serving,
 		if (candidate >= 0)
 			allow[candidate / 64] &= ~(UINT64CONST(1) << (candidate % 64));
 	}
+	XactReadOnly = was_read_only;
 	SPI_finish();
 }
 
