@@ -117,8 +117,8 @@ begun=$(now)
 say "lbrec: all tests, in a folder of their own${PG_CONFIG:+, with $PG_CONFIG}"
 
 # shellcheck disable=SC2046,SC2086
-install_packages $build_packages libjansson-dev zstd xz-utils perl libipc-run-perl pg-bsd-indent \
-	$(packages_for_server) || exit 2
+install_packages $build_packages libjansson-dev zstd xz-utils perl libipc-run-perl \
+	$(! wanted lint || echo pg-bsd-indent) $(packages_for_server) || exit 2
 printf '  %-34s ok      %6s s\n' packages "$(since "$begun")"
 
 start=$(now)

@@ -1,0 +1,127 @@
+#!/bin/sh
+#
+# matrix.sh
+#		Builds and tests lbrec on other versions of PostgreSQL, with gcc and
+#		clang, each in the Debian that has it.
+#
+#	sh test/matrix.sh [--cache DIR] [SUITE...]
+#
+# Suites: trixie (PostgreSQL 17), sid (18), bookworm (15).  For each, debootstrap
+# makes a root of its own with the mirror that apt is configured for here, the
+# tree is copied into it, and test/check.sh runs there: everything with gcc,
+# then the build and the regress suite with clang.  Needs root, and takes some
+# minutes and 2 GB a suite.
+#
+# --cache DIR keeps the bare roots as DIR/SUITE.tar for the next time.
+#
+# The last lines tell each suite's versions and verdict; docs/versions.md has
+# those of the last run.
+
+set -u
+top=$(cd "$(dirname "$0")/.." && pwd)
+LC_ALL=C
+export LC_ALL
+
+die()
+{
+	echo "matrix.sh: $*" >&2
+	exit 2
+}
+
+cache=
+suites=
+while [ $# -gt 0 ]; do
+	case $1 in
+	--cache)
+		[ $# -ge 2 ] || die "--cache needs a folder"
+		cache=$2
+		shift
+		;;
+	-h | --help)
+		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
+		exit 0
+		;;
+	-*) die "unknown option $1" ;;
+	*) suites="$suites $1" ;;
+	esac
+	shift
+done
+[ -n "$suites" ] || suites='trixie sid'
+[ "$(id -u)" = 0 ] || die "debootstrap needs root"
+command -v debootstrap >/dev/null || apt-get install -y -q debootstrap >/dev/null || die "debootstrap is not installed"
+
+# The mirror of this machine, wherever that is.
+mirror=$(apt-get indextargets --format '$(SITE)' 'Created-By: Packages' 'Label: Debian' | head -n 1)
+[ -n "$mirror" ] || die "apt knows no mirror of Debian"
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/lbrec-matrix.XXXXXX") || exit 2
+root=
+unmount()
+{
+	[ -n "$root" ] || return 0
+	umount -R "$root/proc" 2>/dev/null
+	umount "$root/dev/shm" "$root/dev/pts" 2>/dev/null
+	rm -rf --one-file-system "$root"
+	root=
+}
+trap 'unmount; rm -rf --one-file-system "$work"' EXIT
+trap 'exit 130' INT TERM HUP
+
+make_root()
+{
+	suite=$1
+	root=$work/$suite
+	if [ -n "$cache" ] && [ -s "$cache/$suite.tar" ]; then
+		mkdir "$root" && tar -C "$root" -xpf "$cache/$suite.tar" || return 1
+	else
+		debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" "$mirror" >"$work/debootstrap.$suite" 2>&1 || {
+			tail -n 20 "$work/debootstrap.$suite"
+			return 1
+		}
+		if [ -n "$cache" ]; then
+			mkdir -p "$cache" && tar -C "$root" -cpf "$cache/$suite.tar.new" . &&
+				mv "$cache/$suite.tar.new" "$cache/$suite.tar"
+		fi
+	fi
+	mount -t proc proc "$root/proc" || return 1
+	mkdir -p "$root/dev/shm" "$root/dev/pts"
+	mount -t tmpfs tmpfs "$root/dev/shm" || return 1
+	# a mirror may stand still for the sake of builds that repeat
+	echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/90lbrec"
+	mkdir "$root/lbrec"
+	tar -C "$top" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.so' \
+		--exclude=./lbrec-convert --exclude=./tmp_check -cf - . | tar -C "$root/lbrec" --no-same-owner -xf -
+}
+
+inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
+
+verdicts=
+status=0
+for suite in $suites; do
+	echo "== $suite =="
+	if ! make_root "$suite"; then
+		verdicts="$verdicts
+$suite: could not make its root"
+		status=1
+		unmount
+		continue
+	fi
+	inside sh -c 'apt-get update -q && apt-get install -q -y --no-install-recommends clang' >"$work/apt.$suite" 2>&1 ||
+		tail -n 5 "$work/apt.$suite"
+	for cc in gcc clang; do
+		case $cc in
+		gcc) steps='build unit install regress tap' set='' ;;
+		clang) steps='build install regress' set='GNUMAKEFLAGS=CC=clang CXX=clang++' ;;
+		esac
+		log=$work/$suite.$cc
+		# shellcheck disable=SC2086
+		inside ${set:+"$set"} sh /lbrec/test/check.sh $steps >"$log" 2>&1 || status=1
+		cat "$log"
+		verdicts="$verdicts
+$suite: $(sed -n 's/^  \(PostgreSQL [^,(]*\).*/\1/p' "$log"), $(inside $cc --version | head -n 1): $(tail -n 1 "$log")"
+	done
+	unmount
+done
+echo "== verdict =="
+echo "$verdicts" | sed 1d
+exit $status
