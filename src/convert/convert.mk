@@ -1,6 +1,7 @@
 # lbrec-convert: a program of its own, so PGXS's one-module rule does not do.
 #
 #   make lbrec-convert    the program
+#   make convert-unit     unit tests of its pieces, under sanitizers
 #   make convert-asan     the same under address and undefined-behaviour
 #                         sanitizers, as build/convert-asan/lbrec-convert
 #
@@ -58,6 +59,14 @@ $(CONVERT_ASAN_DIR)/%.o: src/convert/%.cpp $(CONVERT_H) $(CONVERT_DEPS)
 	@mkdir -p $(@D)
 	$(CONVERT_CXX) $(CONVERT_ASAN) -c -o $@ $<
 
+convert-unit: $(CONVERT_ASAN_DIR)/test_cv
+	$(CONVERT_ASAN_DIR)/test_cv
+
+$(CONVERT_ASAN_DIR)/test_cv: test/convert/test_cv.c \
+		$(filter-out %/cv_main.o,$(CONVERT_ASAN_OBJS))
+	$(CONVERT_CC) $(CONVERT_ASAN) -Isrc/convert -c -o $@.o $<
+	$(CXX) $(CONVERT_ASAN) -o $@ $@.o $(filter %.o,$^) $(CONVERT_LIBS)
+
 # Where the server's programs are; but Debian's are in a folder that is on
 # nobody's PATH, and the converter is not a server's: there, /usr/local.
 CONVERT_PREFIX ?= $(if $(filter /usr/lib/postgresql/%,$(bindir)),/usr/local,$\
@@ -79,4 +88,4 @@ uninstall-convert:
 	rm -f '$(CONVERT_BINDIR)/lbrec-convert' \
 		'$(CONVERT_MANDIR)/lbrec-convert.1' '$(CONVERT_COMPDIR)/lbrec-convert'
 
-.PHONY: convert-asan install-convert uninstall-convert
+.PHONY: convert-asan convert-unit install-convert uninstall-convert

@@ -439,8 +439,15 @@ cv_db_dump_begin(CvDb *db, const CvDump *dump, bool replace, bool by_month,
 	values[2] = dump->has_from ? from : NULL;
 	values[3] = dump->has_to ? to : NULL;
 
-	/* The table and its row come together, or a kill between would tell. */
+	/*
+	 * Another dump of the same name, by its times, is another dump.  The
+	 * table and its row come together, or a kill between would tell.
+	 */
 	return run(db, "BEGIN", 0, NULL, NULL) &&
+		   run(db, "DELETE FROM lbrec_dump WHERE dump = $1 AND "
+			   "(kind, changes_from, changes_to) IS DISTINCT FROM "
+			   "($2, $3::timestamptz, $4::timestamptz)",
+			   4, values, NULL) &&
 		   (!replace || replace_begin(db, by_month, force, done)) &&
 		   (*done ||
 			run(db, "INSERT INTO lbrec_dump (dump, kind, changes_from, "

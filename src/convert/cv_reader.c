@@ -420,6 +420,11 @@ read_fd(CvReader *reader, int fd, const char *path, const char *name,
 			fail(reader, "The file is damaged or cut off: download it again "
 				 "and compare its checksum.",
 				 "could not read \"%s\": %s", path, error_text(stream.lower));
+		else if (stream.head.len >= 4 &&
+				 memcmp(stream.head.data, "PK\003\004", 4) == 0)
+			fail(reader, "Give the name of the file: its table of contents is "
+				 "at its end.",
+				 "cannot read a zip archive from a pipe: \"%s\"", path);
 		else if (is_tar_header((unsigned char *) stream.head.data,
 							   stream.head.len))
 			ok = read_tar(&stream, path);

@@ -33,7 +33,7 @@ name_dump(Run *run)
 
 	run->dump_name.len = 0;
 	if (run->is_archive && slash != NULL && run->dump.has_to &&
-		memcmp(run->place.member, "listens/", 8) != 0)
+		strncmp(run->place.member, "listens/", 8) != 0)
 		cv_buf_printf(&run->dump_name, "%.*s",
 					  (int) (slash - run->place.member), run->place.member);
 	else

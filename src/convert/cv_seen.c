@@ -3,10 +3,14 @@
  *		Which recordings were written already: a set of UUIDs of fixed size.
  *
  * Today's dump has over 111 million recordings: an exact set would be 2.8 GB.
- * Listening is so uneven that a small memory saves most of the repeats: buckets
- * of four slots, where a new UUID takes a free slot or the oldest one's
- * place.  What is forgotten is written again, and the database merges it.
- * Up to about a million recordings nearly nothing is forgotten.
+ * Listening is so uneven that a small memory saves most of the repeats: an
+ * open-addressing table with linear probing, where a UUID is looked for in
+ * WINDOW slots only.  As long as a window has a free slot, up to about a
+ * million recordings, the set is exact.  After that a new UUID takes the
+ * place of another, and what is forgotten is written again, for the database
+ * to merge.
+ *
+ * Buckets of four slots were tried: they forget from 100,000 on.
  */
 #include "cv_seen.h"
 
@@ -14,14 +18,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define WAYS 4
-#define BUCKETS ((size_t) 1 << 19)	
-#define SLOT_BYTES (BUCKETS * WAYS * sizeof(CvUuid))	/* 32 MiB */
+#define SLOTS ((size_t) 1 << 21)
+#define WINDOW 64
+#define SLOT_BYTES (SLOTS * sizeof(CvUuid))	/* 32 MiB */
 
 struct CvSeen
 {
-	CvUuid	   *slot;			/* BUCKETS * WAYS; all zero: free */
-	uint8_t    *rich;			/* a bit per slot of the bucket */
+	CvUuid	   *slot;			/* all zero: free */
+	bool	   *rich;			/* of the same slot */
 	bool		zero_seen;		/* the UUID of zeros marks a free slot */
 	bool		zero_rich;
 	bool		forgot;
@@ -40,7 +44,7 @@ cv_seen_create(void)
 	 */
 	seen->slot = mmap(NULL, SLOT_BYTES, PROT_READ | PROT_WRITE,
 					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	seen->rich = calloc(BUCKETS, 1);
+	seen->rich = calloc(SLOTS, sizeof(bool));
 	if (seen->slot == MAP_FAILED || seen->rich == NULL)
 	{
 		cv_error("out of memory: could not remember recordings");
@@ -72,8 +76,7 @@ cv_seen_add(CvSeen *seen, const CvUuid *uuid, bool rich)
 	static const CvUuid zero;
 	uint64_t	half[2];
 	uint64_t	hash;
-	CvUuid	   *slot;
-	uint8_t    *bits;
+	size_t		at;
 
 	memcpy(half, uuid, sizeof(half));
 	if (half[0] == 0 && half[1] == 0)
@@ -89,24 +92,28 @@ cv_seen_add(CvSeen *seen, const CvUuid *uuid, bool rich)
 	hash = half[0] ^ (half[1] * UINT64_C(0x9e3779b97f4a7c15));
 	hash = (hash ^ (hash >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
 	hash ^= hash >> 27;
-	slot = seen->slot + (hash % BUCKETS) * WAYS;
-	bits = seen->rich + hash % BUCKETS;
-	for (int i = 0; i < WAYS; i++)
+	for (int i = 0; i < WINDOW; i++)
 	{
-		if (memcmp(&slot[i], uuid, sizeof(*uuid)) == 0)
+		at = (hash + (size_t) i) % SLOTS;
+		if (memcmp(&seen->slot[at], uuid, sizeof(*uuid)) == 0)
 		{
-			bool		was_rich = (*bits >> i) & 1;
+			bool		known = seen->rich[at] || !rich;
 
-			if (rich)
-				*bits |= (uint8_t) (1 << i);
-			return was_rich || !rich;
+			seen->rich[at] = seen->rich[at] || rich;
+			return known;
+		}
+		/* A slot is never freed, so it cannot be behind a free one. */
+		if (memcmp(&seen->slot[at], &zero, sizeof(zero)) == 0)
+		{
+			seen->slot[at] = *uuid;
+			seen->rich[at] = rich;
+			return false;
 		}
 	}
-	/* Newest first; the last of the bucket falls out. */
-	if (memcmp(&slot[WAYS - 1], &zero, sizeof(zero)) != 0)
-		seen->forgot = true;
-	memmove(&slot[1], &slot[0], (WAYS - 1) * sizeof(*slot));
-	slot[0] = *uuid;
-	*bits = (uint8_t) (((*bits << 1) | rich) & ((1 << WAYS) - 1));
+	/* Any of the window; the hash's other end is as good as a die. */
+	at = (hash + (hash >> 58) % WINDOW) % SLOTS;
+	seen->slot[at] = *uuid;
+	seen->rich[at] = rich;
+	seen->forgot = true;
 	return false;
 }

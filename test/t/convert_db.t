@@ -65,6 +65,13 @@ my $full = dump_file(100, '2026-09-01T00:00:03.5+00:00',
 	is(listens('plain'), listens('script'), 'the same listens as by psql');
 	($code, $out, $summary) = converted([ '-d', $c, $full ]);
 	is(join(' ', $code, @$summary{qw(listens written members known_members)}), '0 0 0 0 3', 'again: the ledger knows all members');
+	# The same name and size, but another time: another dump.
+	rename $full, "$full.kept" or die;
+	dump_file(100, '2026-09-02T00:00:03.5+00:00',
+		'2004/11' => some_lines(7000, 500), '2004/12' => some_lines(500, 500) . "{\n", '2005/1' => '');
+	($code, $out, $summary) = converted([ '-d', $c, $full ]);
+	is("$code $summary->{known_members} $summary->{written}", '1 0 500', 'a dump that only has the name of one that is loaded');
+	rename "$full.kept", $full or die;
 	# A file that names itself by nothing is read again, and changes nothing.
 	my $file = write_file("$dir/1.listens", some_lines(0, 100) . some_lines(2000, 5) x 2);
 	for my $time (1, 2)

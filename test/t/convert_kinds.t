@@ -61,6 +61,9 @@ for ([ 'first', @user, @export ], [ 'last', @export, @user ])
 	my ($code, $out) = convert([ '-q', '--user-id', '5', '--table', 'listen', "$dir/export.zip" ]);
 	like($out, qr/\A5\t.*\n5\t.*\n\z/, '--user-id comes before user.json');
 	my $whole = do { local $/; open my $f, '<:raw', "$dir/export.zip" or die; <$f> };
+	($code, $out, my $message) = convert([ '-q', '-' ], $whole);
+	is($code, 2, 'an export by a pipe');
+	like($message, qr/cannot read a zip archive from a pipe/, 'and its message');
 	my ($status, undef, $err) = convert([ '-q', write_file("$dir/cut.zip", substr($whole, 0, length($whole) / 2)) ]);
 	is($status, 2, 'an export cut in half');
 	like($err, qr/could not read ".*cut.zip"/, 'and its message');
