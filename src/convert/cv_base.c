@@ -39,7 +39,7 @@ print_line(const char *prefix, const char *format, va_list args)
 }
 
 void
-cv_message(const char *severity, const char *format, ...)
+cv_message(const char *severity, const char *format,...)
 {
 	char		prefix[64];
 	va_list		args;
@@ -53,7 +53,7 @@ cv_message(const char *severity, const char *format, ...)
 }
 
 void
-cv_detail(const char *format, ...)
+cv_detail(const char *format,...)
 {
 	va_list		args;
 
@@ -63,7 +63,7 @@ cv_detail(const char *format, ...)
 }
 
 void
-cv_hint(const char *format, ...)
+cv_hint(const char *format,...)
 {
 	va_list		args;
 
@@ -131,7 +131,7 @@ cv_buf_str(CvBuf *buf, const char *text)
 
 /* The buffer stays NUL-terminated after this one, not after the others. */
 void
-cv_buf_printf(CvBuf *buf, const char *format, ...)
+cv_buf_printf(CvBuf *buf, const char *format,...)
 {
 	va_list		args;
 	int			len;

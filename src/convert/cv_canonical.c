@@ -79,8 +79,8 @@ cv_canonical_begin(CvTarget *target, bool redirect, const char *member,
 				   const char *head, size_t len)
 {
 	static const char *const needed[] = {"artist_mbids", "artist_credit_name",
-										 "release_mbid", "release_name",
-										 "recording_mbid", "recording_name"};
+		"release_mbid", "release_name",
+	"recording_mbid", "recording_name"};
 	Header		header;
 	CvBuf		sql = {0};
 	bool		ok = read_header(&header, head, len);
@@ -96,19 +96,19 @@ cv_canonical_begin(CvTarget *target, bool redirect, const char *member,
 	}
 	ok = target->exec(target,
 					  redirect
-						  ? "CREATE TABLE IF NOT EXISTS "
-							"canonical_recording_redirect (\n"
-							"\trecording_mbid uuid PRIMARY KEY,\n"
-							"\tcanonical_recording_mbid uuid NOT NULL\n)"
-						  : "CREATE TABLE IF NOT EXISTS canonical_recording "
-							"(\n"
-							"\trecording_mbid uuid PRIMARY KEY,\n"
-							"\trecording_name text NOT NULL,\n"
-							"\tartist_mbids uuid[] NOT NULL,\n"
-							"\tartist_credit_name text NOT NULL,\n"
-							"\trelease_mbid uuid,\n"
-							"\trelease_name text,\n"
-							"\tyear integer\n)",
+					  ? "CREATE TABLE IF NOT EXISTS "
+					  "canonical_recording_redirect (\n"
+					  "\trecording_mbid uuid PRIMARY KEY,\n"
+					  "\tcanonical_recording_mbid uuid NOT NULL\n)"
+					  : "CREATE TABLE IF NOT EXISTS canonical_recording "
+					  "(\n"
+					  "\trecording_mbid uuid PRIMARY KEY,\n"
+					  "\trecording_name text NOT NULL,\n"
+					  "\tartist_mbids uuid[] NOT NULL,\n"
+					  "\tartist_credit_name text NOT NULL,\n"
+					  "\trelease_mbid uuid,\n"
+					  "\trelease_name text,\n"
+					  "\tyear integer\n)",
 					  NULL);
 	cv_buf_printf(&sql, "CREATE TEMPORARY TABLE lbrec_new_canonical (");
 	for (int i = 0; i < header.n; i++)
@@ -130,11 +130,11 @@ bool
 cv_canonical_end(CvTarget *target, bool redirect, bool newline, int64_t *rows)
 {
 	return (newline || target->copy_data(target, "\n", 1)) &&
-		   target->copy_end(target) &&
-		   target->exec(
-			   target,
-			   redirect
-				   ? "INSERT INTO canonical_recording_redirect AS c "
+		target->copy_end(target) &&
+		target->exec(
+					 target,
+					 redirect
+					 ? "INSERT INTO canonical_recording_redirect AS c "
 					 "(recording_mbid,\n\t\tcanonical_recording_mbid)\n"
 					 "SELECT DISTINCT ON (1) recording_mbid::uuid, "
 					 "canonical_recording_mbid::uuid\n"
@@ -144,7 +144,7 @@ cv_canonical_end(CvTarget *target, bool redirect, bool newline, int64_t *rows)
 					 "EXCLUDED.canonical_recording_mbid\n"
 					 "WHERE c.canonical_recording_mbid <> "
 					 "EXCLUDED.canonical_recording_mbid"
-				   : "INSERT INTO canonical_recording AS c (recording_mbid, "
+					 : "INSERT INTO canonical_recording AS c (recording_mbid, "
 					 "recording_name,\n\t\tartist_mbids, artist_credit_name, "
 					 "release_mbid, release_name, year)\n"
 					 "SELECT DISTINCT ON (1) recording_mbid::uuid, "
@@ -161,6 +161,6 @@ cv_canonical_end(CvTarget *target, bool redirect, bool newline, int64_t *rows)
 					 "\tEXCLUDED.artist_credit_name, EXCLUDED.release_mbid,\n"
 					 "\tEXCLUDED.release_name, EXCLUDED.year)\n"
 					 "WHERE c IS DISTINCT FROM EXCLUDED",
-			   rows) &&
-		   target->exec(target, "DROP TABLE lbrec_new_canonical", NULL);
+					 rows) &&
+		target->exec(target, "DROP TABLE lbrec_new_canonical", NULL);
 }

@@ -67,7 +67,7 @@ query(CvDb *db, const char *sql, int n, const char *const *values)
 {
 	PGresult   *result =
 		n == 0 ? PQexec(db->conn, sql)
-			   : PQexecParams(db->conn, sql, n, NULL, values, NULL, NULL, 0);
+		: PQexecParams(db->conn, sql, n, NULL, values, NULL, NULL, 0);
 	ExecStatusType status = PQresultStatus(result);
 
 	if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
@@ -210,9 +210,9 @@ db_bulk_end(CvTarget *target, int64_t *rows)
 			report_result(db, result, "the key of listen");
 		PQclear(result);
 		return duplicates && run(db, "BEGIN", 0, NULL, NULL) &&
-			   run(db, cv_sql_delete_duplicates, 0, NULL, rows) &&
-			   run(db, cv_sql_add_key, 0, NULL, NULL) &&
-			   run(db, "COMMIT", 0, NULL, NULL);
+			run(db, cv_sql_delete_duplicates, 0, NULL, rows) &&
+			run(db, cv_sql_add_key, 0, NULL, NULL) &&
+			run(db, "COMMIT", 0, NULL, NULL);
 	}
 	PQclear(result);
 	return true;
@@ -229,7 +229,7 @@ CvDb *
 cv_db_connect(const char *conninfo)
 {
 	const char *const keys[] = {"dbname", "fallback_application_name",
-								"client_encoding", NULL};
+		"client_encoding", NULL};
 	const char *const values[] = {conninfo, "lbrec-convert", "UTF8", NULL};
 	CvDb	   *db = cv_alloc(sizeof(*db));
 
@@ -405,9 +405,9 @@ replace_begin(CvDb *db, bool by_month, bool force, bool *done)
 		return true;
 	cv_sql_listen_table(&sql, CV_SQL_NEXT, false, by_month);
 	ok = run(db, "DROP TABLE IF EXISTS " CV_SQL_NEXT, 0, NULL, NULL) &&
-		 run(db, "DELETE FROM lbrec_dump WHERE dump LIKE '%" REPLACING "'", 0,
-			 NULL, NULL) &&
-		 run(db, sql.data, 0, NULL, NULL);
+		run(db, "DELETE FROM lbrec_dump WHERE dump LIKE '%" REPLACING "'", 0,
+			NULL, NULL) &&
+		run(db, sql.data, 0, NULL, NULL);
 	cv_buf_free(&sql);
 	return ok;
 }
@@ -444,16 +444,16 @@ cv_db_dump_begin(CvDb *db, const CvDump *dump, bool replace, bool by_month,
 	 * table and its row come together, or a kill between would tell.
 	 */
 	return run(db, "BEGIN", 0, NULL, NULL) &&
-		   run(db, "DELETE FROM lbrec_dump WHERE dump = $1 AND "
-			   "(kind, changes_from, changes_to) IS DISTINCT FROM "
-			   "($2, $3::timestamptz, $4::timestamptz)",
-			   4, values, NULL) &&
-		   (!replace || replace_begin(db, by_month, force, done)) &&
-		   (*done ||
-			run(db, "INSERT INTO lbrec_dump (dump, kind, changes_from, "
-				"changes_to) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-				4, values, NULL)) &&
-		   run(db, "COMMIT", 0, NULL, NULL);
+		run(db, "DELETE FROM lbrec_dump WHERE dump = $1 AND "
+			"(kind, changes_from, changes_to) IS DISTINCT FROM "
+			"($2, $3::timestamptz, $4::timestamptz)",
+			4, values, NULL) &&
+		(!replace || replace_begin(db, by_month, force, done)) &&
+		(*done ||
+		 run(db, "INSERT INTO lbrec_dump (dump, kind, changes_from, "
+			 "changes_to) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+			 4, values, NULL)) &&
+		run(db, "COMMIT", 0, NULL, NULL);
 }
 
 bool
@@ -481,7 +481,7 @@ bool
 cv_db_member_end(CvDb *db, const char *member, const CvMemberCounts *counts)
 {
 	const int64_t numbers[5] = {counts->bytes, counts->lines, counts->listens,
-								counts->written, counts->rejected};
+		counts->written, counts->rejected};
 	char		text[5][24];
 	const char *values[7] = {db->name, member};
 
@@ -497,7 +497,7 @@ cv_db_member_end(CvDb *db, const char *member, const CvMemberCounts *counts)
 			   "listens = EXCLUDED.listens, written = EXCLUDED.written, "
 			   "rejected = EXCLUDED.rejected, loaded_at = now()",
 			   7, values, NULL) &&
-		   run(db, "COMMIT", 0, NULL, NULL);
+		run(db, "COMMIT", 0, NULL, NULL);
 }
 
 /* listen needs the partitions that the new listens have. */
@@ -542,10 +542,10 @@ replace_end(CvDb *db)
 	db->added = (db->added < 0 ? 0 : db->added) + rows[1];
 	return run(db, "DELETE FROM lbrec_dump WHERE dump <> $1", 1, values,
 			   NULL) &&
-		   run(db, "UPDATE lbrec_dump SET dump = $2, finished_at = now() "
-			   "WHERE dump = $1",
-			   2, values, NULL) &&
-		   run(db, "COMMIT", 0, NULL, NULL);
+		run(db, "UPDATE lbrec_dump SET dump = $2, finished_at = now() "
+			"WHERE dump = $1",
+			2, values, NULL) &&
+		run(db, "COMMIT", 0, NULL, NULL);
 }
 
 bool

@@ -42,7 +42,7 @@ cv_kind_is_uuid_named(const char *name)
 	CvUuid		uuid;
 
 	return len > 8 && ends_with(base, ".listens") &&
-		   cv_uuid_parse(base, len - 8, &uuid);
+		cv_uuid_parse(base, len - 8, &uuid);
 }
 
 /* {"payload": ...}, whatever the white space */
@@ -95,9 +95,9 @@ other_format(const char *p, const char *end)
 
 	if (*p == '[')
 		return holds(p, len, "\"master_metadata_track_name\"") &&
-					   holds(p, len, "\"ts\"")
-				   ? CV_KIND_SPOTIFY
-				   : CV_KIND_OTHER;
+			holds(p, len, "\"ts\"")
+			? CV_KIND_SPOTIFY
+				: CV_KIND_OTHER;
 	if (len > 16 && memcmp(p, "#AUDIOSCROBBLER/", 16) == 0)
 		return CV_KIND_SCROBBLER;
 	if (len > 40 && memcmp(p, "recording_mbid,canonical_recording_mbid,", 40) == 0)
@@ -164,7 +164,7 @@ cv_kind(const char *name, bool archive, const char *head, size_t len)
 		return CV_KIND_LISTENS;
 	if (archive)
 		return strcmp(base, "user.json") == 0 && *p == '{' ? CV_KIND_USER
-														   : CV_KIND_OTHER;
+			: CV_KIND_OTHER;
 	if (has_line_of_object(p, end))
 		return CV_KIND_LISTENS;
 	return CV_KIND_UNKNOWN;

@@ -112,9 +112,9 @@ cv_load_begin(CvLoad *load)
 	if (load->table != CV_TABLE_BOTH)
 		return true;
 	return exec_all(load->target, cv_sql_session) &&
-		   cv_load_tables(load->target, load->by_month) &&
-		   exec_all(load->target, cv_sql_staging) &&
-		   load->target->bulk_begin(load->target);
+		cv_load_tables(load->target, load->by_month) &&
+		exec_all(load->target, cv_sql_staging) &&
+		load->target->bulk_begin(load->target);
 }
 
 void
@@ -165,11 +165,11 @@ merge(CvLoad *load)
 	cv_sql_merge_listens(&keyed, load->listen_table,
 						 strcmp(load->listen_table, CV_SQL_LISTEN) == 0);
 	ok = target->exec(target, cv_sql_merge_recordings, NULL) &&
-		 target->exec(target, cv_sql_merge_identifiers, NULL) &&
-		 (!load->merging ||
-		  (create_partitions(load) &&
-		   target->exec_either(target, bulk.data, keyed.data, &rows))) &&
-		 target->exec(target, cv_sql_empty_staging, NULL);
+		target->exec(target, cv_sql_merge_identifiers, NULL) &&
+		(!load->merging ||
+		 (create_partitions(load) &&
+		  target->exec_either(target, bulk.data, keyed.data, &rows))) &&
+		target->exec(target, cv_sql_empty_staging, NULL);
 	load->written += rows;
 	cv_buf_free(&bulk);
 	cv_buf_free(&keyed);
@@ -183,7 +183,7 @@ cv_load_flush(CvLoad *load)
 
 	if (load->table != CV_TABLE_BOTH)
 		return send_rows(load, &load->listens) &&
-			   send_rows(load, &load->recordings);
+			send_rows(load, &load->recordings);
 	if (load->in_batch == 0)
 		return true;
 	if (!send_rows(load, &load->listens) || !target->copy_end(target))
@@ -280,11 +280,11 @@ cv_load_listen(CvLoad *load, const CvListen *listen)
 	if (load->table != CV_TABLE_LISTEN &&
 		!cv_seen_add(load->seen, &listen->recording_msid,
 					 listen->has_recording_mbid &&
-						 load->table == CV_TABLE_BOTH))
+					 load->table == CV_TABLE_BOTH))
 		add_recording(&load->recordings, listen);
 	if (load->table == CV_TABLE_RECORDING)
 		return load->recordings.len < SEND_BYTES ||
-			   send_rows(load, &load->recordings);
+			send_rows(load, &load->recordings);
 
 	if (load->table == CV_TABLE_BOTH && !load->copying &&
 		!begin_listens(load))

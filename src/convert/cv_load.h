@@ -13,7 +13,8 @@
  */
 typedef struct CvTarget
 {
-	bool		direct;			/* listens need no merge: no key, and a transaction */
+	bool		direct;			/* listens need no merge: no key, and a
+								 * transaction */
 	bool		counts_rows;	/* exec can say how many rows it wrote */
 
 	/* Runs one statement without its semicolon; *rows may be NULL. */

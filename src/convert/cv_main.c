@@ -199,7 +199,7 @@ check_arguments(const Arguments *args, int n_paths)
 	if (args->dbname != NULL &&
 		(args->ddl || args->run.table != CV_TABLE_BOTH))
 		what = "--dbname loads both tables: it goes neither with --ddl nor "
-			   "with --table";
+			"with --table";
 	else if (args->run.replace && args->dbname == NULL)
 		what = "--replace needs --dbname";
 	else if (args->run.replace && n_paths != 1)

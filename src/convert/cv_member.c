@@ -67,10 +67,10 @@ take_import(Run *run, const char *line, size_t len)
 			cv_json_spotify(run->json, line, len, user_id, &reason, &listen);
 	else if (memchr(line, '\0', len) == NULL && cv_json_is_utf8(line, len))
 		imported = run->kind == CV_KIND_SCROBBLER
-					   ? cv_import_scrobbler(line, len, user_id, &reason,
-											 &listen)
-					   : cv_import_librefm(line, len, user_id, &run->columns,
-										   &run->scratch, &reason, &listen);
+			? cv_import_scrobbler(line, len, user_id, &reason,
+								  &listen)
+			: cv_import_librefm(line, len, user_id, &run->columns,
+								&run->scratch, &reason, &listen);
 	switch (imported)
 	{
 		case CV_IMPORT_COMMENT:
@@ -244,9 +244,9 @@ cv_member_begin(Run *run, const char *head, size_t len)
 			}
 			/* One COPY at a time. */
 			return cv_load_flush(run->load) &&
-				   cv_canonical_begin(run->target,
-									  run->kind == CV_KIND_REDIRECT,
-									  run->place.member, head, len);
+				cv_canonical_begin(run->target,
+								   run->kind == CV_KIND_REDIRECT,
+								   run->place.member, head, len);
 		case CV_KIND_PAYLOAD:
 			return need_user_id(run);
 		case CV_KIND_LISTENS:

@@ -68,7 +68,7 @@ static bool
 is_number_char(char c)
 {
 	return (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' ||
-		   c == 'e' || c == 'E';
+		c == 'e' || c == 'E';
 }
 
 /* Does this token follow JSON's grammar for numbers, and not fit a type? */

@@ -110,8 +110,8 @@ cv_reject(CvCounts *counts, const CvPlace *place, CvReason reason,
 		if (before + 1 == TOLD_REJECTS)
 			cv_hint("Further rejected lines are only counted%s.",
 					rejects_file != NULL
-						? " and kept"
-						: "; --rejects FILE keeps them");
+					? " and kept"
+					: "; --rejects FILE keeps them");
 	}
 	if (rejects_file != NULL)
 		return keep_reject(place, reason, detail, line, len);
@@ -195,7 +195,7 @@ cv_progress(const CvCounts *counts, const char *member, int64_t done,
 
 		format_seconds(time, sizeof(time),
 					   (t - started) * (double) (total - done) /
-						   (double) done);
+					   (double) done);
 		snprintf(left, sizeof(left), ", %d%%, %s left",
 				 (int) (100 * done / total), time);
 	}

@@ -39,9 +39,9 @@ name_dump(Run *run)
 	else
 		cv_buf_printf(&run->dump_name, "%s", base_name(run->place.input));
 	run->dump.name = run->dump_name.data;
-	run->dump.kind = !run->dump.has_to	? CV_DUMP_OTHER
-					 : run->dump.has_from ? CV_DUMP_INCREMENTAL
-										  : CV_DUMP_FULL;
+	run->dump.kind = !run->dump.has_to ? CV_DUMP_OTHER
+		: run->dump.has_from ? CV_DUMP_INCREMENTAL
+		: CV_DUMP_FULL;
 }
 
 /* Incremental dumps are a chain: each begins where the one before ends. */
@@ -244,7 +244,7 @@ end_member(Run *run)
 	if (!run->kind_known && !begin_content(run, "", 0))
 		return false;
 	return run->kind == CV_KIND_OTHER ||
-		   (cv_member_end(run) && (!run->in_rows || end_rows(run)));
+		(cv_member_end(run) && (!run->in_rows || end_rows(run)));
 }
 
 static bool
@@ -295,9 +295,9 @@ static bool
 begin_tables(Run *run)
 {
 	return cv_load_begin(run->load) &&
-		   (run->db == NULL ||
-			(cv_db_prepare(run->db) &&
-			 cv_db_reach(run->db, &run->reach_known, &run->reach)));
+		(run->db == NULL ||
+		 (cv_db_prepare(run->db) &&
+		  cv_db_reach(run->db, &run->reach_known, &run->reach)));
 }
 
 static void
@@ -325,7 +325,7 @@ cv_run(const CvOptions *options, char *const *paths, int n_paths,
 {
 	Run			run = {
 		.options = options, .db = db, .target = target,
-		.counts = &result->counts};
+	.counts = &result->counts};
 
 	memset(result, 0, sizeof(*result));
 	run.json = cv_json_create();

@@ -13,7 +13,8 @@ typedef struct CvOptions
 {
 	CvTable		table;
 	bool		by_month;		/* listen is partitioned */
-	bool		replace;		/* a full dump takes the place of what is there */
+	bool		replace;		/* a full dump takes the place of what is
+								 * there */
 	bool		leave_out_early;
 	bool		force;			/* an unknown SCHEMA_SEQUENCE is no reason */
 	bool		has_user_id;	/* for inputs that do not say whose they are */

@@ -121,7 +121,7 @@ script_bulk_begin(CvTarget *target)
 	Script	   *script = (Script *) target;
 
 	return script_exec(target, cv_sql_bulk_begin, NULL) &&
-		   put_str(script, cv_sql_is_bulk) && put_str(script, " \\gset\n");
+		put_str(script, cv_sql_is_bulk) && put_str(script, " \\gset\n");
 }
 
 /* psql decides: we do not know the tables. */
@@ -132,9 +132,9 @@ script_exec_either(CvTarget *target, const char *bulk, const char *keyed,
 	Script	   *script = (Script *) target;
 
 	return put_str(script, "\\if :lbrec_bulk\n") &&
-		   script_exec(target, bulk, rows) &&
-		   put_str(script, "\\else\n") && script_exec(target, keyed, rows) &&
-		   put_str(script, "\\endif\n");
+		script_exec(target, bulk, rows) &&
+		put_str(script, "\\else\n") && script_exec(target, keyed, rows) &&
+		put_str(script, "\\endif\n");
 }
 
 static bool
@@ -144,11 +144,11 @@ script_bulk_end(CvTarget *target, int64_t *rows)
 
 	(void) rows;
 	return put_str(script, "\\if :lbrec_bulk\nDO $$ BEGIN\n") &&
-		   script_exec(target, cv_sql_add_key, NULL) &&
-		   put_str(script, "EXCEPTION WHEN unique_violation THEN\n") &&
-		   script_exec(target, cv_sql_delete_duplicates, NULL) &&
-		   script_exec(target, cv_sql_add_key, NULL) &&
-		   put_str(script, "END $$;\n\\endif\n");
+		script_exec(target, cv_sql_add_key, NULL) &&
+		put_str(script, "EXCEPTION WHEN unique_violation THEN\n") &&
+		script_exec(target, cv_sql_delete_duplicates, NULL) &&
+		script_exec(target, cv_sql_add_key, NULL) &&
+		put_str(script, "END $$;\n\\endif\n");
 }
 
 CvTarget *

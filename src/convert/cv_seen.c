@@ -20,7 +20,7 @@
 
 #define SLOTS ((size_t) 1 << 21)
 #define WINDOW 64
-#define SLOT_BYTES (SLOTS * sizeof(CvUuid))	/* 32 MiB */
+#define SLOT_BYTES (SLOTS * sizeof(CvUuid)) /* 32 MiB */
 
 struct CvSeen
 {
@@ -37,6 +37,7 @@ cv_seen_create(void)
 	CvSeen	   *seen = cv_alloc(sizeof(*seen));
 
 	memset(seen, 0, sizeof(*seen));
+
 	/*
 	 * Zeroed by the kernel, and pages that are never touched cost nothing.
 	 * Huge pages because each look-up is a random one: 4 kB pages made the

@@ -165,7 +165,7 @@ bool
 cv_split_data(CvSplit *split, const char *data, size_t len)
 {
 	bool		ok = split->elements ? split_elements(split, data, len)
-									 : split_lines(split, data, len);
+		: split_lines(split, data, len);
 
 	split->at += (int64_t) len;
 	return ok;

@@ -41,7 +41,7 @@ cv_sql_listen_table(CvBuf *sql, const char *table, bool key, bool by_month)
 				  ")%s",
 				  table,
 				  key ? ",\n\tPRIMARY KEY (user_id, recording_msid, listened_at)"
-					  : "",
+				  : "",
 				  by_month ? " PARTITION BY RANGE (listened_at)" : "");
 }
 
@@ -125,7 +125,7 @@ cv_sql_merge_listens(CvBuf *sql, const char *table, bool sorted)
 				  "ON CONFLICT DO NOTHING",
 				  table,
 				  sorted ? "\nORDER BY user_id, recording_msid, listened_at"
-						 : "");
+				  : "");
 }
 
 const char *const cv_sql_empty_staging =

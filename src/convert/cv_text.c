@@ -37,8 +37,8 @@ fill_hex_table(void)
 static bool
 parse_usual(const char *text, CvUuid *uuid)
 {
-	static const uint8_t at[16] = {0,  2,  4,  6,  9,  11, 14, 16,
-								   19, 21, 24, 26, 28, 30, 32, 34};
+	static const uint8_t at[16] = {0, 2, 4, 6, 9, 11, 14, 16,
+		19, 21, 24, 26, 28, 30, 32, 34};
 	uint8_t		bad = 0;
 
 	for (int i = 0; i < 16; i++)
@@ -50,7 +50,7 @@ parse_usual(const char *text, CvUuid *uuid)
 		uuid->byte[i] = (uint8_t) (high << 4 | low);
 	}
 	return bad < 16 && text[8] == '-' && text[13] == '-' && text[18] == '-' &&
-		   text[23] == '-';
+		text[23] == '-';
 }
 
 /*
@@ -197,7 +197,7 @@ bool
 cv_time_from_iso(const char *text, size_t len, int64_t *micros)
 {
 	static const uint8_t month_days[] = {31, 29, 31, 30, 31, 30,
-										 31, 31, 30, 31, 30, 31};
+		31, 31, 30, 31, 30, 31};
 	unsigned	century,
 				year,
 				month,

@@ -50,7 +50,8 @@ amx_permitted(void)
 		return false;
 	if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & (1u << 27)) == 0)
 		return false;
-	__asm__ volatile("xgetbv" : "=a"(xcr0_low), "=d"(xcr0_high) : "c"(0));
+	__asm__ volatile ("xgetbv":"=a" (xcr0_low), "=d"(xcr0_high):"c"(0));
+
 	(void) xcr0_high;
 	if ((xcr0_low & (3u << 17)) != (3u << 17))
 		return false;

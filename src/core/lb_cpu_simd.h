@@ -73,6 +73,7 @@ vec_exp2(LbVec x)
 										 _MM_FROUND_NO_EXC);
 	LbVec		r = vec_sub(x, n);
 	LbVec		p = vec_set1(LB_EXP2_C5);
+
 	/* not less: a NaN must stay one */
 	__mmask16	keep = _mm512_cmp_ps_mask(x, vec_set1(LB_SM_EXP_MIN),
 										  _CMP_NLT_UQ);
@@ -111,7 +112,7 @@ LB_INLINE LbVecInt
 vec_count_above(LbVecInt n, LbVec a, LbVec b)
 {
 	return _mm256_sub_epi32(n, _mm256_castps_si256(
-								_mm256_cmp_ps(a, b, _CMP_GT_OQ)));
+												   _mm256_cmp_ps(a, b, _CMP_GT_OQ)));
 }
 
 LB_INLINE unsigned

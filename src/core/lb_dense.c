@@ -28,8 +28,8 @@ void
 lb_dense_forward(float *y, const float *x, const float *w, const float *bias,
 				 bool relu, int m, int n, int k)
 {
-	LbDense		p = {.out = y,.a = x,.a_row = k,.a_step = 1,.b = w,
-		.bias = bias,.relu = relu,.m = m,.n = n,.k = k};
+	LbDense		p = {.out = y, .a = x, .a_row = k, .a_step = 1, .b = w,
+		.bias = bias, .relu = relu, .m = m, .n = n, .k = k};
 
 	run(&p);
 }
@@ -38,8 +38,8 @@ void
 lb_dense_add_weights(float *dw, const float *x, const float *dy,
 					 int m, int n, int k)
 {
-	LbDense		p = {.out = dw,.a = x,.a_row = 1,.a_step = k,.b = dy,
-		.add = true,.m = k,.n = n,.k = m};
+	LbDense		p = {.out = dw, .a = x, .a_row = 1, .a_step = k, .b = dy,
+		.add = true, .m = k, .n = n, .k = m};
 
 	run(&p);
 }
@@ -48,8 +48,8 @@ void
 lb_dense_inputs(float *dx, const float *dy, const float *wt,
 				int m, int n, int k)
 {
-	LbDense		p = {.out = dx,.a = dy,.a_row = n,.a_step = 1,.b = wt,
-		.m = m,.n = k,.k = n};
+	LbDense		p = {.out = dx, .a = dy, .a_row = n, .a_step = 1, .b = wt,
+		.m = m, .n = k, .k = n};
 
 	run(&p);
 }

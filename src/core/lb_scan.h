@@ -27,11 +27,11 @@ typedef struct LbCandidates
 	const float *c;				/* (n,D), row-major */
 	int64_t		n;				/* up to LB_SCAN_MAX_N */
 	int			D;				/* 1 to LB_SCAN_MAX_D */
-	const void *index;			/* from lb_index_build() of the same c, or NULL:
-								 * faster, same result */
+	const void *index;			/* from lb_index_build() of the same c, or
+								 * NULL: faster, same result */
 	const uint64_t *allow;		/* bitmap of n bits: only those set; or NULL */
-	const int32_t *list;		/* only these, ascending and distinct; or NULL.
-								 * Not together with allow */
+	const int32_t *list;		/* only these, ascending and distinct; or
+								 * NULL. Not together with allow */
 	int64_t		n_list;
 } LbCandidates;
 

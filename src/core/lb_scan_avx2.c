@@ -70,8 +70,8 @@ LB_INLINE __m256i
 add_products(__m256i acc, const uint8_t *codes, __m256i q)
 {
 	__m256i		c = _mm256_xor_si256(
-		_mm256_load_si256((const __m256i *) codes),
-		_mm256_set1_epi8((char) 0x80));
+									 _mm256_load_si256((const __m256i *) codes),
+									 _mm256_set1_epi8((char) 0x80));
 	__m256i		pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(c),
 											 _mm256_sign_epi8(q, c));
 
@@ -106,9 +106,9 @@ lb_scan_codes_avx2(int32_t *places, int32_t *dots, const uint8_t *codes,
 			acc1 = add_products(acc1, codes + 32, q);
 		}
 		bits = (unsigned) _mm256_movemask_ps(
-			_mm256_castsi256_ps(_mm256_cmpgt_epi32(acc0, below)));
+											 _mm256_castsi256_ps(_mm256_cmpgt_epi32(acc0, below)));
 		bits |= (unsigned) _mm256_movemask_ps(
-			_mm256_castsi256_ps(_mm256_cmpgt_epi32(acc1, below))) << 8;
+											  _mm256_castsi256_ps(_mm256_cmpgt_epi32(acc1, below))) << 8;
 		if (bits == 0)
 			continue;
 		_mm256_storeu_si256((__m256i *) values, acc0);

@@ -36,7 +36,11 @@ transpose_rows(__m512 x[16])
 		x[i + 2] = _mm512_shuffle_ps(y[i + 1], y[i + 3], 0x44);
 		x[i + 3] = _mm512_shuffle_ps(y[i + 1], y[i + 3], 0xee);
 	}
-	/* x[4 g + k] has dimensions k, k + 4, k + 8, k + 12 of rows 4 g .. 4 g + 3 */
+
+	/*
+	 * x[4 g + k] has dimensions k, k + 4, k + 8, k + 12 of rows 4 g .. 4 g +
+	 * 3
+	 */
 	LB_UNROLL
 	for (int k = 0; k < 4; k++)
 	{

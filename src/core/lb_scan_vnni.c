@@ -60,7 +60,7 @@ lb_scan_codes_vnni(int32_t *places, int32_t *dots, const uint8_t *codes,
 			q = _mm512_set1_epi32(quad);
 			for (int i = 0; i < 4; i++)
 				acc[i] = _mm512_dpbusd_epi32(
-					acc[i], _mm512_load_si512(c + i * stride), q);
+											 acc[i], _mm512_load_si512(c + i * stride), q);
 		}
 		for (int i = 0; i < 4; i++)
 			n += note(places + n, dots + n, acc[i], floors[g + i],
@@ -76,8 +76,8 @@ lb_scan_codes_vnni(int32_t *places, int32_t *dots, const uint8_t *codes,
 
 			memcpy(&quad, qcodes + k * 4, sizeof(quad));
 			acc = _mm512_dpbusd_epi32(
-				acc, _mm512_load_si512(codes + (size_t) k * LB_GROUP * 4),
-				_mm512_set1_epi32(quad));
+									  acc, _mm512_load_si512(codes + (size_t) k * LB_GROUP * 4),
+									  _mm512_set1_epi32(quad));
 		}
 		n += note(places + n, dots + n, acc, floors[g], g * LB_GROUP);
 	}

@@ -297,7 +297,7 @@ finish_rows(LbSoftmaxTile *t, const Job *job, const float *own)
 		const float *q = job->q + (size_t) row * p->D;
 		const float *c = job->c + (size_t) row * p->D;
 		const float *dq_sum = transposed ? t->dq + i :
-			t->dq + (size_t) i * t->Dp;
+		t->dq + (size_t) i * t->Dp;
 		float	   *qg = t->qg + (size_t) i * t->Dp;
 
 		loss += weight * row_loss(others, own[i], t->row_max[i]);

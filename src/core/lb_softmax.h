@@ -22,14 +22,15 @@
 typedef struct LbSoftmax
 {
 	int			B;				/* rows: queries; row i's positive is column i */
-	int			N;				/* columns, N >= B: the batch's candidates, then
-								 * extra negatives */
-	int			D;				/* embedding width, 1 to LB_SOFTMAX_MAX_D; fast
-								 * for multiples of 16 */
+	int			N;				/* columns, N >= B: the batch's candidates,
+								 * then extra negatives */
+	int			D;				/* embedding width, 1 to LB_SOFTMAX_MAX_D;
+								 * fast for multiples of 16 */
 	float		scale;			/* 1 / temperature */
 	const float *bias;			/* (N), such as -log q, or NULL */
-	const int32_t *ids;			/* (N) which candidate a column is: column j != i
-								 * with ids[j] == ids[i] is masked.  Or NULL */
+	const int32_t *ids;			/* (N) which candidate a column is: column j
+								 * != i with ids[j] == ids[i] is masked.  Or
+								 * NULL */
 	const float *weight;		/* (B) of each row's loss, or NULL: 1 */
 	int			hard_negatives; /* 0: all; n: each row's n highest negatives */
 } LbSoftmax;

@@ -305,7 +305,7 @@ tile_exps(LbSoftmaxTile *t, int j0, int j1)
 			for (int k = 0; k < 2; k++)
 			{
 				LbVec		p = vec_exp2(vec_sub(
-					vec_load(t->s + (size_t) (j + k) * ROWS + l), max));
+												 vec_load(t->s + (size_t) (j + k) * ROWS + l), max));
 
 				sum = vec_add(sum, p);
 				split(&hi[k], &lo[k], p);
@@ -331,8 +331,8 @@ tile_exps(LbSoftmaxTile *t, int j0, int j1)
 			for (int l = 0; l < ROWS / LB_VL; l++)
 			{
 				_mm256_store_si256(
-					(__m256i *) (row + l * 32),
-					_mm512_cvtepi32_epi16(_mm512_srli_epi32(x[l], 16)));
+								   (__m256i *) (row + l * 32),
+								   _mm512_cvtepi32_epi16(_mm512_srli_epi32(x[l], 16)));
 				_mm256_store_si256((__m256i *) (row + S_LO + l * 32),
 								   _mm512_cvtepi32_epi16(x[l]));
 			}

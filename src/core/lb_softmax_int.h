@@ -54,8 +54,8 @@ typedef struct LbSoftmaxTile
 	int			D;				/* width of q and c */
 	int			Np;				/* N in the kernel's column units */
 	int			Dp;				/* D in its width units */
-	float	   *cpack;			/* c as logits want it: (Np / mr, D, mr), columns
-								 * in register blocks */
+	float	   *cpack;			/* c as logits want it: (Np / mr, D, mr),
+								 * columns in register blocks */
 	float	   *crow;			/* c as dq wants it: (Np, Dp) */
 	float	   *bias;			/* (Np), times log2(e) */
 	int32_t    *ids;			/* (Np) or NULL */
@@ -67,7 +67,8 @@ typedef struct LbSoftmaxTile
 	float	   *qt;				/* (D, ROWS): q * scale * log2(e), transposed */
 	float	   *qg;				/* (ROWS, Dp): q * scale * weight / sum */
 	float	   *row_max;		/* (ROWS) */
-	float	   *row_sum;		/* (ROWS): of exp2(s - row_max) but the positive */
+	float	   *row_sum;		/* (ROWS): of exp2(s - row_max) but the
+								 * positive */
 	float	   *dq;				/* (ROWS, Dp), or (Dp, ROWS) if dq_transposed */
 	float	   *dc;				/* (Np, Dp): this worker's share */
 	int32_t    *row_ids;		/* (ROWS) */

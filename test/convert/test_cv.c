@@ -83,9 +83,9 @@ test_bad_times(void)
 	static const char *const iso[] = {
 		"2024-02-30 00:00:00", "2023-02-29T00:00:00Z", "2024-13-01 00:00:00",
 		"2024-00-01 00:00:00", "2024-01-01 24:00:00", "2024-01-01",
-		"2024-01-01 00:00:00+02:00", "x", ""};
-	static const char *const text[] = {"",	 " ",	"1e",  "0x1", "nan",
-									   "inf", "1 2", "--1", "1e999"};
+	"2024-01-01 00:00:00+02:00", "x", ""};
+	static const char *const text[] = {"", " ", "1e", "0x1", "nan",
+		"inf", "1 2", "--1", "1e999"};
 	int64_t		micros;
 
 	for (size_t i = 0; i < sizeof(iso) / sizeof(iso[0]); i++)
@@ -197,7 +197,7 @@ test_split(void)
 	split_randomly("[{\"a\":[1,{}],\"b\":\"]},\\\"\"} , {},x,\n{", 35, true,
 				   true);
 	CHECK(strcmp(pieces.data, "1:0:{\"a\":[1,{}],\"b\":\"]},\\\"\"}|28:0:{}|"
-							  "31:0:x|34:0:{|") == 0);
+				 "31:0:x|34:0:{|") == 0);
 	split_randomly("a\n\nb", 4, false, true);
 	CHECK(strcmp(pieces.data, "0:0:a|2:0:|3:0:b|") == 0);
 	cv_buf_free(&pieces);

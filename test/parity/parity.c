@@ -219,11 +219,11 @@ replay(const Case *c)
 	for (int l = 0; l < n_layers; l++)
 		layers[l] = (int) json_integer_value(json_array_get(layer_list, l));
 	opt.learning_rate = (float) json_number_value(
-		json_object_get(optimizer, "learning_rate"));
+												  json_object_get(optimizer, "learning_rate"));
 	opt.initial_accumulator = (float) json_number_value(
-		json_object_get(optimizer, "initial_accumulator"));
+														json_object_get(optimizer, "initial_accumulator"));
 	opt.epsilon = (float) json_number_value(
-		json_object_get(optimizer, "epsilon"));
+											json_object_get(optimizer, "epsilon"));
 	objective.temperature = (float) number(c, "temperature");
 	if (strcmp(variant, "logq") == 0)
 		objective.logq = true;
@@ -271,7 +271,7 @@ replay(const Case *c)
 		for (int from = 0; from < train; from += batch_size)
 		{
 			int			B = train - from < batch_size ? train - from : batch_size;
-			LbBatch		batch = {.B = B,.N = B};
+			LbBatch		batch = {.B = B, .N = B};
 			int32_t    *u = codes;
 			int32_t    *t = u + batch_size;
 			int32_t    *r = t + batch_size;
@@ -413,7 +413,7 @@ main(int argc, char **argv)
 	{
 		char		path[4096];
 		json_error_t error;
-		Case		c = {.dir = argv[1],.name = names[i]};
+		Case		c = {.dir = argv[1], .name = names[i]};
 
 		snprintf(path, sizeof(path), "%s/%s/manifest.json", argv[1], names[i]);
 		c.manifest = json_load_file(path, 0, &error);

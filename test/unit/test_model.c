@@ -289,9 +289,9 @@ test_optimizers(void)
 
 /* Some steps with n threads; returns the weights, malloc'd. */
 static float *
-	train_toy(int n_threads, int *n)
-	{
-		static const int layers[] = {6, 5};
+train_toy(int n_threads, int *n)
+{
+	static const int layers[] = {6, 5};
 	Toy			toy;
 	LbThreads	pool;
 	float	   *out;

@@ -568,7 +568,7 @@ test_rank_counts(void)
 			int			n = 1 + unit_below(1500);
 			int			D = widths[round % 7];
 			int			n_queries = round % 10 == 0 ? 2100 :
-				1 + unit_below(90);
+			1 + unit_below(90);
 			int64_t    *counts;
 			int64_t    *right;
 			int32_t    *truth;

@@ -251,7 +251,7 @@ peer_count_blas(void *arg, int worker, int n_workers)
 		for (int64_t j = 0; j < x->n; j += COLUMNS)
 		{
 			int			columns = x->n - j < COLUMNS ? (int) (x->n - j) :
-				COLUMNS;
+			COLUMNS;
 
 			cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, rows,
 						columns, x->D, 1, x->q + i * x->D, x->D,

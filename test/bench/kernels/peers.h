@@ -15,8 +15,8 @@ typedef struct PeerStep
 	const float *q;
 	const float *c;
 	float	   *dq;				/* (B,D) */
-	float	   *dc;				/* (n_workers,B,D): a share each, then the sum in
-								 * the first */
+	float	   *dc;				/* (n_workers,B,D): a share each, then the sum
+								 * in the first */
 	float	   *tile;			/* (n_workers,64,B) */
 	double		loss[64];
 } PeerStep;
