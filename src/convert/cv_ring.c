@@ -102,8 +102,8 @@ cv_ring_data(CvReader *reader, const char *data, size_t len)
 
 /* Any block that is no data.  Takes name, which was allocated. */
 bool
-cv_ring_send(CvReader *reader, CvBlockType type, char *name, char *hint, bool archive,
-			 int64_t size, int64_t mtime)
+cv_ring_send(CvReader *reader, CvBlockType type, char *name, char *hint,
+			 bool archive, int64_t size, int64_t mtime)
 {
 	CvBlock    *block;
 
@@ -127,3 +127,4 @@ cv_ring_send(CvReader *reader, CvBlockType type, char *name, char *hint, bool ar
 	ring_put(reader);
 	return true;
 }
+

@@ -1,6 +1,6 @@
 /*
  * cv_ring.h
- *		The blocks between the reading thread and the rest; cv_reader.c's own.
+ *		The blocks between the reading thread and the rest; the reading thread's own.
  */
 #ifndef CV_RING_H
 #define CV_RING_H
