@@ -61,7 +61,7 @@ lb_topk_bytes(const LbCandidates *set, int64_t k)
 	if (k > most)
 		k = most;
 	return LB_ALIGN_UP(lb_top_room(k, most) * sizeof(uint64_t)) +
-		(set->index != NULL ? lb_index_topk_bytes(set->n, set->D, k) : 0);
+		(set->index != NULL ? lb_index_scan_bytes(set->n, k) : 0);
 }
 
 /* chains of one block to the collector */
@@ -176,14 +176,52 @@ count_allowed(const LbCandidates *set)
 	return n;
 }
 
-/* the query's chains may overflow or underflow: see lb_scan_index.c */
+bool
+lb_index_pays(const LbCandidates *set, int64_t k)
+{
+	int64_t		allowed;
+
+	if (set->index == NULL || set->list != NULL)
+		return false;
+	allowed = count_allowed(set);
+	return k <= allowed / WIDE_K && allowed >= set->n / NARROW_FILTER;
+}
+
+LbStatus
+lb_scan_plain(LbTop *top, const float *q, const LbCandidates *set,
+			  LbCancel cancel)
+{
+	if (set->list != NULL)
+		return scan_list(top, q, set, cancel);
+	if (set->allow != NULL)
+		return scan_allowed(top, q, set, cancel);
+	return scan_all(top, q, set, cancel);
+}
+
+static LbStatus
+scan_index(LbIndexScan *scan, const LbCandidates *set, LbCancel cancel)
+{
+	const LbScanKernel *kernel = lb_scan_kernel();
+	int64_t		n_groups = (set->n + LB_GROUP - 1) / LB_GROUP;
+
+	for (int64_t g = 0; g < n_groups; g += LB_GROUPS_PER_BLOCK)
+	{
+		if (LB_CANCEL_REQUESTED(cancel))
+			return LB_CANCELLED;
+		lb_index_block(scan, kernel, g);
+	}
+	lb_index_end(scan);
+	return LB_OK;
+}
+
 LbStatus
 lb_topk(int64_t *found, int64_t *ids, float *scores, const float *q,
 		const LbCandidates *set, int64_t k, void *scratch, LbCancel cancel)
 {
 	int64_t		most = set->list != NULL ? set->n_list : set->n;
+	LbIndexScan *scan = NULL;
 	LbTop		top;
-	LbStatus	status = LB_BAD_ARGUMENT;
+	LbStatus	status;
 	int64_t		room;
 
 	*found = 0;
@@ -195,22 +233,11 @@ lb_topk(int64_t *found, int64_t *ids, float *scores, const float *q,
 		return LB_OK;
 	room = lb_top_room(k, most);
 	lb_top_init(&top, scratch, k, room);
-	scratch = (char *) scratch + LB_ALIGN_UP(room * sizeof(uint64_t));
-
-	if (set->list != NULL)
-		status = scan_list(&top, q, set, cancel);
-	else
-	{
-		int64_t		allowed = count_allowed(set);
-
-		if (set->index != NULL && k <= allowed / WIDE_K &&
-			allowed >= set->n / NARROW_FILTER)
-			status = lb_index_topk(&top, q, set, scratch, cancel);
-		if (status == LB_BAD_ARGUMENT)
-			status = set->allow != NULL ?
-				scan_allowed(&top, q, set, cancel) :
-				scan_all(&top, q, set, cancel);
-	}
+	if (lb_index_pays(set, k))
+		scan = lb_index_begin(&top, q, set, (char *) scratch +
+							  LB_ALIGN_UP(room * sizeof(uint64_t)));
+	status = scan != NULL ? scan_index(scan, set, cancel) :
+		lb_scan_plain(&top, q, set, cancel);
 	if (status == LB_OK)
 		*found = lb_top_finish(&top, ids, scores);
 	return status;

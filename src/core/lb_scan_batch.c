@@ -1,32 +1,20 @@
 /*
  * lb_scan_batch.c
- *		Many queries at once: top-k lists, and ranks by counting.
+ *		The k best candidates of many queries at once.
  *
  * Each worker takes a range of queries, and of these a group that fits its
- * caches, transposed so that lanes are queries.  All candidates pass by in
- * tiles, packed once per group: a tile stays in L1 while every query of the
- * group meets it.  A score lives in a register, is compared with the query's
- * threshold, and is gone: the score matrix is never written.
- *
- * Counting up to a limit drops a query when it has reached it: with the limit
- * at 100 and a query's true candidate at rank 10,000, a hundredth of the
- * candidates decides.  Lanes of dropped queries are filled by closing ranks.
+ * caches.  Either tiles of candidates are scored in float32 against the group
+ * (see lb_scan_pack.h), or, with 8-bit dot products at hand, queries take
+ * turns at each block of the int8 index.
  */
 #include "core/lb_scan.h"
 
 #include <stdatomic.h>
 
-#include "core/lb_scan_int.h"
+#include "core/lb_cpu.h"
+#include "core/lb_scan_pack.h"
 
-/* Candidates of a tile, a multiple of LB_CAND_UNIT: 30 kB at D = 32. */
-#define TILE_BYTES 30720
-#define TILE_MIN (4 * LB_CAND_UNIT)
-
-/*
- * Queries of a group: enough that packing a tile, which costs as much as some
- * twenty queries, is lost among them; they, or their collectors, stay in L2.
- */
-#define COUNT_BYTES (1024 * 1024)
+/* Queries of a group: their collectors are to stay in L2, or near it. */
 #define TOP_QUERIES 512
 #define TOP_BYTES (4 * 1024 * 1024)
 
@@ -45,20 +33,14 @@ typedef struct Job
 	size_t		own_bytes;
 	int			group;			/* queries of a group */
 	int			tile;			/* candidates of a tile */
-
-	/* counting */
-	int64_t    *counts;
-	const float *floor;
-	const int32_t *true_candidate;
-	int64_t		most;			/* where counting stops; 0: never */
-
-	/* top-k */
 	const LbCandidates *set;
 	int64_t		k;				/* or the candidates, if they are fewer */
 	int64_t		stride;			/* of ids and scores: the caller's k */
 	int64_t    *found;
 	int64_t    *ids;
 	float	   *scores;
+	size_t		scan_bytes;		/* of a query's index scan, or 0 */
+	bool		use_index;
 } Job;
 
 /* a worker's arrays */
@@ -67,74 +49,36 @@ typedef struct Own
 	float	   *qt;				/* (group / lanes, D, lanes) */
 	float	   *cpack;			/* (tile / mr, D, mr) */
 	float	   *floor;			/* (group) */
-	int32_t    *counts;			/* (group) */
-	int32_t    *query;			/* (group): which query a lane has */
 	LbHit	   *hits;			/* (MAX_HITS) */
 	LbTop	   *tops;			/* (group) */
 	uint64_t   *keys;			/* (group, room) */
+	char	   *scans;			/* (group, scan_bytes), if there is an index */
+	LbIndexScan **scan;			/* (group): NULL for queries it cannot do */
 } Own;
 
 static size_t
-cut(void **array, char **next, size_t bytes)
+cut_own(Own *own, char *block, int group, int tile, int D, int64_t room,
+		size_t scan_bytes)
 {
-	size_t		aligned = LB_ALIGN_UP(bytes);
-
-	if (*next != NULL)
-	{
-		*array = *next;
-		*next += aligned;
-	}
-	return aligned;
-}
-
-/* the arrays in block, or with block NULL only their size */
-static size_t
-cut_own(Own *own, char *block, int group, int tile, int D, int64_t room)
-{
-	char	   *next = block;
 	size_t		total = 0;
 	size_t		lanes = (size_t) group;
 
-	total += cut((void **) &own->qt, &next, lanes * D * sizeof(float));
-	total += cut((void **) &own->cpack, &next,
-				 (size_t) tile * D * sizeof(float));
-	total += cut((void **) &own->floor, &next, lanes * sizeof(float));
-	total += cut((void **) &own->counts, &next, lanes * sizeof(int32_t));
-	total += cut((void **) &own->query, &next, lanes * sizeof(int32_t));
-	if (room > 0)
-	{
-		total += cut((void **) &own->hits, &next, MAX_HITS * sizeof(LbHit));
-		total += cut((void **) &own->tops, &next, lanes * sizeof(LbTop));
-		total += cut((void **) &own->keys, &next,
-					 lanes * room * sizeof(uint64_t));
-	}
+	CUT(own->qt, lanes * D * sizeof(float));
+	CUT(own->cpack, (size_t) tile * D * sizeof(float));
+	CUT(own->floor, lanes * sizeof(float));
+	CUT(own->hits, MAX_HITS * sizeof(LbHit));
+	CUT(own->tops, lanes * sizeof(LbTop));
+	CUT(own->keys, lanes * room * sizeof(uint64_t));
+	CUT(own->scans, lanes * scan_bytes);
+	CUT(own->scan, lanes * sizeof(LbIndexScan *));
 	return total;
 }
 
 static int
-tile_size(int D)
+top_group_size(int64_t n_queries, int64_t room, size_t scan_bytes)
 {
-	int			tile = TILE_BYTES / (int) sizeof(float) / D;
-
-	tile = tile / LB_CAND_UNIT * LB_CAND_UNIT;
-	return tile > TILE_MIN ? tile : TILE_MIN;
-}
-
-/* queries of a group, a multiple of LB_QUERY_LANES */
-static int
-group_size(int64_t n_queries, int64_t most)
-{
-	int64_t		wanted = (n_queries + LB_QUERY_LANES - 1) / LB_QUERY_LANES;
-
-	most = most / LB_QUERY_LANES > 0 ? most / LB_QUERY_LANES : 1;
-	return (int) (wanted < most ? wanted > 0 ? wanted : 1 : most) *
-		LB_QUERY_LANES;
-}
-
-static int
-top_group_size(int64_t n_queries, int64_t room)
-{
-	int64_t		most = TOP_BYTES / ((int64_t) sizeof(uint64_t) * room);
+	int64_t		most = TOP_BYTES /
+		((int64_t) sizeof(uint64_t) * room + (int64_t) scan_bytes);
 
 	return group_size(n_queries, most < TOP_QUERIES ? most : TOP_QUERIES);
 }
@@ -146,270 +90,6 @@ should_stop(Job *job)
 		atomic_store(&job->stop, 1);
 	return atomic_load(&job->stop) != 0;
 }
-
-/*
- * n queries, row rows[i] of q or the i-th when rows is NULL, lanes side by
- * side; what is left of the last lanes is zero.
- */
-static void
-pack_queries(float *qt, const float *q, const int32_t *rows, int n, int lanes,
-			 int D)
-{
-	for (int i = 0; i < (n + lanes - 1) / lanes * lanes; i++)
-	{
-		float	   *to = qt + (size_t) (i / lanes) * lanes * D + i % lanes;
-		const float *from = q + (size_t) (rows != NULL && i < n ? rows[i] : i) *
-			D;
-
-		for (int d = 0; d < D; d++)
-			to[(size_t) d * lanes] = i < n ? from[d] : 0;
-	}
-}
-
-/*
- * n candidates in blocks of mr; row(i) = rows[i], or first + i when rows is
- * NULL.  Returns the number of blocks; places without a candidate repeat the
- * last one, and their hits and counts are taken out by the caller.
- */
-static int
-pack_candidates(float *cpack, const float *c, int64_t first,
-				const int32_t *rows, int n, int mr, int D)
-{
-	int			n_blocks = (n + mr - 1) / mr;
-
-	for (int b = 0; b < n_blocks; b++, cpack += (size_t) mr * D)
-	{
-		for (int r = 0; r < mr; r++)
-		{
-			int			i = b * mr + r < n ? b * mr + r : n - 1;
-			const float *row = c +
-				(size_t) (rows != NULL ? rows[i] : first + i) * D;
-
-			for (int d = 0; d < D; d++)
-				cpack[(size_t) d * mr + r] = row[d];
-		}
-	}
-	return n_blocks;
-}
-
-/*
- * Counting
- */
-
-/*
- * A tile's last block repeats its last candidate: where that counts, each
- * repeat has been counted.
- */
-static void
-take_out_repeats(const Job *job, Own *own, int64_t first, int n, int repeats)
-{
-	const LbScanKernel *kernel = lb_scan_kernel();
-	const float *last = job->c + (size_t) (job->n - 1) * job->D;
-
-	for (int i = 0; i < n; i++)
-	{
-		float		chain;
-
-		kernel->score_range(&chain,
-							job->q + (size_t) (first + own->query[i]) * job->D,
-							last, job->D, 1);
-		if (chain > own->floor[i])
-			own->counts[i] -= repeats;
-	}
-}
-
-/*
- * Writes the counts of queries that have reached the limit and closes ranks.
- * Returns how many are left.
- */
-static int
-drop_finished(Job *job, Own *own, int64_t first, int n)
-{
-	int			lanes = lb_scan_kernel()->lanes;
-	int			finished = 0;
-	int			kept = 0;
-
-	for (int i = 0; i < n; i++)
-		finished += own->counts[i] >= job->most;
-	/* repacking costs as much as a tile: not for every single query */
-	if (finished < n && (finished < lanes || finished < n / 8))
-		return n;
-	for (int i = 0; i < n; i++)
-	{
-		if (own->counts[i] >= job->most)
-		{
-			job->counts[first + own->query[i]] = job->most;
-			continue;
-		}
-		own->counts[kept] = own->counts[i];
-		own->floor[kept] = own->floor[i];
-		own->query[kept++] = own->query[i];
-	}
-	for (int i = kept; i < n; i++)
-		own->floor[i] = INFINITY;
-	pack_queries(own->qt, job->q + (size_t) first * job->D, own->query, kept,
-				 lanes, job->D);
-	return kept;
-}
-
-static bool
-count_group(Job *job, Own *own, int64_t first, int n)
-{
-	const LbScanKernel *kernel = lb_scan_kernel();
-	int			lanes = kernel->lanes;
-	int			D = job->D;
-
-	pack_queries(own->qt, job->q + (size_t) first * D, NULL, n, lanes, D);
-	for (int i = 0; i < job->group; i++)
-	{
-		own->counts[i] = 0;
-		own->query[i] = i;
-		if (i >= n)
-			own->floor[i] = INFINITY;
-		else if (job->floor != NULL)
-			own->floor[i] = job->floor[first + i];
-		else
-		{
-			float		chain;
-
-			kernel->score_range(&chain, job->q + (size_t) (first + i) * D,
-								job->c +
-								(size_t) job->true_candidate[first + i] * D,
-								D, 1);
-			own->floor[i] = lb_score_finish(chain);
-		}
-	}
-	for (int64_t j = 0; j < job->n && n > 0; j += job->tile)
-	{
-		int64_t		left = job->n - j;
-		int			in_tile = left < job->tile ? (int) left : job->tile;
-		int			n_blocks = pack_candidates(own->cpack, job->c, j, NULL,
-											   in_tile, kernel->mr, D);
-
-		if (should_stop(job))
-			return false;
-		for (int i = 0; i < n; i += lanes)
-			kernel->tile_counts(own->counts + i, own->floor + i,
-								own->qt + (size_t) i * D, own->cpack, D,
-								n_blocks);
-		if (n_blocks * kernel->mr > in_tile)
-			take_out_repeats(job, own, first, n,
-							 n_blocks * kernel->mr - in_tile);
-		if (job->most > 0)
-			n = drop_finished(job, own, first, n);
-	}
-	for (int i = 0; i < n; i++)
-	{
-		int64_t		n_above = own->counts[i];
-
-		job->counts[first + own->query[i]] =
-			job->most > 0 && n_above > job->most ? job->most : n_above;
-	}
-	return true;
-}
-
-static void
-count_part(void *arg, int worker, int n_workers)
-{
-	Job		   *job = arg;
-	Own			own = {0};
-	int64_t		from;
-	int64_t		to;
-
-	cut_own(&own, job->own + worker * job->own_bytes, job->group, job->tile,
-			job->D, 0);
-	lb_threads_part(&from, &to, job->n_queries, worker, n_workers);
-	for (int64_t i = from; i < to; i += job->group)
-	{
-		int			n = to - i < job->group ? (int) (to - i) : job->group;
-
-		if (!count_group(job, &own, i, n))
-			return;
-	}
-}
-
-/* a worker's queries, if they fit */
-static int
-count_group_size(int64_t n_queries, int D, int n_threads)
-{
-	return group_size((n_queries + n_threads - 1) / n_threads,
-					  COUNT_BYTES / (D * (int) sizeof(float)));
-}
-
-size_t
-lb_rank_counts_bytes(int64_t n_queries, int64_t n, int D, int n_threads)
-{
-	Own			own = {0};
-
-	(void) n;
-	return n_threads * cut_own(&own, NULL,
-							   count_group_size(n_queries, D, n_threads),
-							   tile_size(D), D, 0);
-}
-
-static LbStatus
-count(Job *job, void *scratch, LbThreads *pool)
-{
-	int			n_threads = lb_threads_count(pool);
-	Own			own = {0};
-
-	if (job->n_queries < 0 || job->n < 0 || job->n > LB_SCAN_MAX_N ||
-		job->D < 1 || job->D > LB_SCAN_MAX_D || job->most < 0)
-		return LB_BAD_ARGUMENT;
-	for (int64_t i = 0; job->floor == NULL && i < job->n_queries; i++)
-	{
-		if (job->true_candidate[i] < 0 || job->true_candidate[i] >= job->n)
-			return LB_BAD_ARGUMENT;
-	}
-	job->own = scratch;
-	job->group = count_group_size(job->n_queries, job->D, n_threads);
-	job->tile = tile_size(job->D);
-	job->own_bytes = cut_own(&own, NULL, job->group, job->tile, job->D, 0);
-	lb_threads_run(pool, count_part, job);
-	return atomic_load(&job->stop) ? LB_CANCELLED : LB_OK;
-}
-
-LbStatus
-lb_rank_counts(int64_t *counts, const float *q, int64_t n_queries,
-			   const int32_t *true_candidate, const float *c, int64_t n, int D,
-			   void *scratch, LbThreads *pool, LbCancel cancel)
-{
-	return lb_rank_counts_within(counts, q, n_queries, true_candidate, 0, c, n,
-								 D, scratch, pool, cancel);
-}
-
-LbStatus
-lb_rank_counts_within(int64_t *counts, const float *q, int64_t n_queries,
-					  const int32_t *true_candidate, int64_t most,
-					  const float *c, int64_t n, int D, void *scratch,
-					  LbThreads *pool, LbCancel cancel)
-{
-	Job			job = {
-		.q = q, .n_queries = n_queries, .c = c, .n = n, .D = D,
-		.cancel = cancel, .counts = counts, .most = most,
-		.true_candidate = true_candidate,
-	};
-
-	return count(&job, scratch, pool);
-}
-
-LbStatus
-lb_rank_counts_above(int64_t *counts, const float *q, int64_t n_queries,
-					 const float *floor, int64_t most, const float *c,
-					 int64_t n, int D, void *scratch, LbThreads *pool,
-					 LbCancel cancel)
-{
-	Job			job = {
-		.q = q, .n_queries = n_queries, .c = c, .n = n, .D = D,
-		.cancel = cancel, .counts = counts, .most = most, .floor = floor,
-	};
-
-	return count(&job, scratch, pool);
-}
-
-/*
- * Top-k
- */
 
 /* one tile against the lanes from query i of the group on */
 static void
@@ -494,8 +174,6 @@ top_group(Job *job, Own *own, int64_t first, int n)
 		int			in_tile;
 		int			n_blocks;
 
-		if (should_stop(job))
-			return false;
 		if (set->allow != NULL)
 		{
 			in_tile = next_rows(allowed, job->tile, set, &next);
@@ -512,12 +190,69 @@ top_group(Job *job, Own *own, int64_t first, int n)
 		n_blocks = pack_candidates(own->cpack, job->c, from, rows, in_tile,
 								   kernel->mr, job->D);
 		for (int i = 0; i < n; i += kernel->lanes)
+		{
+			if (should_stop(job))
+				return false;
 			top_tile(job, own, i, rows, from, in_tile, n_blocks);
+		}
 	}
 	for (int i = 0; i < n; i++)
 		job->found[first + i] =
 			lb_top_finish(&own->tops[i], job->ids + (first + i) * job->stride,
 						  job->scores + (first + i) * job->stride);
+	return true;
+}
+
+/*
+ * Queries take turns at each block of codes.  It pays with 8-bit dot products
+ * only: without them float32 tiles are as fast (docs/kernels.md).
+ */
+static bool
+use_index(const LbCandidates *set, int64_t k)
+{
+	return lb_cpu_vnni() && lb_index_pays(set, k);
+}
+
+static bool
+index_group(Job *job, Own *own, int64_t first, int n)
+{
+	const LbScanKernel *kernel = lb_scan_kernel();
+	const LbCandidates *set = job->set;
+	int64_t		room = lb_top_room(job->k, set->n);
+	int64_t		n_groups = (set->n + LB_GROUP - 1) / LB_GROUP;
+
+	for (int i = 0; i < n; i++)
+	{
+		lb_top_init(&own->tops[i], own->keys + i * room, job->k, room);
+		own->scan[i] = lb_index_begin(&own->tops[i],
+									  job->q + (size_t) (first + i) * job->D,
+									  set, own->scans + i * job->scan_bytes);
+	}
+	for (int64_t g = 0; g < n_groups; g += LB_GROUPS_PER_BLOCK)
+	{
+		if (should_stop(job))
+			return false;
+		for (int i = 0; i < n; i++)
+		{
+			if (own->scan[i] != NULL)
+				lb_index_block(own->scan[i], kernel, g);
+		}
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (own->scan[i] != NULL)
+			lb_index_end(own->scan[i]);
+		else if (lb_scan_plain(&own->tops[i],
+							   job->q + (size_t) (first + i) * job->D, set,
+							   job->cancel) != LB_OK)
+		{
+			atomic_store(&job->stop, 1);
+			return false;
+		}
+		job->found[first + i] =
+			lb_top_finish(&own->tops[i], job->ids + (first + i) * job->stride,
+						  job->scores + (first + i) * job->stride);
+	}
 	return true;
 }
 
@@ -532,13 +267,14 @@ top_part(void *arg, int worker, int n_workers)
 	int64_t		to;
 
 	cut_own(&own, job->own + worker * job->own_bytes, job->group, job->tile,
-			job->D, lb_top_room(job->k, most));
+			job->D, lb_top_room(job->k, most), job->scan_bytes);
 	lb_threads_part(&from, &to, job->n_queries, worker, n_workers);
 	for (int64_t i = from; i < to; i += job->group)
 	{
 		int			n = to - i < job->group ? (int) (to - i) : job->group;
 
-		if (!top_group(job, &own, i, n))
+		if (!(job->use_index ? index_group(job, &own, i, n) :
+			  top_group(job, &own, i, n)))
 			return;
 	}
 }
@@ -550,9 +286,12 @@ lb_topk_batch_bytes(const LbCandidates *set, int64_t n_queries, int64_t k,
 	Own			own = {0};
 	int64_t		most = set->list != NULL ? set->n_list : set->n;
 	int64_t		room = lb_top_room(k < most ? k : most, most);
+	size_t		scan_bytes = set->index == NULL ? 0 :
+		lb_index_scan_bytes(set->n, k < most ? k : most);
 
-	return n_threads * cut_own(&own, NULL, top_group_size(n_queries, room),
-							   tile_size(set->D), set->D, room);
+	return n_threads * cut_own(&own, NULL, top_group_size(n_queries, room,
+													  scan_bytes),
+							   tile_size(set->D), set->D, room, scan_bytes);
 }
 
 LbStatus
@@ -580,9 +319,14 @@ lb_topk_batch(int64_t *found, int64_t *ids, float *scores, const float *q,
 		return LB_OK;
 	}
 	room = lb_top_room(job.k, most);
-	job.group = top_group_size(n_queries, room);
+	/* the group is the smaller for an index, used or not: one size of scratch */
+	if (set->index != NULL)
+		job.scan_bytes = lb_index_scan_bytes(set->n, job.k);
+	job.use_index = use_index(set, job.k);
+	job.group = top_group_size(n_queries, room, job.scan_bytes);
 	job.tile = tile_size(set->D);
-	job.own_bytes = cut_own(&own, NULL, job.group, job.tile, set->D, room);
+	job.own_bytes = cut_own(&own, NULL, job.group, job.tile, set->D, room,
+							job.scan_bytes);
 	lb_threads_run(pool, top_part, &job);
 	return atomic_load(&job.stop) ? LB_CANCELLED : LB_OK;
 }

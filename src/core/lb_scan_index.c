@@ -343,13 +343,12 @@ lb_index_build(void *block, const float *c, int64_t n, int D, LbThreads *pool,
  * Scanning
  */
 
-typedef struct Scan
+struct LbIndexScan
 {
 	Index		index;
 	const float *q;
 	const LbCandidates *set;
 	LbTop	   *top;			/* exact scores */
-	int8_t		qcodes[LB_SCAN_MAX_D];
 	int32_t		start;			/* takes CODE_ZERO out of the products */
 	float		t;
 	float		by_norm;		/* factor of |c| in E */
@@ -359,13 +358,16 @@ typedef struct Scan
 								 * keys with the place as index */
 	int64_t		n_near;
 	int64_t		room;
-} Scan;
+	int8_t		qcodes[LB_SCAN_MAX_D];	/* padded to n_quads * 4 with zeros */
+};
+
+typedef struct LbIndexScan Scan;
 
 size_t
-lb_index_topk_bytes(int64_t n, int D, int64_t k)
+lb_index_scan_bytes(int64_t n, int64_t k)
 {
-	(void) D;
-	return LB_ALIGN_UP(lb_top_room(k, n) * sizeof(uint64_t));
+	return LB_ALIGN_UP(sizeof(Scan)) +
+		LB_ALIGN_UP(lb_top_room(k, n) * sizeof(uint64_t));
 }
 
 static inline float
@@ -537,43 +539,49 @@ set_floors(int32_t *floors, const Scan *scan, int64_t group)
 	}
 }
 
-LbStatus
-lb_index_topk(LbTop *top, const float *q, const LbCandidates *set,
-			  void *scratch, LbCancel cancel)
+LbIndexScan *
+lb_index_begin(LbTop *top, const float *q, const LbCandidates *set,
+			   void *scratch)
 {
 	const IndexHeader *header = set->index;
-	const LbScanKernel *kernel = lb_scan_kernel();
-	Scan		scan = {.q = q, .set = set, .top = top, .near = scratch};
+	Scan	   *scan = scratch;
+
+	if (header->n != set->n || header->D != set->D || !header->usable)
+		return NULL;
+	point(&scan->index, header);
+	scan->q = q;
+	scan->set = set;
+	scan->top = top;
+	scan->near = (uint64_t *) ((char *) scratch + LB_ALIGN_UP(sizeof(Scan)));
+	scan->n_near = 0;
+	scan->room = lb_top_room(top->k, set->n);
+	scan->threshold = -INFINITY;
+	return prepare_query(scan) ? scan : NULL;
+}
+
+void
+lb_index_block(LbIndexScan *scan, const LbScanKernel *kernel, int64_t group)
+{
+	int64_t		left = scan->index.n_groups - group;
+	int			n_groups = left < LB_GROUPS_PER_BLOCK ?
+		(int) left : LB_GROUPS_PER_BLOCK;
 	int32_t		places[LB_SCAN_BLOCK];
 	int32_t		dots[LB_SCAN_BLOCK];
 	int32_t		floors[LB_GROUPS_PER_BLOCK];
+	int			n;
 
-	if (header->n != set->n || header->D != set->D || !header->usable)
-		return LB_BAD_ARGUMENT;
-	point(&scan.index, header);
-	if (!prepare_query(&scan))
-		return LB_BAD_ARGUMENT;
-	scan.threshold = -INFINITY;
-	scan.room = lb_top_room(top->k, set->n);
+	set_floors(floors, scan, group);
+	n = kernel->scan_codes(places, dots, scan->index.codes +
+						   (size_t) group * scan->index.n_quads * LB_GROUP * 4,
+						   n_groups, scan->index.n_quads, scan->qcodes,
+						   scan->start, floors);
+	for (int i = 0; i < n; i++)
+		take_near(scan, group * LB_GROUP + places[i], dots[i]);
+}
 
-	for (int64_t g = 0; g < scan.index.n_groups; g += LB_GROUPS_PER_BLOCK)
-	{
-		int64_t		left = scan.index.n_groups - g;
-		int			n_groups = left < LB_GROUPS_PER_BLOCK ?
-			(int) left : LB_GROUPS_PER_BLOCK;
-		int			n;
-
-		if (LB_CANCEL_REQUESTED(cancel))
-			return LB_CANCELLED;
-		set_floors(floors, &scan, g);
-		n = kernel->scan_codes(places, dots, scan.index.codes +
-							   (size_t) g * scan.index.n_quads * LB_GROUP * 4,
-							   n_groups, scan.index.n_quads, scan.qcodes,
-							   scan.start, floors);
-		for (int i = 0; i < n; i++)
-			take_near(&scan, g * LB_GROUP + places[i], dots[i]);
-	}
-	thin_near(&scan);
-	score_near(&scan);
-	return LB_OK;
+void
+lb_index_end(LbIndexScan *scan)
+{
+	thin_near(scan);
+	score_near(scan);
 }

@@ -178,10 +178,26 @@ lb_top_push(LbTop *top, float raw, uint32_t id)
 /* Writes the best in ranking order; returns their number. */
 extern int64_t lb_top_finish(LbTop *top, int64_t *ids, float *scores);
 
-/* The index path of lb_topk(); LB_BAD_ARGUMENT: the plain scan must do it. */
-extern size_t lb_index_topk_bytes(int64_t n, int D, int64_t k);
-extern LbStatus lb_index_topk(LbTop *top, const float *q,
-							  const LbCandidates *set, void *scratch,
-							  LbCancel cancel);
+/* All or the allowed candidates to the collector, in float32. */
+extern LbStatus lb_scan_plain(LbTop *top, const float *q,
+							  const LbCandidates *set, LbCancel cancel);
+
+/* Whether the index of the set, if any, is worth its while for this k. */
+extern bool lb_index_pays(const LbCandidates *set, int64_t k);
+
+/*
+ * A scan of the index for one query: begin, each block of LB_GROUPS_PER_BLOCK
+ * groups, end; then the collector has the answer.  Many queries may take
+ * turns at a block while it is in L1.  scratch is lb_index_scan_bytes();
+ * NULL: this query is for the plain scan.
+ */
+typedef struct LbIndexScan LbIndexScan;
+
+extern size_t lb_index_scan_bytes(int64_t n, int64_t k);
+extern LbIndexScan *lb_index_begin(LbTop *top, const float *q,
+								   const LbCandidates *set, void *scratch);
+extern void lb_index_block(LbIndexScan *scan, const LbScanKernel *kernel,
+						   int64_t group);
+extern void lb_index_end(LbIndexScan *scan);
 
 #endif							/* LB_SCAN_INT_H */
