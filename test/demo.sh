@@ -151,7 +151,7 @@ fi
 # Rejected lines are no failure: exit code 1.  The two programs' codes both count.
 must load sh -c 'exec 2>&1
 	{ ./lbrec-convert "$1" <&3 2>"$2/log/convert"; echo $? >"$2/converted"; } |
-	psql -X -q -v ON_ERROR_STOP=1 -h "$2/run" -d music || exit 1
+	psql -X -q -v ON_ERROR_STOP=1 -h "$2/run" -d music || { tail -n 20 "$2/log/convert"; exit 1; }
 	test "$(cat "$2/converted")" -le 1 || { cat "$2/log/convert"; exit 1; }' load "$from" "$work"
 exec 3<&-
 grep -vE 'warning|hint|left:' "$work/log/convert"

@@ -6,7 +6,8 @@
  * tests, demonstrations and measurements.  The way of a listen through it:
  *
  *	md_names	invented names of artists, releases, tracks and users
- *	md_world	artists with catalogues, users with tastes, what they play
+ *	md_world	artists with catalogues, users with tastes
+ *	md_play		what they play, and when
  *	md_lines	a listen as a line of JSON, and the lines that are damaged
  *	make_dump	options, the archive, the report
  *
@@ -107,6 +108,24 @@ typedef struct MdWorld
 	MdListen   *listens;		/* by month, then time */
 } MdWorld;
 
+/* Users or artists of a genre, with running sums of their weights. */
+typedef struct MdGroup
+{
+	int32_t    *member;
+	double	   *sum;
+	int64_t		n;
+} MdGroup;
+
+/* The recordings that a user plays for sure: start[u] .. start[u + 1]. */
+typedef struct MdOwned
+{
+	int64_t    *start;
+	int32_t    *recording;
+} MdOwned;
+
+/* Stream of the first user's random numbers; each user has one. */
+#define MD_FIRST_USER 5
+
 /* xorshift64*, seeded through splitmix64: small, fast, good enough here. */
 typedef struct MdRng
 {
@@ -175,6 +194,11 @@ extern MdText md_user_name(MdWorld *world, MdFormat format, MdRng *rng);
 
 /* md_world.c */
 extern void md_world_make(MdWorld *world, const MdOptions *options);
+extern int64_t md_pick(const MdGroup *group, MdRng *rng);
+
+/* md_play.c */
+extern void md_play(MdWorld *world, const MdOptions *options,
+					const MdGroup *by_genre, const MdOwned *owned);
 extern int	md_month_of(int64_t time);
 extern int64_t md_month_start(int month);
 

@@ -18,8 +18,7 @@
  *	 users replay more, and nothing rare is on them.  The preprint trained on
  *	 these alone, the first 90,000 lines.
  *
- * No listen has the same user, time and recording as another: that is
- * ListenBrainz's identity of a listen, unique on its server.
+ * md_play.c does the replaying and choosing.
  */
 #include "md.h"
 
@@ -27,71 +26,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DAY INT64_C(86400)
-#define HOUR INT64_C(3600)
-
-/* Tracks to a session: geometric with this mean, cut at the second. */
-#define SESSION_MEAN 12
-#define SESSION_MAX 60
-
 /* Of the listens in 1970, those of clocks that start at 0 again and again. */
 #define RESETS_SHARE 0.088
 #define RESETS_PER_USER 1600
 
-/* Streams of random numbers; a user's is FIRST_USER + its number. */
+/* Streams of random numbers, below MD_FIRST_USER. */
 enum
 {
-	STREAM_ARTISTS = 1, STREAM_RECORDINGS, STREAM_USERS, STREAM_OWNERS,
-	STREAM_FIRST_USER
+	STREAM_ARTISTS = 1, STREAM_RECORDINGS, STREAM_USERS, STREAM_OWNERS
 };
 
 static const double taste_weight[MD_TASTES] = {0.6, 0.25, 0.1, 0.05};
-
-/* Users or artists of a genre, with running sums of their weights. */
-typedef struct Group
-{
-	int32_t    *member;
-	double	   *sum;
-	int64_t		n;
-} Group;
-
-/* The recordings that a user plays for sure: start[u] .. start[u + 1]. */
-typedef struct Owned
-{
-	int64_t    *start;
-	int32_t    *recording;
-} Owned;
-
-/* Days since 1970 of the first of a month (Hinnant's days_from_civil). */
-int64_t
-md_month_start(int month)
-{
-	int64_t		year = month / 12;
-	int			m = month % 12 + 1;
-	int64_t		era,
-				of_era,
-				of_year;
-
-	year -= m <= 2;
-	era = year / 400;
-	of_era = year - era * 400;
-	of_year = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5;
-	return (era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 +
-			of_year - 719468) * DAY;
-}
-
-/* Only called for times that are near each other: a step or none, mostly. */
-int
-md_month_of(int64_t time)
-{
-	int			month = (int) (1970 * 12 + time / (30 * DAY + 10 * HOUR));
-
-	while (md_month_start(month) > time)
-		month--;
-	while (md_month_start(month + 1) <= time)
-		month++;
-	return month;
-}
 
 static double
 gauss(MdRng *rng)
@@ -101,12 +46,9 @@ gauss(MdRng *rng)
 	return r * cos(6.283185307179586 * md_real(rng));
 }
 
-/*
- * Cuts total into n parts of at least one, the i-th near weight[i]'s share.
- * Destroys weight.
- */
+/* Cuts total into n parts of at least one, the i-th near weight[i]'s share. */
 static void
-share_out(int32_t *part, double *weight, int64_t n, int64_t total)
+share_out(int32_t *part, const double *weight, int64_t n, int64_t total)
 {
 	double		sum = 0;
 	double		seen = 0;
@@ -127,8 +69,8 @@ share_out(int32_t *part, double *weight, int64_t n, int64_t total)
 	}
 }
 
-static int64_t
-pick_by_sum(const Group *group, MdRng *rng)
+int64_t
+md_pick(const MdGroup *group, MdRng *rng)
 {
 	double		x = md_real(rng) * group->sum[group->n - 1];
 	int64_t		low = 0;
@@ -151,16 +93,16 @@ pick_genre(MdRng *rng)
 {
 	/* Zipf's law again: the first genre has 13%, the last 1%. */
 	static double sum[MD_GENRES];
-	Group		group = {NULL, sum, MD_GENRES};
+	MdGroup		group = {NULL, sum, MD_GENRES};
 
 	if (sum[0] == 0)
 		for (int g = 0; g < MD_GENRES; g++)
 			sum[g] = (g > 0 ? sum[g - 1] : 0) + 1 / (double) (g + 2);
-	return (int) pick_by_sum(&group, rng);
+	return (int) md_pick(&group, rng);
 }
 
 static void
-group_add(Group *group, int32_t member, double weight)
+group_add(MdGroup *group, int32_t member, double weight)
 {
 	double		before = group->n > 0 ? group->sum[group->n - 1] : 0;
 
@@ -179,7 +121,7 @@ group_add(Group *group, int32_t member, double weight)
 }
 
 static void
-groups_free(Group *groups)
+groups_free(MdGroup *groups)
 {
 	for (int g = 0; g < MD_GENRES; g++)
 	{
@@ -189,7 +131,7 @@ groups_free(Group *groups)
 }
 
 static void
-make_artists(MdWorld *world, const MdOptions *options, Group *by_genre)
+make_artists(MdWorld *world, const MdOptions *options, MdGroup *by_genre)
 {
 	MdRng		rng = md_rng(options->seed, STREAM_ARTISTS);
 	int64_t		n = options->artists;
@@ -359,12 +301,12 @@ make_users(MdWorld *world, const MdOptions *options)
  * is a part of the user's listens, so that everybody still has their own will.
  */
 static void
-make_owners(const MdWorld *world, const MdOptions *options, Owned *owned)
+make_owners(const MdWorld *world, const MdOptions *options, MdOwned *owned)
 {
 	MdRng		rng = md_rng(options->seed, STREAM_OWNERS);
 	int64_t		n_users = options->users;
 	int32_t		n = (int32_t) options->recordings;
-	Group		fans[MD_GENRES] = {0};
+	MdGroup		fans[MD_GENRES] = {0};
 	int32_t    *room = md_alloc((size_t) n_users, sizeof(int32_t));
 	int32_t    *owner = md_alloc((size_t) n, sizeof(int32_t));
 	int32_t    *order = md_alloc((size_t) n, sizeof(int32_t));
@@ -404,7 +346,7 @@ make_owners(const MdWorld *world, const MdOptions *options, Owned *owned)
 	for (int32_t i = 0; i < releases; i++)
 	{
 		int32_t		first = order[i];
-		const Group *group =
+		const MdGroup *group =
 			&fans[world->artists[world->recordings[first].artist].genre];
 		int32_t		end = first + 1;
 		int64_t		u = -1;
@@ -413,7 +355,7 @@ make_owners(const MdWorld *world, const MdOptions *options, Owned *owned)
 			end++;
 		for (int tries = 0; tries < 20 && group->n > 0; tries++)
 		{
-			u = group->member[pick_by_sum(group, &rng)];
+			u = group->member[md_pick(group, &rng)];
 			if (room[u] >= end - first)
 				break;
 			u = -1;
@@ -446,208 +388,17 @@ make_owners(const MdWorld *world, const MdOptions *options, Owned *owned)
 	free(fill);
 }
 
-static int64_t
-session_start(const MdUser *user, const MdOptions *options, MdRng *rng)
-{
-	/* Listens of an hour of the day, in thousands. */
-	static const int by_hour[24] = {
-		25, 15, 9, 6, 5, 6, 11, 22, 36, 45, 49, 50,
-		49, 51, 54, 56, 57, 60, 62, 64, 66, 64, 54, 38
-	};
-	int64_t		from,
-				until,
-				time,
-				hour;
-
-	if (user->clock == MD_CLOCK_RESETS)
-		return (int64_t) (-90 * log(1 - md_real(rng)));
-	from = user->clock == MD_CLOCK_1970 ? 0 :
-		md_month_start(options->start + user->joined);
-	until = user->clock == MD_CLOCK_1970 ? 31 * DAY :
-		md_month_start(options->start + options->months);
-	time = from + md_below(rng, until - from);
-	if (user->clock == MD_CLOCK_RIGHT)
-	{
-		do
-			hour = md_below(rng, 24);
-		while (md_below(rng, 66) >= by_hour[hour]);
-		time += hour * HOUR - time % DAY + md_below(rng, HOUR);
-	}
-	/* The longest session must end within the month. */
-	return time > until - 8 * HOUR ? time - 8 * HOUR : time;
-}
-
-static int
-compare_times(const void *a, const void *b)
-{
-	int64_t		x = *(const int64_t *) a;
-	int64_t		y = *(const int64_t *) b;
-
-	return (x > y) - (x < y);
-}
-
-static int
-compare_same(const void *a, const void *b)
-{
-	const MdListen *x = a;
-	const MdListen *y = b;
-
-	if (x->recording != y->recording)
-		return x->recording < y->recording ? -1 : 1;
-	return (x->time > y->time) - (x->time < y->time);
-}
-
-static int
-compare_listens(const void *a, const void *b)
-{
-	const MdListen *x = a;
-	const MdListen *y = b;
-	uint64_t	i,
-				j;
-
-	if (x->time != y->time)
-		return x->time < y->time ? -1 : 1;
-	/* Of one second, any order but that of users: so a hash's. */
-	i = md_hash((uint64_t) x->user << 32 | (uint32_t) x->recording);
-	j = md_hash((uint64_t) y->user << 32 | (uint32_t) y->recording);
-	return (i > j) - (i < j);
-}
-
-/* A recording by taste: of a followed artist mostly. */
-static int32_t
-pick_recording(const MdWorld *world, const Group *by_genre,
-			   const int32_t *followed, int n_followed, int genre, MdRng *rng)
-{
-	const MdArtist *artist;
-	double		x = md_real(rng);
-	int			i;
-
-	if (by_genre[genre].n == 0 || md_chance(rng, 0.85))
-	{
-		i = (int) (n_followed * x * x);
-		x = md_real(rng);
-		artist = &world->artists[followed[i]];
-	}
-	else
-	{
-		i = (int) pick_by_sum(&by_genre[genre], rng);
-		artist = &world->artists[by_genre[genre].member[i]];
-	}
-	return artist->first +
-		(int32_t) ((artist[1].first - artist->first) * x * x * x);
-}
-
-/* One user's listens, written to out. */
-static void
-play(const MdWorld *world, const MdOptions *options, const Group *by_genre,
-	 int32_t u, const int32_t *owned, int64_t n_owned, MdListen *out)
-{
-	MdRng		rng = md_rng(options->seed, STREAM_FIRST_USER + (uint64_t) u);
-	const MdUser *user = &world->users[u];
-	double		sums[MD_TASTES] = {0.6, 0.85, 0.95, 1};
-	Group		tastes = {NULL, sums, MD_TASTES};
-	int			n = user->listens;
-	int			n_followed = 4 + (int) sqrt((double) n);
-	double		replays = user->clock == MD_CLOCK_RESETS
-		? 0.55 + 0.25 * md_real(&rng)
-		: 0.35 + 0.45 * md_real(&rng);
-	int64_t    *starts = md_alloc((size_t) n, sizeof(int64_t));
-	int		   *sizes = md_alloc((size_t) n, sizeof(int));
-	int32_t    *followed = md_alloc((size_t) n_followed, sizeof(int32_t));
-	int			sessions = 0;
-	int			done = 0;
-
-	for (int i = 0; i < n_followed; i++)
-	{
-		const Group *group =
-			&by_genre[user->genre[pick_by_sum(&tastes, &rng)]];
-
-		followed[i] = group->n > 0
-			? group->member[pick_by_sum(group, &rng)]
-			: (int32_t) md_below(&rng, options->artists);
-	}
-	while (done < n)
-	{
-		int			size = 1;
-
-		while (size < SESSION_MAX && md_chance(&rng, 1 - 1.0 / SESSION_MEAN))
-			size++;
-		sizes[sessions] = size < n - done ? size : n - done;
-		starts[sessions] = session_start(user, options, &rng);
-		done += sizes[sessions++];
-	}
-	qsort(starts, (size_t) sessions, sizeof(int64_t), compare_times);
-
-	done = 0;
-	for (int s = 0; s < sessions; s++)
-	{
-		int			genre = user->genre[pick_by_sum(&tastes, &rng)];
-		int64_t		time = starts[s];
-		bool		stuck = user->clock == MD_CLOCK_RESETS &&
-			md_chance(&rng, 0.3);
-
-		if (stuck)
-			time = 0;
-		for (int i = 0; i < sizes[s]; i++, done++)
-		{
-			int			left = n - done;
-			double		news = left * (1 - replays);
-			int32_t		recording;
-
-			if (n_owned < left && done > 0 && md_chance(&rng, replays))
-			{
-				int			back = done > 200 && md_chance(&rng, 0.5)
-					? 200 : done;
-
-				recording = out[done - 1 - md_below(&rng, back)].recording;
-			}
-			else if (n_owned >= left ||
-					 (n_owned > 0 && md_chance(&rng, (double) n_owned / news)))
-			{
-				recording = *owned++;
-				n_owned--;
-			}
-			else
-				recording = pick_recording(world, by_genre, followed,
-										   n_followed, genre, &rng);
-			out[done].time = time;
-			out[done].user = u;
-			out[done].recording = recording;
-			if (!stuck)
-				time += 120 + md_below(&rng, 240);
-		}
-	}
-
-	/* The same again in the same second: a second later, then. */
-	qsort(out, (size_t) n, sizeof(MdListen), compare_same);
-	for (int i = 1; i < n; i++)
-		if (out[i].recording == out[i - 1].recording &&
-			out[i].time <= out[i - 1].time)
-			out[i].time = out[i - 1].time + 1;
-	free(starts);
-	free(sizes);
-	free(followed);
-}
-
 void
 md_world_make(MdWorld *world, const MdOptions *options)
 {
-	Group		by_genre[MD_GENRES] = {0};
-	Owned		owned;
-	int64_t		done = 0;
+	MdGroup		by_genre[MD_GENRES] = {0};
+	MdOwned		owned;
 
 	make_artists(world, options, by_genre);
 	make_recordings(world, options);
 	make_users(world, options);
 	make_owners(world, options, &owned);
-	world->listens = md_alloc((size_t) options->listens, sizeof(MdListen));
-	for (int32_t u = 0; u < options->users; u++)
-	{
-		play(world, options, by_genre, u, owned.recording + owned.start[u],
-			 owned.start[u + 1] - owned.start[u], world->listens + done);
-		done += world->users[u].listens;
-	}
-	qsort(world->listens, (size_t) done, sizeof(MdListen), compare_listens);
+	md_play(world, options, by_genre, &owned);
 	groups_free(by_genre);
 	free(owned.start);
 	free(owned.recording);
