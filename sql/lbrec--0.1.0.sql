@@ -128,14 +128,97 @@ CREATE FUNCTION lbrec_recommend(
 	at timestamptz DEFAULT NULL,
 	exclude_listened boolean DEFAULT false,
 	listens text DEFAULT 'listen',
+	candidates uuid[] DEFAULT NULL,
+	filter text DEFAULT NULL,
 	OUT rank integer,
 	OUT recording_msid uuid,
 	OUT score real)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_recommend'
-LANGUAGE C STABLE PARALLEL SAFE COST 10000 ROWS 10;
+LANGUAGE C STABLE PARALLEL UNSAFE COST 10000 ROWS 10;
 COMMENT ON FUNCTION lbrec_recommend IS
-'the k recordings with the highest scores for a user at a time (default: now), best first, exactly; exclude_listened leaves out what the user has in listens';
+'the k recordings with the highest scores for a user at a time (default: now), best first, exactly; exclude_listened leaves out what the user has in listens, candidates and filter (a query that returns recording_msid) say which recordings may be recommended at all';
+
+CREATE FUNCTION lbrec_recommend_all(
+	k integer DEFAULT 10,
+	model text DEFAULT NULL,
+	users bigint[] DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	OUT user_id bigint,
+	OUT rank integer,
+	OUT recording_msid uuid,
+	OUT score real)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_recommend_all'
+LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 10000;
+COMMENT ON FUNCTION lbrec_recommend_all IS
+'lbrec_recommend for every user of the model, or for those of an array, many at once';
+
+CREATE FUNCTION lbrec_score(
+	user_id bigint,
+	recordings uuid[],
+	model text DEFAULT NULL,
+	at timestamptz DEFAULT NULL)
+RETURNS real[]
+AS 'MODULE_PATHNAME', 'lbrec_score'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION lbrec_score IS
+'scores of given recordings for a user, in the order of the array; null where the model does not know the recording';
+
+CREATE FUNCTION lbrec_user_embedding(
+	user_id bigint,
+	model text DEFAULT NULL,
+	at timestamptz DEFAULT NULL)
+RETURNS real[]
+AS 'MODULE_PATHNAME', 'lbrec_user_embedding'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION lbrec_user_embedding IS
+'the query tower''s vector for a user at a time (default: now)';
+
+CREATE FUNCTION lbrec_recording_embedding(
+	recording uuid,
+	model text DEFAULT NULL)
+RETURNS real[]
+AS 'MODULE_PATHNAME', 'lbrec_recording_embedding'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION lbrec_recording_embedding IS
+'the candidate tower''s vector for a recording';
+
+CREATE FUNCTION lbrec_recording_embeddings(
+	model text DEFAULT NULL,
+	OUT recording_msid uuid,
+	OUT embedding real[])
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_recording_embeddings'
+LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 100000;
+COMMENT ON FUNCTION lbrec_recording_embeddings IS
+'the candidate tower''s vectors for all recordings of the model';
+
+CREATE FUNCTION lbrec_similar(
+	recording uuid,
+	k integer DEFAULT 10,
+	model text DEFAULT NULL,
+	OUT rank integer,
+	OUT recording_msid uuid,
+	OUT score real)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_similar'
+LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10;
+COMMENT ON FUNCTION lbrec_similar IS
+'the k recordings whose vectors are nearest to a recording''s by cosine, exactly; score is the cosine';
+
+CREATE FUNCTION lbrec_similar_users(
+	user_id bigint,
+	k integer DEFAULT 10,
+	model text DEFAULT NULL,
+	OUT rank integer,
+	OUT similar_user_id bigint,
+	OUT score real)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_similar_users'
+LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10;
+COMMENT ON FUNCTION lbrec_similar_users IS
+'the k users whose own embeddings are nearest to a user''s by cosine, exactly; score is the cosine';
 
 CREATE FUNCTION lbrec_evaluate(
 	model text DEFAULT NULL,

@@ -1,157 +1,113 @@
 /*
  * sql_recommend.c
- *		lbrec_recommend(): the best recordings for a user, exactly.
+ *		lbrec_recommend(), lbrec_recommend_all(): the best recordings, exactly.
  */
 #include "lbrec.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
-#include "core/lb_scan.h"
-#include "image.h"
+#include "serving.h"
 
 PG_FUNCTION_INFO_V1(lbrec_recommend);
+PG_FUNCTION_INFO_V1(lbrec_recommend_all);
 
-/* Clears the bits of the recordings that a user has listened to by now. */
-static void
-exclude_listened(uint64 *allow, const ServingModel *serving,
-				 const char *listens, int64 user_id)
+/* Users whose candidates are ranked together. */
+#define USERS_AT_ONCE 256
+
+enum
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(user_id)};
-	char	   *sql;
-	bool		was_read_only = XactReadOnly;
+	ARG_USER_ID,
+	ARG_K,
+	ARG_MODEL,
+	ARG_AT,
+	ARG_EXCLUDE_LISTENED,
+	ARG_LISTENS,
+	ARG_CANDIDATES,
+	ARG_FILTER
+};
 
-	/*
-	 * The caller's own listens: the query runs with the caller's rights, so
-	 * row security applies, and the condition reaches an index below it.  It
-	 * must not write; SPI's own argument for that does not reach what
-	 * functions in the query do.  An error restores XactReadOnly with the
-	 * (sub)transaction.
-	 */
-	sql = psprintf("SELECT DISTINCT l.recording_msid FROM (%s) AS l "
-				   "WHERE l.user_id OPERATOR(pg_catalog.=) $1",
-				   lbrec_listens_query(listens));
-	SPI_connect();
-	XactReadOnly = true;
-	if (SPI_execute_with_args(sql, 1, types, values, NULL, true, 0) !=
-		SPI_OK_SELECT)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("listens must be one query that returns rows"),
-				 errhint("Give the name of a table or a single SELECT.")));
-	if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) != UUIDOID)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"recording_msid\" of the query of listens is not of type uuid")));
-	for (uint64 i = 0; i < SPI_processed; i++)
+/*
+ * The candidates that may be recommended, as a bitmap, or NULL for all.  Each
+ * argument that is given narrows the set.
+ */
+static uint64 *
+allowed_candidates(const ServingModel *serving, const RecordingList *listened,
+				   const RecordingList *candidates,
+				   const RecordingList *filter)
+{
+	const RecordingList *lists[] = {listened, candidates, filter};
+	uint64	   *allow = NULL;
+
+	for (int i = 0; i < lengthof(lists); i++)
 	{
-		bool		isnull;
-		Datum		d = SPI_getbinval(SPI_tuptable->vals[i],
-									  SPI_tuptable->tupdesc, 1, &isnull);
-		int32		candidate;
+		uint64	   *bits;
 
-		if (isnull)
+		if (lists[i]->keys == NULL)
 			continue;
-		candidate = lbrec_candidate_of(serving, DatumGetUUIDP(d));
-		if (candidate >= 0)
-			allow[candidate / 64] &= ~(UINT64CONST(1) << (candidate % 64));
+		bits = lbrec_candidate_bits(serving, lists[i], lists[i] != listened);
+		if (allow == NULL)
+			allow = bits;
+		else
+			for (int64 w = 0; w < (serving->tower.n_recordings + 63) / 64; w++)
+				allow[w] &= bits[w];
 	}
-	XactReadOnly = was_read_only;
-	SPI_finish();
-}
-
-static void
-check_k(int32 k, const ServingModel *serving)
-{
-	if (k < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("k is %d, but must be at least 1", k),
-				 errdetail("k is the number of recordings to recommend."),
-				 errhint("Ask for 10, for example.")));
-	if (k > serving->tower.n_recordings)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("k is %d, beyond the number of candidates", k),
-				 errdetail("Model \"%s\" knows %lld recordings.",
-						   serving->image->row.name,
-						   (long long) serving->tower.n_recordings),
-				 errhint("Ask for at most %lld.",
-						 (long long) serving->tower.n_recordings)));
+	return allow;
 }
 
 /*
- * lbrec_recommend(user_id, k, model, at, exclude_listened, listens)
+ * lbrec_recommend(user_id, k, model, at, exclude_listened, listens,
+ * candidates, filter)
  */
 Datum
 lbrec_recommend(PG_FUNCTION_ARGS)
 {
+	RowSink		sink = lbrec_begin_rows(fcinfo);
+	RecordingList listened = {0};
+	RecordingList candidates = {0};
+	RecordingList filter = {0};
+	LbCandidates set = {0};
+	const ServingModel *serving;
 	int64		user_id;
 	int32		k;
 	int32		user;
-	int64		time;
-	bool		exclude;
-	const ServingModel *serving;
-	RowSink		sink = lbrec_begin_rows(fcinfo);
-	int			D;
-	int64		n;
 	int64		found;
 	float	   *query;
 	int64	   *ids;
 	float	   *scores;
-	uint64	   *allow = NULL;
-	LbCandidates set = {0};
 	void	   *scratch;
 	LbStatus	status;
 
 	/* as a strict function: nothing is recommended to nobody */
-	if (PG_ARGISNULL(0))
+	if (PG_ARGISNULL(ARG_USER_ID))
 		return (Datum) 0;
-	user_id = PG_GETARG_INT64(0);
-	k = PG_ARGISNULL(1) ? 10 : PG_GETARG_INT32(1);
-	time = PG_ARGISNULL(3) ? GetCurrentTransactionStartTimestamp() :
-		PG_GETARG_TIMESTAMPTZ(3);
-	exclude = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
-	serving = lbrec_open_model(PG_ARGISNULL(2) ? NULL :
-							   text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	check_k(k, serving);
-	user = lbrec_user_code(serving, user_id);
-	if (user == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("model \"%s\" does not know user %lld",
-						serving->image->row.name, (long long) user_id),
-				 errdetail("The user had no listens in the query that version %d was trained on.",
-						   serving->image->row.version),
-				 errhint("Train again when the user has listens.")));
+	user_id = PG_GETARG_INT64(ARG_USER_ID);
+	k = PG_ARGISNULL(ARG_K) ? 10 : PG_GETARG_INT32(ARG_K);
+	if (!PG_ARGISNULL(ARG_EXCLUDE_LISTENED) &&
+		PG_GETARG_BOOL(ARG_EXCLUDE_LISTENED))
+		listened = lbrec_listened_recordings(PG_ARGISNULL(ARG_LISTENS) ?
+											 "listen" :
+											 text_to_cstring(PG_GETARG_TEXT_PP(ARG_LISTENS)),
+											 user_id);
+	if (!PG_ARGISNULL(ARG_CANDIDATES))
+		candidates = lbrec_array_recordings(PG_GETARG_ARRAYTYPE_P(ARG_CANDIDATES),
+											"candidates");
+	if (!PG_ARGISNULL(ARG_FILTER))
+		filter = lbrec_query_recordings(text_to_cstring(PG_GETARG_TEXT_PP(ARG_FILTER)),
+										"filter");
 
-	n = serving->tower.n_recordings;
-	D = serving->image->D;
-	if (exclude)
-	{
-		Size		words = (n + 63) / 64;
-
-		allow = palloc_extended(words * sizeof(uint64), MCXT_ALLOC_HUGE);
-		memset(allow, 0xff, words * sizeof(uint64));
-		exclude_listened(allow, serving, PG_ARGISNULL(5) ? "listen" :
-						 text_to_cstring(PG_GETARG_TEXT_PP(5)), user_id);
-	}
-	query = lbrec_alloc_aligned(CurrentMemoryContext, D * sizeof(float),
-								"query");
-	time += ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) *
-		USECS_PER_DAY;
-	lbrec_query_vectors(query, &serving->tower, &user, &time, 1, NULL,
-						CurrentMemoryContext);
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, ARG_MODEL));
+	lbrec_check_k(k, serving);
+	user = lbrec_known_user(serving, user_id);
+	query = lbrec_user_vector(serving, user,
+							  lbrec_time_argument(fcinfo, ARG_AT));
 	set.c = serving->candidates;
-	set.n = n;
-	set.D = D;
+	set.n = serving->tower.n_recordings;
+	set.D = serving->image->D;
 	set.index = serving->index;
-	set.allow = allow;
+	set.allow = allowed_candidates(serving, &listened, &candidates, &filter);
 	scratch = lbrec_alloc_aligned(CurrentMemoryContext,
 								  lb_topk_bytes(&set, k), "selection");
 	ids = palloc_extended(k * sizeof(int64), MCXT_ALLOC_HUGE);
@@ -173,5 +129,130 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 		values[2] = Float4GetDatum(scores[i]);
 		lbrec_put_row(&sink, values, nulls);
 	}
+	return (Datum) 0;
+}
+
+/*
+ * Codes and ids of the users in an array, or of all for NULL.  Users that the
+ * model does not know are left out, and counted in a notice.
+ */
+static int64
+chosen_users(const ServingModel *serving, ArrayType *array, int32 **codes,
+			 int64 **ids)
+{
+	Datum	   *values = NULL;
+	bool	   *nulls = NULL;
+	int			listed = 0;
+	int64		n = 0;
+	int64		most;
+
+	if (array)
+		deconstruct_array(array, INT8OID, sizeof(int64), true,
+						  TYPALIGN_DOUBLE, &values, &nulls, &listed);
+	most = array ? listed : serving->tower.n_users;
+	*codes = palloc_extended(Max(most, 1) * sizeof(int32), MCXT_ALLOC_HUGE);
+	*ids = palloc_extended(Max(most, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < most; i++)
+	{
+		int64		id = array ? (nulls[i] ? 0 : DatumGetInt64(values[i])) :
+		serving->user_keys[i];
+		int32		code = array ? (nulls[i] ? 0 :
+									lbrec_user_code(serving, id)) :
+		serving->user_codes[i];
+
+		if (code == 0)
+			continue;
+		(*codes)[n] = code;
+		(*ids)[n++] = id;
+	}
+	if (n < most)
+		ereport(NOTICE,
+				(errmsg("left out %lld users that model \"%s\" does not know",
+						(long long) (most - n), serving->image->row.name),
+				 errhint("Train again when they have listens.")));
+	return n;
+}
+
+/*
+ * lbrec_recommend_all(k, model, users, at)
+ *
+ * Tiles of users are ranked against tiles of candidates, on all threads; rows
+ * go to the tuplestore batch by batch, so memory is bounded.
+ */
+Datum
+lbrec_recommend_all(PG_FUNCTION_ARGS)
+{
+	RowSink		sink = lbrec_begin_rows(fcinfo);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec recommend all",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	LbCandidates set = {0};
+	const ServingModel *serving;
+	LbThreads  *pool = lbrec_start_threads(context);
+	int32		k = PG_ARGISNULL(0) ? 10 : PG_GETARG_INT32(0);
+	int64		time = lbrec_time_argument(fcinfo, 3);
+	int32	   *codes;
+	int64	   *user_ids;
+	int64		n_users;
+	int64	   *times;
+	float	   *queries;
+	int64	   *found;
+	int64	   *ids;
+	float	   *scores;
+	void	   *scratch;
+
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
+	lbrec_check_k(k, serving);
+	n_users = chosen_users(serving, PG_ARGISNULL(2) ? NULL :
+						   PG_GETARG_ARRAYTYPE_P(2), &codes, &user_ids);
+	set.c = serving->candidates;
+	set.n = serving->tower.n_recordings;
+	set.D = serving->image->D;
+	set.index = serving->index;
+	scratch = lbrec_alloc_aligned(context,
+								  lb_topk_batch_bytes(&set, USERS_AT_ONCE, k,
+													  lb_threads_count(pool)),
+								  "selection");
+	queries = lbrec_alloc_aligned(context, (Size) USERS_AT_ONCE * set.D *
+								  sizeof(float), "queries");
+	times = palloc(USERS_AT_ONCE * sizeof(int64));
+	found = palloc(USERS_AT_ONCE * sizeof(int64));
+	ids = palloc_extended((Size) USERS_AT_ONCE * k * sizeof(int64),
+						  MCXT_ALLOC_HUGE);
+	scores = palloc_extended((Size) USERS_AT_ONCE * k * sizeof(float),
+							 MCXT_ALLOC_HUGE);
+	for (int i = 0; i < USERS_AT_ONCE; i++)
+		times[i] = time;
+	for (int64 from = 0; from < n_users; from += USERS_AT_ONCE)
+	{
+		int			m = (int) Min(n_users - from, USERS_AT_ONCE);
+		LbStatus	status;
+
+		lbrec_query_vectors(queries, &serving->tower, codes + from, times, m,
+							pool, context);
+		do
+		{
+			CHECK_FOR_INTERRUPTS();
+			status = lb_topk_batch(found, ids, scores, queries, m, &set, k,
+								   scratch, pool, lbrec_cancel_flag());
+		} while (status == LB_CANCELLED);
+		lbrec_check_status(status, "a score");
+		for (int u = 0; u < m; u++)
+			for (int64 i = 0; i < found[u]; i++)
+			{
+				int64		at = (int64) u * k + i;
+				Datum		values[4];
+				bool		nulls[4] = {false, false, false, false};
+
+				values[0] = Int64GetDatum(user_ids[from + u]);
+				values[1] = Int32GetDatum((int32) (i + 1));
+				values[2] = UUIDPGetDatum(&serving->recording_keys[ids[at]]);
+				values[3] = Float4GetDatum(scores[at]);
+				lbrec_put_row(&sink, values, nulls);
+			}
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 	return (Datum) 0;
 }

@@ -1,0 +1,234 @@
+/*
+ * serving.c
+ *		Arguments of the serving calls, and what they have in common.
+ *
+ * Queries that a caller gives (listens, filter) run first, before a model is
+ * opened: they may call lbrec functions themselves, and a model that was
+ * opened is valid only until the next one is.  They run with the caller's
+ * rights and read-only, so row security applies.  The training query that is
+ * stored with a model is never run here: it would run with the rights of
+ * whoever asks for a recommendation.
+ */
+#include "serving.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/timestamp.h"
+
+static SPIPlanPtr
+prepare_reading(const char *sql, const char *argument, int n_args,
+				Oid *types)
+{
+	SPIPlanPtr	plan = SPI_prepare(sql, n_args, types);
+	List	   *sources;
+
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s",
+			 SPI_result_code_string(SPI_result));
+	sources = SPI_plan_get_plan_sources(plan);
+	if (!SPI_is_cursor_plan(plan) ||
+		linitial_node(Query, ((CachedPlanSource *) linitial(sources))->query_list)->hasModifyingCTE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must be one query that only reads", argument),
+				 errdetail("Its result is read; several statements, or one that modifies data, cannot be."),
+				 errhint("Give a single SELECT.")));
+	return plan;
+}
+
+/* The first column of a query's rows. */
+static RecordingList
+run_reading(const char *sql, const char *argument, int n_args, Oid *types,
+			Datum *values)
+{
+	MemoryContext context = CurrentMemoryContext;
+	RecordingList list = {0};
+	SPIPlanPtr	plan;
+
+	SPI_connect();
+	plan = prepare_reading(sql, argument, n_args, types);
+	if (SPI_execute_plan(plan, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not run the query of %s", argument);
+	if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) != UUIDOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"recording_msid\" of %s is not of type uuid",
+						argument),
+				 errdetail("Recordings are known by their MSID or MBID."),
+				 errhint("Cast the column in the query.")));
+	list.keys = MemoryContextAllocHuge(context, Max(SPI_processed, 1) *
+									   sizeof(pg_uuid_t));
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		Datum		d = SPI_getbinval(SPI_tuptable->vals[i],
+									  SPI_tuptable->tupdesc, 1, &isnull);
+
+		if (!isnull)
+			list.keys[list.n++] = *DatumGetUUIDP(d);
+	}
+	SPI_finish();
+	return list;
+}
+
+/* What a user has in a table or query of listens, as of now. */
+RecordingList
+lbrec_listened_recordings(const char *listens, int64 user_id)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(user_id)};
+
+	/* the condition reaches an index below the subquery */
+	return run_reading(psprintf("SELECT DISTINCT l.recording_msid FROM (%s\n) AS l "
+								"WHERE l.user_id OPERATOR(pg_catalog.=) $1",
+								lbrec_listens_query(listens)),
+					   "listens", 1, types, values);
+}
+
+/* The column recording_msid of a query. */
+RecordingList
+lbrec_query_recordings(const char *query, const char *argument)
+{
+	return run_reading(psprintf("SELECT f.recording_msid FROM (%s\n) AS f",
+								lbrec_listens_query(query)),
+					   argument, 0, NULL, NULL);
+}
+
+RecordingList
+lbrec_array_recordings(ArrayType *array, const char *argument)
+{
+	RecordingList list = {0};
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(array, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR,
+					  &values, &nulls, &n);
+	list.keys = palloc(Max(n, 1) * sizeof(pg_uuid_t));
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not contain nulls", argument),
+					 errdetail("It lists recordings."),
+					 errhint("Use array_remove(…, NULL).")));
+		list.keys[list.n++] = *DatumGetUUIDP(values[i]);
+	}
+	return list;
+}
+
+/*
+ * A bitmap of the candidates: set for those that are listed, or for those
+ * that are not.
+ */
+uint64 *
+lbrec_candidate_bits(const ServingModel *serving, const RecordingList *list,
+					 bool listed)
+{
+	Size		words = (serving->tower.n_recordings + 63) / 64;
+	uint64	   *bits = palloc_extended(words * sizeof(uint64),
+									   MCXT_ALLOC_HUGE);
+
+	memset(bits, listed ? 0 : 0xff, words * sizeof(uint64));
+	for (int64 i = 0; i < list->n; i++)
+	{
+		int32		c = lbrec_candidate_of(serving, &list->keys[i]);
+		uint64		bit = UINT64CONST(1) << (c % 64);
+
+		if (c < 0)
+			continue;
+		if (listed)
+			bits[c / 64] |= bit;
+		else
+			bits[c / 64] &= ~bit;
+	}
+	return bits;
+}
+
+/* A model's name, or NULL for the one that was activated last. */
+char *
+lbrec_model_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/* A time of listening, now for NULL, in microseconds since 1970. */
+int64
+lbrec_time_argument(FunctionCallInfo fcinfo, int arg)
+{
+	TimestampTz t = PG_ARGISNULL(arg) ?
+		GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(arg);
+
+	/* the infinities lie outside every trained period, as they should */
+	if (TIMESTAMP_NOT_FINITE(t))
+		return t;
+	return t + ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) *
+		USECS_PER_DAY;
+}
+
+void
+lbrec_check_k(int32 k, const ServingModel *serving)
+{
+	if (k < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("k is %d, but must be at least 1", k),
+				 errdetail("k is the number of recordings to recommend."),
+				 errhint("Ask for 10, for example.")));
+	if (k > serving->tower.n_recordings)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("k is %d, beyond the number of candidates", k),
+				 errdetail("Model \"%s\" knows %lld recordings.",
+						   serving->image->row.name,
+						   (long long) serving->tower.n_recordings),
+				 errhint("Ask for at most %lld.",
+						 (long long) serving->tower.n_recordings)));
+}
+
+int32
+lbrec_known_user(const ServingModel *serving, int64 user_id)
+{
+	int32		user = lbrec_user_code(serving, user_id);
+
+	if (user == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("model \"%s\" does not know user %lld",
+						serving->image->row.name, (long long) user_id),
+				 errdetail("The user had no listens in the query that version %d was trained on.",
+						   serving->image->row.version),
+				 errhint("Train again when the user has listens.")));
+	return user;
+}
+
+/* The query vector (D) of a user at a time. */
+float *
+lbrec_user_vector(const ServingModel *serving, int32 user, int64 time)
+{
+	float	   *query = lbrec_alloc_aligned(CurrentMemoryContext,
+											serving->image->D * sizeof(float),
+											"query");
+
+	lbrec_query_vectors(query, &serving->tower, &user, &time, 1, NULL,
+						CurrentMemoryContext);
+	return query;
+}
+
+/* real[] */
+ArrayType *
+lbrec_float_array(const float *values, int n)
+{
+	Datum	   *elements = palloc(n * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		elements[i] = Float4GetDatum(values[i]);
+	return construct_array(elements, n, FLOAT4OID, sizeof(float4), true,
+						   TYPALIGN_INT);
+}

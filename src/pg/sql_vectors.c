@@ -1,0 +1,340 @@
+/*
+ * sql_vectors.c
+ *		Scores of given recordings, embeddings, and what is near to what.
+ */
+#include "lbrec.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "serving.h"
+
+PG_FUNCTION_INFO_V1(lbrec_score);
+PG_FUNCTION_INFO_V1(lbrec_user_embedding);
+PG_FUNCTION_INFO_V1(lbrec_recording_embedding);
+PG_FUNCTION_INFO_V1(lbrec_recording_embeddings);
+PG_FUNCTION_INFO_V1(lbrec_similar);
+PG_FUNCTION_INFO_V1(lbrec_similar_users);
+
+/* Vectors that are given unit length at a time. */
+#define BLOCK_ROWS 8192
+
+static const float *
+candidate_vector(const ServingModel *serving, int32 candidate)
+{
+	return serving->candidates + (Size) candidate * serving->image->D;
+}
+
+static int32
+known_recording(const ServingModel *serving, const pg_uuid_t *recording)
+{
+	int32		candidate = lbrec_candidate_of(serving, recording);
+
+	if (candidate < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("model \"%s\" does not know recording %s",
+						serving->image->row.name,
+						DatumGetCString(DirectFunctionCall1(uuid_out,
+															UUIDPGetDatum(recording)))),
+				 errdetail("The recording had no listens in the query that version %d was trained on.",
+						   serving->image->row.version),
+				 errhint("Train again when the recording has listens.")));
+	return candidate;
+}
+
+/*
+ * lbrec_score(user_id, recordings, model, at): scores in the order of the
+ * array, null where the model does not know the recording.
+ */
+Datum
+lbrec_score(PG_FUNCTION_ARGS)
+{
+	const ServingModel *serving;
+	float	   *query;
+	Datum	   *keys;
+	bool	   *nulls;
+	Datum	   *scores;
+	int			n;
+	int			lower = 1;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
+	query = lbrec_user_vector(serving,
+							  lbrec_known_user(serving, PG_GETARG_INT64(0)),
+							  lbrec_time_argument(fcinfo, 3));
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), UUIDOID, UUID_LEN, false,
+					  TYPALIGN_CHAR, &keys, &nulls, &n);
+	if (n == 0)
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(FLOAT4OID));
+	scores = palloc(n * sizeof(Datum));
+	for (int i = 0; i < n; i++)
+	{
+		int32		c = nulls[i] ? -1 :
+		lbrec_candidate_of(serving, DatumGetUUIDP(keys[i]));
+
+		nulls[i] = c < 0;
+		scores[i] = c < 0 ? (Datum) 0 :
+			Float4GetDatum(lb_score(query, candidate_vector(serving, c),
+									serving->image->D));
+	}
+	PG_RETURN_ARRAYTYPE_P(construct_md_array(scores, nulls, 1, &n, &lower,
+											 FLOAT4OID, sizeof(float4), true,
+											 TYPALIGN_INT));
+}
+
+/* lbrec_user_embedding(user_id, model, at): the query vector */
+Datum
+lbrec_user_embedding(PG_FUNCTION_ARGS)
+{
+	const ServingModel *serving;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
+	PG_RETURN_ARRAYTYPE_P(lbrec_float_array(
+											lbrec_user_vector(serving,
+															  lbrec_known_user(serving, PG_GETARG_INT64(0)),
+															  lbrec_time_argument(fcinfo, 2)),
+											serving->image->D));
+}
+
+/* lbrec_recording_embedding(recording, model): the candidate vector */
+Datum
+lbrec_recording_embedding(PG_FUNCTION_ARGS)
+{
+	const ServingModel *serving;
+	int32		candidate;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
+	candidate = known_recording(serving, PG_GETARG_UUID_P(0));
+	PG_RETURN_ARRAYTYPE_P(lbrec_float_array(candidate_vector(serving,
+															 candidate),
+											serving->image->D));
+}
+
+/* lbrec_recording_embeddings(model): all of them */
+Datum
+lbrec_recording_embeddings(PG_FUNCTION_ARGS)
+{
+	RowSink		sink = lbrec_begin_rows(fcinfo);
+	const ServingModel *serving;
+	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext,
+											  "lbrec embedding",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
+
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 0));
+	old = MemoryContextSwitchTo(row);
+	for (int32 c = 0; c < serving->tower.n_recordings; c++)
+	{
+		Datum		values[2];
+		bool		nulls[2] = {false, false};
+
+		CHECK_FOR_INTERRUPTS();
+		values[0] = UUIDPGetDatum(&serving->recording_keys[c]);
+		values[1] = PointerGetDatum(lbrec_float_array(candidate_vector(serving,
+																	   c),
+													  serving->image->D));
+		lbrec_put_row(&sink, values, nulls);
+		MemoryContextReset(row);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(row);
+	return (Datum) 0;
+}
+
+/* out (n, D): rows of vectors at unit length; a zero vector stays zero */
+static void
+unit_rows(float *out, const float *vectors, int n, int D)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const float *v = vectors + (Size) i * D;
+		double		sum = 0;
+		float		inverse;
+
+		for (int d = 0; d < D; d++)
+			sum += (double) v[d] * v[d];
+		inverse = sum > 0 ? (float) (1 / sqrt(sum)) : 0;
+		for (int d = 0; d < D; d++)
+			out[(Size) i * D + d] = v[d] * inverse;
+	}
+}
+
+typedef struct Neighbour
+{
+	float		score;
+	int64		row;
+} Neighbour;
+
+static int
+compare_neighbours(const void *a, const void *b)
+{
+	const Neighbour *x = a;
+	const Neighbour *y = b;
+
+	if (x->score != y->score)
+		return x->score > y->score ? -1 : 1;
+	return x->row < y->row ? -1 : x->row > y->row;
+}
+
+/*
+ * The k rows of vectors (n, D) nearest to row self by cosine, self left out.
+ * Blocks are searched one after another; the best of each compete.
+ */
+static int64
+nearest(Neighbour *best, const float *vectors, int64 n, int D, int64 self,
+		int64 k)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec nearest",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	int64		in_block = Min(k, BLOCK_ROWS);
+	float	   *query = lbrec_alloc_aligned(context, D * sizeof(float),
+											"query");
+	float	   *block = lbrec_alloc_aligned(context, (Size) BLOCK_ROWS * D *
+											sizeof(float), "block of vectors");
+	Neighbour  *pool = palloc_extended((k + in_block) * sizeof(Neighbour),
+									   MCXT_ALLOC_HUGE);
+	int64	   *ids = palloc(in_block * sizeof(int64));
+	float	   *scores = palloc(in_block * sizeof(float));
+	LbCandidates set = {.c = block, .n = BLOCK_ROWS, .D = D};
+	void	   *scratch = lbrec_alloc_aligned(context,
+											  lb_topk_bytes(&set, in_block),
+											  "selection");
+	int64		n_pool = 0;
+
+	unit_rows(query, vectors + self * D, 1, D);
+	for (int64 from = 0; from < n; from += BLOCK_ROWS)
+	{
+		int64		found;
+
+		CHECK_FOR_INTERRUPTS();
+		set.n = Min(n - from, BLOCK_ROWS);
+		unit_rows(block, vectors + from * D, (int) set.n, D);
+		lbrec_check_status(lb_topk(&found, ids, scores, query, &set,
+								   Min(in_block, set.n), scratch, NULL),
+						   "a score");
+		for (int64 i = 0; i < found; i++)
+			if (from + ids[i] != self)
+			{
+				pool[n_pool].score = scores[i];
+				pool[n_pool++].row = from + ids[i];
+			}
+		qsort(pool, n_pool, sizeof(Neighbour), compare_neighbours);
+		n_pool = Min(n_pool, k);
+	}
+	memcpy(best, pool, n_pool * sizeof(Neighbour));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return n_pool;
+}
+
+static void
+check_neighbours(int32 k, int64 others)
+{
+	if (k < 1 || k > others)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("k is %d, outside of its range", k),
+				 errdetail("The model has %lld others to choose from.",
+						   (long long) others),
+				 errhint("Ask for 10, for example.")));
+}
+
+/* lbrec_similar(recording, k, model) */
+Datum
+lbrec_similar(PG_FUNCTION_ARGS)
+{
+	RowSink		sink = lbrec_begin_rows(fcinfo);
+	const ServingModel *serving;
+	int32		k = PG_ARGISNULL(1) ? 10 : PG_GETARG_INT32(1);
+	Neighbour  *best;
+	int64		found;
+
+	if (PG_ARGISNULL(0))
+		return (Datum) 0;
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
+	check_neighbours(k, serving->tower.n_recordings - 1);
+	/* one more, for self may be the best of its block */
+	best = palloc_extended((k + 1) * sizeof(Neighbour), MCXT_ALLOC_HUGE);
+	found = nearest(best, serving->candidates, serving->tower.n_recordings,
+					serving->image->D,
+					known_recording(serving, PG_GETARG_UUID_P(0)), k + 1);
+	for (int64 i = 0; i < Min(found, k); i++)
+	{
+		Datum		values[3];
+		bool		nulls[3] = {false, false, false};
+
+		values[0] = Int32GetDatum((int32) (i + 1));
+		values[1] = UUIDPGetDatum(&serving->recording_keys[best[i].row]);
+		values[2] = Float4GetDatum(best[i].score);
+		lbrec_put_row(&sink, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/* The users' own embeddings, (n_users + 1, D); row 0 is nobody's. */
+static const LbTensor *
+user_table(const ServingModel *serving)
+{
+	const LbTower *tower = &serving->tower.core.query;
+
+	for (int i = 0; i < tower->n_inputs; i++)
+		if (serving->tower.query_inputs[i].source == SOURCE_USER)
+			return &serving->tower.core.tensors[serving->tower.query_inputs[i].table];
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("model \"%s\" has no embeddings of users",
+					serving->image->row.name),
+			 errdetail("Its query tower knows users by their history only."),
+			 errhint("Compare lbrec_user_embedding() of users instead.")));
+	return NULL;				/* keep compiler quiet */
+}
+
+/* lbrec_similar_users(user_id, k, model) */
+Datum
+lbrec_similar_users(PG_FUNCTION_ARGS)
+{
+	RowSink		sink = lbrec_begin_rows(fcinfo);
+	const ServingModel *serving;
+	int32		k = PG_ARGISNULL(1) ? 10 : PG_GETARG_INT32(1);
+	const LbTensor *table;
+	Neighbour  *best;
+	int64	   *ids;
+	int64		found;
+	int64		n;
+
+	if (PG_ARGISNULL(0))
+		return (Datum) 0;
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
+	n = serving->tower.n_users;
+	check_neighbours(k, n - 1);
+	table = user_table(serving);
+	ids = palloc_extended((n + 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < n; i++)
+		ids[serving->user_codes[i]] = serving->user_keys[i];
+	best = palloc_extended((k + 1) * sizeof(Neighbour), MCXT_ALLOC_HUGE);
+	found = nearest(best, table->value + table->cols, n, table->cols,
+					lbrec_known_user(serving, PG_GETARG_INT64(0)) - 1, k + 1);
+	for (int64 i = 0; i < Min(found, k); i++)
+	{
+		Datum		values[3];
+		bool		nulls[3] = {false, false, false};
+
+		values[0] = Int32GetDatum((int32) (i + 1));
+		values[1] = Int64GetDatum(ids[best[i].row + 1]);
+		values[2] = Float4GetDatum(best[i].score);
+		lbrec_put_row(&sink, values, nulls);
+	}
+	return (Datum) 0;
+}
