@@ -159,6 +159,10 @@ if wanted unit; then
 	[ "$f" = 0 ] || tail -n 60 "$work/log/unit" | sed 's/^/    /'
 fi
 
+if wanted unit; then
+	command_step convert-unit make -s -j"$jobs" convert-unit PG_CONFIG="$PG_CONFIG"
+fi
+
 if wanted parity && [ "$need_build" = yes ]; then
 	for set in "$top/test/parity/cases" "$top/../shared/parity"; do
 		case $set in
