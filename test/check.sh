@@ -177,13 +177,13 @@ if wanted parity && [ "$need_build" = yes ]; then
 		(cd "$set" && tar -cf - .) | as tar -C "$work/vectors/$name" --no-same-owner -xf -
 		start=$(now)
 		status=0
-		run "$work/log/$name" make parity PG_CONFIG="$PG_CONFIG" VECTORS="$work/vectors/$name" || status=$?
+		run "$work/log/$name" make -s parity PG_CONFIG="$PG_CONFIG" VECTORS="$work/vectors/$name" || status=$?
 		p=$(grep -cE '^[^ ]+ loss .* ok$' "$work/log/$name")
 		f=$(grep -cE '^[^ ]+ .*FAILED$' "$work/log/$name")
 		[ "$f" -gt 0 ] || [ $status = 0 ] || f=1
 		[ $((p + f)) -gt 0 ] || f=1
 		verdict $name "$p" "$f"
-		sed 's/^/    /' "$work/log/$name" | grep -v 'make\|gcc\|-o '
+		sed 's/^/    /' "$work/log/$name"
 	done
 fi
 
