@@ -14,6 +14,8 @@
  * 0.05: the last bias of the candidate tower has a gradient of zero in
  * theory, so what it holds is rounding noise.
  *
+ * LBREC_CPU=portable, avx2, avx512 or amx caps the instruction set.
+ *
  * Exits 0 when every case is within bounds, 1 when one is not, 2 when a case
  * cannot be read or there is none.
  */
@@ -26,6 +28,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/lb_cpu.h"
 #include "core/lb_model.h"
 #include "core/lb_scan.h"
 
@@ -392,6 +395,14 @@ main(int argc, char **argv)
 
 	if (argc != 2)
 		die("usage: parity DIR");
+	if (getenv("LBREC_CPU") != NULL)
+	{
+		LbCpuLevel	level;
+
+		if (!lb_cpu_parse(&level, getenv("LBREC_CPU")))
+			die("LBREC_CPU=%s is no instruction set", getenv("LBREC_CPU"));
+		lb_cpu_limit(level);
+	}
 	dir = opendir(argv[1]);
 	if (dir == NULL)
 		die("could not open folder %s", argv[1]);
