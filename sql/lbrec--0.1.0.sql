@@ -294,7 +294,7 @@ SELECT a.pid, a.usename, a.datname, m.match[1] AS model,
 	m.match[4]::bigint AS listens, a.query_start AS started
 FROM pg_catalog.pg_stat_activity AS a,
 	LATERAL pg_catalog.regexp_match(a.query,
-		'^lbrec_train "(.*)": epoch (\d+) of (\d+), (\d+) listens an epoch$')
+		'^lbrec_train "(.*)": epoch (\d{1,9}) of (\d{1,9}), (\d{1,18}) listens an epoch$')
 		AS m (match)
 WHERE m.match IS NOT NULL AND a.state OPERATOR(pg_catalog.=) 'active';
 COMMENT ON VIEW lbrec_progress IS

@@ -281,7 +281,7 @@ insert_model(char **config, const char *name, const TwoTower *model,
 	if (SPI_execute_with_args(
 							  "INSERT INTO lbrec.model (name, version, activation, query, config,"
 							  " n_listens, n_users, n_recordings, checksum) "
-							  "SELECT $1, 1 + COALESCE(pg_catalog.max(m.version), 0), "
+							  "SELECT $1, 1 OPERATOR(pg_catalog.+) COALESCE(pg_catalog.max(m.version), 0), "
 							  "CASE WHEN $7 THEN pg_catalog.nextval('lbrec.activation_seq') ELSE 0 END, "
 							  "$2, $3::pg_catalog.jsonb, $4, $5, $6, 0 "
 							  "FROM lbrec.model AS m WHERE m.name OPERATOR(pg_catalog.=) $1 "

@@ -1,0 +1,190 @@
+# Who may do what, by role, as docs/rights.md has it: every cell of its table
+# is tried here.  Then attacks: objects planted in public and pg_temp, row
+# security, what a query of listens runs as.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../perl";
+use LbrecCluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_cluster('rights', bare => 1);
+
+sub sql
+{
+	my ($sql, %arg) = @_;
+	return $node->safe_psql($arg{db} || 'music', $sql);
+}
+
+# what a role gets: 'yes' or the SQLSTATE
+sub may
+{
+	my ($role, $sql) = @_;
+	my ($out, $err) = ('', '');
+	my $code = $node->psql('music', "\\set VERBOSITY verbose\nSET ROLE $role;\nBEGIN;\n$sql;\nROLLBACK", stdout => \$out, stderr => \$err);
+	return 'yes' if $code == 0;
+	return $err =~ /(?:ERROR|FATAL):  (\w{5}):/ ? $1 : $err;
+}
+
+# owner: owns the database and installs, no superuser.  trainer, reader and
+# analyst have what docs/rights.md grants; stranger has nothing.
+sql(q{
+	CREATE ROLE dbowner; CREATE ROLE trainer; CREATE ROLE reader; CREATE ROLE stranger; CREATE ROLE other;
+	CREATE DATABASE music OWNER dbowner}, db => 'postgres');
+is(may('stranger', 'CREATE EXTENSION lbrec'), '42501', 'a stranger may not install');
+sql(q{SET ROLE dbowner; CREATE EXTENSION lbrec;
+	CREATE TABLE listen (user_id bigint, listened_at timestamptz, recording_msid uuid);
+	INSERT INTO listen SELECT i % 20, to_timestamp(1100000000 + i), md5((i % 30)::text)::uuid FROM generate_series(1, 600) AS i;
+	SELECT lbrec_train('a', epochs => 1)});
+pass('the owner of a database installs and trains: the extension is trusted');
+sql(q{SET ROLE dbowner;
+	-- docs/rights.md: a reader
+	GRANT USAGE ON SCHEMA lbrec TO reader, trainer;
+	GRANT SELECT ON ALL TABLES IN SCHEMA lbrec TO reader, trainer;
+	GRANT SELECT ON lbrec_models, lbrec_progress TO reader, trainer;
+	-- docs/rights.md: a trainer
+	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_activate, lbrec_drop_model TO trainer;
+	GRANT INSERT, UPDATE, DELETE ON lbrec.model, lbrec.epoch, lbrec.tensor TO trainer;
+	GRANT USAGE ON ALL SEQUENCES IN SCHEMA lbrec TO trainer;
+	GRANT SELECT ON listen TO trainer});
+
+my @table = (
+	# what, SQL, owner, trainer, reader, stranger
+	[ 'drop the extension', 'DROP EXTENSION lbrec', 'yes', '42501', '42501', '42501' ],
+	[ 'train', q{SELECT lbrec_train('b', epochs => 1)}, 'yes', 'yes', '42501', '42501' ],
+	[ 'activate', q{SELECT lbrec_activate('a')}, 'yes', 'yes', '42501', '42501' ],
+	[ 'drop a model', q{SELECT lbrec_drop_model('a')}, 'yes', 'yes', '42501', '42501' ],
+	[ 'recommend', q{SELECT lbrec_recommend(1, 5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'recommend, without listens', q{SELECT lbrec_recommend(1, 5, 'a', exclude_listened => true)}, 'yes', 'yes', '42501', '42501' ],
+	[ 'evaluate', q{SELECT lbrec_evaluate('a')}, 'yes', 'yes', '42501', '42501' ],
+	[ 'evaluate on own listens', q{CREATE TEMP TABLE mine AS SELECT 1::bigint AS user_id, now() AS listened_at, md5('1')::uuid AS recording_msid; SELECT lbrec_evaluate('a', 'mine')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'draw', q{SELECT lbrec_curves_svg('{a}')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'list models', 'SELECT * FROM lbrec_models', 'yes', 'yes', 'yes', '42501' ],
+	[ 'see progress', 'SELECT * FROM lbrec_progress', 'yes', 'yes', 'yes', '42501' ],
+	[ 'read tensors', 'SELECT * FROM lbrec.tensor', 'yes', 'yes', 'yes', '42501' ],
+	[ 'write tensors', 'DELETE FROM lbrec.tensor', 'yes', 'yes', '42501', '42501' ]);
+for my $row (@table)
+{
+	my ($what, $sql, @want) = @$row;
+	for my $role (qw(dbowner trainer reader stranger))
+	{
+		is(may($role, $sql), shift @want, "$role: $what");
+	}
+}
+
+# PUBLIC gets nothing that writes, and reading needs the tables
+is(sql(q{SELECT string_agg(p.proname, ' ' ORDER BY 1) FROM pg_proc AS p, pg_depend AS d
+	WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'lbrec')
+	AND p.provolatile = 'v' AND has_function_privilege('stranger', p.oid, 'EXECUTE')}), '', 'PUBLIC may execute nothing volatile');
+is(sql(q{SELECT string_agg(c.oid::regclass::text, ' ') FROM pg_class AS c, pg_depend AS d
+	WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'lbrec')
+	AND c.relkind IN ('r', 'v', 'S') AND (CASE WHEN c.relkind = 'S' THEN has_sequence_privilege('stranger', c.oid, 'USAGE, SELECT, UPDATE')
+		ELSE has_table_privilege('stranger', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') END)}), '', 'PUBLIC has no right on a table, view or sequence');
+is(sql(q{SELECT count(*) FROM pg_proc AS p, pg_depend AS d
+	WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'lbrec') AND p.prosecdef}), '0', 'nothing is SECURITY DEFINER');
+# the image at hand does not outlive the right
+my $s = $node->background_psql('music', on_error_stop => 0);
+$s->query(q{SELECT lbrec_recommend(1, 5, 'a')});
+$s->query(q{SET ROLE stranger});
+$s->query(q{SELECT lbrec_recommend(1, 5, 'a')});
+like($s->{stderr}, qr/permission denied for (schema lbrec|table model)/, 'SET ROLE in a session that has the model at hand');
+$s->quit;
+
+# Attack: a search path whose first schema has operators, functions, casts and
+# tables named like those that our SQL could mean.  Each would raise.
+sql(q{
+	CREATE SCHEMA evil; GRANT ALL ON SCHEMA evil TO other;
+	SET ROLE other; SET search_path = evil;
+	CREATE FUNCTION boom() RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted code ran as %', current_user USING errcode = 'EV111'; END $$;
+	DO $do$
+	DECLARE t text; op text;
+	BEGIN
+		FOREACH t IN ARRAY ARRAY['integer', 'bigint', 'text', 'uuid', 'real', 'double precision', 'jsonb', 'boolean', 'timestamptz', 'name'] LOOP
+			EXECUTE format('CREATE FUNCTION evil.opb(%1$s, %1$s) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); RETURN true; END $$', t);
+			EXECUTE format('CREATE FUNCTION evil.opt(%1$s, %1$s) RETURNS %1$s LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); RETURN $1; END $$', t);
+			FOREACH op IN ARRAY ARRAY['=', '<', '>', '<=', '>=', '<>'] LOOP
+				EXECUTE format('CREATE OPERATOR evil.%s (FUNCTION = evil.opb, LEFTARG = %s, RIGHTARG = %s)', op, t, t);
+			END LOOP;
+			FOREACH op IN ARRAY ARRAY['+', '-', '*', '/', '||'] LOOP
+				EXECUTE format('CREATE OPERATOR evil.%s (FUNCTION = evil.opt, LEFTARG = %s, RIGHTARG = %s)', op, t, t);
+			END LOOP;
+		END LOOP;
+	END $do$;
+	CREATE FUNCTION opj(jsonb, text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); RETURN $2; END $$;
+	CREATE OPERATOR evil.-> (FUNCTION = evil.opj, LEFTARG = jsonb, RIGHTARG = text);
+	CREATE OPERATOR evil.->> (FUNCTION = evil.opj, LEFTARG = jsonb, RIGHTARG = text)});
+sql(q{SET ROLE other; SET search_path = evil;
+	CREATE FUNCTION max(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
+	CREATE FUNCTION count() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
+	CREATE FUNCTION nextval(text) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
+	CREATE FUNCTION now() RETURNS timestamptz LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
+	CREATE FUNCTION jsonb_array_elements(jsonb) RETURNS SETOF jsonb LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
+	CREATE FUNCTION pg_advisory_xact_lock(int, int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
+	CREATE TABLE model (id int); CREATE TABLE tensor (id int); CREATE TABLE epoch (id int);
+	CREATE TYPE float4 AS ENUM ('x');
+	RESET ROLE;
+	GRANT USAGE ON SCHEMA evil TO PUBLIC; GRANT SELECT ON ALL TABLES IN SCHEMA evil TO PUBLIC});
+my $planted = sql(q{SELECT count(*) FROM pg_operator WHERE oprnamespace = 'evil'::regnamespace});
+cmp_ok($planted, '>', 100, "$planted operators are planted");
+is(may('dbowner', 'SET search_path = evil, pg_catalog; SELECT 1 = 1'), 'EV111', 'they do run where an operator is not qualified');
+for my $path ('evil, pg_catalog, public', 'pg_temp, evil, pg_catalog, public')
+{
+	for my $call (
+		q{SELECT public.lbrec_train('attacked', 'public.listen', epochs => 2)},
+		q{SELECT public.lbrec_train('attacked', 'public.listen', epochs => 2, split => 'random', time_buckets => 5)},
+		q{SELECT public.lbrec_recommend(1, 5)}, q{SELECT public.lbrec_recommend(1, 5, 'a')},
+		q{SELECT public.lbrec_recommend(1, 5, 'a', exclude_listened => true, listens => 'public.listen')},
+		q{SELECT public.lbrec_evaluate('a', 'public.listen')},
+		q{SELECT public.lbrec_curves_svg('{a}')}, q{SELECT public.lbrec_activate('a')}, q{SELECT public.lbrec_activate('a', 1)},
+		q{SELECT * FROM public.lbrec_models}, q{SELECT * FROM public.lbrec_progress},
+		q{SELECT public.lbrec_drop_model('a')}, q{SELECT public.lbrec_drop_model('a', 1)})
+	{
+		# in a new session, so that no plan is at hand
+		is(may('dbowner', "SET search_path = $path; $call"), 'yes', "$call with search_path $path");
+	}
+}
+# pg_temp: tables named like ours
+is(may('dbowner', q{CREATE TEMP TABLE model (id int); CREATE TEMP TABLE tensor (id int); SELECT lbrec_train('temp', epochs => 1); SELECT lbrec_recommend(1, 5, 'temp')}), 'yes', 'tables planted in pg_temp');
+# CREATE EXTENSION with planted objects in the path
+sql(q{CREATE DATABASE planted OWNER dbowner}, db => 'postgres');
+sql(q{CREATE SCHEMA evil; CREATE FUNCTION evil.opb(bigint, bigint) RETURNS boolean LANGUAGE sql AS 'SELECT (1/0)::text IS NULL'; CREATE OPERATOR evil.= (FUNCTION = evil.opb, LEFTARG = bigint, RIGHTARG = bigint);
+	CREATE FUNCTION public.pg_extension_config_dump(regclass, text) RETURNS void LANGUAGE sql AS 'SELECT 1/0';
+	SET search_path = evil, public; SET ROLE dbowner; CREATE EXTENSION lbrec SCHEMA public}, db => 'planted');
+pass('CREATE EXTENSION among planted objects');
+# a function of our name that is there already is not taken over
+sql(q{CREATE DATABASE taken OWNER dbowner}, db => 'postgres');
+sql(q{CREATE FUNCTION public.lbrec_drop_model(text, integer) RETURNS integer LANGUAGE sql AS 'SELECT 1'}, db => 'taken');
+my ($o, $e) = ('', '');
+isnt($node->psql('taken', 'CREATE EXTENSION lbrec', stdout => \$o, stderr => \$e), 0, 'an object of our name that is there already: refused');
+
+# Row security of listens: a trainer sees their own rows only.
+sql(q{ALTER TABLE listen ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON listen TO trainer USING (user_id < 5);
+	GRANT CREATE ON SCHEMA public TO trainer;
+	SET ROLE trainer; SELECT lbrec_train('few', epochs => 1)});
+is(sql(q{SELECT n_users || ' ' || owner FROM lbrec.model WHERE name = 'few'}), '5 trainer', 'row security holds while training');
+is(sql(q{SET ROLE trainer; SELECT DISTINCT listens_evaluated FROM lbrec_evaluate('a')}), '150', 'and while evaluating');
+is(sql(q{SET ROLE trainer; SELECT count(*) FROM lbrec_recommend(10, 30, 'a', exclude_listened => true)}), '30', 'and in what is excluded');
+is(sql(q{SELECT count(*) < 30 FROM lbrec_recommend(10, 30, 'a', exclude_listened => true)}), 't', '... while the owner sees all');
+
+# A query of listens runs as the caller, with the caller's rights.
+sql(q{SET ROLE other; CREATE VIEW evil.trojan AS SELECT user_id, listened_at, recording_msid FROM public.listen});
+is(may('trainer', q{SELECT lbrec_train('t', 'evil.trojan', epochs => 1)}), '42501', 'a view runs with its owner\'s rights');
+# nothing runs a stored query again
+sql(q{CREATE TABLE trace (who text); GRANT INSERT ON trace TO PUBLIC;
+	SET ROLE trainer; CREATE FUNCTION public.noted(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN IF current_setting('test.armed', true) = 'on' THEN RAISE 'stored query ran'; END IF; RETURN $1; END $$;
+	SELECT lbrec_train('trojan', 'SELECT noted(user_id) AS user_id, listened_at, recording_msid FROM listen', epochs => 1)});
+is(may('dbowner', q{SET test.armed = on; SELECT * FROM lbrec_models; SELECT lbrec_recommend(1, 5, 'trojan'); SELECT lbrec_recommend(1, 5, 'trojan', exclude_listened => true);
+	SELECT lbrec_activate('trojan'); SELECT lbrec_evaluate('trojan'); SELECT lbrec_curves_svg('{trojan}'); SELECT lbrec_drop_model('trojan')}), 'yes', 'the query that a model was trained on is never run again');
+
+# What somebody shows as their query does not break the view of progress.
+is(may('dbowner', q{SELECT * FROM lbrec_progress}), 'yes', 'the view of progress holds');
+is(sql(q{SELECT count(*) FROM regexp_match('lbrec_train "x": epoch 99999999999999 of 3, 5 listens an epoch',
+	(regexp_match(pg_get_viewdef('lbrec_progress'), '(\^lbrec_train[^'']*)'))[1]) AS m WHERE m IS NOT NULL}), '0', 'numbers that are too large for it do not match');
+is(sql(q{SELECT count(*) FROM regexp_match('lbrec_train "x": epoch 9 of 30, 500000000000 listens an epoch',
+	(regexp_match(pg_get_viewdef('lbrec_progress'), '(\^lbrec_train[^'']*)'))[1]) AS m WHERE m IS NOT NULL}), '1', 'others do');
+# settings
+is(may('stranger', q{SET lbrec.threads = 1}), 'yes', 'anybody sets their own threads');
+is_well($node, 'at the end');
+$node->stop;
+done_testing();
