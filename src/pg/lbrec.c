@@ -22,8 +22,24 @@ PG_MODULE_MAGIC;
 #define MAX_THREADS 64
 
 int			lbrec_threads = 0;
+static int	max_threads = 0;
+static int	cpu_level = LB_CPU_AMX;
+
+static const struct config_enum_entry cpu_levels[] = {
+	{"portable", LB_CPU_PORTABLE, false},
+	{"avx2", LB_CPU_AVX2, false},
+	{"avx512", LB_CPU_AVX512, false},
+	{"amx", LB_CPU_AMX, false},
+	{NULL, 0, false}
+};
 
 void		_PG_init(void);
+
+static void
+assign_cpu_level(int level, void *extra)
+{
+	lb_cpu_limit(level);
+}
 
 void
 _PG_init(void)
@@ -34,6 +50,25 @@ _PG_init(void)
 							&lbrec_threads,
 							0, 0, MAX_THREADS,
 							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("lbrec.max_threads",
+							"Upper bound of lbrec.threads, for users who may set that.",
+							"0 is no bound.",
+							&max_threads,
+							0, 0, MAX_THREADS,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+
+	/*
+	 * For developers: valgrind knows no AVX-512, and each kernel must give
+	 * what the portable one gives.
+	 */
+	DefineCustomEnumVariable("lbrec.cpu",
+							 "The highest instruction set that kernels may use.",
+							 NULL,
+							 &cpu_level,
+							 LB_CPU_AMX, cpu_levels,
+							 PGC_SUSET,
+							 GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
+							 NULL, assign_cpu_level, NULL);
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("lbrec");
 #else
@@ -121,6 +156,8 @@ lbrec_start_threads(MemoryContext context)
 		MemoryContextAllocZero(context, sizeof(MemoryContextCallback));
 	int			n = lbrec_threads > 0 ? lbrec_threads : usable_cpus();
 
+	if (max_threads > 0)
+		n = Min(n, max_threads);
 	lbrec_check_status(lb_threads_start(pool, n), "thread pool");
 	callback->func = stop_threads;
 	callback->arg = pool;

@@ -183,7 +183,28 @@ is(sql(q{SELECT count(*) FROM regexp_match('lbrec_train "x": epoch 9999999999999
 	(regexp_match(pg_get_viewdef('lbrec_progress'), '(\^lbrec_train[^'']*)'))[1]) AS m WHERE m IS NOT NULL}), '0', 'numbers that are too large for it do not match');
 is(sql(q{SELECT count(*) FROM regexp_match('lbrec_train "x": epoch 9 of 30, 500000000000 listens an epoch',
 	(regexp_match(pg_get_viewdef('lbrec_progress'), '(\^lbrec_train[^'']*)'))[1]) AS m WHERE m IS NOT NULL}), '1', 'others do');
-# settings
+# Settings: a bound that users cannot pass, also not before the library is
+# loaded, when any name can be set.
+sql(q{ALTER DATABASE music SET lbrec.max_threads = 1});
+is(may('stranger', q{SET lbrec.max_threads = 0}), 'yes', 'before the library is loaded a setting is only a name');
+{
+	# threads of the backend, while it trains with what its user asked for
+	my $run = start_psql($node, q{SET SESSION AUTHORIZATION trainer; SET application_name = 'greedy'; SET lbrec.max_threads = 0; SET lbrec.threads = 8;
+		SELECT lbrec_train('never', epochs => 100000, evaluate_every => 100000); }, db => 'music');
+	my $threads = '';
+	ok(wait_until(sub {
+		my $pid = sql(q{SELECT pid FROM pg_stat_activity WHERE application_name = 'greedy' AND query ~ 'epoch [0-9]+ of'});
+		return 0 if $pid eq '';
+		($threads) = slurp_file("/proc/$pid/status") =~ /^Threads:\s*(\d+)/m;
+		sql("SELECT pg_cancel_backend($pid)");
+		return 1;
+	}), 'a training of a greedy user');
+	finish_psql($run);
+	is($threads, '1', 'has the threads that the administrator allows');
+	like($run->{err}, qr/permission denied to set parameter "lbrec.max_threads"/, 'and its user is told');
+}
+is(may('reader', q{SELECT lbrec_curves_svg('{a}'); SET lbrec.max_threads = 0}), '42501', 'loaded, it is a superuser\'s');
+is(may('reader', q{SELECT lbrec_curves_svg('{a}'); SET lbrec.cpu = 'portable'}), '42501', 'so is the instruction set');
 is(may('stranger', q{SET lbrec.threads = 1}), 'yes', 'anybody sets their own threads');
 is_well($node, 'at the end');
 $node->stop;
