@@ -9,6 +9,7 @@
 #   make layers           the include rule between src/core, src/pg, src/convert
 #   make format           PostgreSQL's look for all C files
 #   make bench-kernels    the kernels beside OpenBLAS and plain C
+#   make dist             lbrec-VERSION.zip of HEAD, as PGXN takes it
 #   make parity VECTORS=D replay the TFRS reference cases under D
 #
 # sh test/check.sh does all of it, from nothing, on Debian.
@@ -53,6 +54,12 @@ $(CORE_OBJS): CFLAGS += $(CORE_CFLAGS)
 
 # Debian's PGXS does not track headers; an object of older structs crashes.
 $(OBJS): $(wildcard src/core/*.h src/pg/*.h)
+
+# The same bytes each time: git takes the times from the commit.
+.PHONY: dist
+dist:
+	git archive --format=zip --prefix=$(EXTENSION)-$(LBREC_VERSION)/ \
+		-o $(EXTENSION)-$(LBREC_VERSION).zip HEAD
 
 include test/unit/unit.mk
 include test/bench/kernels/kernels.mk

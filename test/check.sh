@@ -134,6 +134,7 @@ if wanted lint; then
 	command_step layers make layers PG_CONFIG="$PG_CONFIG"
 	command_step version make version-check PG_CONFIG="$PG_CONFIG"
 	command_step format make format-check PG_CONFIG="$PG_CONFIG"
+	command_step errors make errors-check PG_CONFIG="$PG_CONFIG"
 fi
 
 # What is built with warnings as errors; without it the rest would only repeat

@@ -33,7 +33,12 @@ CONVERT_LIBS = -L$(shell $(PG_CONFIG) --libdir) -larchive -lsimdjson -lpq -luuid
 CONVERT_ASAN = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
 
+# CONVERT=no: the extension alone, as for a package of its own
+ifneq ($(CONVERT),no)
 all: lbrec-convert
+install: install-convert
+uninstall: uninstall-convert
+endif
 
 lbrec-convert: $(CONVERT_OBJS)
 	$(CXX) $(CONVERT_OPT) -o $@ $^ $(CONVERT_LIBS)
@@ -75,7 +80,6 @@ CONVERT_BINDIR = $(DESTDIR)$(CONVERT_PREFIX)/bin
 CONVERT_MANDIR = $(DESTDIR)$(CONVERT_PREFIX)/share/man/man1
 CONVERT_COMPDIR = $(DESTDIR)$(CONVERT_PREFIX)/share/bash-completion/completions
 
-install: install-convert
 install-convert: lbrec-convert
 	$(MKDIR_P) '$(CONVERT_BINDIR)' '$(CONVERT_MANDIR)' '$(CONVERT_COMPDIR)'
 	$(INSTALL_PROGRAM) lbrec-convert '$(CONVERT_BINDIR)'
@@ -83,7 +87,6 @@ install-convert: lbrec-convert
 	$(INSTALL_DATA) src/convert/lbrec-convert.bash \
 		'$(CONVERT_COMPDIR)/lbrec-convert'
 
-uninstall: uninstall-convert
 uninstall-convert:
 	rm -f '$(CONVERT_BINDIR)/lbrec-convert' \
 		'$(CONVERT_MANDIR)/lbrec-convert.1' '$(CONVERT_COMPDIR)/lbrec-convert'

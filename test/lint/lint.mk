@@ -4,11 +4,12 @@
 #	make version-check	the version is the same wherever it stands
 #	make format-check	the C files look as pg_bsd_indent leaves them
 #	make format			make them so
-#	make lint			the first three
+#	make errors-check	docs/errors.md has every message of src/pg
+#	make lint			all but format
 #
 # A check first shows that it can fail.
 
-lint: layers version-check format-check
+lint: layers version-check format-check errors-check
 
 layers:
 	@sh test/lint/layers.sh --self-test
@@ -21,7 +22,11 @@ version-check:
 format-check:
 	@perl test/lint/format.pl --check
 
+errors-check:
+	@perl test/lint/errors.pl --self-test
+	@perl test/lint/errors.pl
+
 format:
 	@perl test/lint/format.pl
 
-.PHONY: lint layers version-check format-check format
+.PHONY: lint layers version-check format-check errors-check format

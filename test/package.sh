@@ -1,0 +1,146 @@
+#!/bin/sh
+#
+# package.sh
+#		Builds the Debian packages and the source archive, and tests them.
+#
+#	sh test/package.sh [--keep] [--out DIR]
+#
+# As an unprivileged user, in a folder of its own: dpkg-buildpackage twice, in
+# folders of different names, which must give the same bytes; lintian, where
+# it is installed; what apt would install with them; then the regress suite
+# on a copy of the server with the package's files, and the converter's tests
+# with the program of its package.  The archive of `make dist` must build too,
+# and META.json must be what PGXN takes.
+#
+# --out DIR leaves the packages there.  The last line is "N passed, N failed".
+
+. "$(dirname "$0")/lib.sh"
+
+out=
+while [ $# -gt 0 ]; do
+	case $1 in
+	--keep) keep=yes ;;
+	--out)
+		[ $# -ge 2 ] || die "--out needs a folder"
+		out=$2
+		shift
+		;;
+	-h | --help)
+		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
+		exit 0
+		;;
+	*) die "unknown option $1" ;;
+	esac
+	shift
+done
+
+passed=0
+failed=0
+
+# check NAME LOG COMMAND...: one that must succeed.
+check()
+{
+	name=$1
+	log=$work/log/$2
+	shift 2
+	start=$(now)
+	if run "$log" "$@"; then
+		passed=$((passed + 1))
+		printf '  %-34s ok      %6s s\n' "$name" "$(since "$start")"
+	else
+		failed=$((failed + 1))
+		printf '  %-34s FAILED  %6s s\n' "$name" "$(since "$start")"
+		tail -n 30 "$log" | sed 's/^/    /'
+		return 1
+	fi
+}
+
+# shellcheck disable=SC2046,SC2086
+install_packages $build_packages dpkg-dev debhelper fakeroot postgresql-server-dev-all libipc-run-perl \
+	zstd xz-utils unzip $(packages_for_server) || exit 2
+make_work
+copy_server
+copy_tree
+pgxs=$(dirname "$("$PG_CONFIG" --pgxs)")/../..
+# The packages are Debian's own server's, found by its own pg_config.
+path=$(printf '%s' "$PATH" | sed "s|^$bin:||")
+
+# The same tree in two places; dates come from debian/changelog.
+for n in 1 a_longer_name_2; do
+	as mkdir -p "$work/$n"
+	as cp -a "$work/src" "$work/$n/lbrec"
+	check "dpkg-buildpackage in $n" "build.$n" env -u PG_CONFIG PATH="$path" sh -c \
+		"cd '$work/$n/lbrec' && unset PG_CONFIG && dpkg-buildpackage -us -uc -F" || {
+		say "$passed passed, $((failed + 1)) failed"
+		exit 1
+	}
+done
+check 'the same bytes' same sh -c "cd '$work/1' && sha256sum *.deb *.dsc *.tar.* >../sums && cd ../a_longer_name_2 && sha256sum -c ../sums"
+if command -v lintian >/dev/null; then
+	# the project has no address yet
+	check lintian lintian lintian --fail-on error --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog "$work"/1/lbrec_*.changes
+fi
+check 'control follows control.in' control sh -c "for v in \$(cd '$work/1/lbrec' && pg_buildext supported-versions); do sed s/PGVERSION/\$v/g debian/control.in; done | diff - debian/control"
+
+# What a machine would get.
+if [ "$(id -u)" = 0 ]; then
+	start=$(now)
+	if apt-get install -q -s "$work"/1/postgresql-*-lbrec_*.deb "$work"/1/lbrec-convert_*.deb >"$work/log/apt" 2>&1; then
+		passed=$((passed + 1))
+		say '  apt would install them             ok'
+	else
+		failed=$((failed + 1))
+		say '  apt would install them             FAILED'
+		tail -n 10 "$work/log/apt"
+	fi
+fi
+
+# The package's files where the server's copy has them.
+as mkdir "$work/root"
+for deb in "$work"/1/*.deb; do
+	case $deb in
+	*dbgsym*) ;;
+	*) as dpkg-deb -x "$deb" "$work/root" ;;
+	esac
+done
+major=$("$PG_CONFIG" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+as sh -c "cp -a '$work/root/usr/lib/postgresql/$major/lib/.' '$("$PG_CONFIG" --pkglibdir)/' &&
+	cp -a '$work/root/usr/share/postgresql/$major/extension/.' '$("$PG_CONFIG" --sharedir)/extension/'"
+check 'regress suite with the package' regress make installcheck CONVERT=no PG_CONFIG="$PG_CONFIG" \
+	EXTRA_REGRESS_OPTS="--temp-instance=$work/regress --encoding=UTF8 --no-locale"
+version=$(sed -n "s/^default_version = '\(.*\)'/\1/p" "$top/lbrec.control")
+check 'the program tells its version' version sh -c "'$work/root/usr/bin/lbrec-convert' --version | grep -F ' $version'"
+for test in convert_lines convert_archives; do
+	check "$test with the package" $test env LBREC_CONVERT="$work/root/usr/bin/lbrec-convert" \
+		TESTDIR="$work/tap" prove -I "$pgxs/src/test/perl" test/t/$test.t
+done
+
+# The source archive.
+if [ -e "$top/.git" ] && command -v git >/dev/null; then
+	(cd "$top" && git -c safe.directory="$top" archive --format=zip --prefix="lbrec-$version/" HEAD) >"$work/dist.zip"
+	chmod 644 "$work/dist.zip"
+	check 'make dist: it builds' dist sh -c "cd '$work/tmp' && unzip -q ../dist.zip && cd lbrec-$version && make -j$jobs PG_CONFIG='$PG_CONFIG'"
+	check 'make dist: no rest of a build in it' rest sh -c "! unzip -l dist.zip | grep -E '\\.(o|so|bc)\$'"
+fi
+# The required keys of PGXN's META.json 1.0.0 and the form of each.
+check 'META.json for PGXN' meta perl -MJSON::PP -e '
+	local $/; open my $f, "<", "META.json" or die; my $m = decode_json(<$f>);
+	my $semver = qr/^\d+\.\d+\.\d+(-[A-Za-z][0-9A-Za-z-]*)?$/;
+	for my $key (qw(name version abstract maintainer license provides meta-spec)) { die "no $key" unless exists $m->{$key} }
+	die "version" unless $m->{version} =~ $semver;
+	die "name" unless $m->{name} =~ m{^[^/\\\s\pC]{2,}$};
+	die "meta-spec" unless $m->{"meta-spec"}{version} eq "1.0.0";
+	die "license" unless grep { $m->{license} eq $_ } qw(postgresql bsd mit apache_2_0);
+	for my $e (values %{ $m->{provides} }) { die "provides" unless $e->{version} =~ $semver && -e $e->{file} && (!$e->{docfile} || -e $e->{docfile}) }
+	for my $phase (values %{ $m->{prereqs} }) { for my $kind (values %$phase) { for my $v (values %$kind) { die "prereqs" unless $v eq "0" || $v =~ $semver } } }
+	die "release_status" if exists $m->{release_status} && $m->{release_status} !~ /^(stable|testing|unstable)$/;
+	die "tags" if grep { !length || length > 255 || m{[/\\\pC]} } @{ $m->{tags} || [] }'
+
+if [ -n "$out" ]; then
+	mkdir -p "$out"
+	cp "$work"/1/lbrec_* "$work"/1/*.deb "$out/"
+fi
+trap 'cleanup >/dev/null' EXIT
+[ -z "$keep" ] || say "kept: $work"
+say "$passed passed, $failed failed"
+[ "$failed" = 0 ]
