@@ -27,8 +27,8 @@ extern LbCpuLevel lb_cpu_level(void);
 extern bool lb_cpu_vnni(void);
 
 /*
- * Never use more than this level from now on; LB_CPU_AMX lifts the limit.  Not
- * to be called while a kernel runs.
+ * Never use more than this level from now on: LB_CPU_AVX512 until it is
+ * called; LB_CPU_AMX lifts the limit.  Not to be called while a kernel runs.
  */
 extern void lb_cpu_limit(LbCpuLevel level);
 

@@ -23,7 +23,7 @@ PG_MODULE_MAGIC;
 
 int			lbrec_threads = 0;
 static int	max_threads = 0;
-static int	cpu_level = LB_CPU_AMX;
+static int	cpu_level = LB_CPU_AVX512;
 
 static const struct config_enum_entry cpu_levels[] = {
 	{"portable", LB_CPU_PORTABLE, false},
@@ -57,17 +57,13 @@ _PG_init(void)
 							0, 0, MAX_THREADS,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 
-	/*
-	 * For developers: valgrind knows no AVX-512, and each kernel must give
-	 * what the portable one gives.
-	 */
+	/* lower for developers: valgrind knows no AVX-512; amx only on request */
 	DefineCustomEnumVariable("lbrec.cpu",
 							 "The highest instruction set that kernels may use.",
 							 NULL,
 							 &cpu_level,
-							 LB_CPU_AMX, cpu_levels,
-							 PGC_SUSET,
-							 GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
+							 LB_CPU_AVX512, cpu_levels,
+							 PGC_SUSET, 0,
 							 NULL, assign_cpu_level, NULL);
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("lbrec");
