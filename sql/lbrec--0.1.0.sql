@@ -41,6 +41,9 @@ CREATE TABLE lbrec.epoch (
 	top_10 double precision,
 	top_50 double precision,
 	top_100 double precision,
+	recall_20 double precision,
+	ndcg_20 double precision,
+	mrr double precision,
 	seconds double precision NOT NULL,
 	listens_per_second double precision NOT NULL,
 	PRIMARY KEY (model, epoch)
@@ -102,6 +105,42 @@ CREATE FUNCTION lbrec_train(
 	user_features text[] DEFAULT NULL,
 	activate boolean DEFAULT true,
 	verbose boolean DEFAULT false,
+	ensemble integer DEFAULT NULL,
+	test_last integer DEFAULT NULL,
+	test_limit integer DEFAULT NULL,
+	user_embedding boolean DEFAULT NULL,
+	hour_of_day boolean DEFAULT NULL,
+	day_of_week boolean DEFAULT NULL,
+	history_length integer DEFAULT NULL,
+	history_dropout double precision DEFAULT NULL,
+	history_pooling text DEFAULT NULL,
+	history_table text DEFAULT NULL,
+	history_window text DEFAULT NULL,
+	batch_by text DEFAULT NULL,
+	targets integer DEFAULT NULL,
+	hard_negatives integer DEFAULT NULL,
+	extra_negatives integer DEFAULT NULL,
+	negative_sampling text DEFAULT NULL,
+	optimizer text DEFAULT NULL,
+	initial_accumulator double precision DEFAULT NULL,
+	schedule text DEFAULT NULL,
+	warmup_epochs double precision DEFAULT NULL,
+	decay_epochs double precision DEFAULT NULL,
+	decay_factor double precision DEFAULT NULL,
+	weight_decay double precision DEFAULT NULL,
+	clip_norm double precision DEFAULT NULL,
+	dropout double precision DEFAULT NULL,
+	early_stopping text DEFAULT NULL,
+	patience integer DEFAULT NULL,
+	min_listens integer DEFAULT NULL,
+	hash_buckets integer DEFAULT NULL,
+	number_buckets integer DEFAULT NULL,
+	repeat_half_life double precision DEFAULT NULL,
+	repeat_weight double precision DEFAULT NULL,
+	bucketize text[] DEFAULT NULL,
+	test_from timestamptz DEFAULT NULL,
+	test_listens text DEFAULT NULL,
+	start_from text DEFAULT NULL,
 	OUT epoch integer,
 	OUT loss double precision,
 	OUT test_loss double precision,
@@ -110,6 +149,9 @@ CREATE FUNCTION lbrec_train(
 	OUT top_10 double precision,
 	OUT top_50 double precision,
 	OUT top_100 double precision,
+	OUT recall_20 double precision,
+	OUT ndcg_20 double precision,
+	OUT mrr double precision,
 	OUT seconds double precision,
 	OUT listens_per_second double precision)
 RETURNS SETOF record
@@ -224,17 +266,23 @@ CREATE FUNCTION lbrec_evaluate(
 	model text DEFAULT NULL,
 	listens text DEFAULT 'listen',
 	ks integer[] DEFAULT '{1,5,10,50,100}',
+	OUT recommender text,
 	OUT k integer,
 	OUT top_k_accuracy double precision,
 	OUT ndcg double precision,
 	OUT mrr double precision,
+	OUT new_recall double precision,
+	OUT new_ndcg double precision,
+	OUT coverage double precision,
+	OUT mean_popularity double precision,
 	OUT listens_evaluated bigint,
-	OUT unknown_recordings bigint)
+	OUT unknown_recordings bigint,
+	OUT users_evaluated bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_evaluate'
-LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 5;
+LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 15;
 COMMENT ON FUNCTION lbrec_evaluate IS
-'share of listens whose own recording is among the first k of all candidates, by counting candidates that score higher (ties count for the recording); NDCG@k and MRR@k from the same ranks';
+'how well listens that the model has not seen are found, by the model and by two baselines (recommender: model, popular, most_played). Of all listens: top_k_accuracy (ties count for the recording), ndcg, mrr. Of recordings new to their users: new_recall, new_ndcg. Of the lists of k: coverage, mean_popularity';
 
 --
 -- Models

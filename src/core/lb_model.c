@@ -53,18 +53,28 @@ lb_model_add_input(LbTower *tower, LbInputKind kind, int table)
 	input->table = table;
 }
 
-/* To be called when the tower has all its inputs. */
+/* To be called when the tower has all its inputs.  No layers: their sum. */
 LbStatus
 lb_model_add_layers(LbModel *model, LbTower *tower, const char *tower_name,
 					const int *layers, int n_layers)
 {
-	int			in = lb_tower_input_width(tower, model->tensors);
+	int			in;
 
-	if (n_layers < 1 || n_layers > LB_MAX_LAYERS ||
+	if (n_layers == 0)
+	{
+		/* summed inputs must be rows of tables, all of one width */
+		for (int i = 0; i < tower->n_inputs; i++)
+			if (tower->inputs[i].kind == LB_INPUT_NUMBER ||
+				model->tensors[tower->inputs[i].table].cols !=
+				model->tensors[tower->inputs[0].table].cols)
+				return LB_BAD_ARGUMENT;
+	}
+	tower->n_layers = n_layers;
+	in = lb_tower_input_width(tower, model->tensors);
+	if (n_layers < 0 || n_layers > LB_MAX_LAYERS || in < 1 ||
 		model->n_tensors + 2 * n_layers > LB_MAX_TENSORS)
 		return LB_BAD_ARGUMENT;
 	tower->input_width = in;
-	tower->n_layers = n_layers;
 	for (int l = 0; l < n_layers; l++)
 	{
 		if (layers[l] < 1 || layers[l] > LB_MAX_LAYER_WIDTH)
@@ -97,7 +107,7 @@ lb_model_bytes(const LbModel *model, const LbOptimizer *opt)
 
 	for (int i = 0; i < model->n_tensors; i++)
 		bytes += opt ?
-			lb_tensor_bytes(&model->tensors[i], lb_optimizer_states(opt)) :
+			lb_tensor_bytes(&model->tensors[i], opt) :
 			lb_tensor_value_bytes(&model->tensors[i]);
 	return bytes;
 }
@@ -114,7 +124,7 @@ lb_model_place(LbModel *model, const LbOptimizer *opt, void *block)
 		if (opt)
 		{
 			lb_tensor_place(t, opt, p);
-			p += lb_tensor_bytes(t, lb_optimizer_states(opt));
+			p += lb_tensor_bytes(t, opt);
 		}
 		else
 		{
@@ -147,7 +157,7 @@ lb_model_initialize(LbModel *model, uint64_t seed)
 
 static LbSoftmax
 softmax_of(const LbModel *model, const LbObjective *objective,
-		   const LbBatch *batch, float *bias)
+		   const LbBatch *batch, float *bias, float *weight)
 {
 	LbSoftmax	p;
 
@@ -157,6 +167,13 @@ softmax_of(const LbModel *model, const LbObjective *objective,
 	p.D = lb_tower_width(&model->query);
 	p.scale = 1.0f / objective->temperature;
 	p.weight = batch->weight;
+	if (batch->positive_of != NULL)
+	{
+		for (int i = 0; i < batch->B; i++)
+			weight[i] = (batch->weight ? batch->weight[i] : 1) *
+				(batch->positive_of[i + 1] - batch->positive_of[i]);
+		p.weight = weight;
+	}
 	p.hard_negatives = objective->hard_negatives;
 	if (objective->mask_hits)
 		p.ids = batch->ids;
@@ -195,6 +212,7 @@ lay_out(LbWorkspace *ws, const LbModel *model, int B, int N, int n_threads,
 	PLACE(ws->dq, (size_t) B * D * sizeof(float));
 	PLACE(ws->dc, (size_t) N * D * sizeof(float));
 	PLACE(ws->bias, (size_t) N * sizeof(float));
+	PLACE(ws->weight, (size_t) B * sizeof(float));
 	memset(&p, 0, sizeof(p));
 	p.B = B;
 	p.N = N;
@@ -230,6 +248,112 @@ forward_both(const LbModel *model, const LbBatch *batch, LbWorkspace *ws,
 					 batch->candidate, batch->N, pool);
 }
 
+typedef struct PositivesTask
+{
+	float	   *dq;				/* NULL: the loss alone */
+	float	   *dc;
+	double	   *loss;			/* (workers) */
+	const float *q;
+	const float *c;
+	const LbSoftmax *p;
+	const LbBatch *batch;
+} PositivesTask;
+
+static double
+logit(const LbSoftmax *p, const float *q, const float *c, int i, int j)
+{
+	float		part[16] = {0};	/* sums that a vector unit can carry */
+	float		sum = 0;
+	int			d;
+
+	q += (size_t) i * p->D;
+	c += (size_t) j * p->D;
+	for (d = 0; d + 16 <= p->D; d += 16)
+		for (int e = 0; e < 16; e++)
+			part[e] += q[d + e] * c[d + e];
+	for (; d < p->D; d++)
+		sum += q[d] * c[d];
+	for (int e = 0; e < 16; e++)
+		sum += part[e];
+	return (double) p->scale * sum + (p->bias ? p->bias[j] : 0);
+}
+
+/* Adds factor * from to to, D long. */
+static void
+add_scaled(float *restrict to, const float *restrict from, float factor,
+		   int D)
+{
+	for (int d = 0; d < D; d++)
+		to[d] += factor * from[d];
+}
+
+/*
+ * The softmax step has taken column i for the positive of row i, as often as
+ * the row has positives.  Put the true ones in its place: rows of dq belong to
+ * workers in parts, rows of dc by number.
+ */
+static void
+correct_positives(void *arg, int worker, int n_workers)
+{
+	PositivesTask *task = arg;
+	const LbSoftmax *p = task->p;
+	const LbBatch *batch = task->batch;
+	int64_t		from;
+	int64_t		to;
+	double		loss = 0;
+
+	lb_threads_part(&from, &to, p->B, worker, n_workers);
+	for (int i = 0; i < p->B; i++)
+	{
+		float		each = batch->weight ? batch->weight[i] : 1;
+		float		all = p->weight[i];
+		bool		mine = i >= from && i < to;
+		const float *q = task->q + (size_t) i * p->D;
+
+		for (int k = batch->positive_of[i] - 1; k < batch->positive_of[i + 1];
+			 k++)
+		{
+			/* first what has to go, then each positive */
+			bool		stand_in = k < batch->positive_of[i];
+			int			j = stand_in ? i : batch->positives[k];
+			float		w = stand_in ? all : -each;
+
+			if (mine)
+				loss += w * logit(p, task->q, task->c, i, j);
+			if (mine && task->dq)
+				add_scaled(task->dq + (size_t) i * p->D,
+						   task->c + (size_t) j * p->D, w * p->scale, p->D);
+			if (task->dc && j % n_workers == worker)
+				add_scaled(task->dc + (size_t) j * p->D, q, w * p->scale,
+						   p->D);
+		}
+	}
+	task->loss[worker] = loss;
+}
+
+/* The loss of several positives a row, and its gradients unless NULL. */
+static double
+add_positives(float *dq, float *dc, const LbWorkspace *ws,
+			  const LbSoftmax *p, const LbBatch *batch, LbThreads *pool)
+{
+	double		losses[LB_MAX_THREADS];
+	PositivesTask task = {dq, dc, losses, ws->query.out, ws->candidate.out,
+	p, batch};
+	double		sum = 0;
+
+	lb_threads_run(pool, correct_positives, &task);
+	for (int w = 0; w < lb_threads_count(pool); w++)
+		sum += losses[w];
+	return sum;
+}
+
+/* What a mean is taken over: the terms of the loss. */
+static int
+terms(const LbBatch *batch)
+{
+	return batch->positive_of ? batch->positive_of[batch->B] : batch->B;
+}
+
 /*
  * Forward, backward, update.  *loss is the batch's, summed or mean as the
  * objective says; with the mean, gradients are of the mean.
@@ -239,26 +363,31 @@ lb_model_step(double *loss, LbModel *model, LbOptimizer *opt,
 			  const LbObjective *objective, const LbBatch *batch,
 			  LbWorkspace *ws, LbThreads *pool, LbCancel cancel)
 {
-	LbSoftmax	p = softmax_of(model, objective, batch, ws->bias);
+	LbSoftmax	p = softmax_of(model, objective, batch, ws->bias, ws->weight);
 	LbStatus	status;
 
+	ws->query.dropout = ws->candidate.dropout = objective->dropout;
+	ws->query.dropout_key = (uint64_t) opt->step << 8;
+	ws->candidate.dropout_key = ws->query.dropout_key + LB_MAX_LAYERS;
 	forward_both(model, batch, ws, pool);
 	status = lb_softmax_step(loss, ws->dq, ws->dc, ws->query.out,
 							 ws->candidate.out, &p, ws->softmax, pool,
 							 cancel);
 	if (status != LB_OK)
 		return status;
+	if (batch->positive_of)
+		*loss += add_positives(ws->dq, ws->dc, ws, &p, batch, pool);
 	if (!isfinite(*loss))
 		return LB_NOT_FINITE;
 	if (objective->mean)
 	{
-		float		share = 1.0f / batch->B;
+		float		share = 1.0f / terms(batch);
 
 		for (size_t i = 0; i < (size_t) p.B * p.D; i++)
 			ws->dq[i] *= share;
 		for (size_t i = 0; i < (size_t) p.N * p.D; i++)
 			ws->dc[i] *= share;
-		*loss /= batch->B;
+		*loss /= terms(batch);
 	}
 	lb_tower_backward(model->tensors, &ws->query, &model->query, ws->dq,
 					  batch->query, pool);
@@ -274,13 +403,16 @@ lb_model_loss(double *loss, const LbModel *model,
 			  const LbObjective *objective, const LbBatch *batch,
 			  LbWorkspace *ws, LbThreads *pool, LbCancel cancel)
 {
-	LbSoftmax	p = softmax_of(model, objective, batch, ws->bias);
+	LbSoftmax	p = softmax_of(model, objective, batch, ws->bias, ws->weight);
 	LbStatus	status;
 
+	ws->query.dropout = ws->candidate.dropout = 0;
 	forward_both(model, batch, ws, pool);
 	status = lb_softmax_loss(loss, ws->query.out, ws->candidate.out, &p,
 							 ws->softmax, pool, cancel);
+	if (status == LB_OK && batch->positive_of)
+		*loss += add_positives(NULL, NULL, ws, &p, batch, pool);
 	if (status == LB_OK && objective->mean)
-		*loss /= batch->B;
+		*loss /= terms(batch);
 	return status;
 }

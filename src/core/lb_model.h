@@ -26,11 +26,18 @@ typedef struct LbObjective
 	bool		logq;			/* subtract log q of each candidate */
 	bool		mask_hits;		/* accidental hits are no negatives */
 	int			hard_negatives;	/* 0: all negatives count */
+	float		dropout;		/* of hidden units */
 } LbObjective;
 
 /*
  * One batch: B queries, N >= B candidates, the first B of them the positives
  * of the queries in order, the rest extra negatives.
+ *
+ * Or, with positive_of, several positives a query: those of query i are the
+ * columns positives[positive_of[i]] up to positives[positive_of[i + 1]], each
+ * a term of the loss, all against every candidate (the multinomial likelihood
+ * of Liang et al., WWW 2018).  Candidates are then distinct, and weight is of
+ * each term of the row.
  */
 typedef struct LbBatch
 {
@@ -41,6 +48,8 @@ typedef struct LbBatch
 	const int32_t *ids;			/* (N) candidate identities */
 	const float *log_q;			/* (N) log sampling probability, or NULL */
 	const float *weight;		/* (B) or NULL */
+	const int32_t *positives;
+	const int32_t *positive_of; /* (B + 1) or NULL */
 } LbBatch;
 
 /* Scratch of training steps with up to B queries and N candidates. */
@@ -51,6 +60,7 @@ typedef struct LbWorkspace
 	float	   *dq;				/* (B, D) */
 	float	   *dc;				/* (N, D) */
 	float	   *bias;			/* (N) */
+	float	   *weight;			/* (B): with several positives */
 	void	   *softmax;
 } LbWorkspace;
 

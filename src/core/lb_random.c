@@ -73,11 +73,15 @@ lb_random_uniform(LbRandom *rng, float low, float high)
 	return low + (high - low) * u;
 }
 
-/* Fisher and Yates. */
+/*
+ * Fisher and Yates, from the end: settles the items from high - 1 down to
+ * low.  Parts that follow each other from n to 0 are one shuffle.
+ */
 void
-lb_random_shuffle(LbRandom *rng, uint32_t *items, int64_t n)
+lb_random_shuffle_part(LbRandom *rng, uint32_t *items, int64_t high,
+					   int64_t low)
 {
-	for (int64_t i = n - 1; i > 0; i--)
+	for (int64_t i = high - 1; i >= low && i > 0; i--)
 	{
 		int64_t		j = (int64_t) lb_random_below(rng, (uint64_t) i + 1);
 		uint32_t	held = items[i];
@@ -85,4 +89,10 @@ lb_random_shuffle(LbRandom *rng, uint32_t *items, int64_t n)
 		items[i] = items[j];
 		items[j] = held;
 	}
+}
+
+void
+lb_random_shuffle(LbRandom *rng, uint32_t *items, int64_t n)
+{
+	lb_random_shuffle_part(rng, items, n, 0);
 }

@@ -16,6 +16,8 @@ extern void lb_random_seed(LbRandom *rng, uint64_t seed, uint64_t stream);
 extern uint64_t lb_random_next(LbRandom *rng);
 extern uint64_t lb_random_below(LbRandom *rng, uint64_t n);
 extern float lb_random_uniform(LbRandom *rng, float low, float high);
+extern void lb_random_shuffle_part(LbRandom *rng, uint32_t *items,
+								   int64_t high, int64_t low);
 extern void lb_random_shuffle(LbRandom *rng, uint32_t *items, int64_t n);
 
 #endif							/* LB_RANDOM_H */

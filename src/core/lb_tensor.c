@@ -10,8 +10,17 @@
  * a batch has its gradients summed first, then squared once: squaring each
  * occurrence would be another algorithm, and not the one TensorFlow runs.
  *
+ * Row-wise Adagrad (Mudigere et al., ISCA 2022) keeps one accumulator for a
+ * row of a table, of the mean of its squared gradients: a state of one column
+ * instead of as many as the table has.
+ *
  * Adam (Kingma and Ba, ICLR 2015) is "lazy" for embeddings: rows that a step
  * does not touch keep their moments as they are.
+ *
+ * Weight decay is decoupled from the gradient (Loshchilov and Hutter, ICLR
+ * 2019) and, like all else, reaches an embedding row when a step touches it.
+ * Clipping scales all gradients of a step by one factor (Pascanu, Mikolov and
+ * Bengio, ICML 2013).
  */
 #include "core/lb_tensor.h"
 
@@ -24,6 +33,7 @@ lb_optimizer_states(const LbOptimizer *opt)
 	switch (opt->kind)
 	{
 		case LB_ADAGRAD:
+		case LB_ROWWISE_ADAGRAD:
 			return 1;
 		case LB_ADAM:
 			return 2;
@@ -45,11 +55,26 @@ lb_tensor_value_bytes(const LbTensor *t)
 	return matrix_bytes(t->rows, t->cols);
 }
 
+static bool
+is_rowwise(const LbTensor *t, const LbOptimizer *opt)
+{
+	return opt->kind == LB_ROWWISE_ADAGRAD && t->sparse;
+}
+
+/* Floats of one of the optimiser's states of a tensor. */
+size_t
+lb_tensor_state_size(const LbTensor *t, const LbOptimizer *opt)
+{
+	return (size_t) t->rows * (is_rowwise(t, opt) ? 1 : t->cols);
+}
+
 /* Memory for training; serving needs lb_tensor_value_bytes() alone. */
 size_t
-lb_tensor_bytes(const LbTensor *t, int n_states)
+lb_tensor_bytes(const LbTensor *t, const LbOptimizer *opt)
 {
-	size_t		bytes = (1 + n_states) * matrix_bytes(t->rows, t->cols);
+	size_t		bytes = matrix_bytes(t->rows, t->cols) +
+		lb_optimizer_states(opt) *
+		LB_ALIGN_UP(lb_tensor_state_size(t, opt) * sizeof(float));
 
 	if (!t->sparse)
 		return bytes + matrix_bytes(t->rows, t->cols);
@@ -66,20 +91,20 @@ void
 lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block)
 {
 	int			n_states = lb_optimizer_states(opt);
-	size_t		size = matrix_bytes(t->rows, t->cols);
+	size_t		state = lb_tensor_state_size(t, opt);
 	char	   *p = block;
 
-	memset(block, 0, lb_tensor_bytes(t, n_states));
+	memset(block, 0, lb_tensor_bytes(t, opt));
 	t->value = (float *) p;
-	p += size;
+	p += matrix_bytes(t->rows, t->cols);
 	t->state[0] = t->state[1] = NULL;
 	for (int s = 0; s < n_states; s++)
 	{
 		t->state[s] = (float *) p;
-		p += size;
+		p += LB_ALIGN_UP(state * sizeof(float));
 	}
-	if (opt->kind == LB_ADAGRAD)
-		for (size_t i = 0; i < (size_t) t->rows * t->cols; i++)
+	if (opt->kind == LB_ADAGRAD || opt->kind == LB_ROWWISE_ADAGRAD)
+		for (size_t i = 0; i < state; i++)
 			t->state[0][i] = opt->initial_accumulator;
 	t->grad = (float *) p;
 	t->n_touched = 0;
@@ -129,10 +154,10 @@ lb_tensor_touch(LbTensor *t, int64_t row)
 	return slot - 1;
 }
 
-/* One run of n weights whose gradients lie side by side. */
+/* One run of n weights whose gradients lie side by side: a row, or all. */
 static void
 apply_run(const LbOptimizer *opt, float *restrict w, float *restrict s0,
-		  float *restrict s1, float *restrict g, int64_t n)
+		  float *restrict s1, float *restrict g, int64_t n, bool row)
 {
 	float		rate = opt->learning_rate;
 	float		eps = opt->epsilon;
@@ -146,6 +171,20 @@ apply_run(const LbOptimizer *opt, float *restrict w, float *restrict s0,
 	}
 	switch (opt->kind)
 	{
+		case LB_ROWWISE_ADAGRAD:
+			if (row)
+			{
+				double		squares = 0;
+
+				for (int64_t i = 0; i < n; i++)
+					squares += (double) g[i] * g[i];
+				*s0 += (float) (squares / n);
+				rate /= sqrtf(*s0 + eps);
+				for (int64_t i = 0; i < n; i++)
+					w[i] -= rate * g[i];
+				break;
+			}
+			/* FALLTHROUGH */
 		case LB_ADAGRAD:
 			for (int64_t i = 0; i < n; i++)
 			{
@@ -195,12 +234,42 @@ apply_sparse(void *arg, int worker, int n_workers)
 	for (int64_t k = from; k < to; k++)
 	{
 		size_t		at = (size_t) t->touched[k] * cols;
+		size_t		state = is_rowwise(t, task->opt) ?
+			(size_t) t->touched[k] : at;
 
 		apply_run(task->opt, t->value + at,
-				  t->state[0] ? t->state[0] + at : NULL,
+				  t->state[0] ? t->state[0] + state : NULL,
 				  t->state[1] ? t->state[1] + at : NULL,
-				  t->grad + (size_t) k * cols, cols);
+				  t->grad + (size_t) k * cols, cols, true);
 		t->slot[t->touched[k]] = 0;
+	}
+}
+
+/* Scales all gradients when they are longer than the limit together. */
+static void
+clip_gradients(const LbOptimizer *opt, LbTensor *tensors, int n_tensors)
+{
+	double		squares = 0;
+	float		factor;
+
+	for (int i = 0; i < n_tensors; i++)
+	{
+		const LbTensor *t = &tensors[i];
+		size_t		n = (size_t) (t->sparse ? t->n_touched : t->rows) * t->cols;
+
+		for (size_t k = 0; k < n; k++)
+			squares += (double) t->grad[k] * t->grad[k];
+	}
+	if (!(sqrt(squares) > opt->clip_norm))
+		return;
+	factor = (float) (opt->clip_norm / sqrt(squares));
+	for (int i = 0; i < n_tensors; i++)
+	{
+		LbTensor   *t = &tensors[i];
+		size_t		n = (size_t) (t->sparse ? t->n_touched : t->rows) * t->cols;
+
+		for (size_t k = 0; k < n; k++)
+			t->grad[k] *= factor;
 	}
 }
 
@@ -212,6 +281,8 @@ lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors, int n_tensors,
 				   LbThreads *pool)
 {
 	opt->step++;
+	if (opt->clip_norm > 0)
+		clip_gradients(opt, tensors, n_tensors);
 	for (int i = 0; i < n_tensors; i++)
 	{
 		LbTensor   *t = &tensors[i];
@@ -227,7 +298,8 @@ lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors, int n_tensors,
 		{
 			int64_t		n = t->rows * t->cols;
 
-			apply_run(opt, t->value, t->state[0], t->state[1], t->grad, n);
+			apply_run(opt, t->value, t->state[0], t->state[1], t->grad, n,
+					  false);
 			memset(t->grad, 0, n * sizeof(float));
 		}
 	}

@@ -13,7 +13,8 @@
 /*
  * An embedding table is sparse: a step touches few rows, so its gradient holds
  * only these.  slot[row] is 1 + the row's place in grad while a step runs, 0
- * otherwise; touched[] is the way back.
+ * otherwise; touched[] is the way back.  max_touched bounds the rows of a step;
+ * who fills batches keeps to it.
  */
 typedef struct LbTensor
 {
@@ -22,7 +23,8 @@ typedef struct LbTensor
 	int			cols;
 	bool		sparse;
 	float	   *value;			/* (rows, cols) */
-	float	   *state[2];		/* (rows, cols) each: as the optimiser needs */
+	float	   *state[2];		/* (rows, cols) each as the optimiser needs;
+								 * row-wise: (rows) */
 	float	   *grad;			/* (rows, cols), sparse: (max_touched, cols) */
 	int32_t    *slot;			/* sparse: (rows) */
 	int32_t    *touched;		/* sparse: (max_touched) */
@@ -34,7 +36,8 @@ typedef enum LbOptimizerKind
 {
 	LB_ADAGRAD,
 	LB_ADAM,
-	LB_SGD
+	LB_SGD,
+	LB_ROWWISE_ADAGRAD			/* one accumulator for a row of a table */
 } LbOptimizerKind;
 
 typedef struct LbOptimizer
@@ -46,11 +49,14 @@ typedef struct LbOptimizer
 	float		beta1;					/* Adam: 0.9 */
 	float		beta2;					/* Adam: 0.999 */
 	float		weight_decay;			/* decoupled, times the learning rate */
+	float		clip_norm;				/* gradients together are at most that
+										 * long; 0: no limit */
 	int64_t		step;					/* steps taken, for Adam's bias */
 } LbOptimizer;
 
 extern int	lb_optimizer_states(const LbOptimizer *opt);
-extern size_t lb_tensor_bytes(const LbTensor *t, int n_states);
+extern size_t lb_tensor_bytes(const LbTensor *t, const LbOptimizer *opt);
+extern size_t lb_tensor_state_size(const LbTensor *t, const LbOptimizer *opt);
 extern size_t lb_tensor_value_bytes(const LbTensor *t);
 extern void lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block);
 extern void lb_tensor_fill_uniform(LbTensor *t, float limit, LbRandom *rng);

@@ -4,8 +4,15 @@
  *
  *	inputs ──gather──> x (B,W) ──dense, ReLU──> z0 ──...──> z (B,D) ──> out
  *
- * ReLU follows every dense layer but the last (preprint, section 3.1).  With
- * normalize, out = z / |z|; a zero vector stays zero.
+ * ReLU follows every dense layer but the last (preprint, section 3.1).  A
+ * tower without layers has no x: inputs, all D wide, are added up, and a
+ * number would be one row of a table, scaled: a bag.  With normalize, out =
+ * z / |z|, for each group of columns; a zero vector stays zero.
+ *
+ * Dropout (Srivastava et al., JMLR 2014) acts on hidden layers after ReLU.  A
+ * dropped unit is zero, which the way back takes for a unit that ReLU cut
+ * off, so only the scale of the others is left to apply there.  Whether a unit
+ * is dropped is a hash of its place, so threads do not matter.
  *
  * Rows of a batch are independent on the way forward, and on the way back but
  * for the sums over the batch: every worker sums kernels' gradients over its
@@ -25,6 +32,9 @@ lb_tower_input_width(const LbTower *tower, const LbTensor *tensors)
 {
 	int			width = 0;
 
+	if (tower->n_layers == 0)
+		return tower->n_inputs > 0 ?
+			tensors[tower->inputs[0].table].cols : 0;
 	for (int i = 0; i < tower->n_inputs; i++)
 		width += tower->inputs[i].kind == LB_INPUT_NUMBER ? 1 :
 			tensors[tower->inputs[i].table].cols;
@@ -66,14 +76,15 @@ lay_out(LbTowerPass *pass, const LbTower *tower, int B, int workers,
 	pass->capacity = B;
 	pass->B = 0;
 	pass->dx = pass->partial = pass->norm = NULL;
+	pass->dropout = 0;
 	PLACE(pass->x, (size_t) B * tower->input_width);
 	for (int l = 0; l < tower->n_layers; l++)
 		PLACE(pass->z[l], (size_t) B * tower->layers[l]);
-	pass->out = pass->z[tower->n_layers - 1];
+	pass->out = tower->n_layers > 0 ? pass->z[tower->n_layers - 1] : pass->x;
 	if (tower->normalize)
 	{
 		PLACE(pass->out, (size_t) B * lb_tower_width(tower));
-		PLACE(pass->norm, B);
+		PLACE(pass->norm, (size_t) B * lb_tower_groups(tower));
 	}
 	pass->partial_size = LB_ALIGN_UP(weights_size(tower));
 	if (training)
@@ -116,7 +127,26 @@ typedef struct TowerTask
 	int			B;
 } TowerTask;
 
-/* Rows [from, to) of input i into x, whose columns begin at offset. */
+/* Adds scale times the n rows of table t to row. */
+static void
+add_rows(float *restrict row, const LbTensor *t, const int32_t *codes, int n,
+		 float scale)
+{
+	int			D = t->cols;
+
+	for (int j = 0; j < n; j++)
+	{
+		const float *e = t->value + (size_t) codes[j] * D;
+
+		for (int d = 0; d < D; d++)
+			row[d] += scale * e[d];
+	}
+}
+
+/*
+ * Rows [from, to) of input i, added to x, whose columns begin at offset and
+ * are zero where inputs are not summed.
+ */
 static void
 gather_input(float *x, const TowerTask *task, int i, int offset,
 			 int from, int to)
@@ -138,23 +168,53 @@ gather_input(float *x, const TowerTask *task, int i, int offset,
 		float	   *row = x + (size_t) b * W + offset;
 
 		if (input->kind == LB_INPUT_EMBEDDING)
-			memcpy(row, t->value + (size_t) v->codes[b] * t->cols,
-				   t->cols * sizeof(float));
+			add_rows(row, t, &v->codes[b], 1, 1);
 		else
-		{
-			const LbSpan *span = &v->spans[b];
+			add_rows(row, t, v->spans[b].codes, v->spans[b].n,
+					 v->spans[b].scale);
+	}
+}
 
-			memset(row, 0, t->cols * sizeof(float));
-			for (int j = 0; j < span->n; j++)
-			{
-				const float *e = t->value + (size_t) span->codes[j] * t->cols;
+/* Zero some of the (to - from, H) units of a hidden layer, scale the others. */
+static void
+drop_units(const LbTowerPass *pass, int layer, int H, int from, int to)
+{
+	float		keep = 1 / (1 - pass->dropout);
+	uint32_t	limit = (uint32_t) (pass->dropout * 0x1p32);
 
-				for (int d = 0; d < t->cols; d++)
-					row[d] += e[d];
-			}
-			for (int d = 0; d < t->cols; d++)
-				row[d] *= span->scale;
-		}
+	for (size_t i = (size_t) from * H; i < (size_t) to * H; i++)
+	{
+		uint64_t	x = (i + 1) * UINT64_C(0x9e3779b97f4a7c15) ^
+			(pass->dropout_key + layer);
+
+		/* the finaliser of splitmix64 */
+		x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+		x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+		x ^= x >> 31;
+		pass->z[layer][i] = (uint32_t) x < limit ? 0 : pass->z[layer][i] * keep;
+	}
+}
+
+/* out = z / |z| of row b, group by group. */
+static void
+normalize_row(LbTowerPass *pass, const LbTower *tower, const float *z, int b)
+{
+	int			groups = lb_tower_groups(tower);
+	int			D = lb_tower_width(tower) / groups;
+
+	z += (size_t) b * D * groups;
+	for (int g = 0; g < groups; g++)
+	{
+		float	   *out = pass->out + ((size_t) b * groups + g) * D;
+		double		sum = 0;
+		float		norm;
+
+		for (int d = 0; d < D; d++)
+			sum += (double) z[g * D + d] * z[g * D + d];
+		norm = (float) sqrt(sum);
+		pass->norm[(size_t) b * groups + g] = norm;
+		for (int d = 0; d < D; d++)
+			out[d] = norm > 0 ? z[g * D + d] / norm : 0;
 	}
 }
 
@@ -169,12 +229,14 @@ forward_rows(void *arg, int worker, int n_workers)
 	int			offset = 0;
 	int			in = tower->input_width;
 	const float *x = pass->x;
-	int			D = lb_tower_width(tower);
 
+	memset(pass->x + (size_t) from * in, 0,
+		   (size_t) (to - from) * in * sizeof(float));
 	for (int i = 0; i < tower->n_inputs; i++)
 	{
 		gather_input(pass->x, task, i, offset, from, to);
-		offset += tower->inputs[i].kind == LB_INPUT_NUMBER ? 1 :
+		if (tower->n_layers > 0)
+			offset += tower->inputs[i].kind == LB_INPUT_NUMBER ? 1 :
 			task->tensors[tower->inputs[i].table].cols;
 	}
 	for (int l = 0; l < tower->n_layers; l++)
@@ -186,25 +248,14 @@ forward_rows(void *arg, int worker, int n_workers)
 		lb_dense_forward(z + (size_t) from * H, x + (size_t) from * in,
 						 task->tensors[tower->kernel[l]].value, bias,
 						 l < tower->n_layers - 1, to - from, H, in);
+		if (pass->dropout > 0 && l < tower->n_layers - 1)
+			drop_units(pass, l, H, from, to);
 		x = z;
 		in = H;
 	}
-	if (!tower->normalize)
-		return;
-	for (int b = from; b < to; b++)
-	{
-		const float *z = x + (size_t) b * D;
-		float	   *out = pass->out + (size_t) b * D;
-		double		sum = 0;
-		float		inverse;
-
-		for (int d = 0; d < D; d++)
-			sum += (double) z[d] * z[d];
-		pass->norm[b] = (float) sqrt(sum);
-		inverse = pass->norm[b] > 0 ? 1 / pass->norm[b] : 0;
-		for (int d = 0; d < D; d++)
-			out[d] = z[d] * inverse;
-	}
+	if (tower->normalize)
+		for (int b = from; b < to; b++)
+			normalize_row(pass, tower, x, b);
 }
 
 /*
@@ -222,27 +273,32 @@ lb_tower_forward(LbTowerPass *pass, const LbTower *tower,
 	lb_threads_run(pool, forward_rows, &task);
 }
 
-/* dz of the last layer from dout: through z / |z|, or a copy. */
+/* dz of the last layer (or dx) from dout: through z / |z|, or a copy. */
 static void
 backward_output(const TowerTask *task, int from, int to)
 {
 	LbTowerPass *pass = task->pass;
-	int			last = task->tower->n_layers - 1;
-	int			D = lb_tower_width(task->tower);
+	const LbTower *tower = task->tower;
+	int			groups = lb_tower_groups(tower);
+	int			D = lb_tower_width(tower) / groups;
+	float	   *all = tower->n_layers > 0 ?
+		pass->dz[tower->n_layers - 1] : pass->dx;
 
-	for (int b = from; b < to; b++)
+	if (!tower->normalize)
+	{
+		D *= groups;
+		memcpy(all + (size_t) from * D, task->dout + (size_t) from * D,
+			   (size_t) (to - from) * D * sizeof(float));
+		return;
+	}
+	for (int b = from * groups; b < to * groups; b++)
 	{
 		const float *dout = task->dout + (size_t) b * D;
 		const float *out = pass->out + (size_t) b * D;
-		float	   *dz = pass->dz[last] + (size_t) b * D;
+		float	   *dz = all + (size_t) b * D;
 		double		dot = 0;
 		float		inverse;
 
-		if (!task->tower->normalize)
-		{
-			memcpy(dz, dout, D * sizeof(float));
-			continue;
-		}
 		/* d(z/|z|) = (dout - <dout, out> out) / |z| */
 		for (int d = 0; d < D; d++)
 			dot += (double) dout[d] * out[d];
@@ -261,6 +317,7 @@ backward_rows(void *arg, int worker, int n_workers)
 	int			from = (int) ((int64_t) task->B * worker / n_workers);
 	int			to = (int) ((int64_t) task->B * (worker + 1) / n_workers);
 	float	   *grad = pass->partial + worker * pass->partial_size;
+	float		keep = pass->dropout > 0 ? 1 / (1 - pass->dropout) : 1;
 
 	memset(grad, 0, pass->partial_size * sizeof(float));
 	if (from == to)
@@ -286,8 +343,7 @@ backward_rows(void *arg, int worker, int n_workers)
 		lb_dense_inputs(dx, dz, pass->wt[l], to - from, H, in);
 		if (l > 0)
 			for (size_t i = 0; i < (size_t) (to - from) * in; i++)
-				if (x[i] <= 0)
-					dx[i] = 0;
+				dx[i] = x[i] > 0 ? dx[i] * keep : 0;
 	}
 }
 
@@ -360,7 +416,8 @@ scatter_inputs(void *arg, int worker, int n_workers)
 					g[d] += scale * dx[d];
 			}
 		}
-		offset += t->cols;
+		if (tower->n_layers > 0)
+			offset += t->cols;
 	}
 }
 

@@ -1,6 +1,7 @@
 /*
  * lb_tower.h
- *		A tower: inputs side by side, dense layers, optionally unit length.
+ *		A tower: inputs side by side and dense layers, or the sum of inputs;
+ *		optionally unit length.
  */
 #ifndef LB_TOWER_H
 #define LB_TOWER_H
@@ -28,12 +29,15 @@ typedef struct LbTower
 {
 	int			n_inputs;
 	LbInput		inputs[LB_MAX_INPUTS];
-	int			input_width;	/* W: sum of the inputs' columns */
-	int			n_layers;
+	int			input_width;	/* W: sum of the inputs' columns, or their
+								 * common width when they are summed */
+	int			n_layers;		/* 0: the output is the sum of the inputs */
 	int			layers[LB_MAX_LAYERS];	/* H of each layer */
 	int			kernel[LB_MAX_LAYERS];	/* tensor indexes */
 	int			bias[LB_MAX_LAYERS];
 	bool		normalize;		/* outputs divided by their length */
+	int			groups;			/* equal parts that are normalised each by
+								 * itself; 0 counts as 1 */
 } LbTower;
 
 /* The rows of one example's bag; its value is scale * sum of the rows. */
@@ -60,10 +64,13 @@ typedef struct LbTowerPass
 	float	   *x;				/* (B, W) */
 	float	   *z[LB_MAX_LAYERS];	/* (B, H): after ReLU but for the last */
 	float	   *out;			/* (B, D): the last z, or its unit vectors */
-	float	   *norm;			/* (B): lengths, when normalising */
+	float	   *norm;			/* (B, groups): lengths, when normalising */
 	float	   *dx;				/* (B, W) */
 	float	   *dz[LB_MAX_LAYERS];	/* (B, H) */
 	float	   *wt[LB_MAX_LAYERS];	/* (H, inputs): kernels, transposed */
+	float		dropout;		/* share of hidden units dropped; 0 outside of
+								 * training steps */
+	uint64_t	dropout_key;	/* another one every step */
 	float	   *partial;		/* (workers, partial_size) */
 	size_t		partial_size;	/* floats: every kernel and bias */
 } LbTowerPass;
@@ -71,7 +78,14 @@ typedef struct LbTowerPass
 static inline int
 lb_tower_width(const LbTower *tower)
 {
-	return tower->layers[tower->n_layers - 1];
+	return tower->n_layers > 0 ?
+		tower->layers[tower->n_layers - 1] : tower->input_width;
+}
+
+static inline int
+lb_tower_groups(const LbTower *tower)
+{
+	return tower->groups > 0 ? tower->groups : 1;
 }
 
 extern int	lb_tower_input_width(const LbTower *tower,

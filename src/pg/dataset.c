@@ -3,9 +3,13 @@
  *		Reads the listens of a query through a cursor.
  *
  * The query runs with the caller's rights, once, in batches of FETCH_ROWS
- * rows whose memory goes with each batch.  What stays is 16 bytes a listen
- * and the vocabularies; the snapshot that the cursor held is released before
- * training begins, so a long training does not hold back vacuum.
+ * rows whose memory goes with each batch.  What stays is 16 bytes a listen,
+ * spooled to a file beyond lbrec.spool_mem, and the vocabularies; the snapshot
+ * that the cursor held is released before training begins, so a long training
+ * does not hold back vacuum.
+ *
+ * Looking keys up is most of the work, and most of that is waiting for memory:
+ * a batch's keys are hashed first and their slots fetched ahead.
  *
  * The transaction is read-only while the query runs: training on a query must
  * not be a way to write.
@@ -27,7 +31,8 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
-#define FETCH_ROWS 10000
+/* Few enough that a batch stays in the processor's cache. */
+#define FETCH_ROWS 2000
 
 #define UNIX_EPOCH_OFFSET \
 	(((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * USECS_PER_DAY)
@@ -152,224 +157,20 @@ find_listen_columns(TupleDesc desc)
 	return c;
 }
 
-static bool
-is_named(ArrayType *names, const char *name)
-{
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
-
-	if (names == NULL)
-		return false;
-	deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT,
-					  &values, &nulls, &n);
-	for (int i = 0; i < n; i++)
-		if (!nulls[i] && strcmp(TextDatumGetCString(values[i]), name) == 0)
-			return true;
-	return false;
-}
-
 static void
-add_feature(Dataset *data, Form_pg_attribute att, int attno, bool of_user)
-{
-	Feature    *f;
-	Oid			element = get_element_type(getBaseType(att->atttypid));
-
-	if (data->n_features == MAX_FEATURES)
-		ereport(ERROR,
-				(errcode(ERRCODE_TOO_MANY_COLUMNS),
-				 errmsg("the query of listens has too many columns"),
-				 errdetail("Beside user_id, listened_at and recording_msid there may be %d.",
-						   MAX_FEATURES)));
-	f = &data->features[data->n_features++];
-	strlcpy(f->name, NameStr(att->attname), NAMEDATALEN);
-	f->of_user = of_user;
-	f->attno = attno;
-	f->type = getBaseType(OidIsValid(element) ? element : att->atttypid);
-	if (OidIsValid(element))
-		f->kind = FEATURE_BAG;
-	else if (f->type == FLOAT4OID || f->type == FLOAT8OID ||
-			 f->type == NUMERICOID)
-		f->kind = FEATURE_NUMBER;
-	else
-		f->kind = FEATURE_CATEGORY;
-	if (f->kind != FEATURE_NUMBER)
-		f->keys = lbrec_vocabulary_create(data->context, 0);
-}
-
-/* Every further column is a feature, of users where the caller says so. */
-static void
-find_features(Dataset *data, TupleDesc desc, const ListenColumns *c,
-			  ArrayType *user_features)
-{
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (i == c->user || i == c->time || i == c->recording)
-			continue;
-		add_feature(data, att, i,
-					is_named(user_features, NameStr(att->attname)));
-	}
-	if (user_features != NULL)
-	{
-		Datum	   *values;
-		bool	   *nulls;
-		int			n;
-
-		deconstruct_array(user_features, TEXTOID, -1, false, TYPALIGN_INT,
-						  &values, &nulls, &n);
-		for (int i = 0; i < n; i++)
-		{
-			bool		found = false;
-
-			for (int f = 0; f < data->n_features && !nulls[i]; f++)
-				if (strcmp(data->features[f].name,
-						   TextDatumGetCString(values[i])) == 0)
-					found = true;
-			if (!found)
-				ereport(ERROR,
-						(errcode(ERRCODE_UNDEFINED_COLUMN),
-						 errmsg("user_features names no further column of the query of listens"),
-						 nulls[i] ? errdetail("It contains a null.") :
-						 errdetail("There is no column \"%s\".",
-								   TextDatumGetCString(values[i])),
-						 errhint("Name columns that the query of listens returns beside user_id, listened_at and recording_msid.")));
-		}
-	}
-}
-
-/* The bytes by which a value of a category is known. */
-static int32
-category_code(Feature *f, Datum value)
-{
-	bool		is_new;
-
-	if (f->type == TEXTOID || f->type == VARCHAROID)
-	{
-		struct varlena *text = PG_DETOAST_DATUM_PACKED(value);
-
-		return lbrec_vocabulary_code(f->keys, VARDATA_ANY(text),
-									 VARSIZE_ANY_EXHDR(text), &is_new);
-	}
-	else
-	{
-		/* as text, so that keys read well wherever they are shown */
-		Oid			output;
-		bool		varlena;
-		char	   *text;
-
-		getTypeOutputInfo(f->type, &output, &varlena);
-		text = OidOutputFunctionCall(output, value);
-		return lbrec_vocabulary_code(f->keys, text, strlen(text), &is_new);
-	}
-}
-
-static void
-reserve_value(Feature *f, MemoryContext context)
-{
-	int64		old = f->allocated;
-
-	if (f->n < f->allocated - 1)
-		return;
-	f->allocated = Max(1024, old * 2);
-#define GROW(array) \
-	(array) = (array) ? \
-		repalloc_huge((array), f->allocated * sizeof(*(array))) : \
-		MemoryContextAllocHuge(context, f->allocated * sizeof(*(array)))
-	if (f->kind == FEATURE_CATEGORY)
-		GROW(f->codes);
-	else if (f->kind == FEATURE_NUMBER)
-		GROW(f->numbers);
-	else
-		GROW(f->offsets);
-#undef GROW
-	if (old == 0)
-	{
-		/* entity 0, out-of-vocabulary, has no value */
-		f->n = 1;
-		if (f->kind == FEATURE_CATEGORY)
-			f->codes[0] = 0;
-		else if (f->kind == FEATURE_NUMBER)
-			f->numbers[0] = NAN;
-		else
-			f->offsets[0] = f->offsets[1] = 0;
-	}
-}
-
-static void
-append_bag(Feature *f, Datum value, MemoryContext context)
-{
-	ArrayType  *array = DatumGetArrayTypeP(value);
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
-
-	get_typlenbyvalalign(f->type, &typlen, &typbyval, &typalign);
-	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign,
-					  &values, &nulls, &n);
-	if (f->n_bag_codes + n > f->bag_allocated)
-	{
-		f->bag_allocated = Max(f->bag_allocated * 2, f->n_bag_codes + n + 1024);
-		f->bag_codes = f->bag_codes ?
-			repalloc_huge(f->bag_codes, f->bag_allocated * sizeof(int32)) :
-			MemoryContextAllocHuge(context, f->bag_allocated * sizeof(int32));
-	}
-	for (int i = 0; i < n; i++)
-		if (!nulls[i])
-			f->bag_codes[f->n_bag_codes++] = category_code(f, values[i]);
-}
-
-/* A feature belongs to its recording or user: the first row's value holds. */
-static void
-append_value(Feature *f, Datum value, bool isnull, MemoryContext context)
-{
-	reserve_value(f, context);
-	switch (f->kind)
-	{
-		case FEATURE_CATEGORY:
-			f->codes[f->n] = isnull ? 0 : category_code(f, value);
-			break;
-		case FEATURE_NUMBER:
-			f->numbers[f->n] = isnull ? NAN :
-				f->type == FLOAT4OID ? DatumGetFloat4(value) :
-				f->type == FLOAT8OID ? (float) DatumGetFloat8(value) :
-				(float) DatumGetFloat8(DirectFunctionCall1(numeric_float8,
-														   value));
-			if (isinf(f->numbers[f->n]))
-				ereport(ERROR,
-						(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-						 errmsg("column \"%s\" of the query of listens holds an infinite value",
-								f->name),
-						 errdetail("Numbers are inputs of the model, so they must be finite."),
-						 errhint("Filter such rows out, or turn the value into NULL.")));
-			break;
-		case FEATURE_BAG:
-			if (!isnull)
-				append_bag(f, value, context);
-			f->offsets[f->n + 1] = f->n_bag_codes;
-			break;
-	}
-	f->n++;
-}
-
-static void
-null_value(Dataset *data, const char *column)
+null_value(int64 row, const char *column)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 			 errmsg("column \"%s\" of the query of listens is null in row %lld",
-					column, (long long) data->n_listens + 1),
+					column, (long long) row),
 			 errdetail("A listen is known by its user, its time and its recording."),
 			 errhint("Filter such rows out, for example WHERE %s IS NOT NULL.",
 					 column)));
 }
 
 static int64
-time_value(Dataset *data, Datum value, Oid type)
+time_value(int64 row, Datum value, Oid type)
 {
 	int64		t;
 
@@ -379,7 +180,7 @@ time_value(Dataset *data, Datum value, Oid type)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 					 errmsg("column \"listened_at\" of the query of listens is out of range in row %lld",
-							(long long) data->n_listens + 1),
+							(long long) row),
 					 errdetail("An integer is read as seconds since 1970."),
 					 errhint("Divide it in the query if it counts milliseconds.")));
 		return t;
@@ -389,61 +190,118 @@ time_value(Dataset *data, Datum value, Oid type)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("column \"listened_at\" of the query of listens is infinite in row %lld",
-						(long long) data->n_listens + 1),
+						(long long) row),
 				 errdetail("Times are inputs of the model, so they must be finite."),
 				 errhint("Filter such rows out, for example WHERE isfinite(listened_at).")));
 	return t + UNIX_EPOCH_OFFSET;
 }
 
-static void
-append_listen(Dataset *data, const ListenColumns *c, Datum *values,
-			  bool *nulls)
+/* A row between being read and being numbered. */
+typedef struct RowKeys
 {
-	Listen	   *listen;
 	int64		user;
+	int64		time;
+	pg_uuid_t	recording;
+	uint32		user_hash;
+	uint32		recording_hash;
+} RowKeys;
+
+typedef struct Reader
+{
+	Dataset    *data;
+	ListenColumns columns;
+	Datum	   *values;
+	bool	   *nulls;
+	RowKeys    *keys;			/* (FETCH_ROWS) */
+	Listen	   *listens;		/* (FETCH_ROWS) */
+} Reader;
+
+static void
+read_keys(Reader *reader, RowKeys *row, HeapTuple tuple, TupleDesc desc,
+		  int64 number)
+{
+	const ListenColumns *c = &reader->columns;
+	Dataset    *data = reader->data;
+	Datum	   *values = reader->values;
+	bool	   *nulls = reader->nulls;
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	if (nulls[c->user])
+		null_value(number, "user_id");
+	if (nulls[c->time])
+		null_value(number, "listened_at");
+	if (nulls[c->recording])
+		null_value(number, "recording_msid");
+	row->user = integer_value(values[c->user], c->user_type);
+	row->time = time_value(number, values[c->time], c->time_type);
+	row->recording = *DatumGetUUIDP(values[c->recording]);
+	row->user_hash = lbrec_vocabulary_prefetch(data->users, &row->user,
+											   sizeof(row->user));
+	row->recording_hash = lbrec_vocabulary_prefetch(data->recordings,
+													&row->recording,
+													UUID_LEN);
+}
+
+/* Codes for a row's keys, and features of what is new. */
+static void
+number_row(Reader *reader, Listen *listen, const RowKeys *row,
+		   HeapTuple tuple, TupleDesc desc)
+{
+	Dataset    *data = reader->data;
 	bool		new_user;
 	bool		new_recording;
 
-	if (nulls[c->user])
-		null_value(data, "user_id");
-	if (nulls[c->time])
-		null_value(data, "listened_at");
-	if (nulls[c->recording])
-		null_value(data, "recording_msid");
-
-	if (data->n_listens == data->allocated)
-	{
-		data->allocated *= 2;
-		data->listens = repalloc_huge(data->listens,
-									  data->allocated * sizeof(Listen));
-	}
-	listen = &data->listens[data->n_listens];
-	user = integer_value(values[c->user], c->user_type);
-	listen->user = lbrec_vocabulary_code(data->users, &user, sizeof(user),
+	listen->time = row->time;
+	listen->user = lbrec_vocabulary_code(data->users, &row->user,
+										 sizeof(row->user), row->user_hash,
 										 &new_user);
-	listen->time = time_value(data, values[c->time], c->time_type);
-	listen->recording =
-		lbrec_vocabulary_code(data->recordings,
-							  DatumGetUUIDP(values[c->recording])->data,
-							  UUID_LEN, &new_recording);
+	listen->recording = lbrec_vocabulary_code(data->recordings,
+											  &row->recording, UUID_LEN,
+											  row->recording_hash,
+											  &new_recording);
 	if (listen->recording >= data->recording_listens_allocated)
 	{
+		int64		old = data->recording_listens_allocated;
+
 		data->recording_listens_allocated *= 2;
 		data->recording_listens =
 			repalloc_huge(data->recording_listens,
 						  data->recording_listens_allocated * sizeof(int64));
+		memset(data->recording_listens + old, 0, old * sizeof(int64));
 	}
-	if (new_recording)
-		data->recording_listens[listen->recording] = 0;
 	data->recording_listens[listen->recording]++;
+	if (data->n_features == 0 || !(new_user || new_recording))
+		return;
+	heap_deform_tuple(tuple, desc, reader->values, reader->nulls);
 	for (int i = 0; i < data->n_features; i++)
 	{
 		Feature    *f = &data->features[i];
 
 		if (f->of_user ? new_user : new_recording)
-			append_value(f, values[f->attno], nulls[f->attno], data->context);
+			lbrec_append_value(f, reader->values[f->attno],
+							   reader->nulls[f->attno], data->context);
 	}
-	data->n_listens++;
+}
+
+static void
+read_batch(Reader *reader, SPITupleTable *rows, int n)
+{
+	Dataset    *data = reader->data;
+
+	for (int i = 0; i < n; i++)
+		read_keys(reader, &reader->keys[i], rows->vals[i], rows->tupdesc,
+				  data->n_listens + i + 1);
+	for (int i = 0; i < n; i++)
+	{
+		Listen	   *listen = &reader->listens[i];
+
+		number_row(reader, listen, &reader->keys[i], rows->vals[i],
+				   rows->tupdesc);
+		data->first_time = Min(data->first_time, listen->time);
+		data->last_time = Max(data->last_time, listen->time);
+	}
+	lbrec_spool_append(data->listens, reader->listens, n);
+	data->n_listens += n;
 }
 
 /* Mean and standard deviation over all listens, as Keras' Normalization. */
@@ -452,45 +310,22 @@ summarize_times(Dataset *data)
 {
 	double		sum = 0;
 	double		squares = 0;
-	double		origin = data->listens[0].time / 1e6;
+	double		origin = data->first_time / 1e6;
+	SpoolScan	scan;
 
-	data->first_time = data->last_time = data->listens[0].time;
-	for (int64 i = 0; i < data->n_listens; i++)
-	{
-		int64		t = data->listens[i].time;
-		double		x = t / 1e6 - origin;
+	lbrec_scan_begin(&scan, data->listens);
+	while (lbrec_scan_next(&scan))
+		for (int64 i = 0; i < scan.n; i++)
+		{
+			double		x = scan.block[i].time / 1e6 - origin;
 
-		data->first_time = Min(data->first_time, t);
-		data->last_time = Max(data->last_time, t);
-		sum += x;
-		squares += x * x;
-	}
+			sum += x;
+			squares += x * x;
+		}
 	sum /= data->n_listens;
 	data->time_mean = origin + sum;
 	data->time_deviation = Max(sqrt(Max(squares / data->n_listens - sum * sum,
 										0)), 1e-7);
-}
-
-static void
-summarize_numbers(Feature *f)
-{
-	double		sum = 0;
-	double		squares = 0;
-	int64		known = 0;
-
-	for (int64 i = 0; i < f->n; i++)
-		if (!isnan(f->numbers[i]))
-		{
-			sum += f->numbers[i];
-			known++;
-		}
-	f->mean = known > 0 ? sum / known : 0;
-	for (int64 i = 0; i < f->n; i++)
-		if (!isnan(f->numbers[i]))
-			squares += (f->numbers[i] - f->mean) * (f->numbers[i] - f->mean);
-	f->deviation = known > 0 ? sqrt(squares / known) : 0;
-	if (!(f->deviation > 0))
-		f->deviation = 1;
 }
 
 /*
@@ -511,13 +346,11 @@ refuse_modifying(SPIPlanPtr plan)
 }
 
 static void
-run_query(Dataset *data, ArrayType *user_features, bool with_features)
+run_query(Dataset *data, const ListenSource *source)
 {
 	SPIPlanPtr	plan;
 	Portal		portal;
-	ListenColumns columns;
-	Datum	   *values = NULL;
-	bool	   *nulls = NULL;
+	Reader		reader = {.data = data};
 	bool		was_read_only = XactReadOnly;
 
 	SPI_connect();
@@ -534,11 +367,17 @@ run_query(Dataset *data, ArrayType *user_features, bool with_features)
 	refuse_modifying(plan);
 	XactReadOnly = true;
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
-	columns = find_listen_columns(portal->tupDesc);
-	if (with_features)
-		find_features(data, portal->tupDesc, &columns, user_features);
-	values = palloc(portal->tupDesc->natts * sizeof(Datum));
-	nulls = palloc(portal->tupDesc->natts * sizeof(bool));
+	reader.columns = find_listen_columns(portal->tupDesc);
+	if (source->with_features)
+		lbrec_find_features(data, portal->tupDesc,
+							(int[]) {reader.columns.user, reader.columns.time,
+							reader.columns.recording}, source);
+	if (source->prepare)
+		source->prepare(data, source->prepare_arg);
+	reader.values = palloc(portal->tupDesc->natts * sizeof(Datum));
+	reader.nulls = palloc(portal->tupDesc->natts * sizeof(bool));
+	reader.keys = palloc(FETCH_ROWS * sizeof(RowKeys));
+	reader.listens = palloc(FETCH_ROWS * sizeof(Listen));
 	for (;;)
 	{
 		SPITupleTable *rows;
@@ -552,11 +391,7 @@ run_query(Dataset *data, ArrayType *user_features, bool with_features)
 			break;
 		/* what detoasting and deconstructing leave goes with the batch */
 		old = MemoryContextSwitchTo(rows->tuptabcxt);
-		for (uint64 i = 0; i < n; i++)
-		{
-			heap_deform_tuple(rows->vals[i], rows->tupdesc, values, nulls);
-			append_listen(data, &columns, values, nulls);
-		}
+		read_batch(&reader, rows, (int) n);
 		MemoryContextSwitchTo(old);
 		SPI_freetuptable(rows);
 		CHECK_FOR_INTERRUPTS();
@@ -566,30 +401,26 @@ run_query(Dataset *data, ArrayType *user_features, bool with_features)
 	SPI_finish();
 }
 
-/*
- * Reads all listens of a table or query into context.  user_features, an
- * array of column names or NULL, says which further columns belong to users;
- * without with_features further columns are not looked at.
- */
+/* Reads all listens of a table or query into context. */
 Dataset *
-lbrec_read_listens(const char *listens, ArrayType *user_features,
-				   bool with_features, MemoryContext context)
+lbrec_read_listens(const ListenSource *source, MemoryContext context)
 {
 	Dataset    *data = MemoryContextAllocZero(context, sizeof(Dataset));
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	data->context = context;
-	data->query = lbrec_listens_query(listens);
-	data->allocated = 65536;
-	data->listens = palloc(data->allocated * sizeof(Listen));
+	data->query = lbrec_listens_query(source->listens);
+	data->listens = lbrec_spool_create(context, lbrec_spool_rows());
 	data->users = lbrec_vocabulary_create(context, sizeof(int64));
 	data->recordings = lbrec_vocabulary_create(context, UUID_LEN);
 	data->recording_listens_allocated = 65536;
 	data->recording_listens = palloc0(data->recording_listens_allocated *
 									  sizeof(int64));
+	data->first_time = PG_INT64_MAX;
+	data->last_time = PG_INT64_MIN;
 	MemoryContextSwitchTo(old);
 
-	run_query(data, user_features, with_features);
+	run_query(data, source);
 
 	if (data->n_listens == 0)
 		ereport(ERROR,
@@ -598,8 +429,61 @@ lbrec_read_listens(const char *listens, ArrayType *user_features,
 				 errdetail("The query was: %s", data->query),
 				 errhint("Load listens with lbrec-convert, or widen the query.")));
 	summarize_times(data);
-	for (int i = 0; i < data->n_features; i++)
-		if (data->features[i].kind == FEATURE_NUMBER)
-			summarize_numbers(&data->features[i]);
+	lbrec_finish_features(data, source->number_buckets);
 	return data;
+}
+
+/*
+ * Forgets recordings with fewer listens: theirs become listens of code 0,
+ * out-of-vocabulary, and the others are numbered anew in the same order.
+ */
+void
+lbrec_drop_rare(Dataset *data, int min_listens)
+{
+	int32		n = lbrec_vocabulary_size(data->recordings);
+	int32	   *map = palloc_extended(((Size) n + 1) * sizeof(int32),
+									  MCXT_ALLOC_HUGE);
+	int64	   *plays = data->recording_listens;
+	int32		kept = 0;
+	Vocabulary *v;
+	SpoolScan	scan;
+
+	map[0] = 0;
+	for (int32 r = 1; r <= n; r++)
+		map[r] = plays[r] >= min_listens || r <= data->n_known_recordings ?
+			++kept : 0;
+	if (kept == n)
+	{
+		pfree(map);
+		return;
+	}
+	v = lbrec_vocabulary_create(data->context, UUID_LEN);
+	for (int32 r = 1; r <= n; r++)
+	{
+		bool		is_new;
+		const char *key = lbrec_vocabulary_key(data->recordings, r, NULL);
+
+		if (map[r] == 0)
+		{
+			plays[0] += plays[r];
+			continue;
+		}
+		lbrec_vocabulary_code(v, key, UUID_LEN,
+							  lbrec_vocabulary_prefetch(v, key, UUID_LEN),
+							  &is_new);
+		plays[map[r]] = plays[r];
+	}
+	lbrec_vocabulary_free(data->recordings);
+	data->recordings = v;
+	for (int i = 0; i < data->n_features; i++)
+		if (!data->features[i].of_user)
+			lbrec_renumber_feature(&data->features[i], map);
+	lbrec_scan_begin(&scan, data->listens);
+	while (lbrec_scan_next(&scan))
+	{
+		for (int64 i = 0; i < scan.n; i++)
+			scan.block[i].recording = map[scan.block[i].recording];
+		lbrec_spool_write(data->listens, scan.from, scan.n, scan.block);
+	}
+	pfree(map);
 }

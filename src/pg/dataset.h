@@ -9,15 +9,8 @@
 
 #include "utils/array.h"
 
+#include "spool.h"
 #include "vocabulary.h"
-
-/* Codes begin at 1; 0 is out-of-vocabulary. */
-typedef struct Listen
-{
-	int32		user;
-	int32		recording;
-	int64		time;			/* microseconds since 1970, UTC */
-} Listen;
 
 typedef enum FeatureKind
 {
@@ -32,9 +25,10 @@ typedef struct Feature
 	char		name[NAMEDATALEN];
 	FeatureKind kind;
 	bool		of_user;
+	bool		bucketed;		/* numbers that become codes in the end */
 	int			attno;			/* column of the query, from 0 */
 	Oid			type;			/* of the column, or of its elements */
-	Vocabulary *keys;			/* CATEGORY and BAG */
+	Vocabulary *keys;			/* CATEGORY and BAG, but for buckets */
 	int64		n;				/* entities that have a value slot */
 	int64		allocated;
 	int32	   *codes;			/* CATEGORY: (n) */
@@ -42,9 +36,12 @@ typedef struct Feature
 	int32	   *bag_codes;
 	int64		n_bag_codes;
 	int64		bag_allocated;
+	int32		longest_bag;
 	float	   *numbers;		/* NUMBER: (n), NaN where unknown */
 	double		mean;			/* NUMBER: of the known values */
 	double		deviation;
+	float	   *edges;			/* between buckets */
+	int			n_edges;
 } Feature;
 
 #define MAX_FEATURES 24
@@ -53,13 +50,13 @@ typedef struct Dataset
 {
 	MemoryContext context;
 	char	   *query;			/* as it was run */
-	Listen	   *listens;
+	ListenSpool *listens;
 	int64		n_listens;
-	int64		allocated;
 	Vocabulary *users;			/* keys: int64 */
 	Vocabulary *recordings;		/* keys: uuid */
 	int64	   *recording_listens;	/* (recordings + 1) plays of each code */
 	int64		recording_listens_allocated;
+	int32		n_known_recordings; /* codes that a warm start brought */
 	int			n_features;
 	Feature		features[MAX_FEATURES];
 	int64		first_time;
@@ -68,10 +65,33 @@ typedef struct Dataset
 	double		time_deviation;
 } Dataset;
 
+/* What to read, and how to take its columns. */
+typedef struct ListenSource
+{
+	const char *listens;		/* table or query */
+	bool		with_features;	/* else further columns are not looked at */
+	ArrayType  *user_features;	/* names, or NULL */
+	ArrayType  *bucketize;		/* names, or NULL */
+	int			number_buckets;
+	/* called when columns are known, before the first row; or NULL */
+	void		(*prepare) (Dataset *data, void *arg);
+	void	   *prepare_arg;
+} ListenSource;
+
 extern char *lbrec_listens_query(const char *listens);
-extern Dataset *lbrec_read_listens(const char *listens,
-								   ArrayType *user_features,
-								   bool with_features,
+extern Dataset *lbrec_read_listens(const ListenSource *source,
 								   MemoryContext context);
+extern void lbrec_drop_rare(Dataset *data, int min_listens);
+
+/* features.c */
+extern void lbrec_find_features(Dataset *data, TupleDesc desc,
+								const int *listen_columns,
+								const ListenSource *source);
+extern void lbrec_append_value(Feature *f, Datum value, bool isnull,
+							   MemoryContext context);
+extern void lbrec_finish_features(Dataset *data, int buckets);
+extern int64 lbrec_feature_rows(const Feature *f);
+extern int32 lbrec_bucket_of(const float *edges, int n_edges, float value);
+extern void lbrec_renumber_feature(Feature *f, const int32 *map);
 
 #endif							/* LBREC_DATASET_H */

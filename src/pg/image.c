@@ -173,8 +173,10 @@ take_inputs(Builder *b)
 		input->source = lbrec_source_by_name(text_value(b, i, 1));
 		input->kind = LB_INPUT_EMBEDDING;
 		input->feature_kind = FEATURE_CATEGORY;
-		if (input->source == SOURCE_TIME)
+		if (lbrec_source_is_number(input->source))
 			input->kind = LB_INPUT_NUMBER;
+		else if (input->source == SOURCE_HISTORY)
+			input->kind = LB_INPUT_BAG;
 		else if (input->source == SOURCE_FEATURE)
 		{
 			const char *kind = text_value(b, i, 4);
@@ -192,6 +194,9 @@ take_inputs(Builder *b)
 				input->feature_kind = FEATURE_BAG;
 			}
 		}
+		/* where inputs are summed, a number is one row times the number */
+		if (input->kind == LB_INPUT_NUMBER && h->summed)
+			input->kind = LB_INPUT_BAG;
 		if (input->kind != LB_INPUT_NUMBER)
 		{
 			int64		expected = -1;
@@ -200,6 +205,8 @@ take_inputs(Builder *b)
 				expected = b->row->n_users + 1;
 			else if (input->source == SOURCE_TIME_BUCKET)
 				expected = h->time.buckets + 1;
+			else if (input->source == SOURCE_HISTORY)
+				expected = b->row->n_recordings + 1;
 			input->table = take_tensor(b, text_value(b, i, 2), TENSOR_FLOAT4,
 									   expected, -1, &shape);
 			input->rows = shape.rows;
@@ -222,7 +229,14 @@ take_layers(Builder *b)
 	int			in = 0;
 
 	for (int i = 0; i < h->n_inputs; i++)
-		in += h->inputs[i].kind == LB_INPUT_NUMBER ? 1 : h->inputs[i].cols;
+	{
+		if (h->summed && i > 0 && h->inputs[i].cols != in)
+			bad_shape(b, "config");
+		in = h->summed ? h->inputs[i].cols : in +
+			(h->inputs[i].kind == LB_INPUT_NUMBER ? 1 : h->inputs[i].cols);
+	}
+	if (in % h->groups != 0)
+		bad_shape(b, "config");
 	for (int l = 0; l < h->n_layers; l++)
 	{
 		TensorShape shape;
@@ -325,6 +339,41 @@ take_recordings(Builder *b)
 	lbrec_check_status(status, "a candidate's vector");
 }
 
+/* Users' own recordings. */
+static void
+take_history(Builder *b)
+{
+	ImageHeader *h = b->header;
+	int64		n_users = b->row->n_users;
+	TensorShape shape;
+	const int64 *offsets;
+	const int32 *codes;
+	int64		n;
+
+	h->history_offsets = take_tensor(b, "history_offsets", TENSOR_INT8,
+									 n_users + 2, 1, &shape);
+	h->history_codes = take_tensor(b, "history_codes", TENSOR_INT4, -1, 1,
+								   &shape);
+	n = shape.rows;
+	h->history_plays = take_tensor(b, "history_plays", TENSOR_FLOAT4, n, 1,
+								   &shape);
+	h->history_boosts = h->boosted ?
+		take_tensor(b, "history_boosts", TENSOR_FLOAT4, n, 1, &shape) : 0;
+	if (!b->loading)
+		return;
+
+	/* as with features: nothing may point outside */
+	offsets = at(b, h->history_offsets);
+	codes = at(b, h->history_codes);
+	for (int64 u = 0; u <= n_users; u++)
+		if (offsets[u] < 0 || offsets[u] > offsets[u + 1] ||
+			offsets[u + 1] > n)
+			bad_shape(b, "history_offsets");
+	for (int64 i = 0; i < n; i++)
+		if (codes[i] < 1 || codes[i] > b->row->n_recordings)
+			bad_shape(b, "history_codes");
+}
+
 static void
 take_parts(Builder *b)
 {
@@ -332,6 +381,7 @@ take_parts(Builder *b)
 	take_inputs(b);
 	take_layers(b);
 	take_users(b);
+	take_history(b);
 	take_recordings(b);
 }
 
@@ -371,7 +421,11 @@ take_settings(Builder *b)
 				  "config OPERATOR(pg_catalog.#>>) '{time,last_edge}', "
 				  "config OPERATOR(pg_catalog.#>>) '{time,buckets}', "
 				  "config OPERATOR(pg_catalog.#>>) '{options,l2_normalize}', "
-				  "pg_catalog.jsonb_array_length(config OPERATOR(pg_catalog.#>) '{options,layers}') "
+				  "pg_catalog.jsonb_array_length(config OPERATOR(pg_catalog.#>) '{options,layers}'), "
+				  "config OPERATOR(pg_catalog.#>>) '{options,ensemble}', "
+				  "config OPERATOR(pg_catalog.#>>) '{options,history_length}', "
+				  "config OPERATOR(pg_catalog.#>>) '{options,history_pooling}', "
+				  "config OPERATOR(pg_catalog.#>>) '{options,repeat_half_life}' "
 				  "FROM lbrec.model WHERE id OPERATOR(pg_catalog.=) $1");
 	if (SPI_processed != 1)
 		elog(ERROR, "model %lld has gone", (long long) b->row->id);
@@ -382,10 +436,16 @@ take_settings(Builder *b)
 	h->time.buckets = atoi(text_value(b, 0, 5));
 	h->normalize = strcmp(text_value(b, 0, 6), "true") == 0;
 	h->n_layers = atoi(text_value(b, 0, 7));
-	if (h->n_layers < 1 || h->n_layers > LB_MAX_LAYERS)
+	if (h->n_layers < 0 || h->n_layers > LB_MAX_LAYERS)
 		bad_shape(b, "config");
+	h->summed = h->n_layers == 0;
+	h->groups = atoi(text_value(b, 0, 8));
+	h->history_length = atoi(text_value(b, 0, 9));
+	h->history_mean = strcmp(text_value(b, 0, 10), "mean") == 0;
+	h->boosted = atof(text_value(b, 0, 11)) > 0;
 	if (!(h->time.deviation > 0) || h->time.buckets < 0 ||
-		h->time.buckets > MAX_TIME_BUCKETS)
+		h->time.buckets > MAX_TIME_BUCKETS || h->groups < 1 ||
+		h->history_length < 0)
 		bad_shape(b, "config");
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -468,6 +528,14 @@ lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 		core->tensors[tower->bias[l]].value = AT(h->biases[l]);
 	}
 	tower->normalize = h->normalize;
+	tower->groups = h->groups;
+	s->tower.summed = h->summed;
+	s->tower.history_length = h->history_length;
+	s->tower.history_mean = h->history_mean;
+	s->tower.history_offsets = AT(h->history_offsets);
+	s->tower.history_codes = AT(h->history_codes);
+	s->tower.history_boosts = h->boosted ? AT(h->history_boosts) : NULL;
+	s->history_plays = AT(h->history_plays);
 	s->user_keys = AT(h->user_keys);
 	s->user_codes = AT(h->user_codes);
 	s->recording_keys = AT(h->recording_keys);

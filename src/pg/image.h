@@ -11,7 +11,7 @@
 #include "store.h"
 
 #define IMAGE_MAGIC 0x4c42494d	/* "LBIM" */
-#define IMAGE_VERSION 1
+#define IMAGE_VERSION 2
 
 typedef struct ImageInput
 {
@@ -38,6 +38,11 @@ typedef struct ImageHeader
 	TimeScale	time;
 	int32		D;
 	int32		normalize;
+	int32		summed;			/* towers without layers */
+	int32		boosted;		/* there are history_boosts */
+	int32		groups;			/* of columns, normalised apart */
+	int32		history_length;
+	int32		history_mean;
 	int32		n_inputs;
 	ImageInput	inputs[LB_MAX_INPUTS];
 	int32		n_layers;
@@ -49,6 +54,10 @@ typedef struct ImageHeader
 	int64		recording_keys; /* (n_recordings) uuid, by candidate */
 	int64		recording_order;	/* (n_recordings) int32 candidates by key */
 	int64		recording_listens;	/* (n_recordings) int64, by candidate */
+	int64		history_offsets;	/* (n_users + 2) int64, by user code */
+	int64		history_codes;	/* int32: recordings of users, latest first */
+	int64		history_plays;	/* float: how often */
+	int64		history_boosts; /* float: added to their scores; 0: nothing */
 	int64		candidates;		/* (n_recordings, D) floats */
 	int64		index;			/* lb_index of the candidates */
 } ImageHeader;
@@ -63,6 +72,7 @@ typedef struct ServingModel
 	const pg_uuid_t *recording_keys;
 	const int32 *recording_order;
 	const int64 *recording_listens;
+	const float *history_plays;
 	const float *candidates;
 	const void *index;
 } ServingModel;

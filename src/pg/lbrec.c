@@ -16,6 +16,7 @@
 #include "utils/memutils.h"
 
 #include "core/lb_cpu.h"
+#include "spool.h"
 
 PG_MODULE_MAGIC;
 
@@ -65,6 +66,12 @@ _PG_init(void)
 							 LB_CPU_AVX512, cpu_levels,
 							 PGC_SUSET, 0,
 							 NULL, assign_cpu_level, NULL);
+	DefineCustomIntVariable("lbrec.spool_mem",
+							"Memory for the listens of a training run; what is beyond goes to temporary files.",
+							"A listen takes 16 bytes.",
+							&lbrec_spool_mem,
+							1048576, 64, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("lbrec");
 #else

@@ -17,36 +17,162 @@
 /* Queries whose vectors are held at a time. */
 #define QUERY_BLOCK 16384
 
+typedef struct Ranker
+{
+	const RankRequest *request;
+	const float *candidates;
+	int			D;
+	int64		most;			/* of the counts over all candidates */
+	float	   *queries;		/* the block's, (m, D) */
+	float	   *floors;			/* scores to be beaten */
+	int64	   *at;				/* places of the block's listens */
+	int64	   *counts;
+	void	   *scratch;
+} Ranker;
+
+/* The user's list at a listen, and what each entry adds to its score. */
+static const int32 *
+user_list(const TwoTower *model, int32 user, int *n, const float **boosts)
+{
+	int64		from;
+
+	*n = 0;
+	*boosts = NULL;
+	if (model->history_offsets == NULL || user == 0)
+		return NULL;
+	from = model->history_offsets[user];
+	*n = (int) (model->history_offsets[user + 1] - from);
+	if (model->history_boosts)
+		*boosts = model->history_boosts + from;
+	return model->history_codes + from;
+}
+
+static float
+list_score(const Ranker *r, int k, int32 code)
+{
+	return lb_score(r->queries + (Size) k * r->D,
+					r->candidates + (Size) (code - 1) * r->D, r->D);
+}
+
+/* The score of the k-th listen's own recording. */
+static float
+own_score(const Ranker *r, int k)
+{
+	const RankRequest *q = r->request;
+	int64		i = r->at[k];
+	int			n;
+	const float *boosts;
+	const int32 *codes = user_list(q->model, q->users[i], &n, &boosts);
+	float		score = list_score(r, k, q->truth[i] + 1);
+
+	for (int j = 0; j < n && boosts; j++)
+		if (codes[j] == q->truth[i] + 1)
+			return score + boosts[j];
+	return score;
+}
+
 /*
- * Ranks of n listens, each from 0.  truth is the index of a listen's
- * recording among the candidates, or -1 for one that is none: its rank is
- * PG_INT64_MAX, a miss at every K.  Ranks of most and beyond are told as
- * most, which saves the better part of the work; 0 sets no limit.  candidates (n_recordings, D), or NULL to
- * compute them here.
+ * A user of whom the model knows nothing has a vector of zeros: all scores are
+ * equal, and a tie would count as found.
  */
-int64 *
-lbrec_rank_listens(const TwoTower *model, const float *candidates,
-				   const int32 *users, const int64 *times,
-				   const int32 *truth, int64 n, int64 most, LbThreads *pool,
+static bool
+is_nobody(const Ranker *r, int k)
+{
+	for (int d = 0; d < r->D; d++)
+		if (r->queries[(Size) k * r->D + d] != 0)
+			return false;
+	return true;
+}
+
+/*
+ * From the count of candidates above the floor to ranks: entries of the user's
+ * list count with what is added to their scores, or, among new recordings,
+ * not at all.
+ */
+static void
+finish_rank(const Ranker *r, int k)
+{
+	const RankRequest *q = r->request;
+	int64		i = r->at[k];
+	int			n;
+	const float *boosts;
+	const int32 *codes = user_list(q->model, q->users[i], &n, &boosts);
+	int64		rank = r->counts[k];
+	int64		new_rank = rank;
+
+	if (boosts || q->new_ranks)
+		for (int j = 0; j < n; j++)
+		{
+			float		score = list_score(r, k, codes[j]);
+
+			if (codes[j] == q->truth[i] + 1)
+				new_rank = PG_INT64_MIN;
+			else if (score > r->floors[k])
+			{
+				rank--;
+				new_rank--;
+			}
+			if (score + (boosts ? boosts[j] : 0) > r->floors[k])
+				rank++;
+		}
+	if (is_nobody(r, k))
+		rank = new_rank = PG_INT64_MAX;
+	/* at the limit, what was subtracted from is only a bound */
+	q->ranks[i] = q->most > 0 ? Min(rank, q->most) : rank;
+	if (q->new_ranks)
+		q->new_ranks[i] = new_rank < 0 ? -1 :
+			q->most > 0 ? Min(new_rank, q->most) : new_rank;
+}
+
+static void
+rank_block(Ranker *r, int m, const int32 *users, const int64 *times,
+		   LbThreads *pool, MemoryContext context)
+{
+	LbStatus	status;
+
+	lbrec_query_vectors(r->queries, r->request->model, users, times, m, pool,
+						context);
+	for (int k = 0; k < m; k++)
+		r->floors[k] = own_score(r, k);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_rank_counts_above(r->counts, r->queries, m, r->floors,
+									  r->most, r->candidates,
+									  r->request->model->n_recordings, r->D,
+									  r->scratch, pool, lbrec_cancel_flag());
+	} while (status == LB_CANCELLED);
+	lbrec_check_status(status, "ranks");
+	for (int k = 0; k < m; k++)
+	{
+		if (k % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		finish_rank(r, k);
+	}
+}
+
+/*
+ * Ranks of listens, each from 0.  A listen whose recording is no candidate
+ * has the rank PG_INT64_MAX, a miss at every K.
+ */
+void
+lbrec_rank_listens(const RankRequest *request, LbThreads *pool,
 				   MemoryContext context)
 {
+	const TwoTower *model = request->model;
 	int			D = lb_tower_width(&model->core.query);
-	int			block = (int) Min(n, QUERY_BLOCK);
-	int64	   *ranks = MemoryContextAllocHuge(context, n * sizeof(int64));
-	float	   *queries = lbrec_alloc_aligned(context,
-											  (Size) block * D * sizeof(float),
-											  "block of queries");
-	int32	   *known = MemoryContextAlloc(context, block * sizeof(int32));
-	int32	   *block_users = MemoryContextAlloc(context,
-												 block * sizeof(int32));
-	int64	   *block_times = MemoryContextAlloc(context,
-												 block * sizeof(int64));
-	int64	   *at = MemoryContextAlloc(context, block * sizeof(int64));
-	int64	   *block_ranks = MemoryContextAlloc(context,
-												 block * sizeof(int64));
-	void	   *scratch;
+	int			block = (int) Min(request->n, QUERY_BLOCK);
+	int32	   *users = MemoryContextAlloc(context, block * sizeof(int32));
+	int64	   *times = MemoryContextAlloc(context, block * sizeof(int64));
+	Ranker		r = {.request = request,.candidates = request->candidates,.D = D};
+	int			longest = 0;
 
-	if (candidates == NULL)
+	r.queries = lbrec_alloc_aligned(context, (Size) block * D * sizeof(float),
+									"block of queries");
+	r.floors = MemoryContextAlloc(context, block * sizeof(float));
+	r.at = MemoryContextAlloc(context, block * sizeof(int64));
+	r.counts = MemoryContextAlloc(context, block * sizeof(int64));
+	if (r.candidates == NULL)
 	{
 		float	   *vectors;
 
@@ -54,44 +180,39 @@ lbrec_rank_listens(const TwoTower *model, const float *candidates,
 									  (Size) model->n_recordings * D *
 									  sizeof(float), "candidate vectors");
 		lbrec_candidate_vectors(vectors, model, pool, context);
-		candidates = vectors;
+		r.candidates = vectors;
 	}
-	scratch = lbrec_alloc_aligned(context,
-								  lb_rank_counts_bytes(block,
-													   model->n_recordings,
-													   D,
-													   lb_threads_count(pool)),
-								  "ranking");
-	for (int64 next = 0; next < n;)
+	for (int64 i = 0; i < request->n; i++)
+	{
+		int			n;
+		const float *boosts;
+
+		user_list(model, request->users[i], &n, &boosts);
+		longest = Max(longest, n);
+	}
+	r.most = request->most > 0 ? request->most + longest : 0;
+	r.scratch = lbrec_alloc_aligned(context,
+									lb_rank_counts_bytes(block,
+														 model->n_recordings,
+														 D,
+														 lb_threads_count(pool)),
+									"ranking");
+	for (int64 next = 0; next < request->n;)
 	{
 		int			m = 0;
-		LbStatus	status;
 
-		for (; next < n && m < block; next++)
+		for (; next < request->n && m < block; next++)
 		{
-			ranks[next] = PG_INT64_MAX;
-			if (truth[next] < 0)
+			request->ranks[next] = PG_INT64_MAX;
+			if (request->new_ranks)
+				request->new_ranks[next] = PG_INT64_MAX;
+			if (request->truth[next] < 0)
 				continue;
-			known[m] = truth[next];
-			block_users[m] = users[next];
-			block_times[m] = times[next];
-			at[m++] = next;
+			users[m] = request->users[next];
+			times[m] = request->times[next];
+			r.at[m++] = next;
 		}
-		if (m == 0)
-			break;
-		lbrec_query_vectors(queries, model, block_users, block_times, m, pool,
-							context);
-		do
-		{
-			CHECK_FOR_INTERRUPTS();
-			status = lb_rank_counts_within(block_ranks, queries, m, known,
-										   most, candidates,
-										   model->n_recordings, D, scratch,
-										   pool, lbrec_cancel_flag());
-		} while (status == LB_CANCELLED);
-		lbrec_check_status(status, "ranks");
-		for (int i = 0; i < m; i++)
-			ranks[at[i]] = block_ranks[i];
+		if (m > 0)
+			rank_block(&r, m, users, times, pool, context);
 	}
-	return ranks;
 }

@@ -7,10 +7,23 @@
 
 #include "twotower.h"
 
-extern int64 *lbrec_rank_listens(const TwoTower *model,
-								 const float *candidates,
-								 const int32 *users, const int64 *times,
-								 const int32 *truth, int64 n, int64 most,
-								 LbThreads *pool, MemoryContext context);
+typedef struct RankRequest
+{
+	const TwoTower *model;
+	const float *candidates;	/* (n_recordings, D), or NULL: computed here */
+	int64		n;
+	const int32 *users;			/* (n) */
+	const int64 *times;			/* (n) */
+	const int32 *truth;			/* (n) candidates, -1: none */
+	int64		most;			/* ranks from here on are all the same; 0: no
+								 * such limit */
+	int64	   *ranks;			/* (n), out */
+	int64	   *new_ranks;		/* (n), out, or NULL: ranks among recordings that
+								 * the user's list does not have; -1 for those
+								 * that it has */
+} RankRequest;
+
+extern void lbrec_rank_listens(const RankRequest *request, LbThreads *pool,
+							   MemoryContext context);
 
 #endif							/* LBREC_RANKING_H */

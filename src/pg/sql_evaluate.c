@@ -11,13 +11,19 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "dataset.h"
+#include "baselines.h"
+#include "boosts.h"
+#include "core/lb_scan.h"
 #include "image.h"
+#include "metrics.h"
 #include "ranking.h"
 
 PG_FUNCTION_INFO_V1(lbrec_evaluate);
 
-#define N_COLUMNS 6
+#define N_COLUMNS 12
+
+/* Users whose lists are made at a time. */
+#define USER_BLOCK 256
 
 static int32 *
 read_ks(ArrayType *array, int *n)
@@ -59,6 +65,7 @@ map_listens(const ServingModel *serving, const Dataset *data,
 											 MCXT_ALLOC_HUGE);
 	int32	   *candidates = palloc_extended((n_recordings + 1) *
 											 sizeof(int32), MCXT_ALLOC_HUGE);
+	SpoolScan	scan;
 
 	for (int32 i = 1; i <= n_users; i++)
 	{
@@ -71,18 +78,233 @@ map_listens(const ServingModel *serving, const Dataset *data,
 	for (int32 i = 1; i <= n_recordings; i++)
 		candidates[i] = lbrec_candidate_of(serving, (const pg_uuid_t *)
 										   lbrec_vocabulary_key(data->recordings, i, NULL));
-	for (int64 i = 0; i < data->n_listens; i++)
+	lbrec_scan_begin(&scan, data->listens);
+	while (lbrec_scan_next(&scan))
+		for (int64 i = 0; i < scan.n; i++)
+		{
+			users[scan.from + i] = user_codes[scan.block[i].user];
+			truth[scan.from + i] = candidates[scan.block[i].recording];
+			times[scan.from + i] = scan.block[i].time;
+		}
+}
+
+typedef enum Recommender
+{
+	BY_MODEL,
+	BY_POPULARITY,
+	BY_OWN_PLAYS
+} Recommender;
+
+static const char *const recommender_names[] = {
+	[BY_MODEL] = "model",
+	[BY_POPULARITY] = "popular",
+	[BY_OWN_PLAYS] = "most_played",
+};
+
+typedef struct Evaluation
+{
+	const ServingModel *serving;
+	Baselines	baselines;
+	int64		n;				/* listens */
+	int32	   *users;
+	int64	   *times;
+	int32	   *truth;
+	int64	   *ranks;
+	int64	   *new_ranks;
+	int64		unknown;		/* listens of recordings that are no candidates */
+	int64		n_users;		/* distinct, each with the time of a listen */
+	int32	   *who;
+	int64	   *when;
+	int32	   *ks;
+	int			n_ks;
+	int64		most;			/* the largest of ks, or all candidates */
+	LbThreads  *pool;
+	MemoryContext context;
+} Evaluation;
+
+/* What lists of k recordings show, beside whether they are right. */
+typedef struct Spread
+{
+	uint64	   *shown;			/* bitmap of candidates in any list */
+	int64		n_shown;
+	double		listens;		/* sum over the entries of all lists */
+	int64		entries;
+} Spread;
+
+/* The users of the listens, each once. */
+static void
+find_users(Evaluation *e)
+{
+	int64		n = e->serving->tower.n_users + 1;
+	bool	   *seen = palloc_extended(n, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+	e->who = palloc_extended(e->n * sizeof(int32), MCXT_ALLOC_HUGE);
+	e->when = palloc_extended(e->n * sizeof(int64), MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < e->n; i++)
+		if (!seen[e->users[i]])
+		{
+			seen[e->users[i]] = true;
+			e->who[e->n_users] = e->users[i];
+			e->when[e->n_users++] = e->times[i];
+		}
+	pfree(seen);
+}
+
+static void
+add_list(Spread *spreads, const Evaluation *e, const int64 *ids, int64 found)
+{
+	for (int j = 0; j < e->n_ks; j++)
 	{
-		users[i] = user_codes[data->listens[i].user];
-		truth[i] = candidates[data->listens[i].recording];
-		times[i] = data->listens[i].time;
+		Spread	   *s = &spreads[j];
+
+		for (int64 i = 0; i < Min(found, e->ks[j]); i++)
+		{
+			uint64		bit = UINT64CONST(1) << (ids[i] % 64);
+
+			if (!(s->shown[ids[i] / 64] & bit))
+				s->n_shown++;
+			s->shown[ids[i] / 64] |= bit;
+			s->listens += e->serving->recording_listens[ids[i]];
+			s->entries++;
+		}
+	}
+}
+
+/* The model's lists for a block of users. */
+static void
+add_model_lists(Spread *spreads, const Evaluation *e, int64 from, int64 m,
+				MemoryContext scratch)
+{
+	const TwoTower *tower = &e->serving->tower;
+	LbCandidates set = {.c = e->serving->candidates,
+		.n = tower->n_recordings,.D = e->serving->image->D,
+	.index = e->serving->index};
+	float	   *q = lbrec_alloc_aligned(scratch, m * set.D * sizeof(float),
+										"block of queries");
+	int64	   *found = MemoryContextAlloc(scratch, m * sizeof(int64));
+	int64	   *ids = MemoryContextAllocHuge(scratch,
+											 m * e->most * sizeof(int64));
+	float	   *scores = MemoryContextAllocHuge(scratch,
+												m * e->most * sizeof(float));
+	void	   *work = lbrec_alloc_aligned(scratch,
+										   lb_topk_batch_bytes(&set, m, e->most,
+															   lb_threads_count(e->pool)),
+										   "selection");
+	LbStatus	status;
+
+	lbrec_query_vectors(q, tower, e->who + from, e->when + from, m, e->pool,
+						scratch);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_topk_batch(found, ids, scores, q, m, &set, e->most, work,
+							   e->pool, lbrec_cancel_flag());
+	} while (status == LB_CANCELLED);
+	lbrec_check_status(status, "a score");
+	for (int64 i = 0; i < m; i++)
+	{
+		Boosts		boosts = lbrec_boosts_of(tower, e->who[from + i]);
+
+		found[i] = lbrec_apply_boosts(ids + i * e->most, scores + i * e->most,
+									  found[i], e->most, &boosts,
+									  q + i * set.D, set.c, set.D, NULL);
+		add_list(spreads, e, ids + i * e->most, found[i]);
+	}
+}
+
+/* Coverage and popularity of the lists of all users, at each of ks. */
+static Spread *
+find_spreads(const Evaluation *e, Recommender recommender)
+{
+	Size		words = (e->serving->tower.n_recordings + 63) / 64;
+	Spread	   *spreads = palloc0(e->n_ks * sizeof(Spread));
+	int64	   *ids = palloc_extended(e->most * sizeof(int64),
+									  MCXT_ALLOC_HUGE);
+	MemoryContext scratch = AllocSetContextCreate(e->context, "lbrec lists",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	for (int j = 0; j < e->n_ks; j++)
+		spreads[j].shown = palloc_extended(words * sizeof(uint64),
+										   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int64 from = 0; from < e->n_users; from += USER_BLOCK)
+	{
+		int64		m = Min(USER_BLOCK, e->n_users - from);
+
+		CHECK_FOR_INTERRUPTS();
+		if (recommender == BY_MODEL)
+			add_model_lists(spreads, e, from, m, scratch);
+		else
+			for (int64 i = 0; i < m; i++)
+				add_list(spreads, e, ids,
+						 lbrec_baseline_top(ids, &e->baselines,
+											recommender == BY_OWN_PLAYS,
+											e->who[from + i], e->most));
+		MemoryContextReset(scratch);
+	}
+	MemoryContextDelete(scratch);
+	return spreads;
+}
+
+static void
+find_ranks(Evaluation *e, Recommender recommender)
+{
+	RankRequest request = {.model = &e->serving->tower,
+		.candidates = e->serving->candidates,.n = e->n,.users = e->users,
+		.times = e->times,.truth = e->truth,.most = e->most,
+	.ranks = e->ranks,.new_ranks = e->new_ranks};
+
+	if (recommender == BY_MODEL)
+	{
+		lbrec_rank_listens(&request, e->pool, e->context);
+		return;
+	}
+	for (int64 i = 0; i < e->n; i++)
+	{
+		if (i % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		lbrec_baseline_rank(&e->ranks[i], &e->new_ranks[i], &e->baselines,
+							recommender == BY_OWN_PLAYS, e->users[i],
+							e->truth[i]);
+	}
+}
+
+static void
+put_rows(Evaluation *e, Recommender recommender, RowSink *sink)
+{
+	Spread	   *spreads = find_spreads(e, recommender);
+
+	find_ranks(e, recommender);
+	for (int j = 0; j < e->n_ks; j++)
+	{
+		Metrics		m;
+		Datum		values[N_COLUMNS];
+		bool		nulls[N_COLUMNS] = {0};
+
+		lbrec_metrics(&m, e->ks[j], e->ranks, e->new_ranks, e->users,
+					  e->truth, e->n);
+		values[0] = CStringGetTextDatum(recommender_names[recommender]);
+		values[1] = Int32GetDatum(e->ks[j]);
+		values[2] = Float8GetDatum(m.top_k);
+		values[3] = Float8GetDatum(m.ndcg);
+		values[4] = Float8GetDatum(m.mrr);
+		values[5] = Float8GetDatum(m.new_recall);
+		values[6] = Float8GetDatum(m.new_ndcg);
+		nulls[5] = nulls[6] = m.users == 0;
+		values[7] = Float8GetDatum((double) spreads[j].n_shown /
+								   e->serving->tower.n_recordings);
+		values[8] = Float8GetDatum(spreads[j].listens /
+								   Max(spreads[j].entries, 1));
+		values[9] = Int64GetDatum(e->n);
+		values[10] = Int64GetDatum(e->unknown);
+		values[11] = Int64GetDatum(m.users);
+		lbrec_put_row(sink, values, nulls);
 	}
 }
 
 /*
  * lbrec_evaluate(model, listens, ks)
  *
- * Each listen is a query whose one relevant candidate is its recording.  A
+ * The listens should be later than those that the model was trained on.  A
  * recording that the model does not know is a miss; an unknown user is scored
  * with the out-of-vocabulary embedding.
  */
@@ -94,17 +316,9 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 												  "lbrec evaluation",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	const ServingModel *serving;
+	ListenSource source = {0};
+	Evaluation	e = {.context = context};
 	Dataset    *data;
-	int32	   *ks;
-	int			n_ks;
-	int32	   *users;
-	int32	   *truth;
-	int64	   *times;
-	int64	   *ranks;
-	int64		unknown = 0;
-	int64		most = 0;
-	int64		n;
 
 	for (int arg = 1; arg < 3; arg++)
 		if (PG_ARGISNULL(arg))
@@ -113,48 +327,30 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 					 errmsg("%s must not be null",
 							arg == 1 ? "listens" : "ks"),
 					 errhint("Leave the argument out to use its default.")));
-	ks = read_ks(PG_GETARG_ARRAYTYPE_P(2), &n_ks);
-	data = lbrec_read_listens(text_to_cstring(PG_GETARG_TEXT_PP(1)), NULL,
-							  false, context);
-	serving = lbrec_open_model(PG_ARGISNULL(0) ? NULL :
-							   text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	n = data->n_listens;
-	users = MemoryContextAllocHuge(context, n * sizeof(int32));
-	truth = MemoryContextAllocHuge(context, n * sizeof(int32));
-	times = MemoryContextAllocHuge(context, n * sizeof(int64));
-	for (int j = 0; j < n_ks; j++)
-		most = Max(most, ks[j]);
-	map_listens(serving, data, users, times, truth);
-	ranks = lbrec_rank_listens(&serving->tower, serving->candidates, users,
-							   times, truth, n, most,
-							   lbrec_start_threads(context), context);
-	for (int64 i = 0; i < n; i++)
-		if (truth[i] < 0)
-			unknown++;
+	e.ks = read_ks(PG_GETARG_ARRAYTYPE_P(2), &e.n_ks);
+	source.listens = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	data = lbrec_read_listens(&source, context);
+	e.serving = lbrec_open_model(PG_ARGISNULL(0) ? NULL :
+								 text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	e.n = data->n_listens;
+	e.users = MemoryContextAllocHuge(context, e.n * sizeof(int32));
+	e.truth = MemoryContextAllocHuge(context, e.n * sizeof(int32));
+	e.times = MemoryContextAllocHuge(context, e.n * sizeof(int64));
+	e.ranks = MemoryContextAllocHuge(context, e.n * sizeof(int64));
+	e.new_ranks = MemoryContextAllocHuge(context, e.n * sizeof(int64));
+	for (int j = 0; j < e.n_ks; j++)
+		e.most = Max(e.most, e.ks[j]);
+	e.most = Min(e.most, e.serving->tower.n_recordings);
+	map_listens(e.serving, data, e.users, e.times, e.truth);
+	lbrec_spool_free(data->listens);
+	for (int64 i = 0; i < e.n; i++)
+		e.unknown += e.truth[i] < 0;
+	e.pool = lbrec_start_threads(context);
+	find_users(&e);
+	lbrec_baselines_init(&e.baselines, e.serving);
+	for (int r = BY_MODEL; r <= BY_OWN_PLAYS; r++)
+		put_rows(&e, r, &sink);
 	MemoryContextSwitchTo(old);
-	for (int j = 0; j < n_ks; j++)
-	{
-		int64		hits = 0;
-		double		gain = 0;
-		double		reciprocal = 0;
-		Datum		values[N_COLUMNS];
-		bool		nulls[N_COLUMNS] = {0};
-
-		for (int64 i = 0; i < n; i++)
-			if (ranks[i] < ks[j])
-			{
-				hits++;
-				gain += 1 / log2(ranks[i] + 2.0);
-				reciprocal += 1 / (ranks[i] + 1.0);
-			}
-		values[0] = Int32GetDatum(ks[j]);
-		values[1] = Float8GetDatum((double) hits / n);
-		values[2] = Float8GetDatum(gain / n);
-		values[3] = Float8GetDatum(reciprocal / n);
-		values[4] = Int64GetDatum(n);
-		values[5] = Int64GetDatum(unknown);
-		lbrec_put_row(&sink, values, nulls);
-	}
 	MemoryContextDelete(context);
 	return (Datum) 0;
 }

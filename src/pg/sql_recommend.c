@@ -9,6 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "boosts.h"
 #include "serving.h"
 
 PG_FUNCTION_INFO_V1(lbrec_recommend);
@@ -79,6 +80,7 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 	float	   *scores;
 	void	   *scratch;
 	LbStatus	status;
+	Boosts		boosts;
 
 	/* as a strict function: nothing is recommended to nobody */
 	if (PG_ARGISNULL(ARG_USER_ID))
@@ -119,6 +121,9 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 						 lbrec_cancel_flag());
 	} while (status == LB_CANCELLED);
 	lbrec_check_status(status, "a score");
+	boosts = lbrec_boosts_of(&serving->tower, user);
+	found = lbrec_apply_boosts(ids, scores, found, k, &boosts, query, set.c,
+							   set.D, set.allow);
 	for (int64 i = 0; i < found; i++)
 	{
 		Datum		values[3];
@@ -239,6 +244,14 @@ lbrec_recommend_all(PG_FUNCTION_ARGS)
 		} while (status == LB_CANCELLED);
 		lbrec_check_status(status, "a score");
 		for (int u = 0; u < m; u++)
+		{
+			Boosts		boosts = lbrec_boosts_of(&serving->tower,
+												 codes[from + u]);
+
+			found[u] = lbrec_apply_boosts(ids + (Size) u * k,
+										  scores + (Size) u * k, found[u], k,
+										  &boosts, queries + (Size) u * set.D,
+										  set.c, set.D, NULL);
 			for (int64 i = 0; i < found[u]; i++)
 			{
 				int64		at = (int64) u * k + i;
@@ -251,6 +264,7 @@ lbrec_recommend_all(PG_FUNCTION_ARGS)
 				values[3] = Float4GetDatum(scores[at]);
 				lbrec_put_row(&sink, values, nulls);
 			}
+		}
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

@@ -5,43 +5,22 @@
 #include "lbrec.h"
 
 #include "access/xact.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/backend_status.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "store.h"
+#include "warm.h"
 
 PG_FUNCTION_INFO_V1(lbrec_train);
 
-/* Arguments, in the order of the extension script. */
-enum
-{
-	ARG_MODEL,
-	ARG_LISTENS,
-	ARG_PRESET,
-	ARG_EPOCHS,
-	ARG_BATCH_SIZE,
-	ARG_LEARNING_RATE,
-	ARG_LAYERS,
-	ARG_EMBEDDING_DIM,
-	ARG_SEED,
-	ARG_SPLIT,
-	ARG_TEST_FRACTION,
-	ARG_TIME_BUCKETS,
-	ARG_LOSS_REDUCTION,
-	ARG_TEMPERATURE,
-	ARG_LOGQ,
-	ARG_NORMALIZE,
-	ARG_MASK_HITS,
-	ARG_EVALUATE_EVERY,
-	ARG_USER_FEATURES,
-	ARG_ACTIVATE,
-	ARG_VERBOSE
-};
-
-#define N_COLUMNS 10
+#define N_COLUMNS 13
 
 typedef struct TrainCall
 {
@@ -51,84 +30,138 @@ typedef struct TrainCall
 	int			n_epochs;
 } TrainCall;
 
-static char *
-text_argument(FunctionCallInfo fcinfo, int arg, const char *name)
+/* Arguments that are not settings, by name: the rest is in options.c. */
+typedef struct Arguments
 {
-	if (PG_ARGISNULL(arg))
+	char	   *model;
+	char	   *listens;
+	char	   *preset;
+	char	   *start_from;
+	char	   *test_listens;
+	ArrayType  *user_features;
+	ArrayType  *bucketize;
+	bool		has_test_from;
+	TimestampTz test_from;
+	bool		activate;
+	bool		verbose;
+} Arguments;
+
+static char *
+text_value(FunctionCallInfo fcinfo, int arg, const char *name, bool needed)
+{
+	if (!PG_ARGISNULL(arg))
+		return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	if (needed)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", name),
 				 errhint("Leave the argument out to use its default, if it has one.")));
-	return text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	return NULL;
 }
 
-static void
-read_layers(TrainOptions *options, ArrayType *array)
+/* Takes argument arg when it is none of options.c's. */
+static bool
+take_argument(FunctionCallInfo fcinfo, int arg, const char *name,
+			  Arguments *a)
 {
-	Datum	   *values;
-	bool	   *nulls;
-	int			n;
-
-	deconstruct_array(array, INT4OID, sizeof(int32), true, TYPALIGN_INT,
-					  &values, &nulls, &n);
-	/* lbrec_check_options() speaks about a number that is out of range */
-	options->n_layers = n;
-	for (int i = 0; i < n && i < LB_MAX_LAYERS; i++)
+	if (strcmp(name, "model") == 0)
+		a->model = text_value(fcinfo, arg, name, true);
+	else if (strcmp(name, "listens") == 0)
+		a->listens = text_value(fcinfo, arg, name, true);
+	else if (strcmp(name, "preset") == 0)
+		a->preset = text_value(fcinfo, arg, name, true);
+	else if (strcmp(name, "start_from") == 0)
+		a->start_from = text_value(fcinfo, arg, name, false);
+	else if (strcmp(name, "test_listens") == 0)
+		a->test_listens = text_value(fcinfo, arg, name, false);
+	else if (strcmp(name, "user_features") == 0)
+		a->user_features = PG_ARGISNULL(arg) ? NULL :
+			PG_GETARG_ARRAYTYPE_P(arg);
+	else if (strcmp(name, "bucketize") == 0)
+		a->bucketize = PG_ARGISNULL(arg) ? NULL : PG_GETARG_ARRAYTYPE_P(arg);
+	else if (strcmp(name, "test_from") == 0)
 	{
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("layers must not contain nulls"),
-					 errhint("The preprint's towers are {32}, {64,32} and {128,64,32}.")));
-		options->layers[i] = DatumGetInt32(values[i]);
+		a->has_test_from = !PG_ARGISNULL(arg);
+		if (a->has_test_from)
+			a->test_from = PG_GETARG_TIMESTAMPTZ(arg);
 	}
+	else if (strcmp(name, "activate") == 0)
+		a->activate = PG_ARGISNULL(arg) || PG_GETARG_BOOL(arg);
+	else if (strcmp(name, "verbose") == 0)
+		a->verbose = !PG_ARGISNULL(arg) && PG_GETARG_BOOL(arg);
+	else
+		return false;
+	return true;
 }
 
-/* The preset's settings, and over them each argument that is given. */
+/*
+ * The settings of a call: the preset's, or those of the model to start from,
+ * and over them each argument that is given.  Arguments are known by their
+ * names in the extension script.
+ */
 static void
-read_options(FunctionCallInfo fcinfo, TrainOptions *o)
+read_options(FunctionCallInfo fcinfo, Arguments *a, TrainOptions *o,
+			 WarmStart **warm, MemoryContext context)
 {
-	lbrec_preset(o, text_argument(fcinfo, ARG_PRESET, "preset"));
+	HeapTuple	proc = SearchSysCache1(PROCOID,
+									   ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
+	Oid		   *types;
+	char	  **names;
+	char	   *modes;
 
-#define OVERRIDE(arg, field, get) \
-	do { if (!PG_ARGISNULL(arg)) o->field = get(arg); } while (0)
-
-	OVERRIDE(ARG_EPOCHS, epochs, PG_GETARG_INT32);
-	OVERRIDE(ARG_BATCH_SIZE, batch_size, PG_GETARG_INT32);
-	OVERRIDE(ARG_LEARNING_RATE, learning_rate, PG_GETARG_FLOAT8);
-	OVERRIDE(ARG_EMBEDDING_DIM, embedding_dim, PG_GETARG_INT32);
-	OVERRIDE(ARG_SEED, seed, PG_GETARG_INT64);
-	OVERRIDE(ARG_TEST_FRACTION, test_fraction, PG_GETARG_FLOAT8);
-	OVERRIDE(ARG_TIME_BUCKETS, time_buckets, PG_GETARG_INT32);
-	OVERRIDE(ARG_TEMPERATURE, temperature, PG_GETARG_FLOAT8);
-	OVERRIDE(ARG_LOGQ, logq, PG_GETARG_BOOL);
-	OVERRIDE(ARG_NORMALIZE, normalize, PG_GETARG_BOOL);
-	OVERRIDE(ARG_MASK_HITS, mask_hits, PG_GETARG_BOOL);
-	OVERRIDE(ARG_EVALUATE_EVERY, evaluate_every, PG_GETARG_INT32);
-	OVERRIDE(ARG_ACTIVATE, activate, PG_GETARG_BOOL);
-	OVERRIDE(ARG_VERBOSE, verbose, PG_GETARG_BOOL);
-#undef OVERRIDE
-	if (!PG_ARGISNULL(ARG_LAYERS))
-		read_layers(o, PG_GETARG_ARRAYTYPE_P(ARG_LAYERS));
-	if (!PG_ARGISNULL(ARG_SPLIT))
-		o->split = lbrec_split_by_name(text_argument(fcinfo, ARG_SPLIT,
-													 "split"));
-	if (!PG_ARGISNULL(ARG_LOSS_REDUCTION))
+	if (!HeapTupleIsValid(proc))
+		elog(ERROR, "could not find the function that was called");
+	get_func_arg_info(proc, &types, &names, &modes);
+	ReleaseSysCache(proc);
+	for (int i = 0; i < PG_NARGS(); i++)
+		take_argument(fcinfo, i, names[i], a);
+	lbrec_preset(o, a->preset);
+	if (a->start_from)
 	{
-		char	   *loss = text_argument(fcinfo, ARG_LOSS_REDUCTION,
-										 "loss_reduction");
-
-		if (strcmp(loss, "mean") != 0 && strcmp(loss, "sum") != 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("loss_reduction \"%s\" does not exist", loss),
-					 errhint("Use \"sum\", as the preprint, or \"mean\".")));
-		o->mean_loss = strcmp(loss, "mean") == 0;
+		*warm = lbrec_warm_open(a->start_from, o, context);
+		o->given = 0;
 	}
+	for (int i = 0; i < PG_NARGS(); i++)
+	{
+		Oid			output;
+		bool		varlena;
+		Arguments	ignored;
+
+		if (PG_ARGISNULL(i) || take_argument(fcinfo, i, names[i], &ignored))
+			continue;
+		getTypeOutputInfo(types[i], &output, &varlena);
+		if (!lbrec_set_option(o, names[i],
+							  OidOutputFunctionCall(output, PG_GETARG_DATUM(i))))
+			elog(ERROR, "no setting is named \"%s\"", names[i]);
+	}
+	o->activate = a->activate;
+	o->verbose = a->verbose;
+	if (a->has_test_from)
+	{
+		o->split = SPLIT_TIME;
+		o->has_test_from = true;
+		o->test_from = a->test_from + (POSTGRES_EPOCH_JDATE -
+									   UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+	}
+	if (a->test_listens)
+		o->split = SPLIT_QUERY;
+	else if (o->split == SPLIT_QUERY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("split \"query\" needs test_listens"),
+				 errdetail("It measures on the listens of another table or query."),
+				 errhint("For example: test_listens => 'SELECT * FROM listen_of_may'.")));
+	if (*warm && o->hash_buckets > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("start_from cannot continue a model with hash_buckets"),
+				 errdetail("Recordings that are no longer rare would need rows of their own."),
+				 errhint("Train it anew, or without hash_buckets.")));
+	lbrec_fit_options(o);
 	lbrec_check_options(o);
 }
 
-static void
+static bool
 put_epoch(const EpochReport *report, void *arg)
 {
 	TrainCall  *call = arg;
@@ -140,9 +173,12 @@ put_epoch(const EpochReport *report, void *arg)
 	values[2] = Float8GetDatum(report->test_loss);
 	for (int k = 0; k < N_TOP_KS; k++)
 		values[3 + k] = Float8GetDatum(report->top_k[k]);
-	values[8] = Float8GetDatum(report->seconds);
-	values[9] = Float8GetDatum(report->listens_per_second);
-	for (int i = 2; i < 8; i++)
+	values[8] = Float8GetDatum(report->recall);
+	values[9] = Float8GetDatum(report->ndcg);
+	values[10] = Float8GetDatum(report->mrr);
+	values[11] = Float8GetDatum(report->seconds);
+	values[12] = Float8GetDatum(report->listens_per_second);
+	for (int i = 2; i < 11; i++)
 		nulls[i] = !report->evaluated;
 	lbrec_put_row(&call->sink, values, nulls);
 	call->epochs[call->n_epochs++] = *report;
@@ -159,6 +195,7 @@ put_epoch(const EpochReport *report, void *arg)
 				(errmsg("epoch %d of %d: loss %.1f, %.2f s", report->epoch,
 						call->options->epochs, report->loss,
 						report->seconds)));
+	return true;
 }
 
 /* A loss can explode without ever being infinite; the user should know. */
@@ -189,22 +226,24 @@ lbrec_train(PG_FUNCTION_ARGS)
 {
 	TrainOptions options;
 	TrainCall	call = {0};
-	char	   *name;
-	char	   *listens;
+	Arguments	a = {0};
+	ListenSource source = {.with_features = true};
+	TrainRequest request = {.options = &options,.callback = put_epoch,
+	.arg = &call};
 	MemoryContext context;
-	Dataset    *data;
-	TwoTower   *model;
+	Trained    *trained;
 
-	name = text_argument(fcinfo, ARG_MODEL, "model");
-	listens = text_argument(fcinfo, ARG_LISTENS, "listens");
-	if (name[0] == '\0' || strlen(name) >= sizeof(((ModelRow *) NULL)->name))
+	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec training",
+									ALLOCSET_DEFAULT_SIZES);
+	read_options(fcinfo, &a, &options, &request.warm, context);
+	if (a.model[0] == '\0' ||
+		strlen(a.model) >= sizeof(((ModelRow *) NULL)->name))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("a model's name must have 1 to %d bytes",
 						(int) sizeof(((ModelRow *) NULL)->name) - 1),
-				 errdetail("This one has %zu.", strlen(name)),
+				 errdetail("This one has %zu.", strlen(a.model)),
 				 errhint("Versions of a name are counted, so a short name does: 'weekly'.")));
-	read_options(fcinfo, &options);
 
 	/* better now than after an hour of training */
 	PreventCommandIfReadOnly("lbrec_train()");
@@ -213,18 +252,27 @@ lbrec_train(PG_FUNCTION_ARGS)
 	call.sink = lbrec_begin_rows(fcinfo);
 	call.options = &options;
 	call.epochs = palloc(options.epochs * sizeof(EpochReport));
-	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec training",
-									ALLOCSET_DEFAULT_SIZES);
 
-	data = lbrec_read_listens(listens,
-							  PG_ARGISNULL(ARG_USER_FEATURES) ? NULL :
-							  PG_GETARG_ARRAYTYPE_P(ARG_USER_FEATURES),
-							  true, context);
-	model = lbrec_run_training(name, data, &options, put_epoch, &call,
-							   context);
-	warn_of_rising_loss(name, &call);
-	lbrec_save_model(name, model, data, &options, call.epochs, call.n_epochs);
+	source.listens = a.listens;
+	source.user_features = a.user_features;
+	source.bucketize = a.bucketize;
+	source.number_buckets = options.number_buckets;
+	if (request.warm)
+	{
+		source.prepare = lbrec_warm_prepare;
+		source.prepare_arg = request.warm;
+	}
+	request.name = a.model;
+	request.test_listens = a.test_listens;
+	request.data = lbrec_read_listens(&source, context);
+	if (options.min_listens > 1 && options.hash_buckets == 0)
+		lbrec_drop_rare(request.data, options.min_listens);
+	trained = lbrec_run_training(&request, context);
+	warn_of_rising_loss(a.model, &call);
+	lbrec_save_model(a.model, trained, request.data, &options, call.epochs,
+					 call.n_epochs);
 
+	lbrec_spool_free(request.data->listens);
 	MemoryContextDelete(context);
 	return (Datum) 0;
 }

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "boosts.h"
 #include "serving.h"
 
 PG_FUNCTION_INFO_V1(lbrec_score);
@@ -61,13 +62,15 @@ lbrec_score(PG_FUNCTION_ARGS)
 	Datum	   *scores;
 	int			n;
 	int			lower = 1;
+	int32		user;
+	Boosts		boosts;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
-	query = lbrec_user_vector(serving,
-							  lbrec_known_user(serving, PG_GETARG_INT64(0)),
-							  lbrec_time_argument(fcinfo, 3));
+	user = lbrec_known_user(serving, PG_GETARG_INT64(0));
+	query = lbrec_user_vector(serving, user, lbrec_time_argument(fcinfo, 3));
+	boosts = lbrec_boosts_of(&serving->tower, user);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), UUIDOID, UUID_LEN, false,
 					  TYPALIGN_CHAR, &keys, &nulls, &n);
 	if (n == 0)
@@ -81,7 +84,8 @@ lbrec_score(PG_FUNCTION_ARGS)
 		nulls[i] = c < 0;
 		scores[i] = c < 0 ? (Datum) 0 :
 			Float4GetDatum(lb_score(query, candidate_vector(serving, c),
-									serving->image->D));
+									serving->image->D) +
+						   lbrec_boost_of(&boosts, c));
 	}
 	PG_RETURN_ARRAYTYPE_P(construct_md_array(scores, nulls, 1, &n, &lower,
 											 FLOAT4OID, sizeof(float4), true,

@@ -168,6 +168,14 @@ save_feature(Saver *saver, const Feature *f)
 {
 	if (f->keys)
 		save_text_keys(saver, f->name, f->keys);
+	if (f->bucketed)
+	{
+		/* a warm start puts new values into the same buckets */
+		save_tensor(saver, psprintf("%s_edges", f->name), TENSOR_FLOAT4,
+					f->n_edges, 1, f->edges);
+		save_tensor(saver, psprintf("%s_numbers", f->name), TENSOR_FLOAT4,
+					f->n, 1, f->numbers);
+	}
 	switch (f->kind)
 	{
 		case FEATURE_CATEGORY:
@@ -184,6 +192,40 @@ save_feature(Saver *saver, const Feature *f)
 			save_tensor(saver, psprintf("%s_codes", f->name), TENSOR_INT4,
 						f->n_bag_codes, 1, f->bag_codes);
 			break;
+	}
+}
+
+/* Users' recordings, for the history input, repeats and baselines. */
+static void
+save_lists(Saver *saver, const UserLists *lists)
+{
+	int64		n = lists->offsets[lists->n_users + 1];
+
+	save_tensor(saver, "history_offsets", TENSOR_INT8, lists->n_users + 2, 1,
+				lists->offsets);
+	save_tensor(saver, "history_codes", TENSOR_INT4, n, 1, lists->codes);
+	save_tensor(saver, "history_plays", TENSOR_FLOAT4, n, 1, lists->plays);
+	if (lists->boosts)
+		save_tensor(saver, "history_boosts", TENSOR_FLOAT4, n, 1,
+					lists->boosts);
+}
+
+/* Weights, and the optimiser's states to continue from. */
+static void
+save_weights(Saver *saver, const Trained *trained)
+{
+	const LbModel *core = &trained->model->core;
+
+	for (int i = 0; i < core->n_tensors; i++)
+	{
+		const LbTensor *t = &core->tensors[i];
+
+		save_tensor(saver, t->name, TENSOR_FLOAT4, t->rows, t->cols,
+					t->value);
+		for (int s = 0; s < trained->n_states; s++)
+			save_tensor(saver, psprintf("%s.state%d", t->name, s),
+						TENSOR_FLOAT4, t->rows, trained->state_cols[i],
+						trained->states[s][i]);
 	}
 }
 
@@ -225,7 +267,8 @@ inputs_json(StringInfo s, const TwoTower *model, bool query)
 }
 
 static char *
-config_json(const TwoTower *model, const TrainOptions *options)
+config_json(const TwoTower *model, const TrainOptions *options,
+			int best_epoch)
 {
 	StringInfoData s;
 
@@ -237,10 +280,10 @@ config_json(const TwoTower *model, const TrainOptions *options)
 	inputs_json(&s, model, false);
 	appendStringInfo(&s, ", \"time\": {\"mean\": %.17g, \"deviation\": %.17g, "
 					 "\"first_edge\": %.17g, \"last_edge\": %.17g, "
-					 "\"buckets\": %d}}",
+					 "\"buckets\": %d}, \"best_epoch\": %d}",
 					 model->time.mean, model->time.deviation,
 					 model->time.first_edge, model->time.last_edge,
-					 model->time.buckets);
+					 model->time.buckets, best_epoch);
 	return s.data;
 }
 
@@ -249,9 +292,10 @@ config_json(const TwoTower *model, const TrainOptions *options)
  * *config is what the row's config reads as, in jsonb's own form.
  */
 static int64
-insert_model(char **config, const char *name, const TwoTower *model,
+insert_model(char **config, const char *name, const Trained *trained,
 			 const Dataset *data, const TrainOptions *options)
 {
+	const TwoTower *model = trained->model;
 	Oid			types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID,
 		INT8OID, BOOLOID, INT4OID, INT4OID};
 	Datum		values[9];
@@ -260,7 +304,8 @@ insert_model(char **config, const char *name, const TwoTower *model,
 
 	values[0] = CStringGetTextDatum(name);
 	values[1] = CStringGetTextDatum(data->query);
-	values[2] = CStringGetTextDatum(config_json(model, options));
+	values[2] = CStringGetTextDatum(config_json(trained->model, options,
+												trained->best_epoch));
 	values[3] = Int64GetDatum(data->n_listens);
 	values[4] = Int64GetDatum(model->n_users);
 	values[5] = Int64GetDatum(model->n_recordings);
@@ -298,34 +343,38 @@ insert_model(char **config, const char *name, const TwoTower *model,
 static void
 insert_epochs(int64 id, const EpochReport *epochs, int n_epochs)
 {
-	Oid			types[11] = {INT8OID, INT4OID, FLOAT8OID, FLOAT8OID,
+	Oid			types[14] = {INT8OID, INT4OID, FLOAT8OID, FLOAT8OID,
 		FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
-	FLOAT8OID};
+	FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID};
 	SPIPlanPtr	plan;
 
 	plan = SPI_prepare("INSERT INTO lbrec.epoch (model, epoch, loss, test_loss,"
-					   " top_1, top_5, top_10, top_50, top_100, seconds,"
-					   " listens_per_second) "
-					   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-					   11, types);
+					   " top_1, top_5, top_10, top_50, top_100, recall_20,"
+					   " ndcg_20, mrr, seconds, listens_per_second) "
+					   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
+					   " $12, $13, $14)",
+					   14, types);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare the insertion into lbrec.epoch");
 	for (int i = 0; i < n_epochs; i++)
 	{
 		const EpochReport *e = &epochs[i];
-		Datum		values[11];
-		char		nulls[11];
+		Datum		values[14];
+		char		nulls[14];
 
 		memset(nulls, e->evaluated ? ' ' : 'n', sizeof(nulls));
-		nulls[0] = nulls[1] = nulls[2] = nulls[9] = nulls[10] = ' ';
+		nulls[0] = nulls[1] = nulls[2] = nulls[12] = nulls[13] = ' ';
 		values[0] = Int64GetDatum(id);
 		values[1] = Int32GetDatum(e->epoch);
 		values[2] = Float8GetDatum(e->loss);
 		values[3] = Float8GetDatum(e->test_loss);
 		for (int k = 0; k < N_TOP_KS; k++)
 			values[4 + k] = Float8GetDatum(e->top_k[k]);
-		values[9] = Float8GetDatum(e->seconds);
-		values[10] = Float8GetDatum(e->listens_per_second);
+		values[9] = Float8GetDatum(e->recall);
+		values[10] = Float8GetDatum(e->ndcg);
+		values[11] = Float8GetDatum(e->mrr);
+		values[12] = Float8GetDatum(e->seconds);
+		values[13] = Float8GetDatum(e->listens_per_second);
 		if (SPI_execute_plan(plan, values, nulls, false, 0) != SPI_OK_INSERT)
 			elog(ERROR, "could not insert into lbrec.epoch");
 	}
@@ -350,10 +399,11 @@ update_checksum(int64 id, uint64 checksum)
  * tower's weights are there to continue training.
  */
 int64
-lbrec_save_model(const char *name, const TwoTower *model,
+lbrec_save_model(const char *name, const Trained *trained,
 				 const Dataset *data, const TrainOptions *options,
 				 const EpochReport *epochs, int n_epochs)
 {
+	const TwoTower *model = trained->model;
 	Oid			types[] = {INT8OID, TEXTOID, INT4OID, TEXTOID, INT8OID,
 		INT4OID, INT8OID, BYTEAOID};
 	Saver		saver = {0};
@@ -362,7 +412,7 @@ lbrec_save_model(const char *name, const TwoTower *model,
 	int			D = lb_tower_width(&model->core.query);
 
 	SPI_connect();
-	saver.id = insert_model(&config, name, model, data, options);
+	saver.id = insert_model(&config, name, trained, data, options);
 	insert_epochs(saver.id, epochs, n_epochs);
 	saver.insert = SPI_prepare("INSERT INTO lbrec.tensor (model, name, chunk,"
 							   " type, rows, cols, crc32c, data) "
@@ -379,13 +429,8 @@ lbrec_save_model(const char *name, const TwoTower *model,
 				model->n_recordings, 1, data->recording_listens + 1);
 	for (int i = 0; i < data->n_features; i++)
 		save_feature(&saver, &data->features[i]);
-	for (int i = 0; i < model->core.n_tensors; i++)
-	{
-		const LbTensor *t = &model->core.tensors[i];
-
-		save_tensor(&saver, t->name, TENSOR_FLOAT4, t->rows, t->cols,
-					t->value);
-	}
+	save_lists(&saver, trained->lists);
+	save_weights(&saver, trained);
 	candidates = lbrec_alloc_aligned(CurrentMemoryContext,
 									 (Size) model->n_recordings * D *
 									 sizeof(float), "candidate vectors");

@@ -36,7 +36,7 @@ typedef struct ModelRow
 	int64		n_recordings;
 } ModelRow;
 
-extern int64 lbrec_save_model(const char *name, const TwoTower *model,
+extern int64 lbrec_save_model(const char *name, const Trained *trained,
 							  const Dataset *data,
 							  const TrainOptions *options,
 							  const EpochReport *epochs, int n_epochs);

@@ -5,11 +5,15 @@
 #ifndef LBREC_TRAINER_H
 #define LBREC_TRAINER_H
 
+#include "lists.h"
 #include "options.h"
 #include "twotower.h"
 
 #define N_TOP_KS 5
 extern const int lbrec_top_ks[N_TOP_KS];
+
+/* The K of an epoch's recall and NDCG. */
+#define REPORT_K 20
 
 typedef struct EpochReport
 {
@@ -18,15 +22,41 @@ typedef struct EpochReport
 	bool		evaluated;
 	double		test_loss;
 	double		top_k[N_TOP_KS];
+	double		recall;			/* of new recordings, at REPORT_K */
+	double		ndcg;
+	double		mrr;			/* of listens, at the largest of lbrec_top_ks */
 	double		seconds;
 	double		listens_per_second;
 } EpochReport;
 
-typedef void (*EpochCallback) (const EpochReport *report, void *arg);
+/* Called after each epoch; false ends the training there. */
+typedef bool (*EpochCallback) (const EpochReport *report, void *arg);
 
-extern TwoTower *lbrec_run_training(const char *name, Dataset *data,
-									const TrainOptions *options,
-									EpochCallback callback, void *arg,
-									MemoryContext context);
+typedef struct WarmStart WarmStart;
+
+typedef struct TrainRequest
+{
+	const char *name;
+	Dataset    *data;
+	const TrainOptions *options;
+	const char *test_listens;	/* SPLIT_QUERY: a query */
+	WarmStart  *warm;			/* the model to continue, or NULL */
+	EpochCallback callback;
+	void	   *arg;
+} TrainRequest;
+
+/* What a run leaves. */
+typedef struct Trained
+{
+	TwoTower   *model;			/* weights of the best epoch */
+	UserLists  *lists;			/* of all listens, as serving needs them */
+	int			n_states;		/* of the optimiser, to continue from */
+	float	  **states[2];		/* by tensor: (rows, state_cols) */
+	int		   *state_cols;
+	int			best_epoch;
+} Trained;
+
+extern Trained *lbrec_run_training(const TrainRequest *request,
+								   MemoryContext context);
 
 #endif							/* LBREC_TRAINER_H */

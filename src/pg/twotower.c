@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 /* Rows that one pass through a tower takes outside of training steps. */
 #define PASS_ROWS 2048
@@ -17,6 +18,11 @@ static const char *const source_names[] = {
 	[SOURCE_TIME] = "time",
 	[SOURCE_RECORDING] = "recording",
 	[SOURCE_FEATURE] = "feature",
+	[SOURCE_HISTORY] = "history",
+	[SOURCE_HOUR_SIN] = "hour_sin",
+	[SOURCE_HOUR_COS] = "hour_cos",
+	[SOURCE_WEEK_SIN] = "week_sin",
+	[SOURCE_WEEK_COS] = "week_cos",
 };
 
 const char *
@@ -38,9 +44,28 @@ lbrec_source_by_name(const char *name)
 	return SOURCE_USER;			/* keep compiler quiet */
 }
 
+/* Is that a number whatever the query of listens has? */
+bool
+lbrec_source_is_number(InputSource source)
+{
+	return source == SOURCE_TIME || source == SOURCE_HOUR_SIN ||
+		source == SOURCE_HOUR_COS || source == SOURCE_WEEK_SIN ||
+		source == SOURCE_WEEK_COS;
+}
+
+static bool
+is_number(const TwoTower *model, InputSource source, int feature)
+{
+	return lbrec_source_is_number(source) ||
+		(source == SOURCE_FEATURE &&
+		 model->features[feature].kind == FEATURE_NUMBER);
+}
+
 /*
  * Adds an input to the query or the candidate tower, with a table of rows x
- * cols unless it is a number.  A step touches at most max_touched rows.
+ * cols unless it is a number beside others.  A step touches at most
+ * max_touched rows.  Where inputs are summed, a number x is the bag of x times
+ * the one row of its table.
  */
 int
 lbrec_add_input(TwoTower *model, bool query, InputSource source, int feature,
@@ -50,24 +75,25 @@ lbrec_add_input(TwoTower *model, bool query, InputSource source, int feature,
 	int			i = tower->n_inputs;
 	ModelInput *input = query ?
 		&model->query_inputs[i] : &model->candidate_inputs[i];
+	bool		number = is_number(model, source, feature);
 
 	input->source = source;
 	input->feature = feature;
 	input->table = -1;
 	input->kind = LB_INPUT_EMBEDDING;
-	if (source == SOURCE_TIME ||
-		(source == SOURCE_FEATURE &&
-		 model->features[feature].kind == FEATURE_NUMBER))
+	if (number && !model->summed)
 		input->kind = LB_INPUT_NUMBER;
-	else if (source == SOURCE_FEATURE &&
-			 model->features[feature].kind == FEATURE_BAG)
+	else if (number || source == SOURCE_HISTORY ||
+			 (source == SOURCE_FEATURE &&
+			  model->features[feature].kind == FEATURE_BAG))
 		input->kind = LB_INPUT_BAG;
 	if (input->kind != LB_INPUT_NUMBER)
 	{
 		input->table = lb_model_find_tensor(&model->core, table);
 		if (input->table < 0)
-			input->table = lb_model_add_table(&model->core, table, rows,
-											  cols, max_touched);
+			input->table = lb_model_add_table(&model->core, table,
+											  number ? 1 : rows, cols,
+											  number ? 1 : max_touched);
 	}
 	lb_model_add_input(tower, input->kind, input->table);
 	return i;
@@ -86,6 +112,29 @@ lbrec_feature_values(FeatureValues *values, const Feature *f)
 	values->numbers = f->numbers;
 	values->mean = f->mean;
 	values->deviation = f->deviation;
+}
+
+bool
+lbrec_has_history(const TwoTower *model)
+{
+	for (int i = 0; i < model->core.query.n_inputs; i++)
+		if (model->query_inputs[i].source == SOURCE_HISTORY)
+			return true;
+	return false;
+}
+
+/* The bag of a user's recordings, latest first: no more than the model takes. */
+LbSpan
+lbrec_history(const TwoTower *model, const int32 *codes, int n)
+{
+	LbSpan		span;
+
+	n = Min(n, model->history_length);
+	span.codes = codes;
+	span.n = n;
+	span.scale = n == 0 ? 0 :
+		(float) (model->history_mean ? 1.0 / n : 1.0 / sqrt(n));
+	return span;
 }
 
 /*
@@ -134,10 +183,34 @@ lbrec_make_buffers(InputBuffers *buffers, const LbTower *tower, int capacity,
 	}
 }
 
+static const int32 only_row = 0;
+
+/* Number k of an input, which may be a bag of one row. */
+static void
+put_number(void *array, LbInputKind kind, int k, double x)
+{
+	if (kind == LB_INPUT_NUMBER)
+		((float *) array)[k] = (float) x;
+	else
+		((LbSpan *) array)[k] = (LbSpan)
+		{
+			&only_row, 1, (float) x
+		};
+}
+
+/* A place on the circle of the given number of seconds, from 0 to 2 pi. */
+static double
+angle(int64 time, int64 seconds)
+{
+	int64		s = time / 1000000 - (time % 1000000 < 0);
+
+	return 2 * M_PI * (double) ((s % seconds + seconds) % seconds) / seconds;
+}
+
 /* A feature's values for n entities; an entity beyond its n is unknown. */
 static void
-fill_feature(void *array, const FeatureValues *f, const int32 *entities,
-			 int n)
+fill_feature(void *array, LbInputKind kind, const FeatureValues *f,
+			 const int32 *entities, int n)
 {
 	for (int i = 0; i < n; i++)
 	{
@@ -149,8 +222,8 @@ fill_feature(void *array, const FeatureValues *f, const int32 *entities,
 				((int32 *) array)[i] = f->codes[e];
 				break;
 			case FEATURE_NUMBER:
-				((float *) array)[i] = isnan(f->numbers[e]) ? 0 :
-					(float) ((f->numbers[e] - f->mean) / f->deviation);
+				put_number(array, kind, i, isnan(f->numbers[e]) ? 0 :
+						   (f->numbers[e] - f->mean) / f->deviation);
 				break;
 			case FEATURE_BAG:
 				{
@@ -167,7 +240,8 @@ fill_feature(void *array, const FeatureValues *f, const int32 *entities,
 
 void
 lbrec_query_inputs(InputBuffers *buffers, const TwoTower *model,
-				   const int32 *users, const int64 *times, int n)
+				   const int32 *users, const int64 *times,
+				   const LbSpan *histories, int n)
 {
 	Assert(n <= buffers->capacity);
 	for (int i = 0; i < model->core.query.n_inputs; i++)
@@ -198,13 +272,49 @@ lbrec_query_inputs(InputBuffers *buffers, const TwoTower *model,
 
 					t = Max(Min(t, model->time.last_edge),
 							model->time.first_edge);
-					((float *) array)[k] = (float) ((t - model->time.mean) /
-													model->time.deviation);
+					put_number(array, input->kind, k,
+							   (t - model->time.mean) / model->time.deviation);
+				}
+				break;
+			case SOURCE_HOUR_SIN:
+				for (int k = 0; k < n; k++)
+					put_number(array, input->kind, k,
+							   sin(angle(times[k], SECS_PER_DAY)));
+				break;
+			case SOURCE_HOUR_COS:
+				for (int k = 0; k < n; k++)
+					put_number(array, input->kind, k,
+							   cos(angle(times[k], SECS_PER_DAY)));
+				break;
+			case SOURCE_WEEK_SIN:
+				for (int k = 0; k < n; k++)
+					put_number(array, input->kind, k,
+							   sin(angle(times[k], 7 * SECS_PER_DAY)));
+				break;
+			case SOURCE_WEEK_COS:
+				for (int k = 0; k < n; k++)
+					put_number(array, input->kind, k,
+							   cos(angle(times[k], 7 * SECS_PER_DAY)));
+				break;
+			case SOURCE_HISTORY:
+				if (histories)
+				{
+					memcpy(array, histories, n * sizeof(LbSpan));
+					break;
+				}
+				for (int k = 0; k < n; k++)
+				{
+					int64		from = model->history_offsets[users[k]];
+					int64		to = model->history_offsets[users[k] + 1];
+
+					((LbSpan *) array)[k] =
+						lbrec_history(model, model->history_codes + from,
+									  (int) (to - from));
 				}
 				break;
 			case SOURCE_FEATURE:
-				fill_feature(array, &model->features[input->feature],
-							 users, n);
+				fill_feature(array, input->kind,
+							 &model->features[input->feature], users, n);
 				break;
 			case SOURCE_RECORDING:
 				elog(ERROR, "the query tower cannot read the recording");
@@ -222,11 +332,14 @@ lbrec_candidate_inputs(InputBuffers *buffers, const TwoTower *model,
 		const ModelInput *input = &model->candidate_inputs[i];
 		void	   *array = buffers->arrays[i];
 
-		if (input->source == SOURCE_RECORDING)
+		if (input->source == SOURCE_RECORDING && model->recording_rows)
+			for (int k = 0; k < n; k++)
+				((int32 *) array)[k] = model->recording_rows[recordings[k]];
+		else if (input->source == SOURCE_RECORDING)
 			memcpy(array, recordings, n * sizeof(int32));
 		else
-			fill_feature(array, &model->features[input->feature],
-						 recordings, n);
+			fill_feature(array, input->kind,
+						 &model->features[input->feature], recordings, n);
 	}
 }
 
@@ -236,8 +349,8 @@ lbrec_candidate_inputs(InputBuffers *buffers, const TwoTower *model,
  */
 static void
 tower_vectors(float *out, const TwoTower *model, const int32 *users,
-			  const int64 *times, int64 n, LbThreads *pool,
-			  MemoryContext context)
+			  const int64 *times, const LbSpan *histories, int64 n,
+			  LbThreads *pool, MemoryContext context)
 {
 	const LbTower *tower = users ?
 		&model->core.query : &model->core.candidate;
@@ -263,7 +376,7 @@ tower_vectors(float *out, const TwoTower *model, const int32 *users,
 		CHECK_FOR_INTERRUPTS();
 		if (users)
 			lbrec_query_inputs(&buffers, model, users + from, times + from,
-							   m);
+							   histories ? histories + from : NULL, m);
 		else
 		{
 			for (int i = 0; i < m; i++)
@@ -283,7 +396,8 @@ void
 lbrec_candidate_vectors(float *out, const TwoTower *model, LbThreads *pool,
 						MemoryContext context)
 {
-	tower_vectors(out, model, NULL, NULL, model->n_recordings, pool, context);
+	tower_vectors(out, model, NULL, NULL, NULL, model->n_recordings, pool,
+				  context);
 }
 
 /* Query vectors (n, D) of users at times. */
@@ -292,5 +406,14 @@ lbrec_query_vectors(float *out, const TwoTower *model, const int32 *users,
 					const int64 *times, int64 n, LbThreads *pool,
 					MemoryContext context)
 {
-	tower_vectors(out, model, users, times, n, pool, context);
+	tower_vectors(out, model, users, times, NULL, n, pool, context);
+}
+
+void
+lbrec_query_vectors_from(float *out, const TwoTower *model,
+						 const int32 *users, const int64 *times,
+						 const LbSpan *histories, int64 n, LbThreads *pool,
+						 MemoryContext context)
+{
+	tower_vectors(out, model, users, times, histories, n, pool, context);
 }

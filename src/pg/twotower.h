@@ -21,7 +21,12 @@ typedef enum InputSource
 	SOURCE_TIME_BUCKET,			/* embedding of the time's bucket */
 	SOURCE_TIME,				/* normalised time */
 	SOURCE_RECORDING,			/* the recording's own embedding */
-	SOURCE_FEATURE				/* a column of the query */
+	SOURCE_FEATURE,				/* a column of the query */
+	SOURCE_HISTORY,				/* the user's own recordings, a bag */
+	SOURCE_HOUR_SIN,			/* hour of day and day of week, UTC, on circles */
+	SOURCE_HOUR_COS,
+	SOURCE_WEEK_SIN,
+	SOURCE_WEEK_COS
 } InputSource;
 
 typedef struct ModelInput
@@ -66,6 +71,14 @@ typedef struct TwoTower
 	int64		n_recordings;
 	int			n_features;
 	FeatureValues features[MAX_FEATURES];
+	bool		summed;			/* towers without layers */
+	bool		history_mean;	/* a bag's scale: 1 / n, else 1 / sqrt(n) */
+	int			history_length; /* recordings of a history at most */
+	const int64 *history_offsets;	/* (n_users + 2), or NULL */
+	const int32 *history_codes;
+	const float *history_boosts;	/* added to the scores of those, or NULL */
+	const int32 *recording_rows;	/* (n_recordings + 1) rows of the table of
+									 * recordings, or NULL: the codes */
 } TwoTower;
 
 /* Buffers for the inputs of up to capacity examples of one tower. */
@@ -76,17 +89,21 @@ typedef struct InputBuffers
 	void	   *arrays[LB_MAX_INPUTS];
 } InputBuffers;
 
+extern bool lbrec_source_is_number(InputSource source);
 extern const char *lbrec_source_name(InputSource source);
 extern InputSource lbrec_source_by_name(const char *name);
 extern int	lbrec_add_input(TwoTower *model, bool query, InputSource source,
 							int feature, const char *table, int64 rows,
 							int cols, int64 max_touched);
+extern LbSpan lbrec_history(const TwoTower *model, const int32 *codes, int n);
+extern bool lbrec_has_history(const TwoTower *model);
 extern void lbrec_feature_values(FeatureValues *values, const Feature *f);
 extern int	lbrec_time_bucket(const TimeScale *scale, int64 time);
 extern void lbrec_make_buffers(InputBuffers *buffers, const LbTower *tower,
 							   int capacity, MemoryContext context);
 extern void lbrec_query_inputs(InputBuffers *buffers, const TwoTower *model,
-							   const int32 *users, const int64 *times, int n);
+							   const int32 *users, const int64 *times,
+							   const LbSpan *histories, int n);
 extern void lbrec_candidate_inputs(InputBuffers *buffers,
 								   const TwoTower *model,
 								   const int32 *recordings, int n);
@@ -96,5 +113,11 @@ extern void lbrec_query_vectors(float *out, const TwoTower *model,
 								const int32 *users, const int64 *times,
 								int64 n, LbThreads *pool,
 								MemoryContext context);
+
+/* The same with histories (n) from elsewhere: NULL takes the stored lists. */
+extern void lbrec_query_vectors_from(float *out, const TwoTower *model,
+									 const int32 *users, const int64 *times,
+									 const LbSpan *histories, int64 n,
+									 LbThreads *pool, MemoryContext context);
 
 #endif							/* LBREC_TWOTOWER_H */

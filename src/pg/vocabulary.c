@@ -7,8 +7,8 @@
  * bytes, so a million recordings need 16 MB of table beside their 16 MB of
  * keys.
  *
- * The arena is made of blocks that never move: a key's place is found from
- * its code (fixed width) or from a table of pointers (varying width).
+ * Keys of one width are one array, which moves when it grows; keys of varying
+ * width lie in blocks that never move, found through a table of pointers.
  */
 #include "vocabulary.h"
 
@@ -30,7 +30,8 @@ struct Vocabulary
 	int32		size;
 	uint32		mask;			/* slots - 1, a power of two less one */
 	Slot	   *slots;
-	char	  **keys;			/* (allocated): key of code i + 1 */
+	char	   *fixed;			/* (allocated, width), or NULL */
+	char	  **keys;			/* (allocated): key of code i + 1, or NULL */
 	uint32	   *lengths;		/* when the width varies */
 	int32		allocated;
 	char	   *block;
@@ -49,10 +50,13 @@ lbrec_vocabulary_create(MemoryContext context, int width)
 	v->slots = MemoryContextAllocZero(context,
 									  (v->mask + 1) * sizeof(Slot));
 	v->allocated = 1024;
+	if (width > 0)
+	{
+		v->fixed = MemoryContextAlloc(context, v->allocated * width);
+		return v;
+	}
 	v->keys = MemoryContextAlloc(context, v->allocated * sizeof(char *));
-	if (width == 0)
-		v->lengths = MemoryContextAlloc(context,
-										v->allocated * sizeof(uint32));
+	v->lengths = MemoryContextAlloc(context, v->allocated * sizeof(uint32));
 	return v;
 }
 
@@ -68,7 +72,8 @@ lbrec_vocabulary_key(const Vocabulary *v, int32 code, uint32 *len)
 	Assert(code >= 1 && code <= v->size);
 	if (len)
 		*len = v->width > 0 ? v->width : v->lengths[code - 1];
-	return v->keys[code - 1];
+	return v->width > 0 ? v->fixed + (Size) (code - 1) * v->width :
+		v->keys[code - 1];
 }
 
 /* The finaliser of splitmix64: every bit of x reaches every bit of the hash. */
@@ -104,9 +109,14 @@ hash_key(const Vocabulary *v, const void *key, uint32 len)
 static inline bool
 same_key(const Vocabulary *v, int32 code, const void *key, uint32 len)
 {
-	if (v->width == 0 && v->lengths[code - 1] != len)
-		return false;
-	return memcmp(v->keys[code - 1], key, len) == 0;
+	if (v->width == UUID_LEN)
+		return memcmp(v->fixed + (Size) (code - 1) * UUID_LEN, key,
+					  UUID_LEN) == 0;
+	if (v->width > 0)
+		return memcmp(v->fixed + (Size) (code - 1) * v->width, key,
+					  v->width) == 0;
+	return v->lengths[code - 1] == len &&
+		memcmp(v->keys[code - 1], key, len) == 0;
 }
 
 /* The slot of the key, or the empty one where it would go. */
@@ -165,12 +175,38 @@ store_key(Vocabulary *v, const void *key, uint32 len)
 	return place;
 }
 
+/*
+ * The key's hash, for lbrec_vocabulary_code() soon after: its slot is on the
+ * way from memory meanwhile.
+ */
+uint32
+lbrec_vocabulary_prefetch(const Vocabulary *v, const void *key, uint32 len)
+{
+	uint32		hash = hash_key(v, key, len);
+
+	__builtin_prefetch(&v->slots[hash & v->mask]);
+	return hash;
+}
+
+static void
+grow_keys(Vocabulary *v)
+{
+	v->allocated *= 2;
+	if (v->width > 0)
+	{
+		v->fixed = repalloc_huge(v->fixed, (Size) v->allocated * v->width);
+		return;
+	}
+	v->keys = repalloc_huge(v->keys, (Size) v->allocated * sizeof(char *));
+	v->lengths = repalloc_huge(v->lengths,
+							   (Size) v->allocated * sizeof(uint32));
+}
+
 /* The key's code; a key not met before is added. */
 int32
 lbrec_vocabulary_code(Vocabulary *v, const void *key, uint32 len,
-					  bool *is_new)
+					  uint32 hash, bool *is_new)
 {
-	uint32		hash = hash_key(v, key, len);
 	Slot	   *slot = probe(v, hash, key, len);
 
 	*is_new = slot->code == 0;
@@ -189,20 +225,25 @@ lbrec_vocabulary_code(Vocabulary *v, const void *key, uint32 len,
 		slot = probe(v, hash, key, len);
 	}
 	if (v->size == v->allocated)
+		grow_keys(v);
+	if (v->width > 0)
+		memcpy(v->fixed + (Size) v->size * v->width, key, v->width);
+	else
 	{
-		v->allocated *= 2;
-		v->keys = repalloc_huge(v->keys,
-								(Size) v->allocated * sizeof(char *));
-		if (v->width == 0)
-			v->lengths = repalloc_huge(v->lengths,
-									   (Size) v->allocated * sizeof(uint32));
-	}
-	v->keys[v->size] = store_key(v, key, len);
-	if (v->width == 0)
+		v->keys[v->size] = store_key(v, key, len);
 		v->lengths[v->size] = len;
+	}
 	slot->hash = hash;
 	slot->code = ++v->size;
 	return slot->code;
+}
+
+int32
+lbrec_vocabulary_add(Vocabulary *v, const void *key, uint32 len)
+{
+	bool		is_new;
+
+	return lbrec_vocabulary_code(v, key, len, hash_key(v, key, len), &is_new);
 }
 
 /* The key's code, or 0. */
@@ -210,4 +251,14 @@ int32
 lbrec_vocabulary_find(Vocabulary *v, const void *key, uint32 len)
 {
 	return probe(v, hash_key(v, key, len), key, len)->code;
+}
+
+/* Not for keys of varying width, which nobody frees before their context. */
+void
+lbrec_vocabulary_free(Vocabulary *v)
+{
+	Assert(v->width > 0);
+	pfree(v->slots);
+	pfree(v->fixed);
+	pfree(v);
 }

@@ -11,8 +11,12 @@ typedef struct Vocabulary Vocabulary;
 
 /* width > 0: every key has that many bytes; 0: keys vary */
 extern Vocabulary *lbrec_vocabulary_create(MemoryContext context, int width);
+extern uint32 lbrec_vocabulary_prefetch(const Vocabulary *v, const void *key,
+										uint32 len);
 extern int32 lbrec_vocabulary_code(Vocabulary *v, const void *key,
-								   uint32 len, bool *is_new);
+								   uint32 len, uint32 hash, bool *is_new);
+extern int32 lbrec_vocabulary_add(Vocabulary *v, const void *key, uint32 len);
+extern void lbrec_vocabulary_free(Vocabulary *v);
 extern int32 lbrec_vocabulary_find(Vocabulary *v, const void *key,
 								   uint32 len);
 extern int32 lbrec_vocabulary_size(const Vocabulary *v);

@@ -2,7 +2,7 @@
 -- lbrec_curves_svg: well-formed, one line a model, names escaped
 --
 \i test/sql/listens.inc
-SELECT count(*) FROM lbrec_train('one', epochs => 4);
+SELECT count(*) FROM lbrec_train('one', epochs => 4, evaluate_every => 1);
 SELECT count(*) FROM lbrec_train('<b>&"two"', epochs => 6, evaluate_every => 2);
 CREATE TEMP TABLE svg AS
 SELECT f AS figure, lbrec_curves_svg('{one,"<b>&\"two\""}', f) AS text

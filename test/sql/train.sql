@@ -42,7 +42,7 @@ GROUP BY shape ORDER BY shape;
 SELECT name, version, active FROM lbrec_models WHERE name = 'paper' ORDER BY version;
 SELECT DISTINCT m.version, t.name, t.rows, t.cols
 FROM lbrec.tensor AS t JOIN lbrec.model AS m ON m.id = t.model
-WHERE m.name = 'paper' AND m.version = 3 AND t.name ~ '^(query|candidate|time|user|recording|artist_name)_(kernel|bias|embedding)'
+WHERE m.name = 'paper' AND m.version = 3 AND t.name ~ '^(query|candidate|time|user|recording|artist_name)_(kernel_\d|bias_\d|embedding)$'
 ORDER BY t.name;
 
 -- the same seed gives the same bits, another seed does not

@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "core/lb_model.h"
+#include "core/lb_schedule.h"
 #include "unit.h"
 
 #define ROWS 7
@@ -221,16 +222,233 @@ test_gradients(void)
 			}
 }
 
+/* Towers without layers, groups of columns, several positives a row. */
+static void
+make_summed(Toy *toy, bool normalize, int groups, bool positives)
+{
+	static const int32_t of[ROWS + 1] = {0, 2, 3, 6, 7, 8, 10, 11};
+	static const int32_t columns[] = {0, 3, 1, 2, 7, 8, 3, 4, 5, 6, 1};
+	int			users;
+	int			items;
+	int			tags;
+
+	memset(toy, 0, sizeof(Toy));
+	toy->opt = (LbOptimizer) {.kind = LB_SGD,.learning_rate = 1};
+	toy->objective.temperature = 0.7f;
+	users = lb_model_add_table(&toy->model, "user", USERS, 4, ROWS);
+	items = lb_model_add_table(&toy->model, "item", COLS, 4, COLS);
+	tags = lb_model_add_table(&toy->model, "tag", TAGS, 4, 3 * COLS);
+	lb_model_add_input(&toy->model.query, LB_INPUT_EMBEDDING, users);
+	lb_model_add_input(&toy->model.query, LB_INPUT_BAG, tags);
+	lb_model_add_input(&toy->model.candidate, LB_INPUT_EMBEDDING, items);
+	CHECK(lb_model_add_layers(&toy->model, &toy->model.query, "query", NULL,
+							  0) == LB_OK);
+	CHECK(lb_model_add_layers(&toy->model, &toy->model.candidate,
+							  "candidate", NULL, 0) == LB_OK);
+	CHECK(lb_tower_width(&toy->model.query) == 4);
+	toy->model.query.normalize = toy->model.candidate.normalize = normalize;
+	toy->model.query.groups = toy->model.candidate.groups = groups;
+	toy->block = unit_alloc(lb_model_bytes(&toy->model, &toy->opt));
+	lb_model_place(&toy->model, &toy->opt, toy->block);
+	for (int i = 0; i < toy->model.n_tensors; i++)
+		for (int j = 0; j < toy->model.tensors[i].rows *
+			 toy->model.tensors[i].cols; j++)
+			toy->model.tensors[i].value[j] = 0.5f * unit_normal();
+	toy->scratch = unit_alloc(lb_workspace_bytes(&toy->model, ROWS, COLS, 2));
+	lb_workspace_place(&toy->ws, &toy->model, ROWS, COLS, 2, toy->scratch);
+	for (int b = 0; b < ROWS; b++)
+	{
+		toy->users[b] = unit_below(USERS);
+		toy->weight[b] = 0.5f + 0.1f * b;
+	}
+	for (int j = 0; j < COLS; j++)
+	{
+		toy->items[j] = j;
+		toy->log_q[j] = logf(0.1f + 0.05f * j);
+		toy->spans[j] = (LbSpan) {&toy->tags[j * 3], j % 4, 0.5f};
+		for (int i = 0; i < 3; i++)
+			toy->tags[j * 3 + i] = unit_below(TAGS);
+	}
+	toy->batch.B = ROWS;
+	toy->batch.N = COLS;
+	toy->batch.query[0].codes = toy->users;
+	toy->batch.query[1].spans = toy->spans;
+	toy->batch.candidate[0].codes = toy->items;
+	toy->batch.log_q = toy->log_q;
+	toy->objective.logq = true;
+	if (!positives)
+		return;
+	toy->batch.positive_of = of;
+	toy->batch.positives = columns;
+}
+
+static void
+test_summed_gradients(void)
+{
+	for (int variant = 0; variant < 8; variant++)
+	{
+		Toy			toy;
+		char		what[64];
+
+		make_summed(&toy, variant & 1, variant & 2 ? 2 : 0, variant & 4);
+		if (variant == 7)
+			toy.batch.weight = toy.weight;
+		if (variant == 6)
+			toy.objective.mean = true;
+		snprintf(what, sizeof(what), "summed, variant %d", variant);
+		check_gradients(&toy, what);
+		drop_toy(&toy);
+	}
+}
+
+/* The loss of several positives, from its definition in double. */
+static void
+test_positives_loss(void)
+{
+	Toy			toy;
+	double		expected = 0;
+	double		loss;
+	LbThreads	pool;
+	float		one[COLS * 4];
+
+	make_summed(&toy, true, 0, true);
+	loss = loss_of(&toy);
+	for (int b = 0; b < ROWS; b++)
+	{
+		double		logits[COLS];
+		double		sum = 0;
+
+		for (int j = 0; j < COLS; j++)
+		{
+			logits[j] = -toy.log_q[j];
+			for (int d = 0; d < 4; d++)
+				logits[j] += (double) toy.ws.query.out[b * 4 + d] *
+					toy.ws.candidate.out[j * 4 + d] / toy.objective.temperature;
+			sum += exp(logits[j]);
+		}
+		for (int k = toy.batch.positive_of[b]; k < toy.batch.positive_of[b + 1];
+			 k++)
+			expected += log(sum) - logits[toy.batch.positives[k]];
+	}
+	CHECK_MSG(fabs(loss - expected) < 1e-4 * expected, "%g, not %g", loss,
+			  expected);
+
+	drop_toy(&toy);
+
+	/* two threads take the same step as one */
+	for (int n = 1; n <= 2; n++)
+	{
+		unit_state = 88172645463325252u;
+		make_summed(&toy, true, 0, true);
+		memset(&pool, 0, sizeof(pool));
+		CHECK(lb_threads_start(&pool, n) == LB_OK);
+		CHECK(lb_model_step(&loss, &toy.model, &toy.opt, &toy.objective,
+							&toy.batch, &toy.ws, &pool, NULL) == LB_OK);
+		lb_threads_stop(&pool);
+		for (int i = 0; i < COLS * 4; i++)
+		{
+			float		w = toy.model.tensors[1].value[i];
+
+			CHECK_MSG(n == 1 || fabsf(w - one[i]) < 1e-4f, "%g, not %g", w,
+					  one[i]);
+			one[i] = w;
+		}
+		drop_toy(&toy);
+	}
+}
+
+/* Gradients longer than the limit are cut to it, all by one factor. */
+static void
+test_clipping(void)
+{
+	LbOptimizer opt = {.kind = LB_SGD,.learning_rate = 1,.clip_norm = 0.5f};
+	LbTensor	t = {.rows = 3,.cols = 2,.sparse = true,.max_touched = 3};
+	void	   *block = unit_alloc(lb_tensor_bytes(&t, &opt));
+	int32_t		slot;
+
+	lb_tensor_place(&t, &opt, block);
+	slot = lb_tensor_touch(&t, 1);
+	t.grad[slot * 2] = 3;
+	t.grad[slot * 2 + 1] = 4;
+	lb_optimizer_apply(&opt, &t, 1, NULL);
+	CHECK(fabsf(t.value[2] + 0.3f) < 1e-6f);
+	CHECK(fabsf(t.value[3] + 0.4f) < 1e-6f);
+	slot = lb_tensor_touch(&t, 2);
+	t.grad[slot * 2] = 0.25f;
+	lb_optimizer_apply(&opt, &t, 1, NULL);
+	CHECK(t.value[4] == -0.25f);
+	free(block);
+}
+
+/*
+ * Dropout: the same step twice has the same bits, another step has another
+ * mask, and about the right share of hidden units is zero.
+ */
+static void
+test_dropout(void)
+{
+	static const int layers[] = {64, 5};
+	Toy			toy;
+	double		loss;
+	int			zero = 0;
+	float		first[ROWS * 64];
+
+	make_toy(&toy, layers, 2, false, 1);
+	toy.opt.learning_rate = 0;
+	toy.objective.dropout = 0.4f;
+	for (int step = 0; step < 2; step++)
+	{
+		CHECK(lb_model_step(&loss, &toy.model, &toy.opt, &toy.objective,
+							&toy.batch, &toy.ws, NULL, NULL) == LB_OK);
+		if (step == 0)
+			memcpy(first, toy.ws.query.z[0], sizeof(first));
+	}
+	CHECK(memcmp(first, toy.ws.query.z[0], sizeof(first)) != 0);
+	toy.opt.step = 0;
+	CHECK(lb_model_step(&loss, &toy.model, &toy.opt, &toy.objective,
+						&toy.batch, &toy.ws, NULL, NULL) == LB_OK);
+	CHECK(memcmp(first, toy.ws.query.z[0], sizeof(first)) == 0);
+	loss_of(&toy);				/* no dropout where nothing is trained */
+	for (int i = 0; i < ROWS * 64; i++)
+		if (toy.ws.query.z[0][i] > 0)
+			zero += first[i] == 0;
+	CHECK_MSG(zero > 30 && zero < ROWS * 64 / 3, "%d dropped", zero);
+	for (int i = 0; i < ROWS * 64; i++)
+		CHECK(first[i] == 0 ||
+			  fabsf(first[i] - toy.ws.query.z[0][i] / 0.6f) < 1e-5f);
+	drop_toy(&toy);
+}
+
+static void
+test_schedules(void)
+{
+	LbSchedule	s = {.kind = LB_COSINE,.rate = 2,.warmup = 2,.epochs = 10,
+	.step_epochs = 3,.gamma = 0.5};
+
+	CHECK(lb_schedule_rate(&s, 0) == 0);
+	CHECK(lb_schedule_rate(&s, 1) == 1);
+	CHECK(lb_schedule_rate(&s, 2) == 2);
+	CHECK(fabs(lb_schedule_rate(&s, 6) - 1) < 1e-12);
+	CHECK(lb_schedule_rate(&s, 9.99) < 0.001);
+	s.kind = LB_LINEAR;
+	CHECK(fabs(lb_schedule_rate(&s, 6) - 1) < 1e-12);
+	s.kind = LB_STEP;
+	CHECK(lb_schedule_rate(&s, 4.9) == 2);
+	CHECK(lb_schedule_rate(&s, 5) == 1);
+	CHECK(lb_schedule_rate(&s, 8) == 0.5);
+	s.kind = LB_CONSTANT;
+	CHECK(lb_schedule_rate(&s, 9) == 2);
+}
+
 /* One weight, three steps, in double beside the tensor's float. */
 static void
 check_optimizer(LbOptimizer opt)
 {
 	LbTensor	t = {.rows = 3, .cols = 2, .sparse = true, .max_touched = 3};
 	double		w = 0.25;
-	double		s0 = opt.kind == LB_ADAGRAD ? opt.initial_accumulator : 0;
+	double		s0 = opt.initial_accumulator;
 	double		s1 = 0;
-	void	   *block = unit_alloc(lb_tensor_bytes(&t,
-												   lb_optimizer_states(&opt)));
+	void	   *block = unit_alloc(lb_tensor_bytes(&t, &opt));
 
 	lb_tensor_place(&t, &opt, block);
 	t.value[2] = (float) w;
@@ -250,6 +468,11 @@ check_optimizer(LbOptimizer opt)
 		{
 			case LB_ADAGRAD:
 				s0 += g * g;
+				w -= opt.learning_rate * g / sqrt(s0 + opt.epsilon);
+				break;
+			case LB_ROWWISE_ADAGRAD:
+				/* the mean over two columns, the other's gradient being 0 */
+				s0 += g * g / 2;
 				w -= opt.learning_rate * g / sqrt(s0 + opt.epsilon);
 				break;
 			case LB_ADAM:
@@ -277,12 +500,15 @@ test_optimizers(void)
 {
 	LbOptimizer adagrad = {.kind = LB_ADAGRAD, .learning_rate = 0.1f,
 		.initial_accumulator = 0.1f, .epsilon = 1e-7f};
+	LbOptimizer rowwise = {.kind = LB_ROWWISE_ADAGRAD, .learning_rate = 0.1f,
+		.initial_accumulator = 0.1f, .epsilon = 1e-7f};
 	LbOptimizer adam = {.kind = LB_ADAM, .learning_rate = 0.05f,
 		.beta1 = 0.9f, .beta2 = 0.999f, .epsilon = 1e-7f};
 	LbOptimizer sgd = {.kind = LB_SGD, .learning_rate = 0.5f,
 		.weight_decay = 0.01f};
 
 	check_optimizer(adagrad);
+	check_optimizer(rowwise);
 	check_optimizer(adam);
 	check_optimizer(sgd);
 }
@@ -373,6 +599,7 @@ test_limits(void)
 		CHECK(lb_model_add_layers(&model, &model.query, "query", bad[i], 2) ==
 			  LB_BAD_ARGUMENT);
 	}
+	/* a sum needs inputs of one width, and a number has none */
 	CHECK(lb_model_add_layers(&toy.model, &toy.model.query, "query", layers,
 							  0) == LB_BAD_ARGUMENT);
 	CHECK(lb_model_find_tensor(&toy.model, "item") == 1);
@@ -381,6 +608,11 @@ test_limits(void)
 }
 
 UNIT_MAIN(RUN(test_gradients);
+		  RUN(test_summed_gradients);
+		  RUN(test_positives_loss);
+		  RUN(test_dropout);
+		  RUN(test_schedules);
+		  RUN(test_clipping);
 		  RUN(test_optimizers);
 		  RUN(test_threads_agree);
 		  RUN(test_divergence);

@@ -1,0 +1,25 @@
+/*
+ * baselines.h
+ *		What a model has to be better than: the most popular recordings, and
+ *		each user's own most played.
+ */
+#ifndef LBREC_BASELINES_H
+#define LBREC_BASELINES_H
+
+#include "image.h"
+
+typedef struct Baselines
+{
+	const ServingModel *serving;
+	int64	   *above;			/* (n_recordings) candidates with more listens */
+	int32	   *by_listens;		/* (n_recordings) candidates, most first */
+} Baselines;
+
+extern void lbrec_baselines_init(Baselines *b, const ServingModel *serving);
+extern void lbrec_baseline_rank(int64 *rank, int64 *new_rank,
+								const Baselines *b, bool own, int32 user,
+								int32 truth);
+extern int64 lbrec_baseline_top(int64 *ids, const Baselines *b, bool own,
+								int32 user, int64 k);
+
+#endif							/* LBREC_BASELINES_H */

@@ -1,0 +1,57 @@
+/*
+ * lists.h
+ *		Each user's recordings, for the history input and for repeats.
+ */
+#ifndef LBREC_LISTS_H
+#define LBREC_LISTS_H
+
+#include "dataset.h"
+
+/*
+ * The recordings of user code u are codes[offsets[u]] up to
+ * codes[offsets[u + 1]].  A list has distinct recordings, the one played last
+ * first; a sequence has every listen in the order of time.
+ */
+typedef struct UserLists
+{
+	int64		n_users;
+	int64	   *offsets;		/* (n_users + 2) */
+	int32	   *codes;
+	float	   *plays;			/* lists: how often */
+	float	   *recency;		/* lists: sum over plays of 2^(-age / half life),
+								 * age before the user's last listen */
+	float	   *boosts;			/* what is added to the scores, or NULL */
+	int64	   *times;			/* sequences */
+	int64		allocated;
+} UserLists;
+
+typedef struct ListRequest
+{
+	const uint8 *held_out;		/* bitmap over listens to leave out, or NULL */
+	bool		sequence;
+	int			max_length;		/* of a list */
+	double		half_life;		/* in days; 0: recency is not needed */
+	const struct UserLists *older;	/* lists that these continue, or NULL */
+	bool		active_only;	/* no list for users without a listen here */
+} ListRequest;
+
+/* What serving keeps of users at least, whatever the history input takes. */
+#define SERVING_LIST 100
+
+extern UserLists *lbrec_make_lists(const Dataset *data,
+								   const ListRequest *request,
+								   MemoryContext context);
+
+static inline int
+lbrec_list_length(const UserLists *lists, int32 user)
+{
+	return (int) (lists->offsets[user + 1] - lists->offsets[user]);
+}
+
+static inline bool
+lbrec_bit(const uint8 *bits, int64 i)
+{
+	return bits != NULL && (bits[i / 8] >> (i % 8) & 1);
+}
+
+#endif							/* LBREC_LISTS_H */

@@ -1,0 +1,105 @@
+/*
+ * metrics.c
+ *		Top-K accuracy, NDCG and MRR of listens; recall and NDCG of users.
+ *
+ * Over listens every test listen is a query with one relevant recording,
+ * repeats included: the preprint's measure.  Over users the relevant ones are
+ * the user's test recordings that are not in the user's list of the training
+ * time, candidates that are in it do not count, recall is hits / min(K,
+ * relevant), and users are weighted alike (Liang et al., WWW 2018).
+ */
+#include "metrics.h"
+
+#include <math.h>
+
+#include "core/lb_core.h"
+
+typedef struct Target
+{
+	int32		user;
+	int32		truth;
+	int64		rank;
+} Target;
+
+static int
+compare_targets(const void *a, const void *b)
+{
+	const Target *x = a;
+	const Target *y = b;
+
+	if (x->user != y->user)
+		return x->user < y->user ? -1 : 1;
+	return x->truth < y->truth ? -1 : x->truth > y->truth;
+}
+
+/* recall and NDCG at k of one user's n distinct targets */
+static void
+add_user(Metrics *m, int k, const Target *targets, int n)
+{
+	int			hits = 0;
+	double		gain = 0;
+	double		ideal = 0;
+
+	for (int i = 0; i < n; i++)
+		if (targets[i].rank < k)
+		{
+			hits++;
+			gain += 1 / log2(targets[i].rank + 2.0);
+		}
+	for (int i = 0; i < Min(k, n); i++)
+		ideal += 1 / log2(i + 2.0);
+	m->new_recall += (double) hits / Min(k, n);
+	m->new_ndcg += gain / ideal;
+	m->users++;
+}
+
+/*
+ * users and truth are (n): whose listen, and of what, -1 for a recording that
+ * is no candidate.  ranks and new_ranks are lbrec_rank_listens()'.
+ */
+void
+lbrec_metrics(Metrics *m, int k, const int64 *ranks, const int64 *new_ranks,
+			  const int32 *users, const int32 *truth, int64 n)
+{
+	Target	   *targets = palloc_extended(Max(n, 1) * sizeof(Target),
+										  MCXT_ALLOC_HUGE);
+	int64		n_targets = 0;
+
+	memset(m, 0, sizeof(Metrics));
+	for (int64 i = 0; i < n; i++)
+	{
+		if (ranks[i] < k)
+		{
+			m->top_k++;
+			m->ndcg += 1 / log2(ranks[i] + 2.0);
+			m->mrr += 1 / (ranks[i] + 1.0);
+		}
+		/* users of unknown lists have no new recordings to speak of */
+		if (truth[i] >= 0 && new_ranks && new_ranks[i] >= 0 && users[i] > 0)
+			targets[n_targets++] = (Target)
+			{
+				users[i], truth[i], new_ranks[i]
+			};
+	}
+	m->top_k /= n;
+	m->ndcg /= n;
+	m->mrr /= n;
+	qsort(targets, n_targets, sizeof(Target), compare_targets);
+	for (int64 i = 0; i < n_targets;)
+	{
+		int64		first = i;
+		int			distinct = 0;
+
+		for (; i < n_targets && targets[i].user == targets[first].user; i++)
+			if (distinct == 0 ||
+				targets[first + distinct - 1].truth != targets[i].truth)
+				targets[first + distinct++] = targets[i];
+		add_user(m, k, targets + first, distinct);
+	}
+	if (m->users > 0)
+	{
+		m->new_recall /= m->users;
+		m->new_ndcg /= m->users;
+	}
+	pfree(targets);
+}

@@ -1,0 +1,303 @@
+/*
+ * warm.c
+ *		Warm start: training that continues an older model with new listens.
+ *
+ * Vocabularies begin with the older model's keys in their order, so a key's
+ * row in a table stays; new keys follow, and their rows begin as in any new
+ * model.  The optimiser's states continue too: with Adagrad a row that was
+ * trained for long moves little, a new one fast, which is what new listens
+ * need.  Users' lists are merged, so that a user with new listens is trained
+ * on the old ones again and nothing is forgotten.
+ */
+#include "warm.h"
+
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "store.h"
+
+struct WarmStart
+{
+	MemoryContext context;
+	ModelRow	row;
+	TimeScale	time;
+	int64	   *users;
+	pg_uuid_t  *recordings;
+	int64	   *listens;		/* (n_recordings) */
+	UserLists  *lists;
+};
+
+/* A tensor of the older model, or NULL where it has none of that name. */
+static void *
+load(const WarmStart *warm, const char *name, TensorType type,
+	 TensorShape *shape)
+{
+	char	   *data;
+
+	if (!lbrec_tensor_shape(&warm->row, name, shape))
+		return NULL;
+	if (shape->type != type)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("version %d of model \"%s\" is damaged in tensor \"%s\"",
+						warm->row.version, warm->row.name, name),
+				 errdetail("It has another type than expected."),
+				 errhint("Train the model again, without start_from.")));
+	data = MemoryContextAllocHuge(warm->context,
+								  Max(lbrec_tensor_size(shape), 1));
+	lbrec_load_tensor(&warm->row, name, shape, data);
+	return data;
+}
+
+static void *
+need(const WarmStart *warm, const char *name, TensorType type, int64 rows)
+{
+	TensorShape shape;
+	void	   *data = load(warm, name, type, &shape);
+
+	if (data == NULL || shape.rows != rows)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("version %d of model \"%s\" is damaged in tensor \"%s\"",
+						warm->row.version, warm->row.name, name),
+				 errdetail("It is missing, or its shape does not fit the model's."),
+				 errhint("Train the model again, without start_from.")));
+	return data;
+}
+
+static void
+read_config(WarmStart *warm, TrainOptions *options)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(warm->row.id)};
+	TupleDesc	desc;
+
+	if (SPI_execute_with_args("SELECT o.key, o.value, "
+							  "m.config OPERATOR(pg_catalog.#>>) '{time,mean}', "
+							  "m.config OPERATOR(pg_catalog.#>>) '{time,deviation}', "
+							  "m.config OPERATOR(pg_catalog.#>>) '{time,first_edge}', "
+							  "m.config OPERATOR(pg_catalog.#>>) '{time,last_edge}', "
+							  "m.config OPERATOR(pg_catalog.#>>) '{time,buckets}' "
+							  "FROM lbrec.model AS m, pg_catalog.jsonb_each_text("
+							  "m.config OPERATOR(pg_catalog.->) 'options') AS o "
+							  "WHERE m.id OPERATOR(pg_catalog.=) $1",
+							  1, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read a model's config");
+	desc = SPI_tuptable->tupdesc;
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	row = SPI_tuptable->vals[i];
+		char	   *key = SPI_getvalue(row, desc, 1);
+		char	   *value = SPI_getvalue(row, desc, 2);
+
+		if (strcmp(key, "layers") == 0)
+			for (char *c = value; *c; c++)
+				*c = *c == '[' ? '{' : *c == ']' ? '}' : *c;
+		lbrec_set_option(options, key, value);
+		if (i > 0)
+			continue;
+		warm->time.mean = atof(SPI_getvalue(row, desc, 3));
+		warm->time.deviation = atof(SPI_getvalue(row, desc, 4));
+		warm->time.first_edge = atof(SPI_getvalue(row, desc, 5));
+		warm->time.last_edge = atof(SPI_getvalue(row, desc, 6));
+		warm->time.buckets = atoi(SPI_getvalue(row, desc, 7));
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/*
+ * Opens the active version of the named model.  options become its settings;
+ * what the caller gives is to be set over them.
+ */
+WarmStart *
+lbrec_warm_open(const char *name, TrainOptions *options,
+				MemoryContext context)
+{
+	WarmStart  *warm = MemoryContextAllocZero(context, sizeof(WarmStart));
+	TensorShape shape;
+	UserLists  *lists;
+
+	warm->context = context;
+	SPI_connect();
+	if (!lbrec_find_model(&warm->row, name))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("model \"%s\" does not exist, or no version of it is active",
+						name),
+				 errdetail("start_from names the model that training is to continue."),
+				 errhint("List models with SELECT * FROM lbrec_models.")));
+	read_config(warm, options);
+	warm->users = need(warm, "user_key", TENSOR_INT8, warm->row.n_users);
+	warm->recordings = need(warm, "recording_key", TENSOR_UUID,
+							warm->row.n_recordings);
+	warm->listens = need(warm, "recording_listens", TENSOR_INT8,
+						 warm->row.n_recordings);
+	lists = MemoryContextAllocZero(context, sizeof(UserLists));
+	lists->n_users = warm->row.n_users;
+	lists->offsets = need(warm, "history_offsets", TENSOR_INT8,
+						  warm->row.n_users + 2);
+	lists->codes = load(warm, "history_codes", TENSOR_INT4, &shape);
+	lists->plays = load(warm, "history_plays", TENSOR_FLOAT4, &shape);
+	warm->lists = lists;
+	SPI_finish();
+	return warm;
+}
+
+void
+lbrec_warm_time(const WarmStart *warm, TimeScale *time)
+{
+	if (time->buckets == warm->time.buckets)
+		*time = warm->time;
+}
+
+const UserLists *
+lbrec_warm_lists(const WarmStart *warm)
+{
+	return warm->lists;
+}
+
+/* The keys of varying length of a feature's vocabulary. */
+static void
+prepare_keys(const WarmStart *warm, Feature *f)
+{
+	TensorShape shape;
+	int64	   *offsets = load(warm, psprintf("%s_key_offsets", f->name),
+							   TENSOR_INT8, &shape);
+	char	   *keys;
+
+	if (offsets == NULL)
+		return;
+	keys = load(warm, psprintf("%s_keys", f->name), TENSOR_BYTES,
+				&(TensorShape) {0});
+	for (int64 i = 0; i + 1 < shape.rows; i++)
+		lbrec_vocabulary_add(f->keys, keys + offsets[i],
+							 (uint32) (offsets[i + 1] - offsets[i]));
+}
+
+/* The values that the older model has of a column, or unknown for all. */
+static void
+prepare_feature(const WarmStart *warm, Feature *f)
+{
+	int64		entities = (f->of_user ? warm->row.n_users :
+							warm->row.n_recordings) + 1;
+	TensorShape shape;
+
+	shape.rows = 0;
+	if (f->keys)
+		prepare_keys(warm, f);
+	if (f->kind == FEATURE_CATEGORY)
+		f->codes = load(warm, psprintf("%s_codes", f->name), TENSOR_INT4,
+						&shape);
+	else if (f->kind == FEATURE_NUMBER)
+	{
+		f->numbers = load(warm, psprintf("%s_numbers", f->name),
+						  TENSOR_FLOAT4, &shape);
+		if (f->bucketed)
+		{
+			f->edges = load(warm, psprintf("%s_edges", f->name),
+							TENSOR_FLOAT4, &shape);
+			f->n_edges = f->edges ? (int) shape.rows : 0;
+			shape.rows = entities;
+		}
+	}
+	else
+	{
+		f->bag_codes = load(warm, psprintf("%s_codes", f->name), TENSOR_INT4,
+							&shape);
+		f->n_bag_codes = f->bag_allocated = f->bag_codes ? shape.rows : 0;
+		f->offsets = load(warm, psprintf("%s_offsets", f->name), TENSOR_INT8,
+						  &shape);
+		shape.rows--;
+	}
+	if ((f->codes || f->numbers || f->offsets) && shape.rows == entities)
+	{
+		for (int64 e = 0; f->offsets && e < entities; e++)
+			f->longest_bag = Max(f->longest_bag,
+								 (int32) (f->offsets[e + 1] - f->offsets[e]));
+		/* one more than there are: room for a bag's last offset */
+		f->allocated = f->kind == FEATURE_BAG ? entities + 1 : entities;
+		f->n = entities;
+		return;
+	}
+	for (int64 e = 1; e < entities; e++)
+		lbrec_append_value(f, (Datum) 0, true, warm->context);
+}
+
+/* Called before the first row is read: what is known comes first. */
+void
+lbrec_warm_prepare(Dataset *data, void *arg)
+{
+	WarmStart  *warm = arg;
+
+	for (int64 i = 0; i < warm->row.n_users; i++)
+		lbrec_vocabulary_add(data->users, &warm->users[i], sizeof(int64));
+	for (int64 i = 0; i < warm->row.n_recordings; i++)
+		lbrec_vocabulary_add(data->recordings, &warm->recordings[i],
+							 UUID_LEN);
+	while (data->recording_listens_allocated <= warm->row.n_recordings)
+		data->recording_listens_allocated *= 2;
+	data->recording_listens = repalloc_huge(data->recording_listens,
+											data->recording_listens_allocated *
+											sizeof(int64));
+	memset(data->recording_listens, 0,
+		   data->recording_listens_allocated * sizeof(int64));
+	memcpy(data->recording_listens + 1, warm->listens,
+		   warm->row.n_recordings * sizeof(int64));
+	data->n_known_recordings = (int32) warm->row.n_recordings;
+	for (int i = 0; i < data->n_features; i++)
+		prepare_feature(warm, &data->features[i]);
+}
+
+/* Member m's columns of n_members side by side. */
+static void
+take_columns(float *to, const float *from, int64 rows, int cols, int m, int n)
+{
+	for (int64 r = 0; r < rows; r++)
+		memcpy(to + (Size) r * cols, from + ((Size) r * n + m) * cols,
+			   cols * sizeof(float));
+}
+
+static void
+warm_array(const WarmStart *warm, const char *name, float *to, int64 rows,
+		   int cols, bool table, int m, int n_members)
+{
+	TensorShape shape;
+	float	   *data = load(warm, name, TENSOR_FLOAT4, &shape);
+
+	if (data == NULL)
+		return;
+	if (shape.cols != cols * n_members || shape.rows > rows ||
+		(!table && shape.rows != rows))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("training cannot continue model \"%s\" in this shape",
+						warm->row.name),
+				 errdetail("Its \"%s\" is %lld x %d, but %lld x %d would be needed.",
+						   name, (long long) shape.rows, shape.cols,
+						   (long long) rows, cols * n_members),
+				 errhint("Leave layers, embedding_dim, ensemble and the inputs as they were, or train without start_from.")));
+	take_columns(to, data, shape.rows, cols, m, n_members);
+	pfree(data);
+}
+
+/* Weights and optimiser's states of one member, as far as the model has them. */
+void
+lbrec_warm_weights(const WarmStart *warm, LbModel *core,
+				   const LbOptimizer *opt, int m, int n_members)
+{
+	SPI_connect();
+	for (int i = 0; i < core->n_tensors; i++)
+	{
+		LbTensor   *t = &core->tensors[i];
+
+		warm_array(warm, t->name, t->value, t->rows, t->cols, t->sparse, m,
+				   n_members);
+		for (int s = 0; s < lb_optimizer_states(opt); s++)
+			warm_array(warm, psprintf("%s.state%d", t->name, s), t->state[s],
+					   t->rows, (int) (lb_tensor_state_size(t, opt) / t->rows),
+					   t->sparse, m, n_members);
+	}
+	SPI_finish();
+}

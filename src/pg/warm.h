@@ -1,0 +1,18 @@
+/*
+ * warm.h
+ *		Continuing a model that is there.
+ */
+#ifndef LBREC_WARM_H
+#define LBREC_WARM_H
+
+#include "trainer.h"
+
+extern WarmStart *lbrec_warm_open(const char *name, TrainOptions *options,
+								  MemoryContext context);
+extern void lbrec_warm_prepare(Dataset *data, void *warm);
+extern void lbrec_warm_time(const WarmStart *warm, TimeScale *time);
+extern const UserLists *lbrec_warm_lists(const WarmStart *warm);
+extern void lbrec_warm_weights(const WarmStart *warm, LbModel *core,
+							   const LbOptimizer *opt, int m, int n_members);
+
+#endif							/* LBREC_WARM_H */

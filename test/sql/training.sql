@@ -1,0 +1,126 @@
+--
+-- Settings of lbrec_train: what each changes, and what must not change
+--
+\i test/sql/listens.inc
+CREATE TEMP VIEW weights AS
+SELECT m.name, m.version, md5(string_agg(t.name || md5(t.data), '' ORDER BY t.name, t.chunk)) AS sum
+FROM lbrec.model AS m JOIN lbrec.tensor AS t ON t.model = m.id GROUP BY 1, 2;
+
+-- same seed, same threads: the same bits of every tensor; threads: two
+SET lbrec.threads = 2;
+SELECT count(*) FROM lbrec_train('same', epochs => 2, seed => 7);
+SELECT count(*) FROM lbrec_train('same', epochs => 2, seed => 7);
+SELECT count(*) FROM lbrec_train('same', epochs => 2, seed => 8);
+SELECT count(DISTINCT sum) FROM weights WHERE name = 'same' AND version <= 2;
+SELECT count(DISTINCT sum) FROM weights WHERE name = 'same';
+RESET lbrec.threads;
+
+-- listens in a temporary file make the same model as listens in memory, where
+-- rows are users
+SELECT count(*) FROM lbrec_train('memory', 'SELECT l.* FROM listen AS l, generate_series(1, 4)', epochs => 1);
+SET lbrec.spool_mem = '64kB';
+SELECT count(*) FROM lbrec_train('file', 'SELECT l.* FROM listen AS l, generate_series(1, 4)', epochs => 1);
+SELECT count(DISTINCT sum) FROM weights WHERE name IN ('memory', 'file');
+-- and feed every listen once where rows are listens
+SELECT epoch, loss > 0 AS loss, top_100 > 0 AS measured
+FROM lbrec_train('blocks', 'SELECT l.* FROM listen AS l, generate_series(1, 4)',
+	batch_by => 'listens', history_length => 20, epochs => 1, evaluate_every => 1);
+SET temp_file_limit = '64kB';
+SELECT count(*) FROM lbrec_train('limited', 'SELECT l.* FROM listen AS l, generate_series(1, 4)', epochs => 1);
+RESET temp_file_limit;
+RESET lbrec.spool_mem;
+SELECT count(*) FROM lbrec.model WHERE name = 'limited';
+
+-- every optimiser, schedule and loss option trains: the loss falls
+SELECT o, (array_agg(loss ORDER BY epoch DESC))[1] < (array_agg(loss ORDER BY epoch))[1] AS falls
+FROM unnest('{adagrad,rowwise_adagrad,adam,sgd}'::text[], '{0.1,0.1,0.01,1}'::float8[]) AS v (o, rate),
+	LATERAL lbrec_train('o', optimizer => o, learning_rate => rate, epochs => 4, ensemble => 1, split => 'none')
+GROUP BY o ORDER BY o;
+SELECT s, count(*) AS epochs
+FROM unnest('{constant,linear,cosine,step}'::text[]) AS s,
+	LATERAL lbrec_train('s', schedule => s, warmup_epochs => 0.5, epochs => 3, weight_decay => 0.01, clip_norm => 1)
+GROUP BY s ORDER BY s;
+SELECT (array_agg(loss ORDER BY epoch DESC))[1] < (array_agg(loss ORDER BY epoch))[1] AS falls
+FROM lbrec_train('l', batch_by => 'listens', layers => '{16,8}', ensemble => 1, embedding_dim => 8, user_embedding => true,
+	hard_negatives => 5, extra_negatives => 20, negative_sampling => 'popularity', dropout => 0.2, loss_reduction => 'mean',
+	epochs => 8);
+
+-- the history: own or shared table, all or before, mean or root; served too
+SELECT count(*) FROM lbrec_train('h', batch_by => 'listens', history_table => 'own', history_window => 'others',
+	history_pooling => 'mean', layers => '{8}', ensemble => 1, epochs => 1);
+SELECT count(*) AS rows, count(DISTINCT score) > 1 AS differ FROM lbrec_recommend(3, 5, 'h');
+SELECT count(*) FROM lbrec_train('h', batch_by => 'listens', history_table => 'shared', history_window => 'others',
+	history_pooling => 'sqrt', layers => '{8}', ensemble => 1, epochs => 1);
+SELECT count(*) AS rows, count(DISTINCT score) > 1 AS differ FROM lbrec_recommend(3, 5, 'h');
+SELECT count(*) FROM lbrec_train('h', batch_by => 'listens', history_table => 'own', history_window => 'before',
+	history_pooling => 'sqrt', layers => '{8}', ensemble => 1, epochs => 1);
+SELECT count(*) AS rows, count(DISTINCT score) > 1 AS differ FROM lbrec_recommend(3, 5, 'h');
+SELECT t.name, t.rows, t.cols FROM lbrec.tensor AS t JOIN lbrec.model AS m ON m.id = t.model
+WHERE m.name = 'h' AND m.version = 3 AND t.name ~ '^(history|user)_(offsets|embedding)$' ORDER BY 1;
+
+-- the clock: a cyclic input tells the hours apart, and a day later is alike
+SELECT count(*) FROM lbrec_train('clock', hour_of_day => true, epochs => 2);
+SELECT (SELECT score FROM lbrec_recommend(1, 1, 'clock', at => '2005-03-01 03:00+00')) =
+	(SELECT score FROM lbrec_recommend(1, 1, 'clock', at => '2005-03-02 03:00+00')) AS a_day_later,
+	(SELECT score FROM lbrec_recommend(1, 1, 'clock', at => '2005-03-01 03:00+00')) =
+	(SELECT score FROM lbrec_recommend(1, 1, 'clock', at => '2005-03-01 15:00+00')) AS half_a_day_later;
+SELECT count(*) FROM lbrec_train('clock', day_of_week => true, batch_by => 'listens', layers => '{8}', ensemble => 1, epochs => 2);
+
+-- splits: what is held out
+SELECT s, count(*) FILTER (WHERE test_loss IS NOT NULL) AS measured
+FROM unnest('{time,random,last,none}'::text[]) AS s,
+	LATERAL lbrec_train('split', split => s, epochs => 2, test_fraction => 0.2, evaluate_every => 1, ensemble => 1)
+GROUP BY s ORDER BY s;
+SELECT recall_20 IS NOT NULL AS measured FROM lbrec_train('split', split => 'last', test_last => 1, epochs => 1);
+SELECT top_10 IS NOT NULL AS measured FROM lbrec_train('split', test_from => '2005-03-25', epochs => 1);
+SELECT top_10 IS NOT NULL AS measured FROM lbrec_train('split', test_listens => 'SELECT * FROM listen WHERE user_id < 9', epochs => 1);
+
+-- early stopping: the metric does not rise for ever, and the best is kept
+SELECT count(*) < 200 AS stopped
+FROM lbrec_train('early', early_stopping => 'test_loss', patience => 2, evaluate_every => 1, epochs => 200, ensemble => 1);
+SELECT (config ->> 'best_epoch')::int = (SELECT epoch FROM lbrec.epoch AS e WHERE e.model = m.id ORDER BY test_loss LIMIT 1) AS best
+FROM lbrec.model AS m WHERE name = 'early';
+
+-- rare recordings: out, or into shared buckets; numbers in buckets
+SELECT count(*) FROM lbrec_train('rare', min_listens => 30, epochs => 1);
+SELECT n_recordings = (SELECT count(*) FROM (SELECT FROM listen GROUP BY recording_msid HAVING count(*) >= 30) AS x) AS exact
+FROM lbrec.model WHERE name = 'rare';
+SELECT count(*) FROM lbrec_train('hashed', min_listens => 30, hash_buckets => 5, epochs => 1);
+SELECT m.n_recordings, t.rows = 1 + 5 + (SELECT n_recordings FROM lbrec.model WHERE name = 'rare') AS rows
+FROM lbrec.model AS m JOIN lbrec.tensor AS t ON t.model = m.id
+WHERE m.name = 'hashed' AND t.name = 'recording_embedding' AND t.chunk = 0;
+SELECT count(*) FROM lbrec_train('buckets', 'SELECT l.*, taste * 1.5 AS tempo, taste AS genre, ARRAY[taste] AS tags
+	FROM listen AS l JOIN recording USING (recording_msid)', bucketize => '{tempo}', number_buckets => 4, epochs => 1);
+SELECT t.name, t.rows FROM lbrec.tensor AS t JOIN lbrec.model AS m ON m.id = t.model
+WHERE m.name = 'buckets' AND t.name ~ '^(tempo|genre|tags)_embedding$' ORDER BY 1;
+
+-- warm start: vocabularies grow, what was learnt stays, lists are merged
+SELECT count(*) FROM lbrec_train('monday', $$SELECT * FROM listen WHERE listened_at < '2005-03-15' AND user_id < 50$$, epochs => 8);
+SELECT (array_agg(loss ORDER BY epoch))[1] < (SELECT loss FROM lbrec.epoch AS e JOIN lbrec.model AS m ON m.id = e.model
+	WHERE m.name = 'monday' AND e.epoch = 1) AS starts_lower
+FROM lbrec_train('tuesday', $$SELECT * FROM listen WHERE listened_at >= '2005-03-15'$$, start_from => 'monday', epochs => 2);
+SELECT a.n_users < b.n_users AS users_grew, a.n_recordings <= b.n_recordings AS recordings_grew,
+	b.config #>> '{options,embedding_dim}' = a.config #>> '{options,embedding_dim}' AS same_shape
+FROM lbrec.model AS a, lbrec.model AS b WHERE a.name = 'monday' AND b.name = 'tuesday';
+SELECT substring(a.data FOR octet_length(a.data)) = substring(b.data FOR octet_length(a.data)) AS users_keep_codes
+FROM lbrec.tensor AS a JOIN lbrec.model AS m ON m.id = a.model AND m.name = 'monday',
+	lbrec.tensor AS b JOIN lbrec.model AS n ON n.id = b.model AND n.name = 'tuesday'
+WHERE a.name = 'user_key' AND b.name = 'user_key';
+SELECT count(*) FROM lbrec_train('wednesday', start_from => 'monday', embedding_dim => 32, epochs => 1);
+
+-- evaluation: three recommenders, each metric in its range
+SELECT count(*) FROM lbrec_train('train', $$SELECT * FROM listen WHERE listened_at < '2005-03-25'$$);
+SELECT recommender, k, top_k_accuracy BETWEEN 0 AND 1 AS accuracy, new_recall BETWEEN 0 AND 1 AS recall,
+	coverage BETWEEN 0 AND 1 AS coverage, mean_popularity > 0 AS popularity, users_evaluated > 0 AS users
+FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at >= '2005-03-25'$$, '{5,20}') ORDER BY 1, 2;
+-- popularity as SQL counts it
+SELECT e.top_k_accuracy = (SELECT avg((recording_msid IN (SELECT recording_msid FROM listen WHERE listened_at < '2005-03-25'
+	GROUP BY 1 HAVING count(*) >= (SELECT n FROM (SELECT count(*) AS n FROM listen WHERE listened_at < '2005-03-25'
+		GROUP BY recording_msid ORDER BY 1 DESC LIMIT 1 OFFSET 9) AS x)))::int)::float8
+	FROM listen WHERE listened_at >= '2005-03-25') AS agrees
+FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at >= '2005-03-25'$$, '{10}') AS e WHERE recommender = 'popular';
+-- repeats: what was played lately comes first, unless left out
+SELECT count(*) FROM lbrec_recommend(7, 5, 'train') AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);
+SELECT count(*) FROM lbrec_recommend(7, 5, 'train', exclude_listened => true) AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);
+
+DELETE FROM lbrec.model;
