@@ -6,8 +6,8 @@
  * are cut into groups of 16.  A group shares one scale s; candidate c becomes
  * integers C with c = s C + r.  The query becomes integers Q with
  * q = t Q + e.  The scan computes I = <Q, C> in integers, exactly, and passes
- * on those whose score could reach the k-th best; only these, some 150 of
- * 500,000, are scored in float32.
+ * on those whose score could reach the k-th best; only these, some 175 of
+ * 500,000 for k = 100, are scored in float32.
  *
  * Proof that none is lost.  Let |x| be the Euclidean norm, u = 2^-24, and
  * score the float32 chain of lb_scan.h.

@@ -663,7 +663,50 @@ test_index_threads_and_bad_values(void)
 	data_free(&x);
 }
 
-/* an index must be used, not only be right: few candidates are scored */
+/*
+ * The index must be used, not only be right: rows far from the answer are
+ * changed after it was built, so that scoring one would put it first.
+ */
+static void
+test_index_reads_few_rows(void)
+{
+	LbCpuLevel	best = unit_best_level();
+
+	for (int level = 0; level <= (int) best; level++)
+	{
+		Data		x;
+		int64_t		found;
+		void	   *scratch;
+
+		lb_cpu_limit((LbCpuLevel) level);
+		data_make(&x, 20000, 32, 1, NORMAL);
+		naive_rank(x.right, x.q, &x.set);
+		for (int64_t i = 1000; i < x.set.n; i++)
+		{
+			for (int d = 0; d < 32; d++)
+				x.c[x.right[i].id * 32 + d] = 1000 * x.q[d];
+		}
+		x.set.index = x.index;
+		scratch = unit_alloc(lb_topk_bytes(&x.set, 20));
+		CHECK(lb_topk(&found, x.ids, x.scores, x.q, &x.set, 20, scratch,
+					  NULL) == LB_OK);
+		check_answer(x.right, x.set.n, 20, x.ids, x.scores, found,
+					 "few rows", &x.set);
+		free(scratch);
+		scratch = unit_alloc(lb_topk_batch_bytes(&x.set, 1, 20, 1));
+		if (lb_cpu_vnni())
+		{
+			CHECK(lb_topk_batch(&found, x.ids, x.scores, x.q, 1, &x.set, 20,
+								scratch, NULL, NULL) == LB_OK);
+			check_answer(x.right, x.set.n, 20, x.ids, x.scores, found,
+						 "few rows, batch", &x.set);
+		}
+		free(scratch);
+		data_free(&x);
+	}
+	unit_best_level();
+}
+
 static void
 test_cancel_and_arguments(void)
 {
@@ -715,4 +758,5 @@ UNIT_MAIN(
 	RUN(test_batch);
 	RUN(test_rank_counts);
 	RUN(test_index_threads_and_bad_values);
+	RUN(test_index_reads_few_rows);
 	RUN(test_cancel_and_arguments);)
