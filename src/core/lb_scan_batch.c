@@ -103,9 +103,9 @@ top_tile(const Job *job, Own *own, int i, const int32_t *rows, int64_t first,
 	{
 		int			blocks = n_blocks - done;
 		int			n_hits = kernel->tile_hits(
-			own->hits, MAX_HITS, own->floor + i,
-			own->qt + (size_t) i * job->D,
-			own->cpack + (size_t) done * kernel->mr * job->D, job->D, &blocks);
+											   own->hits, MAX_HITS, own->floor + i,
+											   own->qt + (size_t) i * job->D,
+											   own->cpack + (size_t) done * kernel->mr * job->D, job->D, &blocks);
 
 		for (int h = 0; h < n_hits; h++)
 		{
@@ -288,10 +288,10 @@ lb_topk_batch_bytes(const LbCandidates *set, int64_t n_queries, int64_t k,
 	int64_t		most = set->list != NULL ? set->n_list : set->n;
 	int64_t		room = lb_top_room(k < most ? k : most, most);
 	size_t		scan_bytes = set->index == NULL ? 0 :
-		lb_index_scan_bytes(set->n, k < most ? k : most);
+	lb_index_scan_bytes(set->n, k < most ? k : most);
 
 	return n_threads * cut_own(&own, NULL, top_group_size(n_queries, room,
-													  scan_bytes),
+														  scan_bytes),
 							   tile_size(set->D), set->D, room, scan_bytes);
 }
 

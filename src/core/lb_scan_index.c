@@ -533,8 +533,8 @@ set_floors(int32_t *floors, const Scan *scan, int64_t group)
 		float		least = (threshold - error) / (scale[g] * t);
 
 		least = least - fabsf(least) * 0x1p-20f - 2;
-		least = least > -0x1p30f ? least : -0x1p30f;
-		least = least < 0x1p30f ? least : 0x1p30f;
+		least = least > -0x1 p30f ? least : -0x1 p30f;
+		least = least < 0x1 p30f ? least : 0x1 p30f;
 		floors[g] = (int32_t) least;
 	}
 }

@@ -79,8 +79,8 @@ typedef struct LbScanKernel
 
 	/*
 	 * One tile: lanes queries qt (D, lanes) against n_blocks packed blocks of
-	 * candidates, each (D, mr).  counts[lane] += candidates with a chain above
-	 * floor[lane].
+	 * candidates, each (D, mr).  counts[lane] += candidates with a chain
+	 * above floor[lane].
 	 */
 	void		(*tile_counts) (int32_t *counts, const float *floor,
 								const float *qt, const float *cpack, int D,
@@ -132,8 +132,8 @@ typedef struct LbTop
 	int64_t		n;
 	int64_t		k;
 	int64_t		room;
-	uint64_t	floor;			/* a key must be above it: the k-th best seen at
-								 * the last sifting, or LB_KEY_NONE */
+	uint64_t	floor;			/* a key must be above it: the k-th best seen
+								 * at the last sifting, or LB_KEY_NONE */
 	float		floor_score;	/* its score, or -infinity */
 } LbTop;
 

@@ -280,10 +280,11 @@ scan_make(Scan *x, int64_t n, int D, int64_t n_queries, int64_t k)
 	x->ids = malloc(n_queries * k * sizeof(int64_t));
 	x->scores = malloc(n_queries * k * sizeof(float));
 	x->all = malloc(n * sizeof(float));
-	x->peer = (PeerCount) {
+	x->peer = (PeerCount)
+	{
 		.n_queries = n_queries, .n = n, .D = D, .q = x->q, .c = x->set.c,
-		.truth = truth, .counts = malloc(n_queries * sizeof(int64_t)),
-		.tile = normals((size_t) 2 * 64 * 4096, 0),
+			.truth = truth, .counts = malloc(n_queries * sizeof(int64_t)),
+			.tile = normals((size_t) 2 * 64 * 4096, 0),
 	};
 	x->index = aligned_alloc(64, LB_ALIGN_UP(lb_index_bytes(n, D)));
 	x->scratch = NULL;
