@@ -102,11 +102,13 @@ top_tile(const Job *job, Own *own, int i, const int32_t *rows, int64_t first,
 	while (done < n_blocks)
 	{
 		int			blocks = n_blocks - done;
-		int			n_hits = kernel->tile_hits(
-											   own->hits, MAX_HITS, own->floor + i,
-											   own->qt + (size_t) i * job->D,
-											   own->cpack + (size_t) done * kernel->mr * job->D, job->D, &blocks);
+		const float *cpack = own->cpack +
+			(size_t) done * kernel->mr * job->D;
+		int			n_hits;
 
+		n_hits = kernel->tile_hits(own->hits, MAX_HITS, own->floor + i,
+								   own->qt + (size_t) i * job->D, cpack,
+								   job->D, &blocks);
 		for (int h = 0; h < n_hits; h++)
 		{
 			const LbHit *hit = &own->hits[h];
@@ -290,9 +292,10 @@ lb_topk_batch_bytes(const LbCandidates *set, int64_t n_queries, int64_t k,
 	size_t		scan_bytes = set->index == NULL ? 0 :
 	lb_index_scan_bytes(set->n, k < most ? k : most);
 
-	return n_threads * cut_own(&own, NULL, top_group_size(n_queries, room,
-														  scan_bytes),
-							   tile_size(set->D), set->D, room, scan_bytes);
+	int			group = top_group_size(n_queries, room, scan_bytes);
+
+	return n_threads * cut_own(&own, NULL, group, tile_size(set->D), set->D,
+							   room, scan_bytes);
 }
 
 LbStatus

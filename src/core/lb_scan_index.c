@@ -55,6 +55,7 @@
 #define SMALLEST_QUERY 0x1p-50f
 #define SMALLEST_SCALE 0x1p-60f
 #define ABSOLUTE_ERROR 0x1p-120f
+#define LARGEST_DOT 0x1p30f		/* more than any, and an int32 */
 
 /* 1.5 * 2^23: adding and taking it away rounds to the nearest integer */
 #define ROUNDER 12582912.0f
@@ -533,8 +534,8 @@ set_floors(int32_t *floors, const Scan *scan, int64_t group)
 		float		least = (threshold - error) / (scale[g] * t);
 
 		least = least - fabsf(least) * 0x1p-20f - 2;
-		least = least > -0x1 p30f ? least : -0x1 p30f;
-		least = least < 0x1 p30f ? least : 0x1 p30f;
+		least = least > -LARGEST_DOT ? least : -LARGEST_DOT;
+		least = least < LARGEST_DOT ? least : LARGEST_DOT;
 		floors[g] = (int32_t) least;
 	}
 }
