@@ -160,6 +160,28 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION lbrec_train IS
 'trains a two-tower model on a table or query of listens and saves it as the next version of its name; one row an epoch. Columns of listens, by name: user_id, listened_at, recording_msid; each further one is an item feature';
 
+CREATE FUNCTION lbrec_tune(
+	model text,
+	listens text DEFAULT 'listen',
+	settings jsonb DEFAULT '{"temperature": [0.07, 0.1, 0.15, 0.2], "history_dropout": [0.4, 0.6, 0.8], "learning_rate": [0.05, 0.1, 0.2]}',
+	trials integer DEFAULT 16,
+	metric text DEFAULT 'ndcg_20',
+	epochs integer DEFAULT 10,
+	time_limit interval DEFAULT NULL,
+	preset text DEFAULT 'default',
+	OUT place integer,
+	OUT trial integer,
+	OUT trial_settings jsonb,
+	OUT epochs_trained integer,
+	OUT value double precision,
+	OUT seconds double precision,
+	OUT saved boolean)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_tune'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000000 ROWS 16;
+COMMENT ON FUNCTION lbrec_tune IS
+'tries settings of lbrec_train by successive halving: all trials for a few epochs, the better half for twice as many, and so on; the best is saved as the next version of the model. One row a trial, best first';
+
 --
 -- Serving
 --
@@ -352,7 +374,7 @@ GRANT SELECT ON lbrec_models, lbrec_progress TO @extowner@ WITH GRANT OPTION;
 
 -- Nobody trains or changes models by default; reading needs SELECT on the
 -- tables of schema lbrec, which PUBLIC has not.
-REVOKE EXECUTE ON FUNCTION lbrec_train, lbrec_activate, lbrec_drop_model
+REVOKE EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model
 	FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_activate, lbrec_drop_model
+GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model
 	TO @extowner@ WITH GRANT OPTION;

@@ -123,4 +123,16 @@ FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at >= '2005-0
 SELECT count(*) FROM lbrec_recommend(7, 5, 'train') AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);
 SELECT count(*) FROM lbrec_recommend(7, 5, 'train', exclude_listened => true) AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);
 
+-- tuning: every trial has a row, the longest trained and best is saved
+SELECT place, epochs_trained, value BETWEEN 0 AND 1 AS value, saved
+FROM lbrec_tune('tuned', settings => '{"temperature": [0.1, 0.3], "embedding_dim": [4, 8], "ensemble": [1]}', epochs => 4) ORDER BY place;
+SELECT m.config #> '{options,epochs}' AS epochs, count(*) FROM lbrec.model AS m JOIN lbrec.epoch AS e ON e.model = m.id
+WHERE name = 'tuned' GROUP BY 1;
+SELECT count(epochs_trained) FILTER (WHERE epochs_trained > 0) FROM lbrec_tune('soon', time_limit => '0 s', trials => 5,
+	settings => '{"temperature": [0.1, 0.2, 0.3], "ensemble": [1, 2]}');
+SELECT * FROM lbrec_tune('never', settings => '{"colour": ["red"]}');
+SELECT * FROM lbrec_tune('never', settings => '{"epochs": [1]}');
+SELECT * FROM lbrec_tune('never', settings => '{}');
+SELECT * FROM lbrec_tune('never', metric => 'beauty');
+
 DELETE FROM lbrec.model;
