@@ -402,7 +402,7 @@ check_layers(const TrainOptions *o)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("layers has %d elements", o->n_layers),
-				 errdetail("A tower has 0 to %d dense layers; without any it is the sum of its inputs.",
+				 errdetail("A tower has 1 to %d dense layers.",
 						   LB_MAX_LAYERS),
 				 errhint("The preprint's towers are {32}, {64,32} and {128,64,32}.")));
 	for (int l = 0; l < o->n_layers; l++)
@@ -441,7 +441,7 @@ check_together(const TrainOptions *o)
 	REFUSE(o->ensemble > 1 && o->n_layers > 0,
 		   "an ensemble needs towers without layers",
 		   "The vectors of its members are laid side by side, which dense layers would mix.",
-		   "Set layers => '{}', or ensemble => 1.");
+		   "Leave layers out, or set ensemble => 1.");
 	REFUSE((int64) o->ensemble * o->embedding_dim > MAX_EMBEDDING_DIM,
 		   "the ensemble's vectors are too long",
 		   "ensemble times embedding_dim may be at most 1024.",

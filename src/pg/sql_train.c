@@ -133,6 +133,14 @@ read_options(FunctionCallInfo fcinfo, Arguments *a, TrainOptions *o,
 		if (!lbrec_set_option(o, names[i],
 							  OidOutputFunctionCall(output, PG_GETARG_DATUM(i))))
 			elog(ERROR, "no setting is named \"%s\"", names[i]);
+
+		/* a preset or an older model may have none, but who names none errs */
+		if (strcmp(names[i], "layers") == 0 && o->n_layers == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("layers must not be empty"),
+					 errdetail("A tower without layers is the sum of its inputs, as in the default preset."),
+					 errhint("Leave layers out to use the preset's; the preprint's towers are {32}, {64,32} and {128,64,32}.")));
 	}
 	o->activate = a->activate;
 	o->verbose = a->verbose;

@@ -47,6 +47,7 @@ SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', epochs => 0)$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', batch_size => 1)$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', learning_rate => 0)$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', learning_rate => 'NaN')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{}')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{32,-1}')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{1000000}')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{8,8,8,8,8,8,8,8,8}')$$);
