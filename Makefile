@@ -30,6 +30,9 @@ PG_CPPFLAGS = -I$(srcdir)/src -DLBREC_VERSION='"$(LBREC_VERSION)"'
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
 	-Wno-sign-compare -Wno-missing-field-initializers \
 	-Wno-declaration-after-statement
+# The server's flags are those of the compiler that built it, mostly gcc.
+PG_CFLAGS += $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option \
+	-Wno-ignored-optimization-argument -Wno-ignored-attributes)
 SHLIB_LINK = -lpthread -lm
 
 # pg_regress reads test/sql and compares with expected/
