@@ -118,7 +118,7 @@ static const Option table[] = {
 	{"targets", OPTION_INT, AT(targets), 1, 10000},
 	{"loss_reduction", OPTION_FLAG, AT(mean_loss), 0, 0, loss_names,
 	"The loss of a batch is the sum, as the preprint has it, or the mean over its rows."},
-	{"temperature", OPTION_ABOVE, AT(temperature), 0, 1000},
+	{"temperature", OPTION_FROM, AT(temperature), 1e-4, 1000},
 	{"logq", OPTION_BOOL, AT(logq)},
 	{"l2_normalize", OPTION_BOOL, AT(normalize)},
 	{"mask_accidental_hits", OPTION_BOOL, AT(mask_hits)},
