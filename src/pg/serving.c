@@ -11,6 +11,7 @@
  */
 #include "serving.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/array.h"
@@ -48,9 +49,16 @@ run_reading(const char *sql, const char *argument, int n_args, Oid *types,
 	MemoryContext context = CurrentMemoryContext;
 	RecordingList list = {0};
 	SPIPlanPtr	plan;
+	bool		was_read_only = XactReadOnly;
 
 	SPI_connect();
 	plan = prepare_reading(sql, argument, n_args, types);
+
+	/*
+	 * SPI's own read_only does not reach what functions in the query do.  An
+	 * error restores this with the (sub)transaction.
+	 */
+	XactReadOnly = true;
 	if (SPI_execute_plan(plan, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not run the query of %s", argument);
 	if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) != UUIDOID)
@@ -71,6 +79,7 @@ run_reading(const char *sql, const char *argument, int n_args, Oid *types,
 		if (!isnull)
 			list.keys[list.n++] = *DatumGetUUIDP(d);
 	}
+	XactReadOnly = was_read_only;
 	SPI_finish();
 	return list;
 }
