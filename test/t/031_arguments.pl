@@ -48,6 +48,7 @@ my %values = (
 	'double precision[]' => [ "'{}'", "'{1}'", "'{NULL}'", "'{NaN,Infinity}'", 'NULL' ],
 	'text[]' => [ "'{}'", "'{a}'", "'{NULL}'", "'{nobody}'", "ARRAY['a', 'a']", "array_fill('a'::text, ARRAY[9])", "'{artist}'", "'{{a},{a}}'", "'{tags,Ünï}'", 'NULL' ],
 	'uuid[]' => [ "'{}'", "ARRAY[md5('recording 3')::uuid]", "'{NULL}'", "array_fill(md5('recording 3')::uuid, ARRAY[1000])", "array_fill(md5('x')::uuid, ARRAY[3, 3])", 'NULL' ],
+	interval => [ "'0'", "'1 day'", "'-1 year'", "'178000000 years'", "'30 days 1 microsecond'", 'NULL' ],
 	jsonb => [ "'{}'", "'null'", "'[]'", "'7'", q{'{"a": 1}'}, 'NULL' ],
 	regclass => [ "'listen'", 'NULL', '0' ]);
 
