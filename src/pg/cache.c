@@ -5,23 +5,44 @@
  * An image is derived, never the truth: every call looks up the model's row
  * in the tables first, as the transaction sees it, and uses an image only if
  * the row's id and checksum are those that it was built from.  So training,
- * activation, rollback and DROP need no invalidation.
+ * activation, rollback and DROP need no invalidation.  Reading lbrec.tensor
+ * is checked every time too, for who may not read it may not have what
+ * another role's call brought here.
+ *
+ * Images come from files that all backends map (imagefile.c), or are built in
+ * this backend's memory.  One that is in use stays until the memory context
+ * that it was opened in is reset: a query that is given as an argument may
+ * open any number of other models meanwhile.
  */
-#include "image.h"
+#include "imagefile.h"
 
+#include "catalog/namespace.h"
 #include "executor/spi.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #define MAX_CACHED 4
 
 typedef struct CacheEntry
 {
-	MemoryContext context;		/* NULL: free */
-	uint64		used;			/* larger is more recent */
 	ServingModel serving;
+	MemoryContext self;			/* holds this entry, and an image that is not
+								 * in a file; unmaps one that is */
+	ImageMap	map;
+	MemoryContextCallback unmap;
+	uint64		used;			/* larger is more recent */
+	int			pins;
+	bool		cached;			/* in entries[] */
 } CacheEntry;
 
-static CacheEntry entries[MAX_CACHED];
+typedef struct Pin
+{
+	MemoryContextCallback callback;
+	CacheEntry *entry;
+} Pin;
+
+static CacheEntry *entries[MAX_CACHED];
 static uint64 clock_hand;
 
 static void
@@ -40,53 +61,180 @@ no_such_model(const char *name)
 			 errhint("Train one with SELECT * FROM lbrec_train('weekly').")));
 }
 
+static void
+unpin(void *arg)
+{
+	CacheEntry *e = ((Pin *) arg)->entry;
+
+	if (--e->pins == 0 && !e->cached)
+		MemoryContextDelete(e->self);
+}
+
+static const ServingModel *
+pin(CacheEntry *e, MemoryContext context)
+{
+	Pin		   *p = MemoryContextAlloc(context, sizeof(Pin));
+
+	p->entry = e;
+	p->callback.func = unpin;
+	p->callback.arg = p;
+	MemoryContextRegisterResetCallback(context, &p->callback);
+	e->pins++;
+	e->used = ++clock_hand;
+	return &e->serving;
+}
+
 /*
- * The active version of the model, ready to serve.  The result is valid until
- * the next call.  SPI must not be connected.
+ * A free place.  An older version of the model leaves first, for it is not
+ * needed again, otherwise what was used least recently.
+ */
+static int
+free_place(const char *name)
+{
+	int			oldest = 0;
+
+	for (int i = 0; i < MAX_CACHED; i++)
+		if (entries[i] != NULL &&
+			strcmp(entries[i]->serving.image->row.name, name) == 0)
+			return i;
+	for (int i = 0; i < MAX_CACHED; i++)
+		if (entries[i] == NULL)
+			return i;
+	for (int i = 1; i < MAX_CACHED; i++)
+		if (entries[i]->used < entries[oldest]->used)
+			oldest = i;
+	return oldest;
+}
+
+static void
+empty_place(int place)
+{
+	CacheEntry *e = entries[place];
+
+	if (e == NULL)
+		return;
+	entries[place] = NULL;
+	e->cached = false;
+	if (e->pins == 0)
+		MemoryContextDelete(e->self);
+}
+
+static void
+unmap(void *arg)
+{
+	lbrec_unmap_image(&((CacheEntry *) arg)->map);
+}
+
+/* Who may not read lbrec.tensor may not have what is made of it. */
+static void
+check_rights(void)
+{
+	Oid			tensor = get_relname_relid("tensor",
+										   get_namespace_oid("lbrec", false));
+	AclResult	result = pg_class_aclcheck(tensor, GetUserId(), ACL_SELECT);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_TABLE, "tensor");
+}
+
+/* May a session bring an image of that size into its memory? */
+void
+lbrec_check_model_memory(const ModelRow *row, Size size)
+{
+	if (lbrec_max_model_memory == 0 ||
+		size <= (Size) lbrec_max_model_memory * 1024)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("version %d of model \"%s\" needs %zu kB to be served",
+					row->version, row->name, (size_t) (size + 1023) / 1024),
+			 errdetail("lbrec.max_model_memory allows %d kB.",
+					   lbrec_max_model_memory),
+			 errhint("Raise lbrec.max_model_memory, or train with min_listens or a smaller embedding_dim.")));
+}
+
+/* Maps the model's image, or builds it.  Called within SPI. */
+static const ImageHeader *
+get_image(CacheEntry *e, const ModelRow *row)
+{
+	const ImageHeader *image = NULL;
+	MemoryContext context;
+
+	if (lbrec_shared_images)
+	{
+		image = lbrec_map_image(&e->map, row);
+		if (image != NULL)
+			return image;
+		/* one backend builds, the others wait and find its file */
+		lbrec_lock_image(row);
+		image = lbrec_map_image(&e->map, row);
+	}
+	if (image == NULL)
+	{
+		context = AllocSetContextCreate(e->self, "lbrec image memory",
+										ALLOCSET_DEFAULT_SIZES);
+		image = lbrec_build_image(row, context);
+		if (lbrec_shared_images && lbrec_write_image(image))
+		{
+			const ImageHeader *mapped = lbrec_map_image(&e->map, row);
+
+			if (mapped != NULL)
+			{
+				image = mapped;
+				MemoryContextDelete(context);
+			}
+			lbrec_sweep_images();
+		}
+	}
+	if (lbrec_shared_images)
+		lbrec_unlock_image(row);
+	return image;
+}
+
+/*
+ * The active version of the model, ready to serve, until the current memory
+ * context is reset.
  */
 const ServingModel *
 lbrec_open_model(const char *name)
 {
+	MemoryContext caller = CurrentMemoryContext;
 	ModelRow	row;
-	CacheEntry *victim = &entries[0];
-	MemoryContext context;
-	ImageHeader *image;
+	CacheEntry *e;
+	MemoryContext self;
+	int			place;
 
 	memset(&row, 0, sizeof(row));
 	SPI_connect();
 	if (!lbrec_find_model(&row, name))
 		no_such_model(name);
+	check_rights();
 	for (int i = 0; i < MAX_CACHED; i++)
 	{
-		CacheEntry *e = &entries[i];
-
-		if (e->context != NULL && e->serving.image->row.id == row.id &&
+		e = entries[i];
+		if (e != NULL && e->serving.image->row.id == row.id &&
 			e->serving.image->row.checksum == row.checksum)
 		{
 			SPI_finish();
-			e->used = ++clock_hand;
-			return &e->serving;
+			return pin(e, caller);
 		}
-		if (e->context == NULL || e->used < victim->used)
-			victim = e;
 	}
 
 	/* the old image goes first, so that two need not fit in memory */
-	if (victim->context != NULL)
-	{
-		context = victim->context;
-		victim->context = NULL;
-		victim->used = 0;
-		MemoryContextDelete(context);
-	}
+	place = free_place(row.name);
+	empty_place(place);
 	/* an error while building frees the context with the statement */
-	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec image",
-									ALLOCSET_DEFAULT_SIZES);
-	image = lbrec_build_image(&row, context);
-	MemoryContextSetParent(context, CacheMemoryContext);
-	lbrec_attach_image(&victim->serving, image);
-	victim->context = context;
-	victim->used = ++clock_hand;
+	self = AllocSetContextCreate(CurrentMemoryContext, "lbrec image",
+								 ALLOCSET_SMALL_SIZES);
+	e = MemoryContextAllocZero(self, sizeof(CacheEntry));
+	e->self = self;
+	e->unmap.func = unmap;
+	e->unmap.arg = e;
+	MemoryContextRegisterResetCallback(self, &e->unmap);
+	lbrec_attach_image(&e->serving, get_image(e, &row));
+	MemoryContextSetParent(self, CacheMemoryContext);
+	e->cached = true;
+	entries[place] = e;
 	SPI_finish();
-	return &victim->serving;
+	return pin(e, caller);
 }

@@ -465,6 +465,7 @@ lbrec_build_image(const ModelRow *row, MemoryContext context)
 	take_settings(&b);
 	take_parts(&b);
 
+	lbrec_check_model_memory(row, b.used);
 	b.header = lbrec_alloc_aligned(context, b.used, "model");
 	*b.header = sizing;
 	b.header->magic = IMAGE_MAGIC;

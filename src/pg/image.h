@@ -77,6 +77,7 @@ typedef struct ServingModel
 	const void *index;
 } ServingModel;
 
+extern void lbrec_check_model_memory(const ModelRow *row, Size size);
 extern ImageHeader *lbrec_build_image(const ModelRow *row,
 									  MemoryContext context);
 extern void lbrec_attach_image(ServingModel *serving,
@@ -85,7 +86,10 @@ extern int32 lbrec_user_code(const ServingModel *serving, int64 user_id);
 extern int32 lbrec_candidate_of(const ServingModel *serving,
 								const pg_uuid_t *recording);
 
-/* cache.c: the model of that name, or the one activated last for NULL */
+/*
+ * cache.c: the model of that name, or the one activated last for NULL; valid
+ * until the current memory context is reset
+ */
 extern const ServingModel *lbrec_open_model(const char *name);
 
 #endif							/* LBREC_IMAGE_H */

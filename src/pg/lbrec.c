@@ -33,6 +33,8 @@ static const struct config_enum_entry cpu_levels[] = {
 	{"amx", LB_CPU_AMX, false},
 	{NULL, 0, false}
 };
+int			lbrec_max_model_memory = 0;
+bool		lbrec_shared_images = true;
 
 void		_PG_init(void);
 
@@ -72,6 +74,17 @@ _PG_init(void)
 							&lbrec_spool_mem,
 							1048576, 64, MAX_KILOBYTES,
 							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("lbrec.max_model_memory",
+							"The largest model that a session may bring into memory to serve it.",
+							"0 sets no limit.",
+							&lbrec_max_model_memory,
+							0, 0, MAX_KILOBYTES,
+							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("lbrec.shared_images",
+							 "Serve models from files that all sessions map.",
+							 "They lie among the server's temporary files. Off: each session has its own copy in memory.",
+							 &lbrec_shared_images,
+							 true, PGC_SUSET, 0, NULL, NULL, NULL);
 #if PG_VERSION_NUM >= 150000
 	MarkGUCPrefixReserved("lbrec");
 #else

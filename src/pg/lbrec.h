@@ -17,6 +17,8 @@
 
 /* GUCs, lbrec.c */
 extern int	lbrec_threads;
+extern int	lbrec_max_model_memory;
+extern bool lbrec_shared_images;
 
 /* Cancellation flag for src/core, lbrec.c */
 extern LbCancel lbrec_cancel_flag(void);

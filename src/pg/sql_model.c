@@ -11,10 +11,15 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 
+#include "imagefile.h"
+
 PG_FUNCTION_INFO_V1(lbrec_activate);
 PG_FUNCTION_INFO_V1(lbrec_drop_model);
 
-/* Runs sql with ($1 name, $2 version); the number of rows it changed. */
+/*
+ * Runs sql with ($1 name, $2 version); the number of rows it changed.  It
+ * returns the ids of the models whose images are not needed any more.
+ */
 static uint64
 change_models(FunctionCallInfo fcinfo, const char *sql)
 {
@@ -31,6 +36,14 @@ change_models(FunctionCallInfo fcinfo, const char *sql)
 	if (SPI_execute_with_args(sql, 2, types, values, nulls, false, 0) < 0)
 		elog(ERROR, "could not change lbrec.model");
 	changed = SPI_processed;
+	for (uint64 i = 0; SPI_tuptable != NULL && i < changed; i++)
+	{
+		bool		isnull;
+
+		lbrec_forget_images_at_commit(DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i],
+																  SPI_tuptable->tupdesc,
+																  1, &isnull)));
+	}
 	SPI_finish();
 	return changed;
 }
@@ -94,7 +107,8 @@ lbrec_drop_model(PG_FUNCTION_ARGS)
 	dropped = change_models(fcinfo,
 							"DELETE FROM lbrec.model "
 							"WHERE name OPERATOR(pg_catalog.=) $1 "
-							"AND ($2 IS NULL OR version OPERATOR(pg_catalog.=) $2)");
+							"AND ($2 IS NULL OR version OPERATOR(pg_catalog.=) $2) "
+							"RETURNING id");
 	if (dropped == 0)
 		no_such_version(fcinfo);
 	PG_RETURN_INT32((int32) dropped);

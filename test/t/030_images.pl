@@ -1,0 +1,177 @@
+# Images of models: one file that all sessions map, never stale, never
+# damaged, gone with its model, made anew after a crash; and the same answers
+# without it.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/../perl";
+use LbrecCluster;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_cluster('images');
+my $tmp = $node->data_dir . '/base/pgsql_tmp';
+
+sub images
+{
+	opendir my $d, $tmp or return ();
+	my @found = sort grep { /lbrec/ } readdir $d;
+	return @found;
+}
+
+sub identity
+{
+	my @s = stat "$tmp/$_[0]";
+	return "$s[1] $s[9]";
+}
+
+# Changes a file as no program of the server does, its times kept.
+sub damage
+{
+	my ($file, $code) = @_;
+	my @s = stat "$tmp/$file";
+	chmod 0600, "$tmp/$file";
+	my $content = slurp_file("$tmp/$file");
+	$code->($content);
+	open my $f, '>:raw', "$tmp/$file" or die;
+	print $f $content;
+	close $f;
+	utime $s[8], $s[9], "$tmp/$file";
+	return;
+}
+
+make_listens($node, 60, 400, 20);
+$node->safe_psql('postgres', q{SELECT lbrec_train('a', epochs => 2, seed => 1)});
+is(join(' ', images()), '', 'training makes no image');
+my $first = answer($node, 'a');
+my @files = images();
+is(scalar @files, 1, 'the first question makes one');
+my $made = identity($files[0]);
+is(answer($node, 'a'), $first, 'another session answers the same');
+is(identity($files[0]), $made, 'from the same file');
+
+# a session that maps it has no copy of its own
+my $memory = q{SELECT coalesce(sum(total_bytes), 0) FROM pg_backend_memory_contexts WHERE name = 'lbrec image memory'};
+my $ask = q{SELECT count(*) FROM lbrec_recommend(1, 5, 'a');};
+is($node->safe_psql('postgres', "$ask $memory"), "5\n0", 'a session has no copy');
+cmp_ok((split /\n/, $node->safe_psql('postgres', "SET lbrec.shared_images = off; $ask $memory"))[1], '>', 10000,
+	'but with lbrec.shared_images = off it has');
+is($node->safe_psql('postgres', q{SET lbrec.shared_images = off;
+	SELECT u, rank, recording_msid, float4send(score) FROM generate_series(1, 5) AS u,
+		LATERAL lbrec_recommend(u, 10, 'a', at => '2005-01-01 00:00+00') ORDER BY u, rank}), $first, 'with the same answers');
+
+# damage: whatever is found in the file's place, the answer is the same
+my %damages = (
+	'truncated' => sub { $_[0] = substr $_[0], 0, length($_[0]) / 2 },
+	'empty' => sub { $_[0] = '' },
+	'longer' => sub { $_[0] .= 'x' },
+	'zeros' => sub { $_[0] = "\0" x length $_[0] },
+	'a bit of the header' => sub { substr($_[0], 20, 1) ^= "\x01" },
+	'noise' => sub { $_[0] = join '', map { chr rand 256 } 1 .. length $_[0] });
+for my $what (sort keys %damages)
+{
+	my $was = identity($files[0]);
+	damage($files[0], $damages{$what});
+	is(answer($node, 'a'), $first, "$what: the same answer");
+	is(join(' ', images()), $files[0], "$what: one file");
+	unlike(slurp_file("$tmp/$files[0]"), qr/^\0/, "$what: a new one");
+}
+# a byte in the middle, written as somebody would by mistake
+chmod 0600, "$tmp/$files[0]";
+my $offset = -s $node->logfile;
+open my $f, '+<:raw', "$tmp/$files[0]" or die;
+seek $f, 20000, 0;
+print $f 'oops';
+close $f;
+is(answer($node, 'a'), $first, 'written to: the same answer');
+like(log_since($node, $offset), qr/image .* cannot be used and is built anew/, 'written to: the log tells');
+
+# another model's file in its place
+$node->safe_psql('postgres', q{SELECT lbrec_train('b', epochs => 2, seed => 2)});
+my $other = answer($node, 'b');
+isnt($other, $first, 'models differ');
+my ($b) = grep { $_ ne $files[0] } images();
+damage($files[0], sub { $_[0] = slurp_file("$tmp/$b") });
+is(answer($node, 'a'), $first, 'another model in its place: the same answer');
+
+# as with tables, what is rolled back was never there
+$node->safe_psql('postgres', q{BEGIN; SELECT lbrec_train('a', epochs => 1, seed => 7); SELECT count(*) FROM lbrec_recommend(1, 5, 'a'); ROLLBACK});
+is(answer($node, 'a'), $first, 'after a rollback');
+# a new version's image replaces the old one's
+$node->safe_psql('postgres', q{SELECT lbrec_train('a', epochs => 2, seed => 3)});
+my $second = answer($node, 'a');
+isnt($second, $first, 'a new version answers');
+is(scalar(images()), 2, 'and the old one has no image');
+$node->safe_psql('postgres', q{SELECT lbrec_activate('a', 1)});
+is(answer($node, 'a'), $first, 'the old one again');
+is($node->safe_psql('postgres', q{BEGIN; SELECT lbrec_drop_model('b'); ROLLBACK}), '1', 'a drop that is rolled back');
+is(scalar(images()), 2, 'takes no image');
+$node->safe_psql('postgres', q{SELECT lbrec_drop_model('b')});
+is(scalar(images()), 1, 'one that commits does');
+
+# the same id and name in another database is another model
+$node->safe_psql('postgres', 'CREATE DATABASE two');
+$node->safe_psql('two', 'CREATE EXTENSION lbrec');
+make_listens($node, 60, 400, 20, 'two');
+$node->safe_psql('two', q{SELECT lbrec_train('a', epochs => 2, seed => 9)});
+isnt(answer($node, 'a', db => 'two'), $first, 'another database answers from its own');
+is(answer($node, 'a'), $first, 'and this one too');
+is(scalar(images()), 2, 'two images');
+$node->safe_psql('postgres', 'DROP DATABASE two');
+$node->safe_psql('postgres', q{SELECT lbrec_train('c', epochs => 1); SELECT count(*) FROM lbrec_recommend(1, 5, 'c'); });
+is(scalar(images()), 2, 'images of a dropped database go when one is made');
+
+# many at once: one file, one answer
+unlink "$tmp/$_" for images();
+my @runs = map { start_psql($node, q{SELECT md5(string_agg(r::text, ' ' ORDER BY rank)) FROM lbrec_recommend(1, 20, 'a', at => '2005-01-01') AS r;}) } 1 .. 12;
+my %answers = map { finish_psql($_)->{out} => 1 } @runs;
+is(scalar(keys %answers), 1, 'twelve sessions at once have one answer');
+is(join('', map { $_->{err} } @runs), '', 'and no error');
+is(scalar(images()), 1, 'and one file');
+is(leftovers($node), '', 'no lock is left');
+
+# where nothing can be written, each has its own copy, and says so once
+unlink "$tmp/$_" for images();
+chmod 0500, $tmp;
+SKIP:
+{
+	skip 'this user may write everywhere', 4 if -w $tmp;
+	my ($out, $err);
+	$node->psql('postgres', "$ask $memory; SET lbrec.max_model_memory = 0; SELECT FROM lbrec_activate('a', 2); $ask", stdout => \$out, stderr => \$err);
+	like($out, qr/^5\n\d{5,}\n\n?5$/, 'without a folder to write to it answers from memory');
+	is(() = $err =~ /WARNING:  could not write file/g, 1, 'and warns once');
+	$node->safe_psql('postgres', q{SELECT lbrec_activate('a', 1)});
+	is(answer($node, 'a'), $first, 'correctly');
+	is(scalar(images()), 0, 'without a file');
+}
+chmod 0700, $tmp;
+is(answer($node, 'a'), $first, 'and with a folder again');
+is(scalar(images()), 1, 'there is a file');
+
+# a limit, which names the need
+fails($node, q{SET lbrec.max_model_memory = '10kB'; SELECT count(*) FROM lbrec_recommend(1, 5, 'a')}, '54000',
+	'version 1 of model "a" needs \d+ kB to be served', 'beyond lbrec.max_model_memory');
+
+# more models than a session keeps at hand, one within another's filter
+$node->safe_psql('postgres', join ';', map { "SELECT lbrec_train('m$_', epochs => 1, embedding_dim => 4, layers => '{4}')" } 1 .. 6);
+is($node->safe_psql('postgres', q{SELECT count(*) FROM lbrec_recommend(1, 5, 'a', filter =>
+	$$SELECT recording_msid FROM generate_series(1, 6) AS i, LATERAL lbrec_recommend(1, 100, 'm' || i)$$)}), '5', 'six models within a filter');
+is($node->safe_psql('postgres', q{SET lbrec.shared_images = off; SELECT count(*) FROM generate_series(1, 60) AS i, LATERAL lbrec_recommend(1, 5, 'm' || i % 6 + 1)}), '300', 'six models in turn');
+$node->safe_psql('postgres', join ';', map { "SELECT lbrec_drop_model('m$_')" } 1 .. 6);
+
+# rights: what one role has mapped or made is not another's
+$node->safe_psql('postgres', q{CREATE ROLE reader; GRANT USAGE ON SCHEMA lbrec TO reader; GRANT SELECT ON lbrec.model TO reader});
+fails($node, qq{$ask SET ROLE reader; $ask}, '42501', 'permission denied for table tensor', 'a role that may not read tensors');
+$node->safe_psql('postgres', q{GRANT SELECT ON lbrec.tensor TO reader});
+is($node->safe_psql('postgres', "SET ROLE reader; $ask"), '5', 'one that may');
+
+# a crash clears them
+my $before = (images())[0];
+$node->stop('immediate');
+$node->start;
+is(scalar(images()), 0, 'after a crash there is no image');
+is(answer($node, 'a'), $first, 'and the same answer');
+is_well($node, 'at the end');
+$node->stop;
+done_testing();
