@@ -4,7 +4,7 @@
 #		Builds and tests lbrec on other versions of PostgreSQL, with gcc and
 #		clang, each in the Debian that has it.
 #
-#	sh test/matrix.sh [--cache DIR] [SUITE...]
+#	sh test/matrix.sh [--cache DIR] [--cc gcc|clang] [SUITE...]
 #
 # Suites: trixie (PostgreSQL 17), sid (18), bookworm (15).  For each, debootstrap
 # makes a root of its own with the mirror that apt is configured for here, the
@@ -29,12 +29,18 @@ die()
 }
 
 cache=
+compilers='gcc clang'
 suites=
 while [ $# -gt 0 ]; do
 	case $1 in
 	--cache)
 		[ $# -ge 2 ] || die "--cache needs a folder"
 		cache=$2
+		shift
+		;;
+	--cc)
+		[ $# -ge 2 ] || die "--cc needs a compiler"
+		compilers=$2
 		shift
 		;;
 	-h | --help)
@@ -108,7 +114,7 @@ $suite: could not make its root"
 	fi
 	inside sh -c 'apt-get update -q && apt-get install -q -y --no-install-recommends clang' >"$work/apt.$suite" 2>&1 ||
 		tail -n 5 "$work/apt.$suite"
-	for cc in gcc clang; do
+	for cc in $compilers; do
 		case $cc in
 		gcc) steps='build unit install regress tap' set='' ;;
 		clang) steps='build install regress' set='GNUMAKEFLAGS=CC=clang CXX=clang++' ;;
