@@ -49,7 +49,7 @@ cv_archive_send_end(CvReader *reader, CvBlockType type)
 }
 
 bool
-cv_archive_fail(CvReader *reader, const char *hint, const char *format, ...)
+cv_archive_fail(CvReader *reader, const char *hint, const char *format,...)
 {
 	CvBuf		text = {0};
 	char		line[1024];
@@ -60,7 +60,7 @@ cv_archive_fail(CvReader *reader, const char *hint, const char *format, ...)
 	va_end(args);
 	cv_buf_printf(&text, "%s", line);
 	cv_ring_send(reader, CV_BLOCK_FAILED, text.data,
-		 hint != NULL ? cv_strdup(hint) : NULL, false, 0, 0);
+				 hint != NULL ? cv_strdup(hint) : NULL, false, 0, 0);
 	return false;
 }
 
@@ -71,7 +71,7 @@ note_position(CvReader *reader, struct archive *a)
 {
 	atomic_store(&reader->position,
 				 atomic_load(&reader->done_before) +
-					 archive_filter_bytes(a, -1));
+				 archive_filter_bytes(a, -1));
 }
 
 /*
@@ -181,8 +181,8 @@ read_members(CvReader *reader, struct archive *a, const char *path,
 			continue;
 		if (status < ARCHIVE_WARN)
 			return cv_archive_fail(reader, "The archive is damaged or cut off: download "
-						"it again and compare its checksum.",
-						"could not read \"%s\": %s", path, error_text(a));
+								   "it again and compare its checksum.",
+								   "could not read \"%s\": %s", path, error_text(a));
 		name = archive_entry_pathname_utf8(entry);
 		if (name == NULL)
 			name = archive_entry_pathname(entry);
@@ -198,12 +198,12 @@ read_members(CvReader *reader, struct archive *a, const char *path,
 			continue;
 		}
 		if (!cv_ring_send(reader, CV_BLOCK_MEMBER, cv_strdup(name), NULL, true,
-				  archive_entry_size_is_set(entry) ? archive_entry_size(entry)
-												   : -1,
-				  0))
+						  archive_entry_size_is_set(entry) ? archive_entry_size(entry)
+						  : -1,
+						  0))
 			return false;
 		while ((status = archive_read_data_block(a, &data, &len, &offset)) ==
-				   ARCHIVE_OK ||
+			   ARCHIVE_OK ||
 			   status == ARCHIVE_WARN)
 		{
 			/*
@@ -212,18 +212,18 @@ read_members(CvReader *reader, struct archive *a, const char *path,
 			 */
 			if (offset != expected)
 				return cv_archive_fail(reader, NULL,
-							"cannot read \"%s\": member \"%s\" is sparse",
-							path, name);
+									   "cannot read \"%s\": member \"%s\" is sparse",
+									   path, name);
 			expected = offset + (la_int64_t) len;
 			if (!cv_ring_data(reader, data, len))
 				return false;
 		}
 		if (status != ARCHIVE_EOF)
 			return cv_archive_fail(reader, "The archive is damaged or cut off: download "
-						"it again and compare its checksum.",
-						"could not read \"%s\" in member \"%s\" at offset "
-						"%lld: %s",
-						path, name, (long long) expected, error_text(a));
+								   "it again and compare its checksum.",
+								   "could not read \"%s\" in member \"%s\" at offset "
+								   "%lld: %s",
+								   path, name, (long long) expected, error_text(a));
 		if (!cv_archive_send_end(reader, CV_BLOCK_MEMBER_END))
 			return false;
 	}
@@ -266,7 +266,7 @@ read_tar(Stream *stream, const char *path)
 	archive_read_set_options(upper, "read_concatenated_archives");
 	if (archive_read_open(upper, stream, NULL, tar_read, NULL) != ARCHIVE_OK)
 		cv_archive_fail(reader, NULL, "could not read \"%s\": %s", path,
-			 error_text(upper));
+						error_text(upper));
 	else
 		ok = read_members(reader, upper, path, NULL);
 	archive_read_free(upper);
@@ -279,18 +279,18 @@ read_tar(Stream *stream, const char *path)
 	}
 	if (len < 0)
 		return cv_archive_fail(reader, "The archive is damaged or cut off: download it "
-					"again and compare its checksum.",
-					"could not read \"%s\" to its end: %s", path,
-					error_text(stream->lower));
+							   "again and compare its checksum.",
+							   "could not read \"%s\" to its end: %s", path,
+							   error_text(stream->lower));
 	for (size_t i = 0; i < stream->tail_len; i++)
 		ok = ok && stream->tail[i] == '\0';
 	if (!ok || stream->tail_len < TAR_END)
 		return cv_archive_fail(reader, "The archive was cut off between two members, or "
-					"something was appended: download it again and compare "
-					"its checksum.",
-					"could not read \"%s\" to its end: the end-of-archive "
-					"blocks are missing",
-					path);
+							   "something was appended: download it again and compare "
+							   "its checksum.",
+							   "could not read \"%s\" to its end: the end-of-archive "
+							   "blocks are missing",
+							   path);
 	return true;
 }
 
@@ -303,16 +303,16 @@ read_plain(Stream *stream, const char *path, const char *name, int64_t size,
 	la_ssize_t	len;
 
 	if (!cv_ring_send(reader, CV_BLOCK_MEMBER, cv_strdup(name), NULL, in_folder, size,
-			  mtime))
+					  mtime))
 		return false;
 	while ((len = stream_next(stream, &data)) > 0)
 		if (!cv_ring_data(reader, data, (size_t) len))
 			return false;
 	if (len < 0)
 		return cv_archive_fail(reader, "The file is damaged or cut off: download it "
-					"again and compare its checksum.",
-					"could not read \"%s\" at offset %lld: %s", path,
-					(long long) stream->given, error_text(stream->lower));
+							   "again and compare its checksum.",
+							   "could not read \"%s\" at offset %lld: %s", path,
+							   (long long) stream->given, error_text(stream->lower));
 	return cv_archive_send_end(reader, CV_BLOCK_MEMBER_END);
 }
 
@@ -346,7 +346,7 @@ read_zip(CvReader *reader, const char *path, int fd)
 		if (lseek(fd, 0, SEEK_SET) != 0 ||
 			archive_read_open_fd(a, fd, CV_BLOCK_BYTES) != ARCHIVE_OK)
 			ok = cv_archive_fail(reader, NULL, "could not read \"%s\": %s", path,
-					  error_text(a));
+								 error_text(a));
 		else
 			ok = read_members(reader, a, path, pass == 1 ? "user.json" : NULL);
 		archive_read_free(a);
@@ -357,7 +357,7 @@ read_zip(CvReader *reader, const char *path, int fd)
 /* path is for messages, name for the member if the file is only one. */
 bool
 cv_archive_read(CvReader *reader, int fd, const char *path, const char *name,
-		bool in_folder)
+				bool in_folder)
 {
 	Stream		stream = {.reader = reader};
 	struct archive_entry *entry;
@@ -368,7 +368,7 @@ cv_archive_read(CvReader *reader, int fd, const char *path, const char *name,
 
 	if (fstat(fd, &st) != 0)
 		return cv_archive_fail(reader, NULL, "could not read \"%s\": %s", path,
-					strerror(errno));
+							   strerror(errno));
 	if (S_ISREG(st.st_mode) && pread(fd, magic, 4, 0) == 4 &&
 		(memcmp(magic, "PK\003\004", 4) == 0 ||
 		 memcmp(magic, "PK\005\006", 4) == 0))
@@ -382,11 +382,11 @@ cv_archive_read(CvReader *reader, int fd, const char *path, const char *name,
 	archive_read_support_format_empty(stream.lower);
 	if (archive_read_open_fd(stream.lower, fd, 256 << 10) != ARCHIVE_OK)
 		cv_archive_fail(reader, NULL, "could not read \"%s\": %s", path,
-			 error_text(stream.lower));
+						error_text(stream.lower));
 	else if ((status = archive_read_next_header(stream.lower, &entry)) <
 			 ARCHIVE_WARN)
 		cv_archive_fail(reader, NULL, "could not read \"%s\": %s", path,
-			 error_text(stream.lower));
+						error_text(stream.lower));
 	else
 	{
 		/*
@@ -408,25 +408,25 @@ cv_archive_read(CvReader *reader, int fd, const char *path, const char *name,
 		stream.ended = status == ARCHIVE_EOF;
 		if (status < ARCHIVE_WARN)
 			cv_archive_fail(reader, "The file is damaged or cut off: download it again "
-				 "and compare its checksum.",
-				 "could not read \"%s\": %s", path, error_text(stream.lower));
+							"and compare its checksum.",
+							"could not read \"%s\": %s", path, error_text(stream.lower));
 		else if (stream.head.len >= 4 &&
 				 memcmp(stream.head.data, "PK\003\004", 4) == 0)
 			cv_archive_fail(reader, "Give the name of the file: its table of contents is "
-				 "at its end.",
-				 "cannot read a zip archive from a pipe: \"%s\"", path);
+							"at its end.",
+							"cannot read a zip archive from a pipe: \"%s\"", path);
 		else if (is_tar_header((unsigned char *) stream.head.data,
 							   stream.head.len))
 			ok = read_tar(&stream, path);
 		else
 			ok = read_plain(&stream, path, name,
 							S_ISREG(st.st_mode) &&
-									archive_filter_code(stream.lower, 0) ==
-										ARCHIVE_FILTER_NONE
-								? (int64_t) st.st_size
-								: -1,
+							archive_filter_code(stream.lower, 0) ==
+							ARCHIVE_FILTER_NONE
+							? (int64_t) st.st_size
+							: -1,
 							(int64_t) st.st_mtim.tv_sec * 1000000000 +
-								st.st_mtim.tv_nsec,
+							st.st_mtim.tv_nsec,
 							in_folder);
 	}
 	archive_read_free(stream.lower);

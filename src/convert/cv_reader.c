@@ -27,7 +27,7 @@ read_file(CvReader *reader, const char *path, const char *name,
 
 	if (fd < 0)
 		return cv_archive_fail(reader, NULL, "could not open \"%s\": %s", path,
-					strerror(errno));
+							   strerror(errno));
 	ok = cv_archive_read(reader, fd, path, name, in_folder);
 	if (fstat(fd, &st) == 0)
 		atomic_fetch_add(&reader->done_before, st.st_size);
@@ -41,7 +41,7 @@ read_file(CvReader *reader, const char *path, const char *name,
  * as in an archive.
  */
 static int
-compare_names(const FTSENT **a, const FTSENT **b)
+compare_names(const FTSENT * *a, const FTSENT * *b)
 {
 	bool		a_dir = (*a)->fts_info == FTS_D;
 	bool		b_dir = (*b)->fts_info == FTS_D;
@@ -63,7 +63,7 @@ read_folder(CvReader *reader, const char *path)
 
 	if (fts == NULL)
 		return cv_archive_fail(reader, NULL, "could not open \"%s\": %s", path,
-					strerror(errno));
+							   strerror(errno));
 	while (ok && (entry = fts_read(fts)) != NULL)
 	{
 		const char *name;
@@ -80,7 +80,7 @@ read_folder(CvReader *reader, const char *path)
 			case FTS_ERR:
 			case FTS_NS:
 				ok = cv_archive_fail(reader, NULL, "could not read \"%s\": %s",
-						  entry->fts_path, strerror(entry->fts_errno));
+									 entry->fts_path, strerror(entry->fts_errno));
 				break;
 			case FTS_SL:
 			case FTS_SLNONE:
@@ -102,10 +102,10 @@ read_input(CvReader *reader, const char *path)
 
 	if (strcmp(path, "-") == 0)
 		return cv_archive_read(reader, STDIN_FILENO, "standard input",
-					   "standard input", false);
+							   "standard input", false);
 	if (stat(path, &st) != 0)
 		return cv_archive_fail(reader, NULL, "could not open \"%s\": %s", path,
-					strerror(errno));
+							   strerror(errno));
 	if (S_ISDIR(st.st_mode))
 		return read_folder(reader, path);
 	return read_file(reader, path, cv_archive_base_name(path), false);
@@ -119,7 +119,7 @@ reader_main(void *arg)
 	for (int i = 0; i < reader->n_paths; i++)
 	{
 		if (!cv_ring_send(reader, CV_BLOCK_INPUT, cv_strdup(reader->paths[i]), NULL,
-				  false, 0, 0) ||
+						  false, 0, 0) ||
 			!read_input(reader, reader->paths[i]) ||
 			!cv_archive_send_end(reader, CV_BLOCK_INPUT_END))
 			return NULL;
@@ -171,6 +171,7 @@ cv_reader_stop(CvReader *reader)
 	reader->stop = true;
 	pthread_cond_signal(&reader->freed);
 	pthread_mutex_unlock(&reader->lock);
+
 	/*
 	 * Standard input may never give another byte: do not wait for that.  The
 	 * thread still uses the reader, so it is left to the program's end.

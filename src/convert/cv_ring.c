@@ -127,4 +127,3 @@ cv_ring_send(CvReader *reader, CvBlockType type, char *name, char *hint,
 	ring_put(reader);
 	return true;
 }
-

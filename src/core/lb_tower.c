@@ -180,12 +180,12 @@ static void
 drop_units(const LbTowerPass *pass, int layer, int H, int from, int to)
 {
 	float		keep = 1 / (1 - pass->dropout);
-	uint32_t	limit = (uint32_t) (pass->dropout * 0x1p32);
+	uint32_t	limit = (uint32_t) (pass->dropout * 4294967296.0);
 
 	for (size_t i = (size_t) from * H; i < (size_t) to * H; i++)
 	{
 		uint64_t	x = (i + 1) * UINT64_C(0x9e3779b97f4a7c15) ^
-			(pass->dropout_key + layer);
+		(pass->dropout_key + layer);
 
 		/* the finaliser of splitmix64 */
 		x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -237,7 +237,7 @@ forward_rows(void *arg, int worker, int n_workers)
 		gather_input(pass->x, task, i, offset, from, to);
 		if (tower->n_layers > 0)
 			offset += tower->inputs[i].kind == LB_INPUT_NUMBER ? 1 :
-			task->tensors[tower->inputs[i].table].cols;
+				task->tensors[tower->inputs[i].table].cols;
 	}
 	for (int l = 0; l < tower->n_layers; l++)
 	{

@@ -40,9 +40,9 @@ lbrec_baselines_init(Baselines *b, const ServingModel *serving)
 	b->by_listens = palloc_extended(n * sizeof(int32), MCXT_ALLOC_HUGE);
 	for (int64 i = 0; i < n; i++)
 		sorted[i] = (Counted)
-		{
-			serving->recording_listens[i], (int32) i
-		};
+	{
+		serving->recording_listens[i], (int32) i
+	};
 	qsort(sorted, n, sizeof(Counted), compare_counted);
 	for (int64 i = 0; i < n; i++)
 	{
@@ -115,9 +115,9 @@ lbrec_baseline_top(int64 *ids, const Baselines *b, bool own, int32 user,
 
 	for (int i = 0; i < n; i++)
 		sorted[i] = (Counted)
-		{
-			(int64) plays[i], codes[i] - 1
-		};
+	{
+		(int64) plays[i], codes[i] - 1
+	};
 	qsort(sorted, n, sizeof(Counted), compare_counted);
 	for (; found < Min(n, k); found++)
 		ids[found] = sorted[found].id;

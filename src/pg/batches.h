@@ -20,7 +20,8 @@ typedef struct Batcher
 {
 	const Dataset *data;
 	const TrainOptions *options;
-	const TwoTower *model;		/* its inputs; members of an ensemble share them */
+	const TwoTower *model;		/* its inputs; members of an ensemble share
+								 * them */
 	const UserLists *lists;		/* recordings trained on, by user */
 	const UserLists *sequence;	/* for history_window "before", else NULL */
 	const Split *split;
@@ -51,8 +52,10 @@ typedef struct Batcher
 	int64		arena_used;
 	int32	   *positives;
 	int32	   *positive_of;
-	int32	   *column;			/* (n_recordings + 1) 1 + column of a recording */
-	int32	   *seen;			/* (n_recordings + 1) the last history to have it */
+	int32	   *column;			/* (n_recordings + 1) 1 + column of a
+								 * recording */
+	int32	   *seen;			/* (n_recordings + 1) the last history to have
+								 * it */
 	int32		stamp;
 	uint32	   *shuffled;		/* a user's list */
 } Batcher;

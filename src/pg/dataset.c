@@ -48,8 +48,8 @@ typedef struct ListenColumns
 } ListenColumns;
 
 static const char *const needed_columns =
-"A query of listens has the columns user_id (bigint), listened_at "
-"(timestamp with time zone) and recording_msid (uuid).";
+	"A query of listens has the columns user_id (bigint), listened_at "
+	"(timestamp with time zone) and recording_msid (uuid).";
 
 /* Does the text begin with a word that begins a query? */
 static bool
@@ -369,9 +369,12 @@ run_query(Dataset *data, const ListenSource *source)
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
 	reader.columns = find_listen_columns(portal->tupDesc);
 	if (source->with_features)
-		lbrec_find_features(data, portal->tupDesc,
-							(int[]) {reader.columns.user, reader.columns.time,
-							reader.columns.recording}, source);
+	{
+		int			taken[3] = {reader.columns.user, reader.columns.time,
+			reader.columns.recording};
+
+		lbrec_find_features(data, portal->tupDesc, taken, source);
+	}
 	if (source->prepare)
 		source->prepare(data, source->prepare_arg);
 	reader.values = palloc(portal->tupDesc->natts * sizeof(Datum));

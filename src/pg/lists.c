@@ -195,7 +195,7 @@ lbrec_make_lists(const Dataset *data, const ListRequest *request,
 	MemoryContext scratch = AllocSetContextCreate(context, "lbrec grouping",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(scratch);
-	Grouping	g = {.data = data,.request = request,.context = context};
+	Grouping	g = {.data = data, .request = request, .context = context};
 
 	g.lists = MemoryContextAllocZero(context, sizeof(UserLists));
 	g.lists->n_users = n_users;

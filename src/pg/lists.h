@@ -18,8 +18,8 @@ typedef struct UserLists
 	int64	   *offsets;		/* (n_users + 2) */
 	int32	   *codes;
 	float	   *plays;			/* lists: how often */
-	float	   *recency;		/* lists: sum over plays of 2^(-age / half life),
-								 * age before the user's last listen */
+	float	   *recency;		/* lists: sum over plays of 2^(-age / half
+								 * life), age before the user's last listen */
 	float	   *boosts;			/* what is added to the scores, or NULL */
 	int64	   *times;			/* sequences */
 	int64		allocated;

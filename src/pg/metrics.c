@@ -77,9 +77,9 @@ lbrec_metrics(Metrics *m, int k, const int64 *ranks, const int64 *new_ranks,
 		/* users of unknown lists have no new recordings to speak of */
 		if (truth[i] >= 0 && new_ranks && new_ranks[i] >= 0 && users[i] > 0)
 			targets[n_targets++] = (Target)
-			{
-				users[i], truth[i], new_ranks[i]
-			};
+		{
+			users[i], truth[i], new_ranks[i]
+		};
 	}
 	m->top_k /= n;
 	m->ndcg /= n;

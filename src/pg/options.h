@@ -17,7 +17,8 @@ typedef enum SplitKind
 {
 	SPLIT_PAPER,				/* shuffle buffer; 40,000 and 10,000 listens */
 	SPLIT_RANDOM,				/* a random share is held out */
-	SPLIT_TIME,					/* the latest share, or what is after test_from */
+	SPLIT_TIME,					/* the latest share, or what is after
+								 * test_from */
 	SPLIT_LAST,					/* the latest of each user */
 	SPLIT_QUERY,				/* what the query test_listens returns */
 	SPLIT_NONE					/* train on everything, no metrics */

@@ -164,7 +164,7 @@ lbrec_rank_listens(const RankRequest *request, LbThreads *pool,
 	int			block = (int) Min(request->n, QUERY_BLOCK);
 	int32	   *users = MemoryContextAlloc(context, block * sizeof(int32));
 	int64	   *times = MemoryContextAlloc(context, block * sizeof(int64));
-	Ranker		r = {.request = request,.candidates = request->candidates,.D = D};
+	Ranker		r = {.request = request, .candidates = request->candidates, .D = D};
 	int			longest = 0;
 
 	r.queries = lbrec_alloc_aligned(context, (Size) block * D * sizeof(float),

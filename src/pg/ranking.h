@@ -18,9 +18,9 @@ typedef struct RankRequest
 	int64		most;			/* ranks from here on are all the same; 0: no
 								 * such limit */
 	int64	   *ranks;			/* (n), out */
-	int64	   *new_ranks;		/* (n), out, or NULL: ranks among recordings that
-								 * the user's list does not have; -1 for those
-								 * that it has */
+	int64	   *new_ranks;		/* (n), out, or NULL: ranks among recordings
+								 * that the user's list does not have; -1 for
+								 * those that it has */
 } RankRequest;
 
 extern void lbrec_rank_listens(const RankRequest *request, LbThreads *pool,

@@ -266,7 +266,7 @@ split_last(Splitter *s)
 		int64		to = lists->offsets[u + 1];
 		int			n = lbrec_list_length(lists, u);
 		int			take = o->test_last > 0 ? o->test_last :
-			(int) (n * o->test_fraction);
+		(int) (n * o->test_fraction);
 
 		/* someone whose listens would all be held out keeps them all */
 		if (take == 0 || take >= n ||
@@ -447,7 +447,7 @@ lbrec_feeder_window(Feeder *feeder, LbRandom *rng)
 		   feeder->n + FEED_ROWS <= feeder->capacity)
 	{
 		int64		from = (int64) feeder->blocks[feeder->next_block++] *
-			FEED_ROWS;
+		FEED_ROWS;
 		int64		n = Min(FEED_ROWS, total - from);
 		Listen	   *to = feeder->window + feeder->n;
 		int64		kept = 0;

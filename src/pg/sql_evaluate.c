@@ -111,7 +111,8 @@ typedef struct Evaluation
 	int32	   *truth;
 	int64	   *ranks;
 	int64	   *new_ranks;
-	int64		unknown;		/* listens of recordings that are no candidates */
+	int64		unknown;		/* listens of recordings that are no
+								 * candidates */
 	int64		n_users;		/* distinct, each with the time of a listen */
 	int32	   *who;
 	int64	   *when;
@@ -177,7 +178,7 @@ add_model_lists(Spread *spreads, const Evaluation *e, int64 from, int64 m,
 {
 	const TwoTower *tower = &e->serving->tower;
 	LbCandidates set = {.c = e->serving->candidates,
-		.n = tower->n_recordings,.D = e->serving->image->D,
+		.n = tower->n_recordings, .D = e->serving->image->D,
 	.index = e->serving->index};
 	float	   *q = lbrec_alloc_aligned(scratch, m * set.D * sizeof(float),
 										"block of queries");
@@ -249,9 +250,9 @@ static void
 find_ranks(Evaluation *e, Recommender recommender)
 {
 	RankRequest request = {.model = &e->serving->tower,
-		.candidates = e->serving->candidates,.n = e->n,.users = e->users,
-		.times = e->times,.truth = e->truth,.most = e->most,
-	.ranks = e->ranks,.new_ranks = e->new_ranks};
+		.candidates = e->serving->candidates, .n = e->n, .users = e->users,
+		.times = e->times, .truth = e->truth, .most = e->most,
+	.ranks = e->ranks, .new_ranks = e->new_ranks};
 
 	if (recommender == BY_MODEL)
 	{

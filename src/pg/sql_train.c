@@ -236,8 +236,8 @@ lbrec_train(PG_FUNCTION_ARGS)
 	TrainCall	call = {0};
 	Arguments	a = {0};
 	ListenSource source = {.with_features = true};
-	TrainRequest request = {.options = &options,.callback = put_epoch,
-	.arg = &call};
+	TrainRequest request = {.options = &options, .callback = put_epoch,
+		.arg = &call};
 	MemoryContext context;
 	Trained    *trained;
 

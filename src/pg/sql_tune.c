@@ -231,8 +231,8 @@ run_trial(Tuning *t, Trial *trial, int epochs)
 												  "lbrec trial",
 												  ALLOCSET_DEFAULT_SIZES);
 	TrainOptions *options = MemoryContextAlloc(context, sizeof(TrainOptions));
-	TrainRequest request = {.name = t->model,.data = t->data,
-	.options = options,.callback = note_report,.arg = t};
+	TrainRequest request = {.name = t->model, .data = t->data,
+		.options = options, .callback = note_report, .arg = t};
 	Trained    *trained;
 	bool		best;
 

@@ -193,9 +193,9 @@ put_number(void *array, LbInputKind kind, int k, double x)
 		((float *) array)[k] = (float) x;
 	else
 		((LbSpan *) array)[k] = (LbSpan)
-		{
-			&only_row, 1, (float) x
-		};
+	{
+		&only_row, 1, (float) x
+	};
 }
 
 /* A place on the circle of the given number of seconds, from 0 to 2 pi. */

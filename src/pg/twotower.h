@@ -23,7 +23,8 @@ typedef enum InputSource
 	SOURCE_RECORDING,			/* the recording's own embedding */
 	SOURCE_FEATURE,				/* a column of the query */
 	SOURCE_HISTORY,				/* the user's own recordings, a bag */
-	SOURCE_HOUR_SIN,			/* hour of day and day of week, UTC, on circles */
+	SOURCE_HOUR_SIN,			/* hour of day and day of week, UTC, on
+								 * circles */
 	SOURCE_HOUR_COS,
 	SOURCE_WEEK_SIN,
 	SOURCE_WEEK_COS

@@ -163,6 +163,7 @@ static void
 prepare_keys(const WarmStart *warm, Feature *f)
 {
 	TensorShape shape;
+	TensorShape ignored;
 	int64	   *offsets = load(warm, psprintf("%s_key_offsets", f->name),
 							   TENSOR_INT8, &shape);
 	char	   *keys;
@@ -170,7 +171,7 @@ prepare_keys(const WarmStart *warm, Feature *f)
 	if (offsets == NULL)
 		return;
 	keys = load(warm, psprintf("%s_keys", f->name), TENSOR_BYTES,
-				&(TensorShape) {0});
+				&ignored);
 	for (int64 i = 0; i + 1 < shape.rows; i++)
 		lbrec_vocabulary_add(f->keys, keys + offsets[i],
 							 (uint32) (offsets[i + 1] - offsets[i]));

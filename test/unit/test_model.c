@@ -233,7 +233,10 @@ make_summed(Toy *toy, bool normalize, int groups, bool positives)
 	int			tags;
 
 	memset(toy, 0, sizeof(Toy));
-	toy->opt = (LbOptimizer) {.kind = LB_SGD,.learning_rate = 1};
+	toy->opt = (LbOptimizer)
+	{
+		.kind = LB_SGD, .learning_rate = 1
+	};
 	toy->objective.temperature = 0.7f;
 	users = lb_model_add_table(&toy->model, "user", USERS, 4, ROWS);
 	items = lb_model_add_table(&toy->model, "item", COLS, 4, COLS);
@@ -265,7 +268,10 @@ make_summed(Toy *toy, bool normalize, int groups, bool positives)
 	{
 		toy->items[j] = j;
 		toy->log_q[j] = logf(0.1f + 0.05f * j);
-		toy->spans[j] = (LbSpan) {&toy->tags[j * 3], j % 4, 0.5f};
+		toy->spans[j] = (LbSpan)
+		{
+			&toy->tags[j * 3], j % 4, 0.5f
+		};
 		for (int i = 0; i < 3; i++)
 			toy->tags[j * 3 + i] = unit_below(TAGS);
 	}
@@ -361,8 +367,8 @@ test_positives_loss(void)
 static void
 test_clipping(void)
 {
-	LbOptimizer opt = {.kind = LB_SGD,.learning_rate = 1,.clip_norm = 0.5f};
-	LbTensor	t = {.rows = 3,.cols = 2,.sparse = true,.max_touched = 3};
+	LbOptimizer opt = {.kind = LB_SGD, .learning_rate = 1, .clip_norm = 0.5f};
+	LbTensor	t = {.rows = 3, .cols = 2, .sparse = true, .max_touched = 3};
 	void	   *block = unit_alloc(lb_tensor_bytes(&t, &opt));
 	int32_t		slot;
 
@@ -422,8 +428,8 @@ test_dropout(void)
 static void
 test_schedules(void)
 {
-	LbSchedule	s = {.kind = LB_COSINE,.rate = 2,.warmup = 2,.epochs = 10,
-	.step_epochs = 3,.gamma = 0.5};
+	LbSchedule	s = {.kind = LB_COSINE, .rate = 2, .warmup = 2, .epochs = 10,
+		.step_epochs = 3, .gamma = 0.5};
 
 	CHECK(lb_schedule_rate(&s, 0) == 0);
 	CHECK(lb_schedule_rate(&s, 1) == 1);
