@@ -136,23 +136,27 @@ lb_model_place(LbModel *model, const LbOptimizer *opt, void *block)
 
 /*
  * Keras' initialisers: embeddings uniform in [-0.05, 0.05), kernels Glorot
- * uniform (Glorot and Bengio, AISTATS 2010), biases zero.
+ * uniform (Glorot and Bengio, AISTATS 2010), biases zero.  After a cancel it
+ * can be called again, from the beginning.
  */
-void
-lb_model_initialize(LbModel *model, uint64_t seed)
+LbStatus
+lb_model_initialize(LbModel *model, uint64_t seed, LbCancel cancel)
 {
-	for (int i = 0; i < model->n_tensors; i++)
+	LbStatus	status = LB_OK;
+
+	for (int i = 0; i < model->n_tensors && status == LB_OK; i++)
 	{
 		LbTensor   *t = &model->tensors[i];
 		LbRandom	rng;
 
 		lb_random_seed(&rng, seed, i + 1);
 		if (t->sparse)
-			lb_tensor_fill_uniform(t, 0.05f, &rng);
+			status = lb_tensor_fill_uniform(t, 0.05f, &rng, cancel);
 		else if (t->rows > 1)
-			lb_tensor_fill_uniform(t, sqrtf(6.0f / (t->rows + t->cols)),
-								   &rng);
+			status = lb_tensor_fill_uniform(t, sqrtf(6.0f / (t->rows + t->cols)),
+											&rng, cancel);
 	}
+	return status;
 }
 
 static LbSoftmax

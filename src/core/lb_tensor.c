@@ -117,11 +117,17 @@ lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block)
 }
 
 /* Keras' RandomUniform: from -limit to limit. */
-void
-lb_tensor_fill_uniform(LbTensor *t, float limit, LbRandom *rng)
+LbStatus
+lb_tensor_fill_uniform(LbTensor *t, float limit, LbRandom *rng,
+					   LbCancel cancel)
 {
 	for (size_t i = 0; i < (size_t) t->rows * t->cols; i++)
+	{
+		if (i % 1048576 == 0 && LB_CANCEL_REQUESTED(cancel))
+			return LB_CANCELLED;
 		t->value[i] = lb_random_uniform(rng, -limit, limit);
+	}
+	return LB_OK;
 }
 
 bool

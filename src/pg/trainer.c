@@ -242,7 +242,11 @@ allocate_member(Trainer *trainer, int m)
 													  &member->optimizer),
 									   "model"));
 	/* members differ in all that is random */
-	lb_model_initialize(core, trainer->options->seed + m * 1000003);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+	} while (lb_model_initialize(core, trainer->options->seed + m * 1000003,
+								 lbrec_cancel_flag()) == LB_CANCELLED);
 	if (trainer->request->warm)
 		lbrec_warm_weights(trainer->request->warm, core, &member->optimizer,
 						   m, trainer->n_members);
@@ -289,10 +293,13 @@ build_models(Trainer *trainer)
 		allocate_member(trainer, m);
 	}
 	for (int m = 0; m < o->ensemble; m++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		lbrec_batcher_init(&trainer->members[m].batcher,
 						   trainer->members[m].model, trainer->sequence,
 						   test_rows, o->seed + m * 1000003,
 						   trainer->context);
+	}
 	core = &trainer->members[0].model->core;
 	B = Max(b->max_rows, test_rows);
 	N = Max(b->max_columns, test_rows);
