@@ -266,7 +266,7 @@ typedef struct PositivesTask
 static double
 logit(const LbSoftmax *p, const float *q, const float *c, int i, int j)
 {
-	float		part[16] = {0};	/* sums that a vector unit can carry */
+	float		part[16] = {0}; /* sums that a vector unit can carry */
 	float		sum = 0;
 	int			d;
 
@@ -342,7 +342,7 @@ add_positives(float *dq, float *dc, const LbWorkspace *ws,
 {
 	double		losses[LB_MAX_THREADS];
 	PositivesTask task = {dq, dc, losses, ws->query.out, ws->candidate.out,
-	p, batch};
+		p, batch};
 	double		sum = 0;
 
 	lb_threads_run(pool, correct_positives, &task);

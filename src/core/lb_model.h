@@ -25,7 +25,7 @@ typedef struct LbObjective
 	float		temperature;	/* logits are divided by it */
 	bool		logq;			/* subtract log q of each candidate */
 	bool		mask_hits;		/* accidental hits are no negatives */
-	int			hard_negatives;	/* 0: all negatives count */
+	int			hard_negatives; /* 0: all negatives count */
 	float		dropout;		/* of hidden units */
 } LbObjective;
 

@@ -45,13 +45,13 @@ typedef struct LbOptimizer
 	LbOptimizerKind kind;
 	float		learning_rate;
 	float		initial_accumulator;	/* Adagrad; Keras: 0.1 */
-	float		epsilon;				/* Keras: 1e-7 */
-	float		beta1;					/* Adam: 0.9 */
-	float		beta2;					/* Adam: 0.999 */
-	float		weight_decay;			/* decoupled, times the learning rate */
-	float		clip_norm;				/* gradients together are at most that
-										 * long; 0: no limit */
-	int64_t		step;					/* steps taken, for Adam's bias */
+	float		epsilon;		/* Keras: 1e-7 */
+	float		beta1;			/* Adam: 0.9 */
+	float		beta2;			/* Adam: 0.999 */
+	float		weight_decay;	/* decoupled, times the learning rate */
+	float		clip_norm;		/* gradients together are at most that long;
+								 * 0: no limit */
+	int64_t		step;			/* steps taken, for Adam's bias */
 } LbOptimizer;
 
 extern int	lb_optimizer_states(const LbOptimizer *opt);

@@ -433,8 +433,8 @@ evaluate(Trainer *trainer, EpochReport *report)
 	int32	   *users = MemoryContextAllocHuge(scratch, n * sizeof(int32));
 	int64	   *times = MemoryContextAllocHuge(scratch, n * sizeof(int64));
 	int32	   *truth = MemoryContextAllocHuge(scratch, n * sizeof(int32));
-	RankRequest request = {.model = trainer->model,.n = n,.users = users,
-		.times = times,.truth = truth,
+	RankRequest request = {.model = trainer->model, .n = n, .users = users,
+		.times = times, .truth = truth,
 	.most = lbrec_top_ks[N_TOP_KS - 1]};
 	Metrics		metrics;
 
@@ -672,7 +672,7 @@ make_serving_lists(Trainer *trainer)
 {
 	const TrainOptions *o = trainer->options;
 	ListRequest request = {.max_length = Max(o->history_length, SERVING_LIST),
-	.half_life = o->repeat_half_life};
+		.half_life = o->repeat_half_life};
 
 	if (trainer->request->warm)
 		request.older = lbrec_warm_lists(trainer->request->warm);
