@@ -24,7 +24,7 @@ is(answer($standby, 'a'), $first, 'the standby answers as the primary');
 my $s = $standby->background_psql('postgres', on_error_stop => 0);
 my $ask = q{SELECT string_agg(r::text, ' ') FROM lbrec_recommend(1, 5, 'a', at => '2005-01-01') AS r};
 my $old = $s->query($ask);
-is($standby->safe_psql('postgres', q{SELECT count(*) FROM lbrec_evaluate('a')}), '5', 'evaluates');
+is($standby->safe_psql('postgres', q{SELECT count(*) > 0 FROM lbrec_evaluate('a')}), 't', 'evaluates');
 like($standby->safe_psql('postgres', q{SELECT lbrec_curves_svg('{a}')}), qr/<svg/, 'draws');
 is($standby->safe_psql('postgres', q{SELECT count(*) FROM lbrec_recommend(1, 5, 'a', exclude_listened => true)}), '5', 'excludes what was listened to');
 fails($standby, q{SELECT lbrec_train('b')}, '25006', 'lbrec_train', 'training on a standby');
