@@ -194,14 +194,20 @@ CREATE FUNCTION lbrec_recommend(
 	listens text DEFAULT 'listen',
 	candidates uuid[] DEFAULT NULL,
 	filter text DEFAULT NULL,
+	min_listens bigint DEFAULT NULL,
+	max_listens bigint DEFAULT NULL,
+	per_artist integer DEFAULT NULL,
+	artist_column text DEFAULT 'artist_name',
+	diversity double precision DEFAULT NULL,
 	OUT rank integer,
 	OUT recording_msid uuid,
-	OUT score real)
+	OUT score real,
+	OUT basis text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_recommend'
 LANGUAGE C STABLE PARALLEL UNSAFE COST 10000 ROWS 10;
 COMMENT ON FUNCTION lbrec_recommend IS
-'the k recordings with the highest scores for a user at a time (default: now), best first, exactly; exclude_listened leaves out what the user has in listens, candidates and filter (a query that returns recording_msid) say which recordings may be recommended at all';
+'the k recordings with the highest scores for a user at a time (default: now), best first, exactly; exclude_listened leaves out what the user has in listens, candidates and filter (a query that returns recording_msid) say which recordings may be recommended at all, min_listens and max_listens how popular they are; per_artist limits those of one artist, diversity (0 to 1) makes the list varied. basis: model; listens, for a user unknown to the model whose listens were read; popular, without any';
 
 CREATE FUNCTION lbrec_recommend_all(
 	k integer DEFAULT 10,

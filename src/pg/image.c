@@ -1,6 +1,6 @@
 /*
  * image.c
- *		Builds and reads serving images.
+ *		Builds serving images.
  *
  * Building walks the parts of the image twice through one function: first to
  * learn each part's size and place, then, with the block at hand, to load it.
@@ -339,6 +339,43 @@ take_recordings(Builder *b)
 	lbrec_check_status(status, "a candidate's vector");
 }
 
+/*
+ * Columns that put each recording into one category: a list may have so many
+ * of each.
+ */
+static void
+take_groupings(Builder *b)
+{
+	ImageHeader *h = b->header;
+	SPITupleTable *rows;
+	uint64		n;
+
+	select_config(b,
+				  "SELECT i.value OPERATOR(pg_catalog.->>) 'column' "
+				  "FROM lbrec.model AS m, pg_catalog.jsonb_array_elements("
+				  "m.config OPERATOR(pg_catalog.->) 'candidate') AS i (value) "
+				  "WHERE m.id OPERATOR(pg_catalog.=) $1 "
+				  "AND i.value OPERATOR(pg_catalog.->>) 'kind' OPERATOR(pg_catalog.=) 'category'");
+	rows = SPI_tuptable;
+	n = SPI_processed;
+	if (n > MAX_FEATURES)
+		bad_shape(b, "config");
+	h->n_groupings = (int32) n;
+	for (uint64 i = 0; i < n; i++)
+	{
+		ImageGrouping *g = &h->groupings[i];
+		TensorShape shape;
+
+		SPI_tuptable = rows;
+		memset(g, 0, sizeof(ImageGrouping));
+		strlcpy(g->column, text_value(b, i, 1), sizeof(g->column));
+		g->codes = take_tensor(b, psprintf("%s_codes", g->column),
+							   TENSOR_INT4, -1, 1, &shape);
+		g->n = shape.rows;
+	}
+	SPI_freetuptable(rows);
+}
+
 /* Users' own recordings. */
 static void
 take_history(Builder *b)
@@ -382,6 +419,7 @@ take_parts(Builder *b)
 	take_layers(b);
 	take_users(b);
 	take_history(b);
+	take_groupings(b);
 	take_recordings(b);
 }
 
@@ -425,7 +463,10 @@ take_settings(Builder *b)
 				  "config OPERATOR(pg_catalog.#>>) '{options,ensemble}', "
 				  "config OPERATOR(pg_catalog.#>>) '{options,history_length}', "
 				  "config OPERATOR(pg_catalog.#>>) '{options,history_pooling}', "
-				  "config OPERATOR(pg_catalog.#>>) '{options,repeat_half_life}' "
+				  "config OPERATOR(pg_catalog.#>>) '{options,repeat_half_life}', "
+				  "config OPERATOR(pg_catalog.#>>) '{options,repeat_weight}', "
+				  "config OPERATOR(pg_catalog.#>>) '{options,temperature}', "
+				  "config OPERATOR(pg_catalog.#>>) '{options,logq}' "
 				  "FROM lbrec.model WHERE id OPERATOR(pg_catalog.=) $1");
 	if (SPI_processed != 1)
 		elog(ERROR, "model %lld has gone", (long long) b->row->id);
@@ -442,10 +483,14 @@ take_settings(Builder *b)
 	h->groups = atoi(text_value(b, 0, 8));
 	h->history_length = atoi(text_value(b, 0, 9));
 	h->history_mean = strcmp(text_value(b, 0, 10), "mean") == 0;
-	h->boosted = atof(text_value(b, 0, 11)) > 0;
+	h->repeat_half_life = atof(text_value(b, 0, 11));
+	h->repeat_weight = atof(text_value(b, 0, 12));
+	h->boosted = h->repeat_half_life > 0;
+	h->temperature = atof(text_value(b, 0, 13));
+	h->logq = strcmp(text_value(b, 0, 14), "true") == 0;
 	if (!(h->time.deviation > 0) || h->time.buckets < 0 ||
 		h->time.buckets > MAX_TIME_BUCKETS || h->groups < 1 ||
-		h->history_length < 0)
+		h->history_length < 0 || !(h->temperature > 0))
 		bad_shape(b, "config");
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -475,118 +520,4 @@ lbrec_build_image(const ModelRow *row, MemoryContext context)
 	b.loading = true;
 	take_parts(&b);
 	return b.header;
-}
-
-/* Makes pointers of an image's offsets. */
-void
-lbrec_attach_image(ServingModel *s, const ImageHeader *h)
-{
-	LbModel    *core = &s->tower.core;
-	LbTower    *tower = &core->query;
-
-#define AT(offset) ((void *) ((char *) h + (offset)))
-	memset(s, 0, sizeof(ServingModel));
-	s->image = h;
-	s->tower.time = h->time;
-	s->tower.n_users = h->row.n_users;
-	s->tower.n_recordings = h->row.n_recordings;
-	for (int i = 0; i < h->n_inputs; i++)
-	{
-		const ImageInput *input = &h->inputs[i];
-		ModelInput *mine = &s->tower.query_inputs[i];
-
-		mine->source = input->source;
-		mine->kind = input->kind;
-		mine->table = -1;
-		if (input->kind != LB_INPUT_NUMBER)
-		{
-			mine->table = lb_model_add_table(core, "", input->rows,
-											 input->cols, 0);
-			core->tensors[mine->table].value = AT(input->table);
-		}
-		if (input->source == SOURCE_FEATURE)
-		{
-			FeatureValues *f = &s->tower.features[s->tower.n_features];
-
-			mine->feature = s->tower.n_features++;
-			f->kind = input->feature_kind;
-			f->of_user = true;
-			f->n = input->n;
-			f->codes = f->bag_codes = AT(input->codes);
-			f->numbers = AT(input->codes);
-			f->offsets = AT(input->offsets);
-			f->mean = input->mean;
-			f->deviation = input->deviation;
-		}
-		lb_model_add_input(tower, mine->kind, mine->table);
-	}
-	if (lb_model_add_layers(core, tower, "query", h->layers, h->n_layers) !=
-		LB_OK)
-		elog(ERROR, "could not lay out the query tower");
-	for (int l = 0; l < h->n_layers; l++)
-	{
-		core->tensors[tower->kernel[l]].value = AT(h->kernels[l]);
-		core->tensors[tower->bias[l]].value = AT(h->biases[l]);
-	}
-	tower->normalize = h->normalize;
-	tower->groups = h->groups;
-	s->tower.summed = h->summed;
-	s->tower.history_length = h->history_length;
-	s->tower.history_mean = h->history_mean;
-	s->tower.history_offsets = AT(h->history_offsets);
-	s->tower.history_codes = AT(h->history_codes);
-	s->tower.history_boosts = h->boosted ? AT(h->history_boosts) : NULL;
-	s->history_plays = AT(h->history_plays);
-	s->user_keys = AT(h->user_keys);
-	s->user_codes = AT(h->user_codes);
-	s->recording_keys = AT(h->recording_keys);
-	s->recording_order = AT(h->recording_order);
-	s->recording_listens = AT(h->recording_listens);
-	s->candidates = AT(h->candidates);
-	s->index = AT(h->index);
-#undef AT
-}
-
-/* A user's code, or 0 when the model does not know the user. */
-int32
-lbrec_user_code(const ServingModel *s, int64 user_id)
-{
-	int64		low = 0;
-	int64		high = s->tower.n_users;
-
-	while (low < high)
-	{
-		int64		middle = (low + high) / 2;
-
-		if (s->user_keys[middle] < user_id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < s->tower.n_users && s->user_keys[low] == user_id ?
-		s->user_codes[low] : 0;
-}
-
-/* A recording's index among the candidates, or -1. */
-int32
-lbrec_candidate_of(const ServingModel *s, const pg_uuid_t *recording)
-{
-	int64		low = 0;
-	int64		high = s->tower.n_recordings;
-
-	while (low < high)
-	{
-		int64		middle = (low + high) / 2;
-		int32		candidate = s->recording_order[middle];
-		int			c = memcmp(s->recording_keys[candidate].data,
-							   recording->data, UUID_LEN);
-
-		if (c == 0)
-			return candidate;
-		if (c < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return -1;
 }

@@ -11,7 +11,7 @@
 #include "store.h"
 
 #define IMAGE_MAGIC 0x4c42494d	/* "LBIM" */
-#define IMAGE_VERSION 2
+#define IMAGE_VERSION 3
 
 typedef struct ImageInput
 {
@@ -29,6 +29,14 @@ typedef struct ImageInput
 	double		deviation;
 } ImageInput;
 
+/* A column that puts each recording into one category. */
+typedef struct ImageGrouping
+{
+	char		column[NAMEDATALEN];
+	int64		n;				/* recordings with a value, the 0th included */
+	int64		codes;			/* offset of int32 codes; 0 is unknown */
+} ImageGrouping;
+
 typedef struct ImageHeader
 {
 	uint32		magic;
@@ -43,6 +51,12 @@ typedef struct ImageHeader
 	int32		groups;			/* of columns, normalised apart */
 	int32		history_length;
 	int32		history_mean;
+	int32		logq;
+	double		temperature;
+	double		repeat_half_life;	/* days */
+	double		repeat_weight;
+	int32		n_groupings;
+	ImageGrouping groupings[MAX_FEATURES];
 	int32		n_inputs;
 	ImageInput	inputs[LB_MAX_INPUTS];
 	int32		n_layers;
@@ -78,6 +92,8 @@ typedef struct ServingModel
 } ServingModel;
 
 extern void lbrec_check_model_memory(const ModelRow *row, Size size);
+extern const int32 *lbrec_grouping(const ServingModel *serving,
+								   const char *column, int64 *n);
 extern ImageHeader *lbrec_build_image(const ModelRow *row,
 									  MemoryContext context);
 extern void lbrec_attach_image(ServingModel *serving,

@@ -41,18 +41,13 @@ prepare_reading(const char *sql, const char *argument, int n_args,
 	return plan;
 }
 
-/* The first column of a query's rows. */
-static RecordingList
-run_reading(const char *sql, const char *argument, int n_args, Oid *types,
-			Datum *values)
+/* Runs a query of the caller's; SPI_tuptable has the rows. */
+static void
+execute_reading(const char *sql, const char *argument, int n_args, Oid *types,
+				Datum *values)
 {
-	MemoryContext context = CurrentMemoryContext;
-	RecordingList list = {0};
-	SPIPlanPtr	plan;
+	SPIPlanPtr	plan = prepare_reading(sql, argument, n_args, types);
 	bool		was_read_only = XactReadOnly;
-
-	SPI_connect();
-	plan = prepare_reading(sql, argument, n_args, types);
 
 	/*
 	 * SPI's own read_only does not reach what functions in the query do.  An
@@ -61,6 +56,7 @@ run_reading(const char *sql, const char *argument, int n_args, Oid *types,
 	XactReadOnly = true;
 	if (SPI_execute_plan(plan, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not run the query of %s", argument);
+	XactReadOnly = was_read_only;
 	if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) != UUIDOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -68,6 +64,18 @@ run_reading(const char *sql, const char *argument, int n_args, Oid *types,
 						argument),
 				 errdetail("Recordings are known by their MSID or MBID."),
 				 errhint("Cast the column in the query.")));
+}
+
+/* The first column of a query's rows. */
+static RecordingList
+run_reading(const char *sql, const char *argument, int n_args, Oid *types,
+			Datum *values)
+{
+	MemoryContext context = CurrentMemoryContext;
+	RecordingList list = {0};
+
+	SPI_connect();
+	execute_reading(sql, argument, n_args, types, values);
 	list.keys = MemoryContextAllocHuge(context, Max(SPI_processed, 1) *
 									   sizeof(pg_uuid_t));
 	for (uint64 i = 0; i < SPI_processed; i++)
@@ -79,7 +87,71 @@ run_reading(const char *sql, const char *argument, int n_args, Oid *types,
 		if (!isnull)
 			list.keys[list.n++] = *DatumGetUUIDP(d);
 	}
-	XactReadOnly = was_read_only;
+	SPI_finish();
+	return list;
+}
+
+/* listened_at, as lbrec_train takes it, in microseconds since 1970 */
+static int64
+listen_time(Datum d, Oid type)
+{
+	switch (type)
+	{
+		case TIMESTAMPTZOID:
+		case TIMESTAMPOID:
+			if (TIMESTAMP_NOT_FINITE(DatumGetTimestamp(d)))
+				return DatumGetTimestamp(d) / 4;
+			return DatumGetTimestamp(d) +
+				((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * USECS_PER_DAY;
+		case INT8OID:
+			return Max(Min(DatumGetInt64(d), PG_INT64_MAX / 4 / USECS_PER_SEC),
+					   PG_INT64_MIN / 4 / USECS_PER_SEC) * USECS_PER_SEC;
+		case INT4OID:
+			return DatumGetInt32(d) * USECS_PER_SEC;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of the query of listens has type %s",
+							"listened_at", format_type_be(type)),
+					 errdetail("Expected is a timestamp, or an integer of seconds since 1970."),
+					 errhint("Cast the column in the query.")));
+	}
+	return 0;					/* keep compiler quiet */
+}
+
+/* The latest listens of a user, as of now. */
+ListenList
+lbrec_user_listens(const char *listens, int64 user_id)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(user_id)};
+	ListenList	list = {0};
+	Oid			type;
+
+	SPI_connect();
+	execute_reading(psprintf("SELECT l.recording_msid, l.listened_at FROM (%s\n) AS l "
+							 "WHERE l.user_id OPERATOR(pg_catalog.=) $1 "
+							 "AND l.recording_msid IS NOT NULL AND l.listened_at IS NOT NULL "
+							 "ORDER BY l.listened_at DESC LIMIT 10000",
+							 lbrec_listens_query(listens)),
+					"listens", 1, types, values);
+	type = SPI_gettypeid(SPI_tuptable->tupdesc, 2);
+	list.keys = MemoryContextAlloc(context, Max(SPI_processed, 1) *
+								   sizeof(pg_uuid_t));
+	list.times = MemoryContextAlloc(context, Max(SPI_processed, 1) *
+									sizeof(int64));
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+
+		list.keys[list.n] = *DatumGetUUIDP(SPI_getbinval(tuple, desc, 1,
+														 &isnull));
+		list.times[list.n++] = listen_time(SPI_getbinval(tuple, desc, 2,
+														 &isnull), type);
+	}
 	SPI_finish();
 	return list;
 }

@@ -16,6 +16,15 @@ typedef struct RecordingList
 	pg_uuid_t  *keys;
 } RecordingList;
 
+/* A user's listens, latest first, times in microseconds since 1970. */
+typedef struct ListenList
+{
+	int64		n;
+	pg_uuid_t  *keys;
+	int64	   *times;
+} ListenList;
+
+extern ListenList lbrec_user_listens(const char *listens, int64 user_id);
 extern RecordingList lbrec_listened_recordings(const char *listens,
 											   int64 user_id);
 extern RecordingList lbrec_query_recordings(const char *query,

@@ -9,8 +9,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "boosts.h"
-#include "serving.h"
+#include "selection.h"
 
 PG_FUNCTION_INFO_V1(lbrec_recommend);
 PG_FUNCTION_INFO_V1(lbrec_recommend_all);
@@ -27,7 +26,12 @@ enum
 	ARG_EXCLUDE_LISTENED,
 	ARG_LISTENS,
 	ARG_CANDIDATES,
-	ARG_FILTER
+	ARG_FILTER,
+	ARG_MIN_LISTENS,
+	ARG_MAX_LISTENS,
+	ARG_PER_ARTIST,
+	ARG_ARTIST_COLUMN,
+	ARG_DIVERSITY
 };
 
 /*
@@ -58,9 +62,70 @@ allowed_candidates(const ServingModel *serving, const RecordingList *listened,
 	return allow;
 }
 
+/* Clears the bits of candidates that are outside of the bounds. */
+static uint64 *
+bound_popularity(uint64 *allow, const ServingModel *serving, int64 least,
+				 int64 most)
+{
+	int64		n = serving->tower.n_recordings;
+	Size		words = (n + 63) / 64;
+
+	if (allow == NULL)
+	{
+		allow = palloc_extended(words * sizeof(uint64), MCXT_ALLOC_HUGE);
+		memset(allow, 0xff, words * sizeof(uint64));
+	}
+	for (int64 i = 0; i < n; i++)
+		if (serving->recording_listens[i] < least ||
+			serving->recording_listens[i] > most)
+			allow[i / 64] &= ~(UINT64CONST(1) << (i % 64));
+	return allow;
+}
+
+/* per_artist, artist_column and diversity */
+static void
+read_wishes(Wanted *wanted, FunctionCallInfo fcinfo,
+			const ServingModel *serving)
+{
+	if (!PG_ARGISNULL(ARG_DIVERSITY))
+	{
+		wanted->diversity = PG_GETARG_FLOAT8(ARG_DIVERSITY);
+		if (!(wanted->diversity >= 0 && wanted->diversity <= 1))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("diversity is %g, outside of its range",
+							wanted->diversity),
+					 errdetail("It is from 0, best scores only, to 1, most different only."),
+					 errhint("Try 0.3.")));
+	}
+	if (!PG_ARGISNULL(ARG_PER_ARTIST))
+	{
+		char	   *column = PG_ARGISNULL(ARG_ARTIST_COLUMN) ? "artist_name" :
+		text_to_cstring(PG_GETARG_TEXT_PP(ARG_ARTIST_COLUMN));
+
+		wanted->per_group = PG_GETARG_INT32(ARG_PER_ARTIST);
+		if (wanted->per_group < 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("per_artist is %d, but must be at least 1",
+							wanted->per_group),
+					 errdetail("It is the number of recordings of one artist that a list may have."),
+					 errhint("Leave it out for no limit.")));
+		wanted->groups = lbrec_grouping(serving, column, &wanted->n_groups);
+		if (wanted->groups == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("model \"%s\" was not trained with a column \"%s\" of recordings",
+							serving->image->row.name, column),
+					 errdetail("per_artist needs to know each recording's artist from the query of listens."),
+					 errhint("Train with that column, or name another one of text with artist_column.")));
+	}
+}
+
 /*
  * lbrec_recommend(user_id, k, model, at, exclude_listened, listens,
- * candidates, filter)
+ * candidates, filter, min_listens, max_listens, per_artist, artist_column,
+ * diversity)
  */
 Datum
 lbrec_recommend(PG_FUNCTION_ARGS)
@@ -69,30 +134,24 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 	RecordingList listened = {0};
 	RecordingList candidates = {0};
 	RecordingList filter = {0};
-	LbCandidates set = {0};
 	const ServingModel *serving;
+	const char *listens;
 	int64		user_id;
-	int32		k;
-	int32		user;
-	int64		found;
-	float	   *query;
-	int64	   *ids;
-	float	   *scores;
-	void	   *scratch;
-	LbStatus	status;
-	Boosts		boosts;
+	uint64	   *allow;
+	Wanted		wanted = {0};
+	Asker		asker;
+	Selected	selected;
 
 	/* as a strict function: nothing is recommended to nobody */
 	if (PG_ARGISNULL(ARG_USER_ID))
 		return (Datum) 0;
 	user_id = PG_GETARG_INT64(ARG_USER_ID);
-	k = PG_ARGISNULL(ARG_K) ? 10 : PG_GETARG_INT32(ARG_K);
+	wanted.k = PG_ARGISNULL(ARG_K) ? 10 : PG_GETARG_INT32(ARG_K);
+	listens = PG_ARGISNULL(ARG_LISTENS) ? "listen" :
+		text_to_cstring(PG_GETARG_TEXT_PP(ARG_LISTENS));
 	if (!PG_ARGISNULL(ARG_EXCLUDE_LISTENED) &&
 		PG_GETARG_BOOL(ARG_EXCLUDE_LISTENED))
-		listened = lbrec_listened_recordings(PG_ARGISNULL(ARG_LISTENS) ?
-											 "listen" :
-											 text_to_cstring(PG_GETARG_TEXT_PP(ARG_LISTENS)),
-											 user_id);
+		listened = lbrec_listened_recordings(listens, user_id);
 	if (!PG_ARGISNULL(ARG_CANDIDATES))
 		candidates = lbrec_array_recordings(PG_GETARG_ARRAYTYPE_P(ARG_CANDIDATES),
 											"candidates");
@@ -101,37 +160,28 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 										"filter");
 
 	serving = lbrec_open_model(lbrec_model_argument(fcinfo, ARG_MODEL));
-	lbrec_check_k(k, serving);
-	user = lbrec_known_user(serving, user_id);
-	query = lbrec_user_vector(serving, user,
-							  lbrec_time_argument(fcinfo, ARG_AT));
-	set.c = serving->candidates;
-	set.n = serving->tower.n_recordings;
-	set.D = serving->image->D;
-	set.index = serving->index;
-	set.allow = allowed_candidates(serving, &listened, &candidates, &filter);
-	scratch = lbrec_alloc_aligned(CurrentMemoryContext,
-								  lb_topk_bytes(&set, k), "selection");
-	ids = palloc_extended(k * sizeof(int64), MCXT_ALLOC_HUGE);
-	scores = palloc_extended(k * sizeof(float), MCXT_ALLOC_HUGE);
-	do
+	lbrec_check_k((int32) wanted.k, serving);
+	read_wishes(&wanted, fcinfo, serving);
+	lbrec_identify(&asker, serving, user_id,
+				   lbrec_time_argument(fcinfo, ARG_AT), listens);
+	allow = allowed_candidates(serving, &listened, &candidates, &filter);
+	if (!PG_ARGISNULL(ARG_MIN_LISTENS) || !PG_ARGISNULL(ARG_MAX_LISTENS))
+		allow = bound_popularity(allow, serving,
+								 PG_ARGISNULL(ARG_MIN_LISTENS) ? 0 :
+								 PG_GETARG_INT64(ARG_MIN_LISTENS),
+								 PG_ARGISNULL(ARG_MAX_LISTENS) ? PG_INT64_MAX :
+								 PG_GETARG_INT64(ARG_MAX_LISTENS));
+	wanted.allow = allow;
+	selected = lbrec_select(serving, &asker, &wanted);
+	for (int64 i = 0; i < selected.n; i++)
 	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_topk(&found, ids, scores, query, &set, k, scratch,
-						 lbrec_cancel_flag());
-	} while (status == LB_CANCELLED);
-	lbrec_check_status(status, "a score");
-	boosts = lbrec_boosts_of(&serving->tower, user);
-	found = lbrec_apply_boosts(ids, scores, found, k, &boosts, query, set.c,
-							   set.D, set.allow);
-	for (int64 i = 0; i < found; i++)
-	{
-		Datum		values[3];
-		bool		nulls[3] = {false, false, false};
+		Datum		values[4];
+		bool		nulls[4] = {false, false, false, false};
 
 		values[0] = Int32GetDatum((int32) (i + 1));
-		values[1] = UUIDPGetDatum(&serving->recording_keys[ids[i]]);
-		values[2] = Float4GetDatum(scores[i]);
+		values[1] = UUIDPGetDatum(&serving->recording_keys[selected.ids[i]]);
+		values[2] = Float4GetDatum(selected.scores[i]);
+		values[3] = CStringGetTextDatum(lbrec_basis_name(asker.basis));
 		lbrec_put_row(&sink, values, nulls);
 	}
 	return (Datum) 0;

@@ -1,0 +1,30 @@
+/*
+ * lb_foldin.h
+ *		A query vector for somebody who was not trained on.
+ */
+#ifndef LB_FOLDIN_H
+#define LB_FOLDIN_H
+
+#include "core/lb_core.h"
+
+typedef struct LbFoldIn
+{
+	const float *c;				/* (n,D) candidates */
+	int			D;
+	const int32_t *positives;	/* what was chosen */
+	int			n_positives;
+	const int32_t *negatives;	/* a sample of all */
+	const float *bias;			/* (n_negatives), added to their logits */
+	int			n_negatives;
+	const float *mean;			/* (D) of the vectors of others */
+	const float *deviation;		/* (D), positive */
+	float		scale;			/* a logit is scale times the dot product */
+} LbFoldIn;
+
+extern size_t lb_fold_in_bytes(const LbFoldIn *f);
+extern double lb_fold_in_loss(float *dz, const LbFoldIn *f, const float *z,
+							  float *q, float *p);
+extern LbStatus lb_fold_in(float *q, const LbFoldIn *f, void *scratch,
+						   LbCancel cancel);
+
+#endif							/* LB_FOLDIN_H */

@@ -1,0 +1,272 @@
+/*
+ * coldstart.c
+ *		A query vector for a user whom the model does not know.
+ *
+ * The listens are read now, as the transaction sees them, through the table
+ * or query that the caller names and with the caller's rights; never through
+ * the query that the model was trained on, which somebody else wrote.
+ *
+ * A model with a history input takes them as it takes those of a user that it
+ * knows, so the answer is the one that it would give after being trained on
+ * them as far as they enter the history.  For other models the query vector is
+ * fitted with the candidates frozen: src/core/lb_foldin.c has how.
+ */
+#include "coldstart.h"
+
+#include <math.h>
+
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/memutils.h"
+
+#include "core/lb_foldin.h"
+#include "lists.h"
+
+/* Users whose vectors are the prior, and candidates that are the rest. */
+#define PRIOR_USERS 256
+#define NEGATIVES 512
+
+/* Distinct recordings that a vector is fitted to, the latest. */
+#define MAX_POSITIVES 200
+
+static const char *const basis_names[] = {
+	[BASIS_MODEL] = "model",
+	[BASIS_LISTENS] = "listens",
+	[BASIS_POPULAR] = "popular",
+};
+
+const char *
+lbrec_basis_name(Basis basis)
+{
+	return basis_names[basis];
+}
+
+/*
+ * The default may be missing or out of the caller's reach: then there are no
+ * listens.  A table or query that the caller names is an error then.
+ */
+static bool
+has_listens(const char *listens)
+{
+	Oid			relation;
+
+	if (strcmp(listens, "listen") != 0)
+		return true;
+	relation = RelnameGetRelid(listens);
+	return OidIsValid(relation) &&
+		pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/* What a user plays, distinct, latest first. */
+typedef struct Played
+{
+	int			n;
+	int32	   *codes;			/* candidates plus one */
+	double	   *recency;		/* sum over plays of 2^(-age / half life) */
+} Played;
+
+static void
+collect(Played *played, const ServingModel *serving, const ListenList *list)
+{
+	const ImageHeader *image = serving->image;
+	int			most = Max(image->history_length, SERVING_LIST);
+	double		per_day = image->repeat_half_life > 0 ?
+		M_LN2 / image->repeat_half_life : 0;
+
+	most = Max(most, MAX_POSITIVES);
+	played->n = 0;
+	played->codes = palloc(most * sizeof(int32));
+	played->recency = palloc(most * sizeof(double));
+	for (int64 i = 0; i < list->n; i++)
+	{
+		int32		code = lbrec_candidate_of(serving, &list->keys[i]) + 1;
+		int			at = 0;
+
+		if (code == 0)
+			continue;
+		if (i % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		while (at < played->n && played->codes[at] != code)
+			at++;
+		if (at == most)
+			continue;
+		if (at == played->n)
+		{
+			played->codes[played->n++] = code;
+			played->recency[at] = 0;
+		}
+		played->recency[at] += exp(-per_day * (list->times[0] -
+											   list->times[i]) / USECS_PER_DAY);
+	}
+}
+
+/* As set_boosts() of trainer.c does for users that are trained. */
+static void
+boost(Asker *asker, const ImageHeader *image, const Played *played)
+{
+	float	   *added;
+
+	if (!image->boosted)
+		return;
+	added = palloc(played->n * sizeof(float));
+	for (int i = 0; i < played->n; i++)
+		added[i] = (float) (image->repeat_weight * image->groups *
+							log1p(100 * played->recency[i]));
+	asker->boosts.codes = played->codes;
+	asker->boosts.added = added;
+	asker->boosts.n = Min(played->n, Max(image->history_length, SERVING_LIST));
+}
+
+/* mean and deviation (D) over vectors (n, D) */
+static void
+describe(float *mean, float *deviation, const float *vectors, int n, int D)
+{
+	double		all = 0;
+
+	for (int d = 0; d < D; d++)
+	{
+		double		sum = 0;
+		double		squares = 0;
+
+		for (int i = 0; i < n; i++)
+		{
+			double		x = vectors[(Size) i * D + d];
+
+			sum += x;
+			squares += x * x;
+		}
+		mean[d] = (float) (sum / n);
+		deviation[d] = (float) sqrt(Max(squares / n - (sum / n) * (sum / n), 0));
+		all += deviation[d];
+	}
+	/* where all users agree, a new one may still differ a little */
+	for (int d = 0; d < D; d++)
+		deviation[d] = Max(deviation[d], (float) (0.01 * all / D + 1e-6));
+}
+
+static void
+unit_groups(float *q, int D, int groups)
+{
+	int			width = D / groups;
+
+	for (int g = 0; g < groups; g++)
+	{
+		double		sum = 0;
+
+		for (int d = g * width; d < (g + 1) * width; d++)
+			sum += (double) q[d] * q[d];
+		for (int d = g * width; sum > 0 && d < (g + 1) * width; d++)
+			q[d] = (float) (q[d] / sqrt(sum));
+	}
+}
+
+/* Fits a query vector to what was played. */
+static void
+fit(float *query, const ServingModel *serving, const Played *played,
+	int64 time)
+{
+	const ImageHeader *image = serving->image;
+	int			D = image->D;
+	int			n_users = (int) Min(serving->tower.n_users, PRIOR_USERS);
+	int			n_negatives = (int) Min(serving->tower.n_recordings, NEGATIVES);
+	float	   *vectors = lbrec_alloc_aligned(CurrentMemoryContext,
+											  (Size) n_users * D * sizeof(float),
+											  "vectors of other users");
+	float	   *mean = palloc(D * sizeof(float));
+	float	   *deviation = palloc(D * sizeof(float));
+	float	   *bias = palloc(n_negatives * sizeof(float));
+	int32	   *positives = palloc(played->n * sizeof(int32));
+	int32	   *negatives = palloc(n_negatives * sizeof(int32));
+	int32	   *users = palloc(n_users * sizeof(int32));
+	int64	   *times = palloc(n_users * sizeof(int64));
+	LbFoldIn	f = {.c = serving->candidates, .D = D};
+	LbStatus	status;
+	void	   *scratch;
+
+	/* codes are in the order in which users were met: any stride will do */
+	for (int i = 0; i < n_users; i++)
+	{
+		users[i] = (int32) (1 + i * serving->tower.n_users / n_users);
+		times[i] = time;
+	}
+	lbrec_query_vectors(vectors, &serving->tower, users, times, n_users, NULL,
+						CurrentMemoryContext);
+	describe(mean, deviation, vectors, n_users, D);
+	for (int i = 0; i < played->n; i++)
+		positives[i] = played->codes[i] - 1;
+
+	/*
+	 * Without logQ correction a model was trained against negatives in
+	 * proportion to their popularity; it is asked in the same way.
+	 */
+	for (int i = 0; i < n_negatives; i++)
+	{
+		negatives[i] = (int32) (i * serving->tower.n_recordings / n_negatives);
+		bias[i] = image->logq ? 0 :
+			logf((float) Max(serving->recording_listens[negatives[i]], 1));
+	}
+	f.positives = positives;
+	f.n_positives = Min(played->n, MAX_POSITIVES);
+	f.negatives = negatives;
+	f.bias = bias;
+	f.n_negatives = n_negatives;
+	f.mean = mean;
+	f.deviation = deviation;
+	f.scale = (float) (1 / (image->temperature * image->groups));
+	scratch = lbrec_alloc_aligned(CurrentMemoryContext, lb_fold_in_bytes(&f),
+								  "new user");
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_fold_in(query, &f, scratch, lbrec_cancel_flag());
+	} while (status == LB_CANCELLED);
+	lbrec_check_status(status, "a new user's vector");
+	if (image->normalize)
+		unit_groups(query, D, image->groups);
+}
+
+/*
+ * Who is user_id to this model?  listens is read only for somebody whom it
+ * does not know.
+ */
+void
+lbrec_identify(Asker *asker, const ServingModel *serving, int64 user_id,
+			   int64 time, const char *listens)
+{
+	ListenList	list;
+	Played		played;
+	LbSpan		history;
+
+	memset(asker, 0, sizeof(Asker));
+	asker->user = lbrec_user_code(serving, user_id);
+	if (asker->user != 0)
+	{
+		asker->basis = BASIS_MODEL;
+		asker->query = lbrec_user_vector(serving, asker->user, time);
+		asker->boosts = lbrec_boosts_of(&serving->tower, asker->user);
+		return;
+	}
+	asker->basis = BASIS_POPULAR;
+	if (!has_listens(listens))
+		return;
+	list = lbrec_user_listens(listens, user_id);
+	collect(&played, serving, &list);
+	if (played.n == 0)
+		return;
+	asker->basis = BASIS_LISTENS;
+	asker->query = lbrec_alloc_aligned(CurrentMemoryContext,
+									   serving->image->D * sizeof(float),
+									   "query");
+	if (lbrec_has_history(&serving->tower))
+	{
+		history = lbrec_history(&serving->tower, played.codes, played.n);
+		lbrec_query_vectors_from(asker->query, &serving->tower, &asker->user,
+								 &time, &history, 1, NULL,
+								 CurrentMemoryContext);
+	}
+	else
+		fit(asker->query, serving, &played, time);
+	boost(asker, serving->image, &played);
+}

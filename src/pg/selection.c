@@ -1,0 +1,254 @@
+/*
+ * selection.c
+ *		The k recordings that a list has: best first, exactly; of each artist
+ *		no more than so many; different from one another.
+ *
+ * A limit per category is applied going down the ranking, so the result is
+ * exact when enough of the ranking is at hand: it is asked for deeper until k
+ * are found or nothing is left.
+ *
+ * Diversity is maximal marginal relevance (Carbonell and Goldstein, SIGIR
+ * 1998) over the best POOL_FACTOR * k: each place goes to the recording with
+ * the highest (1 - diversity) * relevance - diversity * similarity, relevance
+ * being the score from 0 (the last of the pool) to 1 (the first), similarity
+ * the highest cosine to what the list has so far.  Scores that are returned
+ * remain the model's.
+ */
+#include "selection.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "utils/memutils.h"
+
+#define POOL_FACTOR 10
+#define LEAST_POOL 100
+
+/* The best k by score, or by listens where nothing is known of the asker. */
+static Selected
+best(const ServingModel *serving, const Asker *asker, const uint64 *allow,
+	 int64 k)
+{
+	Selected	s = {0};
+	LbCandidates set = {.n = serving->tower.n_recordings, .allow = allow};
+	float		one = 1;
+	const float *query = asker->query;
+	float	   *listens = NULL;
+	void	   *scratch;
+	LbStatus	status;
+
+	if (query)
+	{
+		set.c = serving->candidates;
+		set.D = serving->image->D;
+		set.index = serving->index;
+	}
+	else
+	{
+		/* the number of listens as the only column, times one */
+		listens = lbrec_alloc_aligned(CurrentMemoryContext,
+									  set.n * sizeof(float), "popularity");
+		for (int64 i = 0; i < set.n; i++)
+			listens[i] = (float) serving->recording_listens[i];
+		set.c = listens;
+		set.D = 1;
+		query = &one;
+	}
+	scratch = lbrec_alloc_aligned(CurrentMemoryContext,
+								  lb_topk_bytes(&set, k), "selection");
+	s.ids = palloc_extended(k * sizeof(int64), MCXT_ALLOC_HUGE);
+	s.scores = palloc_extended(k * sizeof(float), MCXT_ALLOC_HUGE);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_topk(&s.n, s.ids, s.scores, query, &set, k, scratch,
+						 lbrec_cancel_flag());
+	} while (status == LB_CANCELLED);
+	lbrec_check_status(status, "a score");
+	s.n = lbrec_apply_boosts(s.ids, s.scores, s.n, k, &asker->boosts, query,
+							 set.c, set.D, allow);
+	return s;
+}
+
+/* How many candidates may be recommended. */
+static int64
+count_allowed(const ServingModel *serving, const uint64 *allow)
+{
+	int64		n = serving->tower.n_recordings;
+	uint64		n_allowed = 0;
+
+	if (allow == NULL)
+		return n;
+	n_allowed = pg_popcount((const char *) allow, (n / 64) * sizeof(uint64));
+	if (n % 64 != 0)
+		n_allowed += pg_popcount64(allow[n / 64] &
+								   ((UINT64CONST(1) << (n % 64)) - 1));
+	return (int64) n_allowed;
+}
+
+/* What the list has of each category so far; few, so a list of pairs. */
+typedef struct Tally
+{
+	const Wanted *wanted;
+	int64		n;
+	int32	   *groups;
+	int32	   *counts;
+} Tally;
+
+static int32
+group_of(const Wanted *wanted, int64 id)
+{
+	return wanted->groups && id + 1 < wanted->n_groups ?
+		wanted->groups[id + 1] : 0;
+}
+
+/* Is there room for one more of the candidate's category? */
+static bool
+has_room(const Tally *tally, int64 id)
+{
+	int32		group = group_of(tally->wanted, id);
+
+	for (int64 i = 0; group != 0 && i < tally->n; i++)
+		if (tally->groups[i] == group)
+			return tally->counts[i] < tally->wanted->per_group;
+	return true;
+}
+
+static void
+count_in(Tally *tally, int64 id)
+{
+	int32		group = group_of(tally->wanted, id);
+
+	if (group == 0)
+		return;
+	for (int64 i = 0; i < tally->n; i++)
+		if (tally->groups[i] == group)
+		{
+			tally->counts[i]++;
+			return;
+		}
+	tally->groups[tally->n] = group;
+	tally->counts[tally->n++] = 1;
+}
+
+/* Going down the ranking; out has room for k. */
+static void
+pick_in_order(Selected *out, Tally *tally, const Selected *pool, int64 k)
+{
+	for (int64 i = 0; i < pool->n && out->n < k; i++)
+		if (has_room(tally, pool->ids[i]))
+		{
+			CHECK_FOR_INTERRUPTS();
+			count_in(tally, pool->ids[i]);
+			out->ids[out->n] = pool->ids[i];
+			out->scores[out->n++] = pool->scores[i];
+		}
+}
+
+static void
+pick_diverse(Selected *out, Tally *tally, const Selected *pool, int64 k,
+			 const ServingModel *serving, double diversity)
+{
+	int			D = serving->image->D;
+	float	   *unit = palloc_extended(Max(pool->n, 1) * D * sizeof(float),
+									   MCXT_ALLOC_HUGE);
+	double	   *nearest = palloc_extended(Max(pool->n, 1) * sizeof(double),
+										  MCXT_ALLOC_HUGE);
+	bool	   *taken = palloc0(Max(pool->n, 1));
+	double		low = pool->n > 0 ? pool->scores[pool->n - 1] : 0;
+	double		range = pool->n > 0 ? pool->scores[0] - low : 0;
+
+	for (int64 i = 0; i < pool->n; i++)
+	{
+		const float *c = serving->candidates + pool->ids[i] * D;
+		double		sum = 0;
+
+		for (int d = 0; d < D; d++)
+			sum += (double) c[d] * c[d];
+		for (int d = 0; d < D; d++)
+			unit[i * D + d] = sum > 0 ? (float) (c[d] / sqrt(sum)) : 0;
+		nearest[i] = -1;
+	}
+	while (out->n < k)
+	{
+		int64		chosen = -1;
+		double		highest = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int64 i = 0; i < pool->n; i++)
+		{
+			double		relevance = range > 0 ?
+				(pool->scores[i] - low) / range : 1;
+			double		value = (1 - diversity) * relevance -
+				diversity * (out->n > 0 ? nearest[i] : 0);
+
+			/* the first place is the best one's, also at diversity 1 */
+			if (out->n == 0)
+				value = relevance;
+			if (!taken[i] && (chosen < 0 || value > highest) &&
+				has_room(tally, pool->ids[i]))
+			{
+				chosen = i;
+				highest = value;
+			}
+		}
+		if (chosen < 0)
+			break;
+		taken[chosen] = true;
+		count_in(tally, pool->ids[chosen]);
+		out->ids[out->n] = pool->ids[chosen];
+		out->scores[out->n++] = pool->scores[chosen];
+		for (int64 i = 0; i < pool->n; i++)
+		{
+			float		cosine = 0;
+
+			for (int d = 0; d < D; d++)
+				cosine += unit[i * D + d] * unit[chosen * D + d];
+			nearest[i] = Max(nearest[i], cosine);
+		}
+	}
+	pfree(unit);
+	pfree(nearest);
+	pfree(taken);
+}
+
+/* min(k, those that qualify) recordings. */
+Selected
+lbrec_select(const ServingModel *serving, const Asker *asker,
+			 const Wanted *wanted)
+{
+	int64		k = wanted->k;
+	int64		n_allowed;
+	int64		deep;
+	Selected	out;
+
+	if (wanted->groups == NULL && wanted->diversity == 0)
+		return best(serving, asker, wanted->allow, k);
+
+	n_allowed = count_allowed(serving, wanted->allow);
+	out.ids = palloc_extended(k * sizeof(int64), MCXT_ALLOC_HUGE);
+	out.scores = palloc_extended(k * sizeof(float), MCXT_ALLOC_HUGE);
+	deep = Max(k * (wanted->diversity > 0 ? POOL_FACTOR : 2), LEAST_POOL);
+	for (;; deep *= 4)
+	{
+		Selected	pool;
+		Tally		tally = {.wanted = wanted};
+
+		deep = Min(deep, Max(n_allowed, 1));
+		tally.groups = palloc_extended(k * sizeof(int32), MCXT_ALLOC_HUGE);
+		tally.counts = palloc_extended(k * sizeof(int32), MCXT_ALLOC_HUGE);
+		pool = best(serving, asker, wanted->allow, deep);
+		out.n = 0;
+		if (wanted->diversity > 0)
+			pick_diverse(&out, &tally, &pool, k, serving, wanted->diversity);
+		else
+			pick_in_order(&out, &tally, &pool, k);
+		pfree(pool.ids);
+		pfree(pool.scores);
+		pfree(tally.groups);
+		pfree(tally.counts);
+		if (out.n == k || deep >= n_allowed)
+			return out;
+	}
+}
