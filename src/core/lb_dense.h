@@ -34,8 +34,8 @@ extern void lb_dense_transpose(float *wt, const float *w, int k, int n);
 
 /*
  * What all of them are: out (m,n), rows out_row apart, becomes the sum over
- * s < k of a[r * a_row + s * a_step] * b[s * n + column], added to what is
- * there if add, else to bias if not NULL.
+ * s < k of a[r * a_row + s * a_step] * b[s * n + column], a chain in ascending
+ * s; added to what is there if add.  bias, if not NULL, is added last.
  */
 typedef struct LbDense
 {

@@ -308,6 +308,31 @@ backward_output(const TowerTask *task, int from, int to)
 	}
 }
 
+/*
+ * out (H) = sum of the rows of dz (n, H).  In double: rows cancel (in the
+ * candidate tower's last layer to exactly zero, for softmax does not see that
+ * bias), and what rounding leaves of them would be taken for a gradient.
+ */
+static void
+sum_rows(float *out, const float *dz, int n, int H)
+{
+	enum
+	{
+	COLUMNS = 64};
+
+	for (int from = 0; from < H; from += COLUMNS)
+	{
+		int			columns = H - from < COLUMNS ? H - from : COLUMNS;
+		double		sum[COLUMNS] = {0};
+
+		for (int b = 0; b < n; b++)
+			for (int h = 0; h < columns; h++)
+				sum[h] += dz[(size_t) b * H + from + h];
+		for (int h = 0; h < columns; h++)
+			out[from + h] = (float) sum[h];
+	}
+}
+
 static void
 backward_rows(void *arg, int worker, int n_workers)
 {
@@ -332,13 +357,10 @@ backward_rows(void *arg, int worker, int n_workers)
 		float	   *dx = (l > 0 ? pass->dz[l - 1] : pass->dx) +
 			(size_t) from * in;
 		const float *dz = pass->dz[l] + (size_t) from * H;
-		float	   *dbias;
+		float	   *dbias = grad + (size_t) in * H;
 
 		lb_dense_add_weights(grad, x, dz, to - from, H, in);
-		dbias = grad + (size_t) in * H;
-		for (int b = 0; b < to - from; b++)
-			for (int h = 0; h < H; h++)
-				dbias[h] += dz[(size_t) b * H + h];
+		sum_rows(dbias, dz, to - from, H);
 		grad = dbias + H;
 		lb_dense_inputs(dx, dz, pass->wt[l], to - from, H, in);
 		if (l > 0)
