@@ -99,6 +99,8 @@ sub sizes_hold
 					SELECT pid, query_start INTO victim, began FROM pg_stat_activity
 					WHERE application_name = 'victim' AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Lock';
 					EXIT WHEN FOUND;
+					-- its script has ended
+					IF NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'victim') THEN RETURN; END IF;
 					PERFORM pg_sleep(0.001);
 				END LOOP;
 				PERFORM pg_sleep(random() * 0.5);
@@ -107,9 +109,10 @@ sub sizes_hold
 				LOOP
 					PERFORM pg_stat_clear_snapshot();
 					SELECT query_start INTO then_began FROM pg_stat_activity WHERE pid = victim;
-					EXIT WHEN then_began <> began;
+					EXIT WHEN then_began IS DISTINCT FROM began;
 					PERFORM pg_sleep(0.001);
 				END LOOP;
+				-- NULL when it ended meanwhile
 				INSERT INTO latency VALUES (1000 * extract(epoch FROM then_began - t));
 			END LOOP;
 		END \$\$;
@@ -129,8 +132,9 @@ sub sizes_hold
 	finish_psql($run);
 	is($hunter->{err}, '', 'cancels: the hunter found its prey');
 	my $cancelled = () = $run->{err} =~ /canceling statement due to user request/g;
-	is($cancelled, 100, 'cancels: 100 statements') or diag($run->{err});
-	report('cancels', split /\n/, $node->safe_psql('postgres', 'SELECT ms FROM latency'));
+	# a statement that ends before its turn costs one of the hundred
+	cmp_ok($cancelled, '>=', 90, "cancels: $cancelled statements") or diag($run->{err});
+	report('cancels', split /\n/, $node->safe_psql('postgres', 'SELECT ms FROM latency WHERE ms IS NOT NULL'));
 	sizes_hold('cancels', $run->{out});
 	is(leftovers($node), '', 'cancels: nothing left');
 }
