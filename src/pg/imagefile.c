@@ -18,9 +18,9 @@
  *	  the one that it was sealed with (so nobody has written to it since, and
  *	  it is no copy), its header's checksum, and that the header names this
  *	  system, database, model, checksum and layout;
- *	- by lbrec_check(): the checksum of its whole content.  Not when mapping:
- *	  that would read all of it (10 ms per 100 MB), while a query reads the
- *	  index and some rows.
+ *	- the checksum of its whole content is in the header, for whoever wants
+ *	  to compare it.  Mapping does not: that would read all of it (10 ms per
+ *	  100 MB), while a query reads the index and some rows.
  * A file that fails is removed, and a new one takes its place; who has mapped
  * it keeps what is mapped.
  *
