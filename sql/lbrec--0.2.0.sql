@@ -1,0 +1,386 @@
+/* sql/lbrec--0.2.0.sql */
+
+-- complain if script is sourced in psql, rather than via CREATE EXTENSION
+\echo Use "CREATE EXTENSION lbrec" to load this file. \quit
+
+--
+-- Models.  Tables are ordinary: pg_dump, replication, crash recovery and
+-- MVCC apply.  Nothing but them holds the truth about a model.
+--
+CREATE SCHEMA lbrec;
+COMMENT ON SCHEMA lbrec IS 'models of the extension lbrec';
+
+CREATE TABLE lbrec.model (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	name text NOT NULL CHECK (name <> ''),
+	version integer NOT NULL CHECK (version > 0),
+	activation bigint NOT NULL DEFAULT 0,
+	owner name NOT NULL DEFAULT current_user,
+	created timestamptz NOT NULL DEFAULT now(),
+	query text NOT NULL,
+	config jsonb NOT NULL,
+	n_listens bigint NOT NULL,
+	n_users bigint NOT NULL,
+	n_recordings bigint NOT NULL,
+	checksum bigint NOT NULL,
+	UNIQUE (name, version)
+);
+COMMENT ON TABLE lbrec.model IS 'one row per version of a model';
+COMMENT ON COLUMN lbrec.model.activation IS 'the version with the highest number is the active one: of its name, and over all rows of the whole database; 0: never activated';
+COMMENT ON COLUMN lbrec.model.query IS 'the query of listens that the version was trained on';
+COMMENT ON COLUMN lbrec.model.config IS 'settings of the training run (options), inputs of the towers (query, candidate), scale of time (time)';
+COMMENT ON COLUMN lbrec.model.checksum IS 'over the checksums of all tensors';
+
+CREATE TABLE lbrec.epoch (
+	model bigint NOT NULL REFERENCES lbrec.model ON DELETE CASCADE,
+	epoch integer NOT NULL,
+	loss double precision NOT NULL,
+	test_loss double precision,
+	top_1 double precision,
+	top_5 double precision,
+	top_10 double precision,
+	top_50 double precision,
+	top_100 double precision,
+	recall_20 double precision,
+	ndcg_20 double precision,
+	mrr double precision,
+	seconds double precision NOT NULL,
+	listens_per_second double precision NOT NULL,
+	PRIMARY KEY (model, epoch)
+);
+COMMENT ON TABLE lbrec.epoch IS 'what lbrec_train reported of each epoch';
+
+CREATE TABLE lbrec.tensor (
+	model bigint NOT NULL REFERENCES lbrec.model ON DELETE CASCADE,
+	name text NOT NULL,
+	chunk integer NOT NULL,
+	type text NOT NULL,
+	rows bigint NOT NULL,
+	cols integer NOT NULL,
+	crc32c bigint NOT NULL,
+	data bytea NOT NULL,
+	PRIMARY KEY (model, name, chunk)
+);
+ALTER TABLE lbrec.tensor ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE lbrec.tensor IS 'the arrays of a model, row-major, little-endian, in chunks of 1 MB';
+COMMENT ON COLUMN lbrec.tensor.crc32c IS 'CRC-32C over model, name, chunk, type, rows, cols and data';
+
+CREATE SEQUENCE lbrec.activation_seq;
+COMMENT ON SEQUENCE lbrec.activation_seq IS 'numbers the activations of models';
+
+SELECT pg_catalog.pg_extension_config_dump('lbrec.model', '');
+SELECT pg_catalog.pg_extension_config_dump('lbrec.epoch', '');
+SELECT pg_catalog.pg_extension_config_dump('lbrec.tensor', '');
+SELECT pg_catalog.pg_extension_config_dump('lbrec.model_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('lbrec.activation_seq', '');
+
+-- Who ran CREATE EXTENSION may use it, also where it is trusted and the
+-- objects belong to the bootstrap superuser.  PUBLIC gets nothing here.
+GRANT ALL ON SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
+GRANT ALL ON ALL TABLES IN SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
+GRANT ALL ON ALL SEQUENCES IN SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
+
+--
+-- Training
+--
+CREATE FUNCTION lbrec_train(
+	model text,
+	listens text DEFAULT 'listen',
+	preset text DEFAULT 'default',
+	epochs integer DEFAULT NULL,
+	batch_size integer DEFAULT NULL,
+	learning_rate double precision DEFAULT NULL,
+	layers integer[] DEFAULT NULL,
+	embedding_dim integer DEFAULT NULL,
+	seed bigint DEFAULT NULL,
+	split text DEFAULT NULL,
+	test_fraction double precision DEFAULT NULL,
+	time_buckets integer DEFAULT NULL,
+	loss_reduction text DEFAULT NULL,
+	temperature double precision DEFAULT NULL,
+	logq boolean DEFAULT NULL,
+	l2_normalize boolean DEFAULT NULL,
+	mask_accidental_hits boolean DEFAULT NULL,
+	evaluate_every integer DEFAULT NULL,
+	user_features text[] DEFAULT NULL,
+	activate boolean DEFAULT true,
+	verbose boolean DEFAULT false,
+	ensemble integer DEFAULT NULL,
+	test_last integer DEFAULT NULL,
+	test_limit integer DEFAULT NULL,
+	user_embedding boolean DEFAULT NULL,
+	hour_of_day boolean DEFAULT NULL,
+	day_of_week boolean DEFAULT NULL,
+	history_length integer DEFAULT NULL,
+	history_dropout double precision DEFAULT NULL,
+	history_pooling text DEFAULT NULL,
+	history_table text DEFAULT NULL,
+	history_window text DEFAULT NULL,
+	batch_by text DEFAULT NULL,
+	targets integer DEFAULT NULL,
+	hard_negatives integer DEFAULT NULL,
+	extra_negatives integer DEFAULT NULL,
+	negative_sampling text DEFAULT NULL,
+	optimizer text DEFAULT NULL,
+	initial_accumulator double precision DEFAULT NULL,
+	schedule text DEFAULT NULL,
+	warmup_epochs double precision DEFAULT NULL,
+	decay_epochs double precision DEFAULT NULL,
+	decay_factor double precision DEFAULT NULL,
+	weight_decay double precision DEFAULT NULL,
+	clip_norm double precision DEFAULT NULL,
+	dropout double precision DEFAULT NULL,
+	early_stopping text DEFAULT NULL,
+	patience integer DEFAULT NULL,
+	min_listens integer DEFAULT NULL,
+	hash_buckets integer DEFAULT NULL,
+	number_buckets integer DEFAULT NULL,
+	repeat_half_life double precision DEFAULT NULL,
+	repeat_weight double precision DEFAULT NULL,
+	bucketize text[] DEFAULT NULL,
+	test_from timestamptz DEFAULT NULL,
+	test_listens text DEFAULT NULL,
+	start_from text DEFAULT NULL,
+	OUT epoch integer,
+	OUT loss double precision,
+	OUT test_loss double precision,
+	OUT top_1 double precision,
+	OUT top_5 double precision,
+	OUT top_10 double precision,
+	OUT top_50 double precision,
+	OUT top_100 double precision,
+	OUT recall_20 double precision,
+	OUT ndcg_20 double precision,
+	OUT mrr double precision,
+	OUT seconds double precision,
+	OUT listens_per_second double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_train'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10;
+COMMENT ON FUNCTION lbrec_train IS
+'trains a two-tower model on a table or query of listens and saves it as the next version of its name; one row an epoch. Columns of listens, by name: user_id, listened_at, recording_msid; each further one is an item feature';
+
+CREATE FUNCTION lbrec_tune(
+	model text,
+	listens text DEFAULT 'listen',
+	settings jsonb DEFAULT '{"temperature": [0.07, 0.1, 0.15, 0.2], "history_dropout": [0.4, 0.6, 0.8], "learning_rate": [0.05, 0.1, 0.2]}',
+	trials integer DEFAULT 16,
+	metric text DEFAULT 'ndcg_20',
+	epochs integer DEFAULT 10,
+	time_limit interval DEFAULT NULL,
+	preset text DEFAULT 'default',
+	OUT place integer,
+	OUT trial integer,
+	OUT trial_settings jsonb,
+	OUT epochs_trained integer,
+	OUT value double precision,
+	OUT seconds double precision,
+	OUT saved boolean)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_tune'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000000 ROWS 16;
+COMMENT ON FUNCTION lbrec_tune IS
+'tries settings of lbrec_train by successive halving: all trials for a few epochs, the better half for twice as many, and so on; the best is saved as the next version of the model. One row a trial, best first';
+
+--
+-- Serving
+--
+CREATE FUNCTION lbrec_recommend(
+	user_id bigint,
+	k integer DEFAULT 10,
+	model text DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	exclude_listened boolean DEFAULT false,
+	listens text DEFAULT 'listen',
+	candidates uuid[] DEFAULT NULL,
+	filter text DEFAULT NULL,
+	min_listens bigint DEFAULT NULL,
+	max_listens bigint DEFAULT NULL,
+	per_artist integer DEFAULT NULL,
+	artist_column text DEFAULT 'artist_name',
+	diversity double precision DEFAULT NULL,
+	OUT rank integer,
+	OUT recording_msid uuid,
+	OUT score real,
+	OUT basis text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_recommend'
+LANGUAGE C STABLE PARALLEL UNSAFE COST 10000 ROWS 10;
+COMMENT ON FUNCTION lbrec_recommend IS
+'the k recordings with the highest scores for a user at a time (default: now), best first, exactly; exclude_listened leaves out what the user has in listens, candidates and filter (a query that returns recording_msid) say which recordings may be recommended at all, min_listens and max_listens how popular they are; per_artist limits those of one artist, diversity (0 to 1) makes the list varied. basis: model; listens, for a user unknown to the model whose listens were read; popular, without any';
+
+CREATE FUNCTION lbrec_recommend_all(
+	k integer DEFAULT 10,
+	model text DEFAULT NULL,
+	users bigint[] DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	OUT user_id bigint,
+	OUT rank integer,
+	OUT recording_msid uuid,
+	OUT score real)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_recommend_all'
+LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 10000;
+COMMENT ON FUNCTION lbrec_recommend_all IS
+'lbrec_recommend for every user of the model, or for those of an array, many at once';
+
+CREATE FUNCTION lbrec_score(
+	user_id bigint,
+	recordings uuid[],
+	model text DEFAULT NULL,
+	at timestamptz DEFAULT NULL)
+RETURNS real[]
+AS 'MODULE_PATHNAME', 'lbrec_score'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION lbrec_score IS
+'scores of given recordings for a user, in the order of the array; null where the model does not know the recording';
+
+CREATE FUNCTION lbrec_user_embedding(
+	user_id bigint,
+	model text DEFAULT NULL,
+	at timestamptz DEFAULT NULL)
+RETURNS real[]
+AS 'MODULE_PATHNAME', 'lbrec_user_embedding'
+LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION lbrec_user_embedding IS
+'the query tower''s vector for a user at a time (default: now)';
+
+CREATE FUNCTION lbrec_recording_embedding(
+	recording uuid,
+	model text DEFAULT NULL)
+RETURNS real[]
+AS 'MODULE_PATHNAME', 'lbrec_recording_embedding'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION lbrec_recording_embedding IS
+'the candidate tower''s vector for a recording';
+
+CREATE FUNCTION lbrec_recording_embeddings(
+	model text DEFAULT NULL,
+	OUT recording_msid uuid,
+	OUT embedding real[])
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_recording_embeddings'
+LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 100000;
+COMMENT ON FUNCTION lbrec_recording_embeddings IS
+'the candidate tower''s vectors for all recordings of the model';
+
+CREATE FUNCTION lbrec_similar(
+	recording uuid,
+	k integer DEFAULT 10,
+	model text DEFAULT NULL,
+	OUT rank integer,
+	OUT recording_msid uuid,
+	OUT score real)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_similar'
+LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10;
+COMMENT ON FUNCTION lbrec_similar IS
+'the k recordings whose vectors are nearest to a recording''s by cosine, exactly; score is the cosine';
+
+CREATE FUNCTION lbrec_similar_users(
+	user_id bigint,
+	k integer DEFAULT 10,
+	model text DEFAULT NULL,
+	OUT rank integer,
+	OUT similar_user_id bigint,
+	OUT score real)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_similar_users'
+LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10;
+COMMENT ON FUNCTION lbrec_similar_users IS
+'the k users whose own embeddings are nearest to a user''s by cosine, exactly; score is the cosine';
+
+CREATE FUNCTION lbrec_evaluate(
+	model text DEFAULT NULL,
+	listens text DEFAULT 'listen',
+	ks integer[] DEFAULT '{1,5,10,50,100}',
+	OUT recommender text,
+	OUT k integer,
+	OUT top_k_accuracy double precision,
+	OUT ndcg double precision,
+	OUT mrr double precision,
+	OUT new_recall double precision,
+	OUT new_ndcg double precision,
+	OUT coverage double precision,
+	OUT mean_popularity double precision,
+	OUT listens_evaluated bigint,
+	OUT unknown_recordings bigint,
+	OUT users_evaluated bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_evaluate'
+LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 15;
+COMMENT ON FUNCTION lbrec_evaluate IS
+'how well listens that the model has not seen are found, by the model and by two baselines (recommender: model, popular, most_played). Of all listens: top_k_accuracy (ties count for the recording), ndcg, mrr. Of recordings new to their users: new_recall, new_ndcg. Of the lists of k: coverage, mean_popularity';
+
+--
+-- Models
+--
+CREATE FUNCTION lbrec_activate(
+	model text,
+	version integer DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'lbrec_activate'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION lbrec_activate IS
+'makes a version of a model (default: the newest) the one that answers, and the model the one that answers when none is named';
+
+CREATE FUNCTION lbrec_drop_model(
+	model text,
+	version integer DEFAULT NULL)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'lbrec_drop_model'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION lbrec_drop_model IS
+'drops a version of a model, or all its versions; returns how many';
+
+CREATE FUNCTION lbrec_curves_svg(
+	models text[],
+	figure text DEFAULT 'top_100')
+RETURNS text
+AS 'MODULE_PATHNAME', 'lbrec_curves_svg'
+LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION lbrec_curves_svg IS
+'a figure as SVG text: loss, test_loss or top_1 to top_100 by epoch, a line for each model''s active version';
+
+CREATE VIEW lbrec_models AS
+SELECT m.name, m.version,
+	m.activation OPERATOR(pg_catalog.>) 0 AND m.activation OPERATOR(pg_catalog.=)
+		pg_catalog.max(m.activation) OVER (PARTITION BY m.name) AS active,
+	m.activation OPERATOR(pg_catalog.>) 0 AND m.activation OPERATOR(pg_catalog.=)
+		pg_catalog.max(m.activation) OVER () AS is_default,
+	m.owner, m.created, m.n_listens, m.n_users, m.n_recordings,
+	m.config OPERATOR(pg_catalog.->) 'options' AS options,
+	e.epochs, e.loss, e.top_10, e.top_100, m.query
+FROM lbrec.model AS m
+LEFT JOIN LATERAL (
+	SELECT pg_catalog.count(*) AS epochs,
+		(pg_catalog.array_agg(l.loss ORDER BY l.epoch DESC))[1] AS loss,
+		(pg_catalog.array_agg(l.top_10 ORDER BY l.epoch DESC)
+			FILTER (WHERE l.top_10 IS NOT NULL))[1] AS top_10,
+		(pg_catalog.array_agg(l.top_100 ORDER BY l.epoch DESC)
+			FILTER (WHERE l.top_100 IS NOT NULL))[1] AS top_100
+	FROM lbrec.epoch AS l
+	WHERE l.model OPERATOR(pg_catalog.=) m.id) AS e ON true;
+COMMENT ON VIEW lbrec_models IS
+'versions of models: which is active of its name, which answers when none is named (is_default), settings and last metrics';
+
+CREATE VIEW lbrec_progress AS
+SELECT a.pid, a.usename, a.datname, m.match[1] AS model,
+	m.match[2]::integer AS epoch, m.match[3]::integer AS epochs,
+	m.match[4]::bigint AS listens, a.query_start AS started
+FROM pg_catalog.pg_stat_activity AS a,
+	LATERAL pg_catalog.regexp_match(a.query,
+		'^lbrec_train "(.*)": epoch (\d{1,9}) of (\d{1,9}), (\d{1,18}) listens an epoch$')
+		AS m (match)
+WHERE m.match IS NOT NULL AND a.state OPERATOR(pg_catalog.=) 'active';
+COMMENT ON VIEW lbrec_progress IS
+'training runs under way, from pg_stat_activity';
+
+GRANT SELECT ON lbrec_models, lbrec_progress TO @extowner@ WITH GRANT OPTION;
+
+-- Nobody trains or changes models by default; reading needs SELECT on the
+-- tables of schema lbrec, which PUBLIC has not.
+REVOKE EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model
+	FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model
+	TO @extowner@ WITH GRANT OPTION;
