@@ -8,6 +8,9 @@
 #include "options.h"
 #include "trainer.h"
 
+/* Bytes of a chunk but for the last. */
+#define TENSOR_CHUNK_BYTES ((Size) 1 << 20)
+
 typedef enum TensorType
 {
 	TENSOR_FLOAT4,
@@ -36,10 +39,17 @@ typedef struct ModelRow
 	int64		n_recordings;
 } ModelRow;
 
+/* save.c */
 extern int64 lbrec_save_model(const char *name, const Trained *trained,
 							  const Dataset *data,
 							  const TrainOptions *options,
 							  const EpochReport *epochs, int n_epochs);
+
+/* store.c */
+extern const char *lbrec_tensor_type_name(TensorType type);
+extern uint32 lbrec_chunk_crc(int64 model, const char *name, int32 chunk,
+							  const TensorShape *shape, const char *data,
+							  Size len);
 extern bool lbrec_find_model(ModelRow *row, const char *name);
 extern void lbrec_damaged(const ModelRow *model, const char *tensor,
 						  int chunk, const char *detail);

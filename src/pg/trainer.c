@@ -1,13 +1,6 @@
 /*
  * trainer.c
- *		Lays out the towers for a dataset, runs the epochs, keeps the best.
- *
- * An ensemble's members are models of their own, trained apart from different
- * seeds on the same listens.  Their towers have no layers, so their tables laid
- * side by side are one wide model whose towers normalise each group of
- * columns: a dot product of wide vectors is the sum of the members'
- * (docs/quality.md tells what that is worth).  Only the wide model is
- * measured and saved; a single member is the wide model itself.
+ *		Runs the epochs over a dataset, keeps the best.
  *
  * Everything is allocated in the caller's memory context; nothing is written
  * here, so an error or a cancel at any moment leaves no trace.
@@ -20,42 +13,12 @@
 #include "utils/backend_status.h"
 #include "utils/memutils.h"
 
-#include "batches.h"
+#include "members.h"
 #include "metrics.h"
 #include "ranking.h"
 #include "warm.h"
 
-#define TEST_BATCH 4096			/* the preprint's */
-
 const int	lbrec_top_ks[N_TOP_KS] = {1, 5, 10, 50, 100};
-
-typedef struct Member
-{
-	TwoTower   *model;
-	LbOptimizer optimizer;
-	Batcher		batcher;
-} Member;
-
-typedef struct Trainer
-{
-	const TrainRequest *request;
-	Dataset    *data;
-	const TrainOptions *options;
-	MemoryContext context;
-	TwoTower   *model;			/* the wide one */
-	Member	   *members;
-	int			n_members;
-	LbThreads  *pool;
-	LbObjective objective;
-	LbSchedule	schedule;
-	LbWorkspace workspace;
-	Split		split;
-	UserLists  *lists;			/* recordings trained on, by user */
-	UserLists  *sequence;
-	float	  **best;			/* the best epoch's values, by tensor, or NULL */
-	double		best_metric;
-	int			best_epoch;
-} Trainer;
 
 /* Users and recordings enough for one to be told from the other. */
 static void
@@ -86,254 +49,6 @@ check_dataset(const Dataset *data, const TrainOptions *options)
 					 errmsg("the query of listens has no column \"artist_name\""),
 					 errdetail("The preset \"paper\" feeds it to the candidate tower."),
 					 errhint("For example: listens => 'SELECT user_id, listened_at, recording_msid, artist_name FROM listen JOIN recording USING (recording_msid)'.")));
-	}
-}
-
-/* The embedding table of a further column. */
-static void
-add_feature(Trainer *trainer, TwoTower *model, int dim, int i)
-{
-	const Feature *f = &trainer->data->features[i];
-	const Batcher *b = &trainer->members[0].batcher;
-	int64		touched = f->of_user ? b->max_rows : b->max_columns;
-	char	   *table = psprintf("%s_embedding", f->name);
-
-	if (f->kind == FEATURE_BAG)
-		touched *= Max(f->longest_bag, 1);
-	lbrec_feature_values(&model->features[i], f);
-	model->n_features = i + 1;
-	lbrec_add_input(model, f->of_user, SOURCE_FEATURE, i, table,
-					lbrec_feature_rows(f), dim, touched);
-}
-
-/* A number of the query tower, with a table where inputs are summed. */
-static void
-add_number(TwoTower *model, InputSource source, int dim)
-{
-	lbrec_add_input(model, true, source, -1,
-					psprintf("%s_weight", lbrec_source_name(source)), 1, dim,
-					1);
-}
-
-static void
-add_query_inputs(Trainer *trainer, TwoTower *model, int dim)
-{
-	const TrainOptions *o = trainer->options;
-	int			rows = trainer->members[0].batcher.max_rows;
-
-	if (o->user_embedding)
-		lbrec_add_input(model, true, SOURCE_USER, -1, "user_embedding",
-						model->n_users + 1, dim, rows);
-	if (o->time_buckets > 0)
-	{
-		lbrec_add_input(model, true, SOURCE_TIME_BUCKET, -1, "time_embedding",
-						o->time_buckets + 1, dim, rows);
-		add_number(model, SOURCE_TIME, dim);
-	}
-	if (o->hour_of_day)
-	{
-		add_number(model, SOURCE_HOUR_SIN, dim);
-		add_number(model, SOURCE_HOUR_COS, dim);
-	}
-	if (o->day_of_week)
-	{
-		add_number(model, SOURCE_WEEK_SIN, dim);
-		add_number(model, SOURCE_WEEK_COS, dim);
-	}
-}
-
-/* Rows of the table of recordings: rare ones share hash buckets. */
-static int64
-recording_rows(Trainer *trainer)
-{
-	const TrainOptions *o = trainer->options;
-	const Dataset *data = trainer->data;
-	int64		n = lbrec_vocabulary_size(data->recordings);
-	int32	   *rows;
-	int32		own = 0;
-
-	if (o->hash_buckets == 0)
-		return n + 1;
-	rows = MemoryContextAllocHuge(trainer->context, (n + 1) * sizeof(int32));
-	rows[0] = 0;
-	for (int64 r = 1; r <= n; r++)
-		if (data->recording_listens[r] >= o->min_listens)
-			rows[r] = ++own;
-	for (int64 r = 1; r <= n; r++)
-		if (data->recording_listens[r] < o->min_listens)
-			rows[r] = own + 1 + (int32)
-				(lbrec_vocabulary_prefetch(data->recordings,
-										   lbrec_vocabulary_key(data->recordings, (int32) r, NULL),
-										   UUID_LEN) % o->hash_buckets);
-	trainer->model->recording_rows = rows;
-	return (int64) own + 1 + o->hash_buckets;
-}
-
-/*
- * Describes both towers, each table dim wide.  The order of inputs is the
- * preprint's, then what it does not have.
- */
-static void
-build_towers(Trainer *trainer, TwoTower *model, int dim, int64 n_rows)
-{
-	const TrainOptions *o = trainer->options;
-	const Dataset *data = trainer->data;
-	const Batcher *b = &trainer->members[0].batcher;
-	int64		of_history = (int64) b->max_rows * o->history_length;
-
-	model->n_users = lbrec_vocabulary_size(data->users);
-	model->n_recordings = lbrec_vocabulary_size(data->recordings);
-	model->summed = o->n_layers == 0;
-	model->history_mean = o->history_pooling == POOL_MEAN;
-	model->history_length = o->history_length;
-	model->time.mean = data->time_mean;
-	model->time.deviation = data->time_deviation;
-	model->time.first_edge = data->first_time / 1e6;
-	model->time.last_edge = data->last_time / 1e6;
-	model->time.buckets = o->time_buckets;
-	if (trainer->request->warm)
-		lbrec_warm_time(trainer->request->warm, &model->time);
-
-	if (data->n_features + 9 > LB_MAX_INPUTS)
-		elog(ERROR, "too many inputs");
-	add_query_inputs(trainer, model, dim);
-	lbrec_add_input(model, false, SOURCE_RECORDING, -1, "recording_embedding",
-					n_rows, dim, b->max_columns +
-					(o->history_shared ? of_history : 0));
-	for (int i = 0; i < data->n_features; i++)
-		add_feature(trainer, model, dim, i);
-	if (o->history_length > 0)
-		lbrec_add_input(model, true, SOURCE_HISTORY, -1, o->history_shared ?
-						"recording_embedding" : "history_embedding",
-						model->n_recordings + 1, dim, of_history);
-	if (lb_model_add_layers(&model->core, &model->core.query, "query",
-							o->layers, o->n_layers) != LB_OK ||
-		lb_model_add_layers(&model->core, &model->core.candidate, "candidate",
-							o->layers, o->n_layers) != LB_OK)
-		elog(ERROR, "could not lay out the towers");
-	model->core.query.normalize = o->normalize;
-	model->core.candidate.normalize = o->normalize;
-}
-
-static void
-set_optimizer(LbOptimizer *opt, const TrainOptions *o)
-{
-	opt->kind = o->optimizer;
-	opt->learning_rate = o->learning_rate;
-	opt->initial_accumulator = o->initial_accumulator;
-	opt->epsilon = 1e-7f;		/* Keras' */
-	opt->beta1 = 0.9f;
-	opt->beta2 = 0.999f;
-	opt->weight_decay = o->weight_decay;
-	opt->clip_norm = o->clip_norm;
-}
-
-/* Memory for a member's weights and what training needs beside them. */
-static void
-allocate_member(Trainer *trainer, int m)
-{
-	Member	   *member = &trainer->members[m];
-	LbModel    *core = &member->model->core;
-
-	set_optimizer(&member->optimizer, trainer->options);
-	lb_model_place(core, &member->optimizer,
-				   lbrec_alloc_aligned(trainer->context,
-									   lb_model_bytes(core,
-													  &member->optimizer),
-									   "model"));
-	/* members differ in all that is random */
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-	} while (lb_model_initialize(core, trainer->options->seed + m * 1000003,
-								 lbrec_cancel_flag()) == LB_CANCELLED);
-	if (trainer->request->warm)
-		lbrec_warm_weights(trainer->request->warm, core, &member->optimizer,
-						   m, trainer->n_members);
-}
-
-/* The wide model, its members, and the scratch of their steps. */
-static void
-build_models(Trainer *trainer)
-{
-	const TrainOptions *o = trainer->options;
-	TwoTower   *wide = trainer->model;
-	int			test_rows = (int) Min(TEST_BATCH, trainer->split.n_test);
-	int64		n_rows = recording_rows(trainer);
-	Batcher    *b = &trainer->members[0].batcher;
-	LbModel    *core;
-	int			B;
-	int			N;
-
-	build_towers(trainer, wide, o->embedding_dim * o->ensemble, n_rows);
-	wide->core.query.groups = wide->core.candidate.groups = o->ensemble;
-	wide->history_offsets = trainer->lists->offsets;
-	wide->history_codes = trainer->lists->codes;
-	wide->history_boosts = trainer->lists->boosts;
-	if (o->ensemble > 1)
-		lb_model_place(&wide->core, NULL,
-					   lbrec_alloc_aligned(trainer->context,
-										   lb_model_bytes(&wide->core, NULL),
-										   "model"));
-	for (int m = 0; m < o->ensemble; m++)
-	{
-		Member	   *member = &trainer->members[m];
-
-		member->model = wide;
-		if (o->ensemble > 1)
-		{
-			member->model = palloc0(sizeof(TwoTower));
-			member->model->recording_rows = wide->recording_rows;
-			build_towers(trainer, member->model, o->embedding_dim, n_rows);
-			member->model->history_offsets = wide->history_offsets;
-			member->model->history_codes = wide->history_codes;
-			if (m > 0)
-				member->batcher = *b;
-		}
-		allocate_member(trainer, m);
-	}
-	for (int m = 0; m < o->ensemble; m++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		lbrec_batcher_init(&trainer->members[m].batcher,
-						   trainer->members[m].model, trainer->sequence,
-						   test_rows, o->seed + m * 1000003,
-						   trainer->context);
-	}
-	core = &trainer->members[0].model->core;
-	B = Max(b->max_rows, test_rows);
-	N = Max(b->max_columns, test_rows);
-	lb_workspace_place(&trainer->workspace, core, B, N,
-					   lb_threads_count(trainer->pool),
-					   lbrec_alloc_aligned(trainer->context,
-										   lb_workspace_bytes(core, B, N,
-															  lb_threads_count(trainer->pool)),
-										   "training step"));
-}
-
-/* Lays one of the members' arrays side by side: to is (rows, cols * n). */
-static void
-interleave(float *to, const float *from, int64 rows, int cols, int m, int n)
-{
-	for (int64 r = 0; r < rows; r++)
-		memcpy(to + ((Size) r * n + m) * cols, from + (Size) r * cols,
-			   cols * sizeof(float));
-}
-
-/* The wide model's weights from its members'. */
-static void
-assemble(Trainer *trainer)
-{
-	if (trainer->n_members == 1)
-		return;
-	for (int m = 0; m < trainer->n_members; m++)
-	{
-		const LbModel *core = &trainer->members[m].model->core;
-
-		for (int i = 0; i < core->n_tensors; i++)
-			interleave(trainer->model->core.tensors[i].value,
-					   core->tensors[i].value, core->tensors[i].rows,
-					   core->tensors[i].cols, m, trainer->n_members);
 	}
 }
 
@@ -438,7 +153,7 @@ evaluate(Trainer *trainer, EpochReport *report)
 	.most = lbrec_top_ks[N_TOP_KS - 1]};
 	Metrics		metrics;
 
-	assemble(trainer);
+	lbrec_assemble_members(trainer);
 	for (int64 i = 0; i < n; i++)
 	{
 		const Listen *l = &trainer->split.test[i];
@@ -570,7 +285,7 @@ run_epochs(Trainer *trainer)
 			!go_on)
 			break;
 	}
-	assemble(trainer);
+	lbrec_assemble_members(trainer);
 	if (trainer->best)
 		for (int i = 0; i < trainer->model->core.n_tensors; i++)
 		{
@@ -584,40 +299,6 @@ run_epochs(Trainer *trainer)
 			diverged(trainer,
 					 psprintf("Weights of \"%s\" are not finite after the last step.",
 							  trainer->model->core.tensors[i].name));
-}
-
-/* The optimiser's states, members side by side, for a later warm start. */
-static void
-keep_states(Trainer *trainer, Trained *trained)
-{
-	const LbModel *first = &trainer->members[0].model->core;
-	const LbOptimizer *opt = &trainer->members[0].optimizer;
-	int			n = trainer->n_members;
-
-	trained->n_states = lb_optimizer_states(opt);
-	trained->state_cols = palloc(first->n_tensors * sizeof(int));
-	for (int s = 0; s < trained->n_states; s++)
-	{
-		trained->states[s] = palloc(first->n_tensors * sizeof(float *));
-		for (int i = 0; i < first->n_tensors; i++)
-		{
-			const LbTensor *t = &first->tensors[i];
-			Size		size = lb_tensor_state_size(t, opt);
-			int			cols = (int) (size / t->rows);
-
-			trained->state_cols[i] = cols * n;
-			trained->states[s][i] = t->state[s];
-			if (n == 1)
-				continue;
-			trained->states[s][i] =
-				lbrec_alloc_aligned(trainer->context, size * n * sizeof(float),
-									"optimiser's state");
-			for (int m = 0; m < n; m++)
-				interleave(trained->states[s][i],
-						   trainer->members[m].model->core.tensors[i].state[s],
-						   t->rows, cols, m, n);
-		}
-	}
 }
 
 /*
@@ -721,9 +402,9 @@ lbrec_run_training(const TrainRequest *request, MemoryContext context)
 						request->data, &trainer->split, trainer->lists);
 	set_objective(trainer);
 	trainer->pool = lbrec_start_threads(context);
-	build_models(trainer);
+	lbrec_build_members(trainer);
 	run_epochs(trainer);
-	keep_states(trainer, trained);
+	lbrec_keep_states(trainer, trained);
 	trained->model = trainer->model;
 	trained->best_epoch = trainer->best_epoch;
 	trained->lists = make_serving_lists(trainer);

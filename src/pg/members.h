@@ -1,0 +1,45 @@
+/*
+ * members.h
+ *		What the files of a training run share: the wide model and its members.
+ */
+#ifndef LBREC_MEMBERS_H
+#define LBREC_MEMBERS_H
+
+#include "batches.h"
+#include "trainer.h"
+
+#define TEST_BATCH 4096			/* the preprint's */
+
+typedef struct Member
+{
+	TwoTower   *model;
+	LbOptimizer optimizer;
+	Batcher		batcher;
+} Member;
+
+typedef struct Trainer
+{
+	const TrainRequest *request;
+	Dataset    *data;
+	const TrainOptions *options;
+	MemoryContext context;
+	TwoTower   *model;			/* the wide one */
+	Member	   *members;
+	int			n_members;
+	LbThreads  *pool;
+	LbObjective objective;
+	LbSchedule	schedule;
+	LbWorkspace workspace;
+	Split		split;
+	UserLists  *lists;			/* recordings trained on, by user */
+	UserLists  *sequence;
+	float	  **best;			/* the best epoch's values, by tensor, or NULL */
+	double		best_metric;
+	int			best_epoch;
+} Trainer;
+
+extern void lbrec_build_members(Trainer *trainer);
+extern void lbrec_assemble_members(Trainer *trainer);
+extern void lbrec_keep_states(Trainer *trainer, Trained *trained);
+
+#endif							/* LBREC_MEMBERS_H */
