@@ -185,6 +185,15 @@ COMMENT ON FUNCTION lbrec_tune IS
 --
 -- Serving
 --
+-- What the planner should expect of the calls below; in schema lbrec, for
+-- nobody calls it.
+CREATE FUNCTION lbrec.planner_support(internal)
+RETURNS internal
+AS 'MODULE_PATHNAME', 'lbrec_planner_support'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION lbrec.planner_support(internal) IS
+'planner support: rows and costs of the serving calls, from their arguments and the sizes of the model';
+
 CREATE FUNCTION lbrec_recommend(
 	user_id bigint,
 	k integer DEFAULT 10,
@@ -205,7 +214,8 @@ CREATE FUNCTION lbrec_recommend(
 	OUT basis text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_recommend'
-LANGUAGE C STABLE PARALLEL UNSAFE COST 10000 ROWS 10;
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
+	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend IS
 'the k recordings with the highest scores for a user at a time (default: now), best first, exactly; exclude_listened leaves out what the user has in listens, candidates and filter (a query that returns recording_msid) say which recordings may be recommended at all, min_listens and max_listens how popular they are; per_artist limits those of one artist, diversity (0 to 1) makes the list varied. basis: model; listens, for a user unknown to the model whose listens were read; popular, without any';
 
@@ -220,7 +230,8 @@ CREATE FUNCTION lbrec_recommend_all(
 	OUT score real)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_recommend_all'
-LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 10000;
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 10000
+	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend_all IS
 'lbrec_recommend for every user of the model, or for those of an array, many at once';
 
@@ -231,7 +242,8 @@ CREATE FUNCTION lbrec_score(
 	at timestamptz DEFAULT NULL)
 RETURNS real[]
 AS 'MODULE_PATHNAME', 'lbrec_score'
-LANGUAGE C STABLE PARALLEL SAFE COST 1000;
+LANGUAGE C STABLE PARALLEL SAFE COST 1000
+	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_score IS
 'scores of given recordings for a user, in the order of the array; null where the model does not know the recording';
 
@@ -260,7 +272,8 @@ CREATE FUNCTION lbrec_recording_embeddings(
 	OUT embedding real[])
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_recording_embeddings'
-LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 100000;
+LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 100000
+	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recording_embeddings IS
 'the candidate tower''s vectors for all recordings of the model';
 
@@ -273,7 +286,8 @@ CREATE FUNCTION lbrec_similar(
 	OUT score real)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_similar'
-LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10;
+LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10
+	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_similar IS
 'the k recordings whose vectors are nearest to a recording''s by cosine, exactly; score is the cosine';
 
@@ -286,7 +300,8 @@ CREATE FUNCTION lbrec_similar_users(
 	OUT score real)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_similar_users'
-LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10;
+LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10
+	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_similar_users IS
 'the k users whose own embeddings are nearest to a user''s by cosine, exactly; score is the cosine';
 
