@@ -52,13 +52,13 @@ compare_ids(const void *a, const void *b)
 /*
  * ids and scores hold the found candidates with the highest dot products, best
  * first, as lb_topk() gives them for k; afterwards those with the highest
- * sums.  candidates is (n, D); allow is the bitmap of those that may be
- * recommended, or NULL.  Returns their number.
+ * sums.  candidates is (n, D); allowed tells which may be recommended, NULL
+ * that all may.  Returns their number.
  */
 int64
 lbrec_apply_boosts(int64 *ids, float *scores, int64 found, int64 k,
 				   const Boosts *boosts, const float *query,
-				   const float *candidates, int D, const uint64 *allow)
+				   const float *candidates, int D, const Allowed *allowed)
 {
 	int64		n = 0;
 	int64	   *own;
@@ -74,7 +74,7 @@ lbrec_apply_boosts(int64 *ids, float *scores, int64 found, int64 k,
 		int64		id = boosts->codes[i] - 1;
 
 		own[i] = id;
-		if (allow == NULL || (allow[id / 64] >> (id % 64) & 1))
+		if (allowed == NULL || lbrec_is_allowed(allowed, id))
 			keys[n++] = lb_key_make(lb_score(query, candidates + id * D, D) +
 									boosts->added[i], (uint32) id);
 	}

@@ -5,6 +5,7 @@
 #ifndef LBREC_BOOSTS_H
 #define LBREC_BOOSTS_H
 
+#include "allowed.h"
 #include "twotower.h"
 
 /*
@@ -22,6 +23,6 @@ extern float lbrec_boost_of(const Boosts *boosts, int64 candidate);
 extern int64 lbrec_apply_boosts(int64 *ids, float *scores, int64 found,
 								int64 k, const Boosts *boosts,
 								const float *query, const float *candidates,
-								int D, const uint64 *allow);
+								int D, const Allowed *allowed);
 
 #endif							/* LBREC_BOOSTS_H */

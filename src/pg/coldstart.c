@@ -9,7 +9,8 @@
  * A model with a history input takes them as it takes those of a user that it
  * knows, so the answer is the one that it would give after being trained on
  * them as far as they enter the history.  For other models the query vector is
- * fitted with the candidates frozen: src/core/lb_foldin.c has how.
+ * fitted with the candidates frozen: src/core/lb_foldin.c has how.  About
+ * somebody without listens only popularity.c has something to say.
  */
 #include "coldstart.h"
 
@@ -19,10 +20,12 @@
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "core/lb_foldin.h"
 #include "lists.h"
+#include "popularity.h"
 
 /* Users whose vectors are the prior, and candidates that are the rest. */
 #define PRIOR_USERS 256
@@ -104,19 +107,26 @@ collect(Played *played, const ServingModel *serving, const ListenList *list)
 
 /* As set_boosts() of trainer.c does for users that are trained. */
 static void
-boost(Asker *asker, const ImageHeader *image, const Played *played)
+boost(Asker *asker, const ImageHeader *image, const Played *played,
+	  MemoryContext context)
 {
+	int			n = Min(played->n, Max(image->history_length, SERVING_LIST));
+	int32	   *codes;
 	float	   *added;
 
 	if (!image->boosted)
 		return;
-	added = palloc(played->n * sizeof(float));
-	for (int i = 0; i < played->n; i++)
+	codes = MemoryContextAlloc(context, n * sizeof(int32));
+	added = MemoryContextAlloc(context, n * sizeof(float));
+	for (int i = 0; i < n; i++)
+	{
+		codes[i] = played->codes[i];
 		added[i] = (float) (image->repeat_weight * image->groups *
 							log1p(100 * played->recency[i]));
-	asker->boosts.codes = played->codes;
+	}
+	asker->boosts.codes = codes;
 	asker->boosts.added = added;
-	asker->boosts.n = Min(played->n, Max(image->history_length, SERVING_LIST));
+	asker->boosts.n = n;
 }
 
 /* mean and deviation (D) over vectors (n, D) */
@@ -227,46 +237,109 @@ fit(float *query, const ServingModel *serving, const Played *played,
 		unit_groups(query, D, image->groups);
 }
 
+/* The arguments at and listens; an old declaration has none of the latter. */
+Occasion
+lbrec_occasion(FunctionCallInfo fcinfo, int at, int listens)
+{
+	Occasion	o;
+
+	o.time = lbrec_time_argument(fcinfo, at);
+	o.dated = !PG_ARGISNULL(at);
+	o.listens = listens >= PG_NARGS() || PG_ARGISNULL(listens) ? "listen" :
+		text_to_cstring(PG_GETARG_TEXT_PP(listens));
+	return o;
+}
+
 /*
- * Who is user_id to this model?  listens is read only for somebody whom it
+ * Somebody whom the model does not know, by what they played.  false when
+ * that is nothing that the model knows.
+ */
+bool
+lbrec_fold_in(Asker *asker, const ServingModel *serving, int64 user_id,
+			  const Occasion *occasion)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext working;
+	ListenList	list;
+	Played		played;
+	float	   *query;
+
+	if (!has_listens(occasion->listens))
+		return false;
+	working = AllocSetContextCreate(caller, "lbrec new user",
+									ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(working);
+	list = lbrec_user_listens(occasion->listens, user_id,
+							  occasion->dated ? &occasion->time : NULL);
+	collect(&played, serving, &list);
+	if (played.n > 0)
+	{
+		asker->basis = BASIS_LISTENS;
+		asker->user = 0;
+		asker->D = serving->image->D;
+		asker->vectors = serving->candidates;
+		asker->index = serving->index;
+		asker->query = query = lbrec_alloc_aligned(caller, asker->D *
+												   sizeof(float), "query");
+		if (lbrec_has_history(&serving->tower))
+		{
+			LbSpan		history = lbrec_history(&serving->tower, played.codes,
+												played.n);
+
+			lbrec_query_vectors_from(query, &serving->tower, &asker->user,
+									 &occasion->time, &history, 1, NULL,
+									 working);
+		}
+		else
+			fit(query, serving, &played, occasion->time);
+		boost(asker, serving->image, &played, caller);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(working);
+	return played.n > 0;
+}
+
+/* Somebody of whom nothing is known. */
+void
+lbrec_ask_popular(Asker *asker, const ServingModel *serving,
+				  const Occasion *occasion)
+{
+	static const float one = 1;
+
+	memset(asker, 0, sizeof(Asker));
+	asker->basis = BASIS_POPULAR;
+	asker->D = 1;
+	asker->query = &one;
+	asker->vectors = lbrec_popularity(serving, occasion->time);
+}
+
+/*
+ * Who is user_id to this model?  Listens are read only for somebody whom it
  * does not know.
  */
 void
 lbrec_identify(Asker *asker, const ServingModel *serving, int64 user_id,
-			   int64 time, const char *listens)
+			   const Occasion *occasion)
 {
-	ListenList	list;
-	Played		played;
-	LbSpan		history;
-
 	memset(asker, 0, sizeof(Asker));
 	asker->user = lbrec_user_code(serving, user_id);
 	if (asker->user != 0)
 	{
 		asker->basis = BASIS_MODEL;
-		asker->query = lbrec_user_vector(serving, asker->user, time);
+		asker->D = serving->image->D;
+		asker->vectors = serving->candidates;
+		asker->index = serving->index;
+		asker->query = lbrec_user_vector(serving, asker->user, occasion->time);
 		asker->boosts = lbrec_boosts_of(&serving->tower, asker->user);
-		return;
 	}
-	asker->basis = BASIS_POPULAR;
-	if (!has_listens(listens))
-		return;
-	list = lbrec_user_listens(listens, user_id);
-	collect(&played, serving, &list);
-	if (played.n == 0)
-		return;
-	asker->basis = BASIS_LISTENS;
-	asker->query = lbrec_alloc_aligned(CurrentMemoryContext,
-									   serving->image->D * sizeof(float),
-									   "query");
-	if (lbrec_has_history(&serving->tower))
-	{
-		history = lbrec_history(&serving->tower, played.codes, played.n);
-		lbrec_query_vectors_from(asker->query, &serving->tower, &asker->user,
-								 &time, &history, 1, NULL,
-								 CurrentMemoryContext);
-	}
-	else
-		fit(asker->query, serving, &played, time);
-	boost(asker, serving->image, &played);
+	else if (!lbrec_fold_in(asker, serving, user_id, occasion))
+		lbrec_ask_popular(asker, serving, occasion);
+}
+
+float
+lbrec_asked_score(const Asker *asker, int64 candidate)
+{
+	return lb_score(asker->query, asker->vectors + candidate * asker->D,
+					asker->D) +
+		lbrec_boost_of(&asker->boosts, candidate);
 }

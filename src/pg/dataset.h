@@ -57,6 +57,7 @@ typedef struct Dataset
 	int64	   *recording_listens;	/* (recordings + 1) plays of each code */
 	int64		recording_listens_allocated;
 	int32		n_known_recordings; /* codes that a warm start brought */
+	const struct WeekCounts *known_weeks;	/* and their listens, or NULL */
 	int			n_features;
 	Feature		features[MAX_FEATURES];
 	int64		first_time;

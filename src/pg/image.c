@@ -11,8 +11,10 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "core/lb_scan.h"
+#include "popularity.h"
 
 typedef struct Builder
 {
@@ -339,6 +341,59 @@ take_recordings(Builder *b)
 	lbrec_check_status(status, "a candidate's vector");
 }
 
+/* Who was played when, and what is popular now; see popularity.c. */
+static void
+take_popularity(Builder *b)
+{
+	ImageHeader *h = b->header;
+	int64		n = b->row->n_recordings;
+	int64		now = GetCurrentTimestamp() +
+		((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * USECS_PER_DAY;
+	const int64 *offsets;
+	const int32 *counts;
+	float	   *popular;
+	TensorShape shape;
+
+	h->popular = reserve(b, n * sizeof(float));
+	/* a model from before 0.2.0 has no weeks */
+	h->week_offsets = h->week_counts = 0;
+	if (lbrec_tensor_shape(b->row, "recording_week_starts", &shape))
+	{
+		h->week_offsets = take_tensor(b, "recording_week_starts", TENSOR_INT8,
+									  n + 1, 1, &shape);
+		h->week_counts = take_tensor(b, "recording_weeks", TENSOR_INT4, -1, 2,
+									 &shape);
+	}
+	if (!b->loading)
+		return;
+	popular = at(b, h->popular);
+	if (h->week_offsets == 0)
+	{
+		const int64 *listens = at(b, h->recording_listens);
+
+		for (int64 i = 0; i < n; i++)
+			popular[i] = (float) listens[i];
+		return;
+	}
+	offsets = at(b, h->week_offsets);
+	counts = at(b, h->week_counts);
+	for (int64 i = 0; i < n; i++)
+		if (offsets[i] < 0 || offsets[i] > offsets[i + 1] ||
+			offsets[i + 1] > shape.rows)
+			bad_shape(b, "recording_week_starts");
+	h->first_week = PG_INT32_MAX;
+	h->last_week = PG_INT32_MIN;
+	for (int64 i = 0; i < shape.rows; i++)
+	{
+		h->first_week = Min(h->first_week, counts[2 * i]);
+		h->last_week = Max(h->last_week, counts[2 * i]);
+	}
+	/* a wrong clock may have told of listens in the future */
+	h->popular_week = Max(Min(h->last_week, lbrec_week_of(now)),
+						  h->first_week);
+	lbrec_weigh_weeks(popular, offsets, counts, n, h->popular_week);
+}
+
 /*
  * Columns that put each recording into one category: a list may have so many
  * of each.
@@ -372,6 +427,9 @@ take_groupings(Builder *b)
 		g->codes = take_tensor(b, psprintf("%s_codes", g->column),
 							   TENSOR_INT4, -1, 1, &shape);
 		g->n = shape.rows;
+		for (int64 c = 0; b->loading && c < g->n; c++)
+			if (((const int32 *) at(b, g->codes))[c] < 0)
+				bad_shape(b, g->column);
 	}
 	SPI_freetuptable(rows);
 }
@@ -421,6 +479,7 @@ take_parts(Builder *b)
 	take_history(b);
 	take_groupings(b);
 	take_recordings(b);
+	take_popularity(b);
 }
 
 /*

@@ -11,7 +11,7 @@
 #include "store.h"
 
 #define IMAGE_MAGIC 0x4c42494d	/* "LBIM" */
-#define IMAGE_VERSION 3
+#define IMAGE_VERSION 4
 
 typedef struct ImageInput
 {
@@ -68,6 +68,12 @@ typedef struct ImageHeader
 	int64		recording_keys; /* (n_recordings) uuid, by candidate */
 	int64		recording_order;	/* (n_recordings) int32 candidates by key */
 	int64		recording_listens;	/* (n_recordings) int64, by candidate */
+	int64		popular;		/* (n_recordings) float, at popular_week */
+	int64		week_offsets;	/* (n_recordings + 1) int64; 0: no weeks */
+	int64		week_counts;	/* (…, 2) int32: week, listens */
+	int32		first_week;		/* since 1970 */
+	int32		last_week;
+	int32		popular_week;
 	int64		history_offsets;	/* (n_users + 2) int64, by user code */
 	int64		history_codes;	/* int32: recordings of users, latest first */
 	int64		history_plays;	/* float: how often */
@@ -86,6 +92,9 @@ typedef struct ServingModel
 	const pg_uuid_t *recording_keys;
 	const int32 *recording_order;
 	const int64 *recording_listens;
+	const float *popular;
+	const int64 *week_offsets;	/* NULL: the model has none */
+	const int32 *week_counts;
 	const float *history_plays;
 	const float *candidates;
 	const void *index;

@@ -69,6 +69,9 @@ lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 	s->recording_keys = AT(h->recording_keys);
 	s->recording_order = AT(h->recording_order);
 	s->recording_listens = AT(h->recording_listens);
+	s->popular = AT(h->popular);
+	s->week_offsets = h->week_offsets ? AT(h->week_offsets) : NULL;
+	s->week_counts = AT(h->week_counts);
 	s->candidates = AT(h->candidates);
 	s->index = AT(h->index);
 #undef AT

@@ -17,6 +17,8 @@
 #include "utils/json.h"
 #include "utils/memutils.h"
 
+#include "popularity.h"
+
 /* First key of the advisory lock that orders savers of one name. */
 #define LOCK_CLASS 0x6c627265	/* "lbre" */
 
@@ -360,6 +362,7 @@ lbrec_save_model(const char *name, const Trained *trained,
 		INT4OID, INT8OID, BYTEAOID};
 	Saver		saver = {0};
 	char	   *config;
+	WeekCounts *weeks;
 	float	   *candidates;
 	int			D = lb_tower_width(&model->core.query);
 
@@ -379,6 +382,11 @@ lbrec_save_model(const char *name, const Trained *trained,
 	save_keys(&saver, "recording_key", TENSOR_UUID, data->recordings);
 	save_tensor(&saver, "recording_listens", TENSOR_INT8,
 				model->n_recordings, 1, data->recording_listens + 1);
+	weeks = lbrec_count_weeks(data);
+	save_tensor(&saver, "recording_week_starts", TENSOR_INT8, weeks->n + 1, 1,
+				weeks->offsets);
+	save_tensor(&saver, "recording_weeks", TENSOR_INT4,
+				weeks->offsets[weeks->n], 2, weeks->counts);
 	for (int i = 0; i < data->n_features; i++)
 		save_feature(&saver, &data->features[i]);
 	save_lists(&saver, trained->lists);

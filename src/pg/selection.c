@@ -19,42 +19,23 @@
 #include <math.h>
 
 #include "miscadmin.h"
-#include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
 #define POOL_FACTOR 10
 #define LEAST_POOL 100
 
-/* The best k by score, or by listens where nothing is known of the asker. */
+/* The best k by score. */
 static Selected
-best(const ServingModel *serving, const Asker *asker, const uint64 *allow,
+best(const ServingModel *serving, const Asker *asker, const Allowed *allowed,
 	 int64 k)
 {
 	Selected	s = {0};
-	LbCandidates set = {.n = serving->tower.n_recordings, .allow = allow};
-	float		one = 1;
-	const float *query = asker->query;
-	float	   *listens = NULL;
+	LbCandidates set = {.c = asker->vectors, .n = serving->tower.n_recordings,
+		.D = asker->D, .index = asker->index, .allow = allowed->bits,
+	.list = allowed->list, .n_list = allowed->n};
 	void	   *scratch;
 	LbStatus	status;
 
-	if (query)
-	{
-		set.c = serving->candidates;
-		set.D = serving->image->D;
-		set.index = serving->index;
-	}
-	else
-	{
-		/* the number of listens as the only column, times one */
-		listens = lbrec_alloc_aligned(CurrentMemoryContext,
-									  set.n * sizeof(float), "popularity");
-		for (int64 i = 0; i < set.n; i++)
-			listens[i] = (float) serving->recording_listens[i];
-		set.c = listens;
-		set.D = 1;
-		query = &one;
-	}
 	scratch = lbrec_alloc_aligned(CurrentMemoryContext,
 								  lb_topk_bytes(&set, k), "selection");
 	s.ids = palloc_extended(k * sizeof(int64), MCXT_ALLOC_HUGE);
@@ -62,38 +43,24 @@ best(const ServingModel *serving, const Asker *asker, const uint64 *allow,
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		status = lb_topk(&s.n, s.ids, s.scores, query, &set, k, scratch,
-						 lbrec_cancel_flag());
+		status = lb_topk(&s.n, s.ids, s.scores, asker->query, &set, k,
+						 scratch, lbrec_cancel_flag());
 	} while (status == LB_CANCELLED);
 	lbrec_check_status(status, "a score");
-	s.n = lbrec_apply_boosts(s.ids, s.scores, s.n, k, &asker->boosts, query,
-							 set.c, set.D, allow);
+	s.n = lbrec_apply_boosts(s.ids, s.scores, s.n, k, &asker->boosts,
+							 asker->query, set.c, set.D, allowed);
 	return s;
 }
 
-/* How many candidates may be recommended. */
-static int64
-count_allowed(const ServingModel *serving, const uint64 *allow)
-{
-	int64		n = serving->tower.n_recordings;
-	uint64		n_allowed = 0;
-
-	if (allow == NULL)
-		return n;
-	n_allowed = pg_popcount((const char *) allow, (n / 64) * sizeof(uint64));
-	if (n % 64 != 0)
-		n_allowed += pg_popcount64(allow[n / 64] &
-								   ((UINT64CONST(1) << (n % 64)) - 1));
-	return (int64) n_allowed;
-}
-
-/* What the list has of each category so far; few, so a list of pairs. */
+/*
+ * What the list has of each category so far.  Counted by category and not
+ * searched: a list of thousands, and ten times as many to choose from, would
+ * take the product of the two at each place.
+ */
 typedef struct Tally
 {
 	const Wanted *wanted;
-	int64		n;
-	int32	   *groups;
-	int32	   *counts;
+	int32	   *counts;			/* by category; 0 is none */
 } Tally;
 
 static int32
@@ -103,33 +70,31 @@ group_of(const Wanted *wanted, int64 id)
 		wanted->groups[id + 1] : 0;
 }
 
+static void
+start_tally(Tally *tally, const Wanted *wanted, const Selected *pool)
+{
+	int32		last = 0;
+
+	tally->wanted = wanted;
+	for (int64 i = 0; i < pool->n; i++)
+		last = Max(last, group_of(wanted, pool->ids[i]));
+	tally->counts = palloc_extended(((Size) last + 1) * sizeof(int32),
+									MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
 /* Is there room for one more of the candidate's category? */
 static bool
 has_room(const Tally *tally, int64 id)
 {
 	int32		group = group_of(tally->wanted, id);
 
-	for (int64 i = 0; group != 0 && i < tally->n; i++)
-		if (tally->groups[i] == group)
-			return tally->counts[i] < tally->wanted->per_group;
-	return true;
+	return group == 0 || tally->counts[group] < tally->wanted->per_group;
 }
 
 static void
 count_in(Tally *tally, int64 id)
 {
-	int32		group = group_of(tally->wanted, id);
-
-	if (group == 0)
-		return;
-	for (int64 i = 0; i < tally->n; i++)
-		if (tally->groups[i] == group)
-		{
-			tally->counts[i]++;
-			return;
-		}
-	tally->groups[tally->n] = group;
-	tally->counts[tally->n++] = 1;
+	tally->counts[group_of(tally->wanted, id)]++;
 }
 
 /* Going down the ranking; out has room for k. */
@@ -219,26 +184,24 @@ lbrec_select(const ServingModel *serving, const Asker *asker,
 			 const Wanted *wanted)
 {
 	int64		k = wanted->k;
-	int64		n_allowed;
+	int64		n_allowed = wanted->allowed.n;
 	int64		deep;
 	Selected	out;
 
 	if (wanted->groups == NULL && wanted->diversity == 0)
-		return best(serving, asker, wanted->allow, k);
+		return best(serving, asker, &wanted->allowed, k);
 
-	n_allowed = count_allowed(serving, wanted->allow);
 	out.ids = palloc_extended(k * sizeof(int64), MCXT_ALLOC_HUGE);
 	out.scores = palloc_extended(k * sizeof(float), MCXT_ALLOC_HUGE);
 	deep = Max(k * (wanted->diversity > 0 ? POOL_FACTOR : 2), LEAST_POOL);
 	for (;; deep *= 4)
 	{
 		Selected	pool;
-		Tally		tally = {.wanted = wanted};
+		Tally		tally;
 
 		deep = Min(deep, Max(n_allowed, 1));
-		tally.groups = palloc_extended(k * sizeof(int32), MCXT_ALLOC_HUGE);
-		tally.counts = palloc_extended(k * sizeof(int32), MCXT_ALLOC_HUGE);
-		pool = best(serving, asker, wanted->allow, deep);
+		pool = best(serving, asker, &wanted->allowed, deep);
+		start_tally(&tally, wanted, &pool);
 		out.n = 0;
 		if (wanted->diversity > 0)
 			pick_diverse(&out, &tally, &pool, k, serving, wanted->diversity);
@@ -246,7 +209,6 @@ lbrec_select(const ServingModel *serving, const Asker *asker,
 			pick_in_order(&out, &tally, &pool, k);
 		pfree(pool.ids);
 		pfree(pool.scores);
-		pfree(tally.groups);
 		pfree(tally.counts);
 		if (out.n == k || deep >= n_allowed)
 			return out;

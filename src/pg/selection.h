@@ -5,12 +5,13 @@
 #ifndef LBREC_SELECTION_H
 #define LBREC_SELECTION_H
 
+#include "allowed.h"
 #include "coldstart.h"
 
 typedef struct Wanted
 {
 	int64		k;
-	const uint64 *allow;		/* bitmap of candidates, or NULL for all */
+	Allowed		allowed;
 	const int32 *groups;		/* (n_groups) category by candidate plus one, */
 	int64		n_groups;		/* 0 is unknown; or NULL */
 	int32		per_group;		/* of one category at most */

@@ -84,6 +84,8 @@ run_reading(const char *sql, const char *argument, int n_args, Oid *types,
 		Datum		d = SPI_getbinval(SPI_tuptable->vals[i],
 									  SPI_tuptable->tupdesc, 1, &isnull);
 
+		if (i % 4096 == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (!isnull)
 			list.keys[list.n++] = *DatumGetUUIDP(d);
 	}
@@ -119,23 +121,64 @@ listen_time(Datum d, Oid type)
 	return 0;					/* keep compiler quiet */
 }
 
-/* The latest listens of a user, as of now. */
+/* The type of a query's first column. */
+static Oid
+column_type(const char *sql, const char *argument)
+{
+	SPIPlanPtr	plan = prepare_reading(sql, argument, 0, NULL);
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+	Oid			type = TupleDescAttr(source->resultDesc, 0)->atttypid;
+
+	SPI_freeplan(plan);
+	return type;
+}
+
+/* A time, in microseconds since 1970, as a column of that type has it. */
+static Datum
+time_datum(int64 time, Oid type)
+{
+	if (type == INT8OID || type == INT4OID)
+		return Int64GetDatum(time / USECS_PER_SEC -
+							 (time % USECS_PER_SEC < 0));
+	/* the infinities are the same everywhere */
+	if (TIMESTAMP_NOT_FINITE(time))
+		return TimestampTzGetDatum(time);
+	return TimestampTzGetDatum(time -
+							   ((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * USECS_PER_DAY);
+}
+
+/*
+ * The latest listens of a user, as of now: none after until, if that is not
+ * NULL.  A listened_at of a type that listen_time() refuses is told by it.
+ */
 ListenList
-lbrec_user_listens(const char *listens, int64 user_id)
+lbrec_user_listens(const char *listens, int64 user_id, const int64 *until)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(user_id)};
+	const char *query = lbrec_listens_query(listens);
+	const char *bound = "";
+	Oid			types[] = {INT8OID, INT8OID};
+	Datum		values[] = {Int64GetDatum(user_id), (Datum) 0};
 	ListenList	list = {0};
 	Oid			type;
 
 	SPI_connect();
+	if (until)
+	{
+		type = column_type(psprintf("SELECT l.listened_at FROM (%s\n) AS l",
+									query), "listens");
+		if (type == TIMESTAMPTZOID || type == TIMESTAMPOID)
+			types[1] = type;
+		values[1] = time_datum(*until, type);
+		if (types[1] == type || type == INT4OID)
+			bound = "AND l.listened_at OPERATOR(pg_catalog.<=) $2 ";
+	}
 	execute_reading(psprintf("SELECT l.recording_msid, l.listened_at FROM (%s\n) AS l "
-							 "WHERE l.user_id OPERATOR(pg_catalog.=) $1 "
+							 "WHERE l.user_id OPERATOR(pg_catalog.=) $1 %s"
 							 "AND l.recording_msid IS NOT NULL AND l.listened_at IS NOT NULL "
 							 "ORDER BY l.listened_at DESC LIMIT 10000",
-							 lbrec_listens_query(listens)),
-					"listens", 1, types, values);
+							 query, bound),
+					"listens", 2, types, values);
 	type = SPI_gettypeid(SPI_tuptable->tupdesc, 2);
 	list.keys = MemoryContextAlloc(context, Max(SPI_processed, 1) *
 								   sizeof(pg_uuid_t));
@@ -221,6 +264,9 @@ lbrec_candidate_bits(const ServingModel *serving, const RecordingList *list,
 		int32		c = lbrec_candidate_of(serving, &list->keys[i]);
 		uint64		bit = UINT64CONST(1) << (c % 64);
 
+		/* looking millions up takes longer than a cancel may wait */
+		if (i % 4096 == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (c < 0)
 			continue;
 		if (listed)

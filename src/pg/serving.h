@@ -24,7 +24,8 @@ typedef struct ListenList
 	int64	   *times;
 } ListenList;
 
-extern ListenList lbrec_user_listens(const char *listens, int64 user_id);
+extern ListenList lbrec_user_listens(const char *listens, int64 user_id,
+									 const int64 *until);
 extern RecordingList lbrec_listened_recordings(const char *listens,
 											   int64 user_id);
 extern RecordingList lbrec_query_recordings(const char *query,

@@ -11,8 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "boosts.h"
-#include "serving.h"
+#include "coldstart.h"
 
 PG_FUNCTION_INFO_V1(lbrec_score);
 PG_FUNCTION_INFO_V1(lbrec_user_embedding);
@@ -49,28 +48,26 @@ known_recording(const ServingModel *serving, const pg_uuid_t *recording)
 }
 
 /*
- * lbrec_score(user_id, recordings, model, at): scores in the order of the
- * array, null where the model does not know the recording.
+ * lbrec_score(user_id, recordings, model, at, listens): scores in the order of
+ * the array, null where the model does not know the recording.
  */
 Datum
 lbrec_score(PG_FUNCTION_ARGS)
 {
 	const ServingModel *serving;
-	float	   *query;
+	Occasion	occasion;
+	Asker		asker;
 	Datum	   *keys;
 	bool	   *nulls;
 	Datum	   *scores;
 	int			n;
 	int			lower = 1;
-	int32		user;
-	Boosts		boosts;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
+	occasion = lbrec_occasion(fcinfo, 3, 4);
 	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
-	user = lbrec_known_user(serving, PG_GETARG_INT64(0));
-	query = lbrec_user_vector(serving, user, lbrec_time_argument(fcinfo, 3));
-	boosts = lbrec_boosts_of(&serving->tower, user);
+	lbrec_identify(&asker, serving, PG_GETARG_INT64(0), &occasion);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), UUIDOID, UUID_LEN, false,
 					  TYPALIGN_CHAR, &keys, &nulls, &n);
 	if (n == 0)
@@ -81,31 +78,40 @@ lbrec_score(PG_FUNCTION_ARGS)
 		int32		c = nulls[i] ? -1 :
 		lbrec_candidate_of(serving, DatumGetUUIDP(keys[i]));
 
+		if (i % 4096 == 0)
+			CHECK_FOR_INTERRUPTS();
 		nulls[i] = c < 0;
 		scores[i] = c < 0 ? (Datum) 0 :
-			Float4GetDatum(lb_score(query, candidate_vector(serving, c),
-									serving->image->D) +
-						   lbrec_boost_of(&boosts, c));
+			Float4GetDatum(lbrec_asked_score(&asker, c));
 	}
 	PG_RETURN_ARRAYTYPE_P(construct_md_array(scores, nulls, 1, &n, &lower,
 											 FLOAT4OID, sizeof(float4), true,
 											 TYPALIGN_INT));
 }
 
-/* lbrec_user_embedding(user_id, model, at): the query vector */
+/* lbrec_user_embedding(user_id, model, at, listens): the query vector */
 Datum
 lbrec_user_embedding(PG_FUNCTION_ARGS)
 {
 	const ServingModel *serving;
+	Occasion	occasion;
+	Asker		asker;
+	int64		user_id;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
+	user_id = PG_GETARG_INT64(0);
+	occasion = lbrec_occasion(fcinfo, 2, 3);
 	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
-	PG_RETURN_ARRAYTYPE_P(lbrec_float_array(
-											lbrec_user_vector(serving,
-															  lbrec_known_user(serving, PG_GETARG_INT64(0)),
-															  lbrec_time_argument(fcinfo, 2)),
-											serving->image->D));
+	lbrec_identify(&asker, serving, user_id, &occasion);
+	if (asker.basis == BASIS_POPULAR)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("model \"%s\" does not know user %lld",
+						serving->image->row.name, (long long) user_id),
+				 errdetail("The user has no listens now either that a vector could be made of."),
+				 errhint("Name the table or query that has them with listens; lbrec_recommend() answers with popular recordings.")));
+	PG_RETURN_ARRAYTYPE_P(lbrec_float_array(asker.query, asker.D));
 }
 
 /* lbrec_recording_embedding(recording, model): the candidate vector */

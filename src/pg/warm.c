@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "popularity.h"
 #include "store.h"
 
 struct WarmStart
@@ -26,6 +27,7 @@ struct WarmStart
 	int64	   *users;
 	pg_uuid_t  *recordings;
 	int64	   *listens;		/* (n_recordings) */
+	WeekCounts *weeks;			/* of them, or NULL */
 	UserLists  *lists;
 };
 
@@ -65,6 +67,26 @@ need(const WarmStart *warm, const char *name, TensorType type, int64 rows)
 				 errdetail("It is missing, or its shape does not fit the model's."),
 				 errhint("Train the model again, without start_from.")));
 	return data;
+}
+
+/* Listens by week; a model from before 0.2.0 has none. */
+static WeekCounts *
+load_weeks(const WarmStart *warm)
+{
+	WeekCounts *w = MemoryContextAllocZero(warm->context, sizeof(WeekCounts));
+	TensorShape shape;
+	bool		sound;
+
+	w->n = warm->row.n_recordings;
+	if (!lbrec_tensor_shape(&warm->row, "recording_week_starts", &shape))
+		return NULL;
+	w->offsets = need(warm, "recording_week_starts", TENSOR_INT8, w->n + 1);
+	sound = w->offsets[0] == 0;
+	for (int64 r = 0; r < w->n; r++)
+		sound = sound && w->offsets[r] <= w->offsets[r + 1];
+	w->counts = need(warm, "recording_weeks", TENSOR_INT4,
+					 sound ? w->offsets[w->n] : -1);
+	return w;
 }
 
 static void
@@ -134,6 +156,7 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 							warm->row.n_recordings);
 	warm->listens = need(warm, "recording_listens", TENSOR_INT8,
 						 warm->row.n_recordings);
+	warm->weeks = load_weeks(warm);
 	lists = MemoryContextAllocZero(context, sizeof(UserLists));
 	lists->n_users = warm->row.n_users;
 	lists->offsets = need(warm, "history_offsets", TENSOR_INT8,
@@ -247,6 +270,7 @@ lbrec_warm_prepare(Dataset *data, void *arg)
 	memcpy(data->recording_listens + 1, warm->listens,
 		   warm->row.n_recordings * sizeof(int64));
 	data->n_known_recordings = (int32) warm->row.n_recordings;
+	data->known_weeks = warm->weeks;
 	for (int i = 0; i < data->n_features; i++)
 		prepare_feature(warm, &data->features[i]);
 }

@@ -27,6 +27,9 @@ my @work = (
 	"SELECT lbrec_train('never', '$large', epochs => 100000)",
 	"SELECT lbrec_evaluate('large', '$large')",
 	"SELECT count(*) FROM generate_series(1, 3000) AS u, generate_series(1, 1000) AS n, LATERAL lbrec_recommend(u, 100, 'large') AS r",
+	# a tile of users, its rows, and strangers one by one
+	"SELECT count(*) FROM (SELECT lbrec_recommend_all(500, 'large') FROM generate_series(1, 1000)) AS r",
+	"SELECT count(*) FROM generate_series(1, 1000), LATERAL (SELECT lbrec_recommend_all(5, 'large', ARRAY(SELECT generate_series(5001::bigint, 9000)), listens => 'SELECT user_id + 5000 AS user_id, listened_at, recording_msid FROM listen')) AS r",
 	"SELECT count(*) FROM generate_series(1, 3000) AS u, LATERAL lbrec_recommend(u, 15000, 'large', exclude_listened => true) AS r, generate_series(1, 10000)",
 	# builds an image at each call
 	"DO \$\$ BEGIN FOR i IN 1 .. 1000 LOOP UPDATE lbrec.model SET activation = activation + 10 WHERE name = 'large'; PERFORM lbrec_recommend(1); UPDATE lbrec.model SET activation = nextval('lbrec.activation_seq') + 10000 WHERE name = 'small'; PERFORM lbrec_recommend(1); DISCARD PLANS; END LOOP; END \$\$");

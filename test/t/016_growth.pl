@@ -32,7 +32,7 @@ my @ways = (
 	q{SELECT lbrec_train('a', epochs => 1) FROM set_config('test.late', 'on', true)},
 	q{SELECT 1 / (count(*) - 1) FROM lbrec_train('a', epochs => 1)},
 	q{SELECT lbrec_evaluate('a', 'SELECT * FROM listen WHERE 1 / (user_id - 1) > 0')},
-	q{SELECT lbrec_score(12345678, '{}', 'a')},
+	q{SELECT lbrec_user_embedding(12345678, 'a')},
 	q{SELECT lbrec_recommend(1, 5, 'a', exclude_listened => true, listens => 'SELECT 1/0 AS user_id, NULL::uuid AS recording_msid')},
 	q{SELECT lbrec_curves_svg('{nobody}')});
 my $measure = q{SELECT 'size ' || sum(total_bytes) || ' ' || (SELECT regexp_replace(pg_read_file('/proc/' || pg_backend_pid() || '/status'), '.*VmData:\s*(\d+) kB.*Threads:\s*(\d+).*', '\1 \2')) FROM pg_backend_memory_contexts;};
