@@ -63,3 +63,88 @@ AS 'MODULE_PATHNAME', 'lbrec_user_embedding'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION lbrec_user_embedding IS
 'the query tower''s vector for a user at a time (default: now); for a user whom the model does not know one made of their listens, or an error when there are none';
+
+--
+-- Training: the terms of neighbours and of repeats, and the last training on
+-- all listens, in the place of repeat_half_life and repeat_weight.
+--
+DROP FUNCTION lbrec_train;
+CREATE FUNCTION lbrec_train(
+	model text,
+	listens text DEFAULT 'listen',
+	preset text DEFAULT 'default',
+	epochs integer DEFAULT NULL,
+	batch_size integer DEFAULT NULL,
+	learning_rate double precision DEFAULT NULL,
+	layers integer[] DEFAULT NULL,
+	embedding_dim integer DEFAULT NULL,
+	seed bigint DEFAULT NULL,
+	split text DEFAULT NULL,
+	test_fraction double precision DEFAULT NULL,
+	time_buckets integer DEFAULT NULL,
+	loss_reduction text DEFAULT NULL,
+	temperature double precision DEFAULT NULL,
+	logq boolean DEFAULT NULL,
+	l2_normalize boolean DEFAULT NULL,
+	mask_accidental_hits boolean DEFAULT NULL,
+	evaluate_every integer DEFAULT NULL,
+	user_features text[] DEFAULT NULL,
+	activate boolean DEFAULT true,
+	verbose boolean DEFAULT false,
+	ensemble integer DEFAULT NULL,
+	test_last integer DEFAULT NULL,
+	test_limit integer DEFAULT NULL,
+	user_embedding boolean DEFAULT NULL,
+	hour_of_day boolean DEFAULT NULL,
+	day_of_week boolean DEFAULT NULL,
+	history_length integer DEFAULT NULL,
+	history_dropout double precision DEFAULT NULL,
+	history_pooling text DEFAULT NULL,
+	history_table text DEFAULT NULL,
+	history_window text DEFAULT NULL,
+	batch_by text DEFAULT NULL,
+	targets integer DEFAULT NULL,
+	hard_negatives integer DEFAULT NULL,
+	extra_negatives integer DEFAULT NULL,
+	negative_sampling text DEFAULT NULL,
+	optimizer text DEFAULT NULL,
+	initial_accumulator double precision DEFAULT NULL,
+	schedule text DEFAULT NULL,
+	warmup_epochs double precision DEFAULT NULL,
+	decay_epochs double precision DEFAULT NULL,
+	decay_factor double precision DEFAULT NULL,
+	weight_decay double precision DEFAULT NULL,
+	clip_norm double precision DEFAULT NULL,
+	dropout double precision DEFAULT NULL,
+	early_stopping text DEFAULT NULL,
+	patience integer DEFAULT NULL,
+	min_listens integer DEFAULT NULL,
+	hash_buckets integer DEFAULT NULL,
+	number_buckets integer DEFAULT NULL,
+	repeat_power double precision DEFAULT NULL,
+	neighbours integer DEFAULT NULL,
+	refit boolean DEFAULT NULL,
+	bucketize text[] DEFAULT NULL,
+	test_from timestamptz DEFAULT NULL,
+	test_listens text DEFAULT NULL,
+	start_from text DEFAULT NULL,
+	OUT epoch integer,
+	OUT loss double precision,
+	OUT test_loss double precision,
+	OUT top_1 double precision,
+	OUT top_5 double precision,
+	OUT top_10 double precision,
+	OUT top_50 double precision,
+	OUT top_100 double precision,
+	OUT recall_20 double precision,
+	OUT ndcg_20 double precision,
+	OUT mrr double precision,
+	OUT seconds double precision,
+	OUT listens_per_second double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_train'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10;
+COMMENT ON FUNCTION lbrec_train IS
+'trains a two-tower model on a table or query of listens and saves it as the next version of its name; one row an epoch. Columns of listens, by name: user_id, listened_at, recording_msid; each further one is an item feature';
+REVOKE EXECUTE ON FUNCTION lbrec_train FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION lbrec_train TO @extowner@ WITH GRANT OPTION;

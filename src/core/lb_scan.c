@@ -46,6 +46,15 @@ lb_score(const float *q, const float *c, int D)
 	return lb_score_finish(raw);
 }
 
+void
+lb_score_rows(float *out, const float *q, const float *c, int D,
+			  const int32_t *rows, int n)
+{
+	lb_scan_kernel()->score_rows(out, q, c, D, rows, n);
+	for (int i = 0; i < n; i++)
+		out[i] = lb_score_finish(out[i]);
+}
+
 static bool
 set_is_sound(const LbCandidates *set)
 {

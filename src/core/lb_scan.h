@@ -37,6 +37,10 @@ typedef struct LbCandidates
 
 extern float lb_score(const float *q, const float *c, int D);
 
+/* The same of n rows of c at once: much faster than one by one. */
+extern void lb_score_rows(float *out, const float *q, const float *c, int D,
+						  const int32_t *rows, int n);
+
 /*
  * The min(k, candidates allowed) best of one query: ids and scores in ranking
  * order, *found their number.  ids and scores have room for k, k > 0; scratch

@@ -1,96 +1,394 @@
 /*
  * boosts.c
- *		Puts a user's own recordings, with what is added to their scores, among
- *		the candidates with the highest scores.
+ *		Puts recordings that a user's own bring up among the candidates with the
+ *		highest dot products, exactly.
  *
- * The result is exact: nothing added is negative, so a candidate that is not
- * the user's is among the first k of all only if it is among the first k by
- * its dot product alone.
+ * A score is the dot product, but for the user's own recordings and their
+ * neighbours (core/lb_mix.h).  Neighbours are never lowered, some of the own
+ * may be.  So of the best k by score those that are neither own nor
+ * neighbours are among the best k + l by dot product, l being the number of
+ * own recordings that are lowered: lbrec_boosted_depth().  The others are
+ * scored one by one, unless even the lowest dot product that was found would
+ * leave them behind the k-th best: who was not found has no higher one.
  */
 #include "boosts.h"
+
+#include <math.h>
 
 #include "utils/memutils.h"
 
 #include "core/lb_scan.h"
 #include "core/lb_scan_top.h"
 
-/* What the model adds for a user; n is 0 where it adds nothing. */
+/* Candidates that are scored together. */
+#define SCORE_BLOCK 256
+
+/* What the model adds for a user; nothing is gathered yet. */
 Boosts
 lbrec_boosts_of(const TwoTower *model, int32 user)
 {
-	Boosts		b = {0};
+	Boosts		b = {.model = model};
 	int64		from;
 
-	if (model->history_boosts == NULL || user == 0)
+	if (user == 0 || (!model->mixed && model->history_boosts == NULL))
 		return b;
 	from = model->history_offsets[user];
-	b.n = (int) (model->history_offsets[user + 1] - from);
+	b.n_own = (int) (model->history_offsets[user + 1] - from);
 	b.codes = model->history_codes + from;
-	b.added = model->history_boosts + from;
+	b.plays = model->history_plays + from;
+	if (!model->mixed)
+		b.added = model->history_boosts + from;
+	else if (model->history_recency)
+		b.recency = model->history_recency + from;
 	return b;
 }
 
-/* What is added to the score of one candidate. */
-float
-lbrec_boost_of(const Boosts *boosts, int64 candidate)
+/*
+ * Finds the neighbours, in the current memory context.  That may be a hundred
+ * thousand: whoever has many users does so for one after another.
+ */
+void
+lbrec_gather_boosts(Boosts *b)
 {
-	for (int i = 0; i < boosts->n; i++)
-		if (boosts->codes[i] - 1 == candidate)
-			return boosts->added[i];
-	return 0;
+	const LbNeighbours *nb;
+	int64		most;
+
+	if (b->n_own == 0 || b->touched.n > 0)
+		return;
+	nb = b->model->neighbours.offsets ? &b->model->neighbours : NULL;
+	most = lb_touched_most(nb, b->codes, b->n_own);
+	lb_touched_place(&b->touched, most,
+					 palloc_extended(lb_touched_bytes(most),
+									 MCXT_ALLOC_HUGE));
+	lb_touched_gather(&b->touched, nb, b->codes, b->plays, b->n_own);
 }
 
-static int
-compare_ids(const void *a, const void *b)
+void
+lbrec_free_boosts(Boosts *boosts)
 {
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
+	/* the block begins with the sums */
+	if (boosts->touched.n > 0)
+		pfree(boosts->touched.sums);
+	boosts->touched.n = 0;
+}
 
-	return x < y ? -1 : x > y;
+/* The place of a candidate among what is touched, or -1. */
+static int64
+place_of(const Boosts *b, int64 candidate)
+{
+	return b->touched.n == 0 ? -1 :
+		lb_touched_find(&b->touched, (int32) (candidate + 1));
+}
+
+/*
+ * The score of what stands at a place, with that dot product and sum of
+ * neighbours' weights.
+ */
+static float
+score_of(const Boosts *b, int64 place, float dot, double sum)
+{
+	const LbMix *mix = &b->model->mix;
+	double		explore;
+
+	if (b->added)
+		return place < b->n_own ? dot + b->added[place] : dot;
+	explore = lb_mix_explore(mix, dot, sum);
+	return (float) (place < b->n_own && b->recency ?
+					lb_mix_own(mix, explore, b->recency[place]) : explore);
+}
+
+static float
+score_at(const Boosts *b, int64 place, float dot)
+{
+	return score_of(b, place, dot, b->touched.sums[place]);
+}
+
+/* Is it one of the user's own?  Boosts are gathered. */
+bool
+lbrec_is_own(const Boosts *boosts, int64 candidate)
+{
+	int64		place = place_of(boosts, candidate);
+
+	return place >= 0 && place < boosts->n_own;
+}
+
+/* The score of a candidate with that dot product.  Boosts are gathered. */
+float
+lbrec_boosted(const Boosts *boosts, int64 candidate, float dot)
+{
+	int64		place = place_of(boosts, candidate);
+
+	return place < 0 ? dot : score_at(boosts, place, dot);
+}
+
+/* What a candidate's score is made of beside the dot product. */
+ScoreParts
+lbrec_score_parts(const Boosts *boosts, int64 candidate)
+{
+	const LbMix *mix = &boosts->model->mix;
+	int64		place = place_of(boosts, candidate);
+	ScoreParts	p = {0};
+
+	if (place < 0)
+		return p;
+	p.own = place < boosts->n_own;
+	p.sum = boosts->touched.sums[place];
+	if (boosts->added)
+		p.repeat = p.own ? boosts->added[place] : 0;
+	else
+	{
+		p.neighbours = lb_mix_explore(mix, 0, p.sum);
+		if (p.own && boosts->recency)
+		{
+			p.repeat = lb_mix_own(mix, 0, boosts->recency[place]);
+			p.share = mix->own_share;
+		}
+	}
+	return p;
+}
+
+/* Dot products of n candidates, places of a block at a time. */
+typedef struct Scorer
+{
+	const Boosts *boosts;
+	const float *query;
+	const float *candidates;
+	int			D;
+	const Allowed *allowed;		/* NULL: all */
+	int			n;
+	int32		rows[SCORE_BLOCK];
+	int32		places[SCORE_BLOCK];
+	float		dots[SCORE_BLOCK];
+} Scorer;
+
+/* Adds a place; true when the block is full. */
+static bool
+add_place(Scorer *s, int64 place)
+{
+	s->places[s->n] = (int32) place;
+	s->rows[s->n++] = s->boosts->touched.codes[place] - 1;
+	return s->n == SCORE_BLOCK;
+}
+
+static void
+score_block(Scorer *s)
+{
+	lb_score_rows(s->dots, s->query, s->candidates, s->D, s->rows, s->n);
+}
+
+/* The block's keys behind n others; the block is empty then. */
+static int64
+take_block(uint64 *keys, int64 n, Scorer *s)
+{
+	score_block(s);
+	for (int i = 0; i < s->n; i++)
+		keys[n++] = lb_key_make(score_at(s->boosts, s->places[i], s->dots[i]),
+								(uint32) s->rows[i]);
+	s->n = 0;
+	return n;
+}
+
+/*
+ * How many of the highest dot products hold what the best k scores need.
+ * Nothing need be gathered: without neighbours no fewer of the own are
+ * lowered.
+ */
+int64
+lbrec_boosted_depth(const Boosts *boosts, int64 k, const float *query,
+					const float *candidates, int D)
+{
+	int32		rows[SCORE_BLOCK];
+	float		dots[SCORE_BLOCK];
+
+	for (int from = 0; from < boosts->n_own && boosts->recency;
+		 from += SCORE_BLOCK)
+	{
+		int			n = Min(boosts->n_own - from, SCORE_BLOCK);
+
+		for (int i = 0; i < n; i++)
+			rows[i] = boosts->codes[from + i] - 1;
+		lb_score_rows(dots, query, candidates, D, rows, n);
+		for (int i = 0; i < n; i++)
+			k += score_of(boosts, from + i, dots[i], 0) < dots[i];
+	}
+	return k;
+}
+
+/* The n keys with the best in front, the k-th of them last of the k. */
+static int64
+best_keys(uint64 *keys, int64 n, int64 k)
+{
+	if (n > k)
+		lb_key_select(keys, n, k);
+	return Min(n, k);
+}
+
+/* The lowest of n scores. */
+static float
+lowest(const uint64 *keys, int64 n)
+{
+	uint64		low = keys[0];
+
+	for (int64 i = 1; i < n; i++)
+		low = Min(low, keys[i]);
+	return lb_key_score(low);
+}
+
+/*
+ * Adds the keys of what no dot product brought: the own, then the neighbours
+ * with the highest sums, for they raise the bar for the others.  bar_dot is
+ * the lowest dot product that was found.  keys has room for all.
+ */
+static int64
+add_touched(uint64 *keys, int64 n, int64 k, float bar_dot, Scorer *s,
+			const bool *done)
+{
+	const Boosts *b = s->boosts;
+	const LbTouched *t = &b->touched;
+	uint64	   *left = palloc_extended((t->n + 1) * sizeof(uint64),
+									   MCXT_ALLOC_HUGE);
+	int64		n_left = 0;
+	int64		first;
+	float		bar;
+
+	for (int64 i = 0; i < t->n; i++)
+	{
+		if (done[i] ||
+			(s->allowed && !lbrec_is_allowed(s->allowed, t->codes[i] - 1)))
+			continue;
+		if (i >= b->n_own)
+			left[n_left++] = lb_key_make((float) t->sums[i], (uint32) i);
+		else if (add_place(s, i))
+			n = take_block(keys, n, s);
+	}
+	first = Min(n_left, k);
+	if (first < n_left)
+		lb_key_select(left, n_left, first);
+	for (int64 i = 0; i < first; i++)
+		if (add_place(s, lb_key_index(left[i])))
+			n = take_block(keys, n, s);
+	n = best_keys(keys, take_block(keys, n, s), k);
+	bar = n < k ? -INFINITY : lowest(keys, n);
+	for (int64 i = first; i < n_left; i++)
+	{
+		int64		place = lb_key_index(left[i]);
+
+		if (score_at(b, place, bar_dot) < bar || !add_place(s, place))
+			continue;
+		n = best_keys(keys, take_block(keys, n, s), k);
+		bar = n < k ? -INFINITY : lowest(keys, n);
+	}
+	n = take_block(keys, n, s);
+	pfree(left);
+	return n;
 }
 
 /*
  * ids and scores hold the found candidates with the highest dot products, best
- * first, as lb_topk() gives them for k; afterwards those with the highest
- * sums.  candidates is (n, D); allowed tells which may be recommended, NULL
- * that all may.  Returns their number.
+ * first, as lb_topk() gives them for depth, which is at least
+ * lbrec_boosted_depth() of k; afterwards the k best.  candidates is (n, D);
+ * allowed tells which may be recommended, NULL that all may.  Returns their
+ * number.
  */
 int64
-lbrec_apply_boosts(int64 *ids, float *scores, int64 found, int64 k,
-				   const Boosts *boosts, const float *query,
+lbrec_apply_boosts(int64 *ids, float *scores, int64 found, int64 depth,
+				   int64 k, const Boosts *boosts, const float *query,
 				   const float *candidates, int D, const Allowed *allowed)
 {
+	Boosts		gathered = *boosts;
+	const LbTouched *t = &gathered.touched;
+	Scorer		s = {.boosts = &gathered, .query = query,
+		.candidates = candidates, .D = D, .allowed = allowed};
 	int64		n = 0;
-	int64	   *own;
+	bool	   *done;
 	uint64	   *keys;
 
-	if (boosts->n == 0)
-		return found;
-	own = palloc(boosts->n * sizeof(int64));
-	keys = palloc_extended((found + boosts->n) * sizeof(uint64),
-						   MCXT_ALLOC_HUGE);
-	for (int i = 0; i < boosts->n; i++)
+	if (boosts->n_own == 0)
+		return Min(found, k);
+	lbrec_gather_boosts(&gathered);
+	done = palloc_extended(t->n, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	keys = palloc_extended((found + t->n) * sizeof(uint64), MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < found; i++)
 	{
-		int64		id = boosts->codes[i] - 1;
+		int64		place = place_of(&gathered, ids[i]);
 
-		own[i] = id;
-		if (allowed == NULL || lbrec_is_allowed(allowed, id))
-			keys[n++] = lb_key_make(lb_score(query, candidates + id * D, D) +
-									boosts->added[i], (uint32) id);
+		if (place >= 0)
+			done[place] = true;
+		keys[n++] = lb_key_make(place < 0 ? scores[i] :
+								score_at(&gathered, place, scores[i]),
+								(uint32) ids[i]);
 	}
-	qsort(own, boosts->n, sizeof(int64), compare_ids);
-	for (int64 i = 0; i < found; i++)
-		if (bsearch(&ids[i], own, boosts->n, sizeof(int64),
-					compare_ids) == NULL)
-			keys[n++] = lb_key_make(scores[i], (uint32) ids[i]);
+	/* where fewer were found than asked for, these are all that may be */
+	if (found == depth)
+		n = add_touched(keys, n, k, scores[found - 1], &s, done);
+	n = best_keys(keys, n, k);
 	lb_key_sort(keys, n);
-	found = Min(n, k);
-	for (int64 i = 0; i < found; i++)
+	for (int64 i = 0; i < n; i++)
 	{
 		ids[i] = lb_key_index(keys[i]);
 		scores[i] = lb_key_score(keys[i]);
 	}
-	pfree(own);
+	pfree(done);
 	pfree(keys);
-	return found;
+	if (boosts->touched.n == 0)
+		lbrec_free_boosts(&gathered);
+	return n;
+}
+
+/*
+ * The k best of m users' queries (m, D), or, beyond_own, so many more as the
+ * user has recordings of their own: k that are new to them are among those.
+ * All that lists has is allocated in context.
+ */
+void
+lbrec_top_lists(TopLists *lists, const LbCandidates *set,
+				const Boosts *const *boosts, const float *queries, int m,
+				int64 k, bool beyond_own, LbThreads *pool,
+				MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	int64		depth = 1;
+	void	   *scratch;
+	LbStatus	status;
+
+	for (int u = 0; u < m; u++)
+	{
+		int64		mine = k + (beyond_own ? boosts[u]->n_own : 0);
+
+		depth = Max(depth, lbrec_boosted_depth(boosts[u], mine,
+											   queries + (Size) u * set->D,
+											   set->c, set->D));
+	}
+	depth = Min(depth, set->n);
+	lists->depth = depth;
+	lists->found = palloc(Max(m, 1) * sizeof(int64));
+	lists->ids = palloc_extended(Max(m, 1) * depth * sizeof(int64),
+								 MCXT_ALLOC_HUGE);
+	lists->scores = palloc_extended(Max(m, 1) * depth * sizeof(float),
+									MCXT_ALLOC_HUGE);
+	scratch = lbrec_alloc_aligned(context,
+								  lb_topk_batch_bytes(set, m, depth,
+													  lb_threads_count(pool)),
+								  "selection");
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_topk_batch(lists->found, lists->ids, lists->scores,
+							   queries, m, set, depth, scratch, pool,
+							   lbrec_cancel_flag());
+	} while (status == LB_CANCELLED);
+	lbrec_check_status(status, "a score");
+	for (int u = 0; u < m; u++)
+	{
+		int64		mine = k + (beyond_own ? boosts[u]->n_own : 0);
+
+		CHECK_FOR_INTERRUPTS();
+		lists->found[u] =
+			lbrec_apply_boosts(lists->ids + u * depth,
+							   lists->scores + u * depth, lists->found[u],
+							   depth, Min(mine, depth), boosts[u],
+							   queries + (Size) u * set->D, set->c, set->D,
+							   NULL);
+	}
+	MemoryContextSwitchTo(old);
 }

@@ -1,6 +1,6 @@
 /*
  * boosts.h
- *		Scores that know what a user plays again.
+ *		What a score has beside the dot product.
  */
 #ifndef LBREC_BOOSTS_H
 #define LBREC_BOOSTS_H
@@ -8,21 +8,58 @@
 #include "allowed.h"
 #include "twotower.h"
 
+#include "core/lb_scan.h"
+
 /*
- * A user's recordings and what is added to the score of each, not negative.
+ * The recordings of which a user's score is not the dot product alone: the
+ * user's own, first, and their neighbours.
  */
 typedef struct Boosts
 {
-	const int32 *codes;			/* of recordings: candidates plus one */
-	const float *added;
-	int			n;
+	const TwoTower *model;
+	int			n_own;
+	const int32 *codes;			/* (n_own) */
+	const float *plays;			/* (n_own) */
+	const float *recency;		/* (n_own) log of what plays count, or NULL */
+	const float *added;			/* (n_own) of models of version 0.1, or NULL */
+	LbTouched	touched;		/* from lbrec_gather_boosts() on */
 } Boosts;
 
+/* What is not the dot product of one score. */
+typedef struct ScoreParts
+{
+	bool		own;
+	double		sum;			/* of neighbours' weights */
+	double		neighbours;		/* what that adds */
+	double		repeat;			/* what having played it adds */
+	double		share;			/* of dot product and neighbours, added */
+} ScoreParts;
+
+/* The best lists of m users: row u begins at ids + u * depth. */
+typedef struct TopLists
+{
+	int64		depth;
+	int64	   *found;			/* (m) */
+	int64	   *ids;			/* (m, depth) */
+	float	   *scores;
+} TopLists;
+
 extern Boosts lbrec_boosts_of(const TwoTower *model, int32 user);
-extern float lbrec_boost_of(const Boosts *boosts, int64 candidate);
+extern void lbrec_gather_boosts(Boosts *boosts);
+extern void lbrec_free_boosts(Boosts *boosts);
+extern bool lbrec_is_own(const Boosts *boosts, int64 candidate);
+extern float lbrec_boosted(const Boosts *boosts, int64 candidate, float dot);
+extern ScoreParts lbrec_score_parts(const Boosts *boosts, int64 candidate);
+extern int64 lbrec_boosted_depth(const Boosts *boosts, int64 k,
+								 const float *query, const float *candidates,
+								 int D);
 extern int64 lbrec_apply_boosts(int64 *ids, float *scores, int64 found,
-								int64 k, const Boosts *boosts,
+								int64 depth, int64 k, const Boosts *boosts,
 								const float *query, const float *candidates,
 								int D, const Allowed *allowed);
+extern void lbrec_top_lists(TopLists *lists, const LbCandidates *set,
+							const Boosts *const *boosts, const float *queries,
+							int m, int64 k, bool beyond_own, LbThreads *pool,
+							MemoryContext context);
 
 #endif							/* LBREC_BOOSTS_H */

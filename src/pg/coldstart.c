@@ -67,7 +67,10 @@ typedef struct Played
 {
 	int			n;
 	int32	   *codes;			/* candidates plus one */
-	double	   *recency;		/* sum over plays of 2^(-age / half life) */
+	float	   *plays;
+	float	   *recency;		/* log of what they count, at the last listen;
+								 * for models of version 0.1 the sum of
+								 * 2^(-age / half life) */
 } Played;
 
 static void
@@ -81,11 +84,13 @@ collect(Played *played, const ServingModel *serving, const ListenList *list)
 	most = Max(most, MAX_POSITIVES);
 	played->n = 0;
 	played->codes = palloc(most * sizeof(int32));
-	played->recency = palloc(most * sizeof(double));
+	played->plays = palloc0(most * sizeof(float));
+	played->recency = palloc0(most * sizeof(float));
 	for (int64 i = 0; i < list->n; i++)
 	{
 		int32		code = lbrec_candidate_of(serving, &list->keys[i]) + 1;
 		int			at = 0;
+		double		days;
 
 		if (code == 0)
 			continue;
@@ -96,37 +101,53 @@ collect(Played *played, const ServingModel *serving, const ListenList *list)
 		if (at == most)
 			continue;
 		if (at == played->n)
-		{
 			played->codes[played->n++] = code;
-			played->recency[at] = 0;
-		}
-		played->recency[at] += exp(-per_day * (list->times[0] -
-											   list->times[i]) / USECS_PER_DAY);
+		days = (double) (list->times[0] - list->times[i]) / USECS_PER_DAY;
+		played->plays[at]++;
+		played->recency[at] += image->mixed ?
+			lb_mix_decay(days, image->repeat_power) :
+			exp(-per_day * days);
 	}
+	for (int i = 0; i < played->n && image->mixed; i++)
+		played->recency[i] = logf(played->recency[i]);
 }
 
-/* As set_boosts() of trainer.c does for users that are trained. */
+static void *
+copy_array(const void *array, Size bytes, MemoryContext context)
+{
+	void	   *copy = MemoryContextAlloc(context, bytes);
+
+	memcpy(copy, array, bytes);
+	return copy;
+}
+
+/* What is added to scores, as for users that the model knows. */
 static void
-boost(Asker *asker, const ImageHeader *image, const Played *played,
+boost(Asker *asker, const ServingModel *serving, const Played *played,
 	  MemoryContext context)
 {
+	const ImageHeader *image = serving->image;
 	int			n = Min(played->n, Max(image->history_length, SERVING_LIST));
-	int32	   *codes;
+	Boosts	   *b = &asker->boosts;
 	float	   *added;
 
-	if (!image->boosted)
+	if (!image->mixed && !image->boosted)
 		return;
-	codes = MemoryContextAlloc(context, n * sizeof(int32));
-	added = MemoryContextAlloc(context, n * sizeof(float));
-	for (int i = 0; i < n; i++)
+	b->model = &serving->tower;
+	b->n_own = n;
+	b->codes = copy_array(played->codes, n * sizeof(int32), context);
+	b->plays = copy_array(played->plays, n * sizeof(float), context);
+	if (image->mixed)
 	{
-		codes[i] = played->codes[i];
+		if (image->repeat_power > 0)
+			b->recency = copy_array(played->recency, n * sizeof(float),
+									context);
+		return;
+	}
+	b->added = added = MemoryContextAlloc(context, n * sizeof(float));
+	for (int i = 0; i < n; i++)
 		added[i] = (float) (image->repeat_weight * image->groups *
 							log1p(100 * played->recency[i]));
-	}
-	asker->boosts.codes = codes;
-	asker->boosts.added = added;
-	asker->boosts.n = n;
 }
 
 /* mean and deviation (D) over vectors (n, D) */
@@ -292,7 +313,7 @@ lbrec_fold_in(Asker *asker, const ServingModel *serving, int64 user_id,
 		}
 		else
 			fit(query, serving, &played, occasion->time);
-		boost(asker, serving->image, &played, caller);
+		boost(asker, serving, &played, caller);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(working);
@@ -334,12 +355,14 @@ lbrec_identify(Asker *asker, const ServingModel *serving, int64 user_id,
 	}
 	else if (!lbrec_fold_in(asker, serving, user_id, occasion))
 		lbrec_ask_popular(asker, serving, occasion);
+	lbrec_gather_boosts(&asker->boosts);
 }
 
 float
 lbrec_asked_score(const Asker *asker, int64 candidate)
 {
-	return lb_score(asker->query, asker->vectors + candidate * asker->D,
-					asker->D) +
-		lbrec_boost_of(&asker->boosts, candidate);
+	return lbrec_boosted(&asker->boosts, candidate,
+						 lb_score(asker->query,
+								  asker->vectors + candidate * asker->D,
+								  asker->D));
 }

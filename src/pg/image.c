@@ -7,6 +7,8 @@
  */
 #include "image.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
@@ -14,6 +16,7 @@
 #include "utils/timestamp.h"
 
 #include "core/lb_scan.h"
+#include "neighbours.h"
 #include "popularity.h"
 
 typedef struct Builder
@@ -454,6 +457,8 @@ take_history(Builder *b)
 								   &shape);
 	h->history_boosts = h->boosted ?
 		take_tensor(b, "history_boosts", TENSOR_FLOAT4, n, 1, &shape) : 0;
+	h->history_recency = h->repeat_power > 0 ?
+		take_tensor(b, "history_recency", TENSOR_FLOAT4, n, 1, &shape) : 0;
 	if (!b->loading)
 		return;
 
@@ -469,6 +474,51 @@ take_history(Builder *b)
 			bad_shape(b, "history_codes");
 }
 
+/*
+ * Rows of neighbours.  They are stored as counts, which a later training adds
+ * to; scores need weights.
+ */
+static void
+take_neighbours(Builder *b)
+{
+	ImageHeader *h = b->header;
+	int64		n = b->row->n_recordings;
+	TensorShape shape;
+	const int64 *offsets;
+	const int32 *codes;
+	float	   *sums;
+	int64		entries;
+
+	if (!h->has_neighbours)
+		return;
+	h->neighbour_offsets = take_tensor(b, "neighbour_offsets", TENSOR_INT8,
+									   n + 2, 1, &shape);
+	h->neighbour_codes = take_tensor(b, "neighbour_codes", TENSOR_INT4, -1, 1,
+									 &shape);
+	entries = shape.rows;
+	h->neighbour_weights = take_tensor(b, "neighbour_counts", TENSOR_FLOAT4,
+									   entries, 1, &shape);
+	if (!b->loading)
+		return;
+	offsets = at(b, h->neighbour_offsets);
+	codes = at(b, h->neighbour_codes);
+	for (int64 r = 0; r <= n; r++)
+		if (offsets[r] < 0 || offsets[r] > offsets[r + 1] ||
+			offsets[r + 1] > entries)
+			bad_shape(b, "neighbour_offsets");
+	for (int64 i = 0; i < entries; i++)
+		if (codes[i] < 1 || codes[i] > n)
+			bad_shape(b, "neighbour_codes");
+	if (!lbrec_tensor_shape(b->row, "neighbour_sums", &shape) ||
+		shape.type != TENSOR_FLOAT4 || shape.rows != n + 1 || shape.cols != 1)
+		bad_shape(b, "neighbour_sums");
+	sums = palloc_extended(lbrec_tensor_size(&shape), MCXT_ALLOC_HUGE);
+	lbrec_load_tensor(b->row, "neighbour_sums", &shape, (char *) sums);
+	lbrec_weigh_neighbours(at(b, h->neighbour_weights), n, offsets, codes,
+						   at(b, h->neighbour_weights), sums);
+	pfree(sums);
+}
+
 static void
 take_parts(Builder *b)
 {
@@ -477,6 +527,7 @@ take_parts(Builder *b)
 	take_layers(b);
 	take_users(b);
 	take_history(b);
+	take_neighbours(b);
 	take_groupings(b);
 	take_recordings(b);
 	take_popularity(b);
@@ -506,6 +557,16 @@ check_config(Builder *b)
 	pfree(saved);
 }
 
+/* A number of the config that models of earlier versions do not have. */
+static double
+later_value(int column, double otherwise)
+{
+	char	   *value = SPI_getvalue(SPI_tuptable->vals[0],
+									 SPI_tuptable->tupdesc, column);
+
+	return value ? atof(value) : otherwise;
+}
+
 static void
 take_settings(Builder *b)
 {
@@ -525,7 +586,13 @@ take_settings(Builder *b)
 				  "config OPERATOR(pg_catalog.#>>) '{options,repeat_half_life}', "
 				  "config OPERATOR(pg_catalog.#>>) '{options,repeat_weight}', "
 				  "config OPERATOR(pg_catalog.#>>) '{options,temperature}', "
-				  "config OPERATOR(pg_catalog.#>>) '{options,logq}' "
+				  "config OPERATOR(pg_catalog.#>>) '{options,logq}', "
+				  "config OPERATOR(pg_catalog.#>>) '{options,repeat_power}', "
+				  "config OPERATOR(pg_catalog.#>>) '{options,neighbours}', "
+				  "config OPERATOR(pg_catalog.#>>) '{mix,neighbour}', "
+				  "config OPERATOR(pg_catalog.#>>) '{mix,own}', "
+				  "config OPERATOR(pg_catalog.#>>) '{mix,recency}', "
+				  "config OPERATOR(pg_catalog.#>>) '{mix,own_share}' "
 				  "FROM lbrec.model WHERE id OPERATOR(pg_catalog.=) $1");
 	if (SPI_processed != 1)
 		elog(ERROR, "model %lld has gone", (long long) b->row->id);
@@ -542,14 +609,24 @@ take_settings(Builder *b)
 	h->groups = atoi(text_value(b, 0, 8));
 	h->history_length = atoi(text_value(b, 0, 9));
 	h->history_mean = strcmp(text_value(b, 0, 10), "mean") == 0;
-	h->repeat_half_life = atof(text_value(b, 0, 11));
-	h->repeat_weight = atof(text_value(b, 0, 12));
+	h->repeat_half_life = later_value(11, 0);
+	h->repeat_weight = later_value(12, 0);
+	h->repeat_power = later_value(15, 0);
+	h->has_neighbours = later_value(16, 0) > 0;
+	h->mixed = h->repeat_power > 0 || h->has_neighbours;
+	h->mix.neighbour = later_value(17, 0);
+	h->mix.own = later_value(18, 0);
+	h->mix.recency = later_value(19, 0);
+	h->mix.own_share = later_value(20, 0);
 	h->boosted = h->repeat_half_life > 0;
 	h->temperature = atof(text_value(b, 0, 13));
 	h->logq = strcmp(text_value(b, 0, 14), "true") == 0;
 	if (!(h->time.deviation > 0) || h->time.buckets < 0 ||
 		h->time.buckets > MAX_TIME_BUCKETS || h->groups < 1 ||
-		h->history_length < 0 || !(h->temperature > 0))
+		h->history_length < 0 || !(h->temperature > 0) ||
+		!(h->mix.neighbour >= 0) || !(h->mix.own_share >= -1) ||
+		!isfinite(h->mix.neighbour) || !isfinite(h->mix.own) ||
+		!isfinite(h->mix.recency) || !isfinite(h->mix.own_share))
 		bad_shape(b, "config");
 	SPI_freetuptable(SPI_tuptable);
 }

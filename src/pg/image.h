@@ -11,7 +11,7 @@
 #include "store.h"
 
 #define IMAGE_MAGIC 0x4c42494d	/* "LBIM" */
-#define IMAGE_VERSION 4
+#define IMAGE_VERSION 5
 
 typedef struct ImageInput
 {
@@ -53,8 +53,12 @@ typedef struct ImageHeader
 	int32		history_mean;
 	int32		logq;
 	double		temperature;
-	double		repeat_half_life;	/* days */
+	double		repeat_half_life;	/* days; models of version 0.1 */
 	double		repeat_weight;
+	double		repeat_power;	/* 0: no repeat term */
+	int32		mixed;			/* scores have parts, weighed by mix */
+	int32		has_neighbours;
+	LbMix		mix;
 	int32		n_groupings;
 	ImageGrouping groupings[MAX_FEATURES];
 	int32		n_inputs;
@@ -77,7 +81,11 @@ typedef struct ImageHeader
 	int64		history_offsets;	/* (n_users + 2) int64, by user code */
 	int64		history_codes;	/* int32: recordings of users, latest first */
 	int64		history_plays;	/* float: how often */
-	int64		history_boosts; /* float: added to their scores; 0: nothing */
+	int64		history_boosts; /* float: added to their scores, if boosted */
+	int64		history_recency;	/* float: if there is a repeat term */
+	int64		neighbour_offsets;	/* (n_recordings + 2) int64, by code */
+	int64		neighbour_codes;	/* int32 */
+	int64		neighbour_weights;	/* float */
 	int64		candidates;		/* (n_recordings, D) floats */
 	int64		index;			/* lb_index of the candidates */
 } ImageHeader;

@@ -63,7 +63,17 @@ lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 	s->tower.history_offsets = AT(h->history_offsets);
 	s->tower.history_codes = AT(h->history_codes);
 	s->tower.history_boosts = h->boosted ? AT(h->history_boosts) : NULL;
-	s->history_plays = AT(h->history_plays);
+	s->tower.history_plays = s->history_plays = AT(h->history_plays);
+	s->tower.history_recency = h->history_recency ?
+		AT(h->history_recency) : NULL;
+	s->tower.mixed = h->mixed;
+	s->tower.mix = h->mix;
+	if (h->has_neighbours)
+	{
+		s->tower.neighbours.offsets = AT(h->neighbour_offsets);
+		s->tower.neighbours.codes = AT(h->neighbour_codes);
+		s->tower.neighbours.weights = AT(h->neighbour_weights);
+	}
 	s->user_keys = AT(h->user_keys);
 	s->user_codes = AT(h->user_codes);
 	s->recording_keys = AT(h->recording_keys);

@@ -18,9 +18,10 @@ typedef struct UserLists
 	int64	   *offsets;		/* (n_users + 2) */
 	int32	   *codes;
 	float	   *plays;			/* lists: how often */
-	float	   *recency;		/* lists: sum over plays of 2^(-age / half
-								 * life), age before the user's last listen */
-	float	   *boosts;			/* what is added to the scores, or NULL */
+	float	   *recency;		/* lists: log of the sum over plays of what
+								 * each still counts (lb_mix_decay), at the
+								 * user's last listen; or NULL */
+	int64	   *last;			/* lists: (n_users + 1) time of that listen */
 	int64	   *times;			/* sequences */
 	int64		allocated;
 } UserLists;
@@ -30,7 +31,7 @@ typedef struct ListRequest
 	const uint8 *held_out;		/* bitmap over listens to leave out, or NULL */
 	bool		sequence;
 	int			max_length;		/* of a list */
-	double		half_life;		/* in days; 0: recency is not needed */
+	double		power;			/* of the decay; 0: recency is not needed */
 	const struct UserLists *older;	/* lists that these continue, or NULL */
 	bool		active_only;	/* no list for users without a listen here */
 } ListRequest;
@@ -38,6 +39,11 @@ typedef struct ListRequest
 /* What serving keeps of users at least, whatever the history input takes. */
 #define SERVING_LIST 100
 
+/* One user's listens in the order of time; they may be changed. */
+typedef void (*UserVisitor) (int32 user, Listen *listens, int64 n, void *arg);
+
+extern void lbrec_visit_users(const Dataset *data, const uint8 *held_out,
+							  UserVisitor visit, void *arg);
 extern UserLists *lbrec_make_lists(const Dataset *data,
 								   const ListRequest *request,
 								   MemoryContext context);

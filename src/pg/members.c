@@ -175,7 +175,25 @@ allocate_member(Trainer *trainer, int m)
 								 lbrec_cancel_flag()) == LB_CANCELLED);
 	if (trainer->request->warm)
 		lbrec_warm_weights(trainer->request->warm, core, &member->optimizer,
-						   m, trainer->n_members);
+						   m, trainer->options->ensemble);
+}
+
+/* What a model knows of users and of recordings beside its weights. */
+void
+lbrec_set_lists(TwoTower *model, const UserLists *lists,
+				const Neighbours *neighbours)
+{
+	model->history_offsets = lists->offsets;
+	model->history_codes = lists->codes;
+	model->history_plays = lists->plays;
+	model->history_recency = lists->recency;
+	if (neighbours)
+	{
+		model->neighbours.offsets = neighbours->offsets;
+		model->neighbours.codes = neighbours->codes;
+		model->neighbours.weights = neighbours->weights;
+	}
+	model->mixed = lists->recency || neighbours;
 }
 
 /* The wide model, its members, and the scratch of their steps. */
@@ -191,22 +209,22 @@ lbrec_build_members(Trainer *trainer)
 	int			B;
 	int			N;
 
-	build_towers(trainer, wide, o->embedding_dim * o->ensemble, n_rows);
-	wide->core.query.groups = wide->core.candidate.groups = o->ensemble;
-	wide->history_offsets = trainer->lists->offsets;
-	wide->history_codes = trainer->lists->codes;
-	wide->history_boosts = trainer->lists->boosts;
-	if (o->ensemble > 1)
+	build_towers(trainer, wide, o->embedding_dim * trainer->n_members,
+				 n_rows);
+	wide->core.query.groups = wide->core.candidate.groups =
+		trainer->n_members;
+	lbrec_set_lists(wide, trainer->lists, trainer->neighbours);
+	if (trainer->n_members > 1)
 		lb_model_place(&wide->core, NULL,
 					   lbrec_alloc_aligned(trainer->context,
 										   lb_model_bytes(&wide->core, NULL),
 										   "model"));
-	for (int m = 0; m < o->ensemble; m++)
+	for (int m = 0; m < trainer->n_members; m++)
 	{
 		Member	   *member = &trainer->members[m];
 
 		member->model = wide;
-		if (o->ensemble > 1)
+		if (trainer->n_members > 1)
 		{
 			member->model = palloc0(sizeof(TwoTower));
 			member->model->recording_rows = wide->recording_rows;
@@ -218,7 +236,7 @@ lbrec_build_members(Trainer *trainer)
 		}
 		allocate_member(trainer, m);
 	}
-	for (int m = 0; m < o->ensemble; m++)
+	for (int m = 0; m < trainer->n_members; m++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		lbrec_batcher_init(&trainer->members[m].batcher,

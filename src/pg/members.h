@@ -30,14 +30,20 @@ typedef struct Trainer
 	LbObjective objective;
 	LbSchedule	schedule;
 	LbWorkspace workspace;
+	bool		reports;		/* calls back after each epoch */
 	Split		split;
 	UserLists  *lists;			/* recordings trained on, by user */
 	UserLists  *sequence;
+	Neighbours *neighbours;		/* or NULL */
+	LbMix		mix;			/* of one member */
 	float	  **best;			/* the best epoch's values, by tensor, or NULL */
+	LbMix		best_mix;
 	double		best_metric;
 	int			best_epoch;
 } Trainer;
 
+extern void lbrec_set_lists(TwoTower *model, const UserLists *lists,
+							const Neighbours *neighbours);
 extern void lbrec_build_members(Trainer *trainer);
 extern void lbrec_assemble_members(Trainer *trainer);
 extern void lbrec_keep_states(Trainer *trainer, Trained *trained);

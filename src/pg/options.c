@@ -24,6 +24,10 @@
 /* Rows of a batch of listens, where the preset's are of users. */
 #define LISTENS_BATCH 512
 
+/* Where nothing tells when to stop: the epochs of a run, and between looks. */
+#define FIXED_EPOCHS 12
+#define FIXED_EVALUATE_EVERY 5
+
 typedef enum OptionKind
 {
 	OPTION_INT,
@@ -83,6 +87,7 @@ static const char *const metric_names[] = {
 	[METRIC_TOP_100] = "top_100",
 	[METRIC_RECALL] = "recall_20",
 	[METRIC_NDCG] = "ndcg_20",
+	[METRIC_NDCG_100] = "ndcg_100",
 	[METRIC_MRR] = "mrr",
 	NULL
 };
@@ -144,8 +149,9 @@ static const Option table[] = {
 	{"min_listens", OPTION_INT, AT(min_listens), 1, PG_INT32_MAX},
 	{"hash_buckets", OPTION_INT, AT(hash_buckets), 0, 10000000},
 	{"number_buckets", OPTION_INT, AT(number_buckets), 2, 10000},
-	{"repeat_half_life", OPTION_FROM, AT(repeat_half_life), 0, 100000},
-	{"repeat_weight", OPTION_FROM, AT(repeat_weight), 0, 1000},
+	{"repeat_power", OPTION_FROM, AT(repeat_power), 0, 100},
+	{"neighbours", OPTION_INT, AT(neighbours), 0, 10000},
+	{"refit", OPTION_BOOL, AT(refit)},
 };
 
 /*
@@ -187,28 +193,30 @@ static const TrainOptions presets[] = {
 	{
 		COMMON,
 		.preset = "default",
-		.epochs = 10,
+		.epochs = 20,
 		.batch_size = 128,
-		.embedding_dim = 64,
-		.ensemble = 8,
+		.embedding_dim = 128,
+		.ensemble = 4,
 		.optimizer = LB_ROWWISE_ADAGRAD,
-		.split = SPLIT_TIME,
-		.test_fraction = 0.05,
+		.split = SPLIT_LAST,
+		.test_fraction = 0.2,
 		.test_limit = 10000,
+		.early_stopping = METRIC_NDCG_100,
+		.refit = true,
 		.history_length = 500,
 		.history_dropout = 0.6,
 		.history_pooling = POOL_SQRT,
 		.batch_by = BATCH_USERS,
 		.mean_loss = true,
-		.temperature = 0.1,
-		.repeat_half_life = 14,
-		.repeat_weight = 2,
+		.temperature = 0.12,
+		.repeat_power = 0.7,
+		.neighbours = 200,
 		.logq = true,
 		.normalize = true,
 		.mask_hits = true,
 		.extra_negatives = 512,
 		.initial_accumulator = 1e-8,
-		.evaluate_every = 5,
+		.evaluate_every = 1,
 	},
 };
 
@@ -351,6 +359,16 @@ lbrec_fit_options(TrainOptions *o)
 		o->batch_by = BATCH_LISTENS;
 	if (o->batch_by == BATCH_LISTENS && !is_given(o, "batch_size"))
 		o->batch_size = Max(o->batch_size, LISTENS_BATCH);
+	/* who says how many epochs means it */
+	if ((o->split == SPLIT_NONE || is_given(o, "epochs")) &&
+		!is_given(o, "early_stopping"))
+	{
+		if (o->early_stopping != METRIC_NONE && !is_given(o, "epochs"))
+			o->epochs = FIXED_EPOCHS;
+		if (o->early_stopping != METRIC_NONE && !is_given(o, "evaluate_every"))
+			o->evaluate_every = FIXED_EVALUATE_EVERY;
+		o->early_stopping = METRIC_NONE;
+	}
 }
 
 static void

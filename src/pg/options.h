@@ -44,6 +44,7 @@ typedef enum Metric
 	METRIC_TOP_100,
 	METRIC_RECALL,
 	METRIC_NDCG,
+	METRIC_NDCG_100,
 	METRIC_MRR
 } Metric;
 
@@ -102,8 +103,9 @@ typedef struct TrainOptions
 	int			min_listens;
 	int			hash_buckets;
 	int			number_buckets;
-	double		repeat_half_life;	/* days; 0: no repeat term */
-	double		repeat_weight;
+	double		repeat_power;	/* of a play's age; 0: no repeat term */
+	int			neighbours;		/* of a recording at most; 0: no such term */
+	bool		refit;			/* in the end on all, held out or not */
 	bool		activate;
 	bool		verbose;
 	uint64		given;			/* settings of the table that were set since

@@ -7,15 +7,21 @@
  * is the share of listens whose rank is below K.  TFRS scores the true
  * candidate by another routine than the rest, so there a candidate can be
  * beaten by itself; here every score comes from the same chain of operations.
+ *
+ * Where scores have parts beside the dot product, counting would have to look
+ * at all neighbours of all that the user played.  There the user's list is
+ * made as serving makes it, as long as ranks are asked for, and a listen's
+ * rank is found in it: the same number.
  */
 #include "ranking.h"
 
 #include "utils/memutils.h"
 
-#include "core/lb_scan.h"
+#include "boosts.h"
 
-/* Queries whose vectors are held at a time. */
+/* Queries whose vectors are held at a time; and whose lists are. */
 #define QUERY_BLOCK 16384
+#define LIST_BLOCK 256
 
 typedef struct Ranker
 {
@@ -151,6 +157,151 @@ rank_block(Ranker *r, int m, const int32 *users, const int64 *times,
 	}
 }
 
+/* Listens in the order in which they share lists. */
+static int
+compare_listens(const void *a, const void *b, void *arg)
+{
+	const RankRequest *q = arg;
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	if (q->users[x] != q->users[y])
+		return q->users[x] < q->users[y] ? -1 : 1;
+	if (q->times[x] != q->times[y])
+		return q->times[x] < q->times[y] ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+/* Does the query vector know the time? */
+static bool
+has_time(const TwoTower *model)
+{
+	for (int i = 0; i < model->core.query.n_inputs; i++)
+	{
+		InputSource source = model->query_inputs[i].source;
+
+		if (source == SOURCE_TIME_BUCKET || lbrec_source_is_number(source))
+			return true;
+	}
+	return false;
+}
+
+/* The rank of one listen of user u of a block, from the user's list. */
+static void
+rank_in_list(const Ranker *r, const TopLists *lists, const Boosts *b, int u,
+			 int64 i)
+{
+	const RankRequest *q = r->request;
+	float		floor = lbrec_boosted(b, q->truth[i],
+									  list_score(r, u, q->truth[i] + 1));
+	int64		rank = 0;
+	int64		new_rank = 0;
+
+	for (int64 j = 0; j < lists->found[u]; j++)
+	{
+		int64		at = u * lists->depth + j;
+
+		if (!(lists->scores[at] > floor))
+			break;
+		rank++;
+		new_rank += !lbrec_is_own(b, lists->ids[at]);
+	}
+	if (lbrec_is_own(b, q->truth[i]))
+		new_rank = -1;
+	if (is_nobody(r, u))
+		rank = new_rank = PG_INT64_MAX;
+	q->ranks[i] = Min(rank, r->most);
+	if (q->new_ranks)
+		q->new_ranks[i] = Min(new_rank, r->most);
+}
+
+/* Ranks of the n listens whose places are in r->at, by lists. */
+static void
+rank_by_lists(Ranker *r, int64 n, LbThreads *pool, MemoryContext context)
+{
+	const RankRequest *q = r->request;
+	LbCandidates set = {.c = r->candidates, .n = q->model->n_recordings,
+		.D = r->D};
+	bool		timed = has_time(q->model);
+	int32		users[LIST_BLOCK];
+	int64		times[LIST_BLOCK];
+	Boosts		boosts[LIST_BLOCK];
+	const Boosts *each[LIST_BLOCK];
+	MemoryContext scratch = AllocSetContextCreate(context,
+												  "lbrec ranking by lists",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	r->most = q->most > 0 ? Min(q->most, set.n) : set.n;
+	qsort_arg(r->at, n, sizeof(int64), compare_listens,
+			  unconstify(RankRequest *, q));
+	for (int64 next = 0; next < n;)
+	{
+		int64		first = next;
+		int			m = 0;
+		int			u = -1;
+		TopLists	lists;
+		MemoryContext old;
+
+		for (; next < n; next++)
+		{
+			int64		i = r->at[next];
+
+			if (m > 0 && users[m - 1] == q->users[i] &&
+				(!timed || times[m - 1] == q->times[i]))
+				continue;
+			if (m == LIST_BLOCK)
+				break;
+			users[m] = q->users[i];
+			times[m++] = q->times[i];
+		}
+		lbrec_query_vectors(r->queries, q->model, users, times, m, pool,
+							scratch);
+		for (int i = 0; i < m; i++)
+		{
+			boosts[i] = lbrec_boosts_of(q->model, users[i]);
+			each[i] = &boosts[i];
+		}
+		lbrec_top_lists(&lists, &set, each, r->queries, m, r->most, true,
+						pool, scratch);
+		old = MemoryContextSwitchTo(scratch);
+		for (int64 k = first; k < next; k++)
+		{
+			int64		i = r->at[k];
+
+			if (u < 0 || users[u] != q->users[i] ||
+				(timed && times[u] != q->times[i]))
+			{
+				if (u >= 0)
+					lbrec_free_boosts(&boosts[u]);
+				lbrec_gather_boosts(&boosts[++u]);
+			}
+			rank_in_list(r, &lists, &boosts[u], u, i);
+		}
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(scratch);
+	}
+	MemoryContextDelete(scratch);
+}
+
+/* Places of the listens that can be found; the others are misses. */
+static int64
+findable(Ranker *r, MemoryContext context)
+{
+	const RankRequest *q = r->request;
+	int64		n = 0;
+
+	r->at = MemoryContextAllocHuge(context, Max(q->n, 1) * sizeof(int64));
+	for (int64 i = 0; i < q->n; i++)
+	{
+		q->ranks[i] = PG_INT64_MAX;
+		if (q->new_ranks)
+			q->new_ranks[i] = PG_INT64_MAX;
+		if (q->truth[i] >= 0)
+			r->at[n++] = i;
+	}
+	return n;
+}
+
 /*
  * Ranks of listens, each from 0.  A listen whose recording is no candidate
  * has the rank PG_INT64_MAX, a miss at every K.
@@ -181,6 +332,11 @@ lbrec_rank_listens(const RankRequest *request, LbThreads *pool,
 									  sizeof(float), "candidate vectors");
 		lbrec_candidate_vectors(vectors, model, pool, context);
 		r.candidates = vectors;
+	}
+	if (model->mixed)
+	{
+		rank_by_lists(&r, findable(&r, context), pool, context);
+		return;
 	}
 	for (int64 i = 0; i < request->n; i++)
 	{

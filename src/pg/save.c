@@ -159,9 +159,24 @@ save_lists(Saver *saver, const UserLists *lists)
 				lists->offsets);
 	save_tensor(saver, "history_codes", TENSOR_INT4, n, 1, lists->codes);
 	save_tensor(saver, "history_plays", TENSOR_FLOAT4, n, 1, lists->plays);
-	if (lists->boosts)
-		save_tensor(saver, "history_boosts", TENSOR_FLOAT4, n, 1,
-					lists->boosts);
+	save_tensor(saver, "history_last", TENSOR_INT8, lists->n_users + 1, 1,
+				lists->last);
+	if (lists->recency)
+		save_tensor(saver, "history_recency", TENSOR_FLOAT4, n, 1,
+					lists->recency);
+}
+
+static void
+save_neighbours(Saver *saver, const Neighbours *nb)
+{
+	int64		n = nb->offsets[nb->n_recordings + 1];
+
+	save_tensor(saver, "neighbour_offsets", TENSOR_INT8, nb->n_recordings + 2,
+				1, nb->offsets);
+	save_tensor(saver, "neighbour_codes", TENSOR_INT4, n, 1, nb->codes);
+	save_tensor(saver, "neighbour_counts", TENSOR_FLOAT4, n, 1, nb->counts);
+	save_tensor(saver, "neighbour_sums", TENSOR_FLOAT4, nb->n_recordings + 1,
+				1, nb->sums);
 }
 
 /* Weights, and the optimiser's states to continue from. */
@@ -234,10 +249,17 @@ config_json(const TwoTower *model, const TrainOptions *options,
 	inputs_json(&s, model, false);
 	appendStringInfo(&s, ", \"time\": {\"mean\": %.17g, \"deviation\": %.17g, "
 					 "\"first_edge\": %.17g, \"last_edge\": %.17g, "
-					 "\"buckets\": %d}, \"best_epoch\": %d}",
+					 "\"buckets\": %d}, \"best_epoch\": %d",
 					 model->time.mean, model->time.deviation,
 					 model->time.first_edge, model->time.last_edge,
 					 model->time.buckets, best_epoch);
+	if (model->mixed)
+		appendStringInfo(&s, ", \"mix\": {\"neighbour\": %.17g, "
+						 "\"own\": %.17g, \"recency\": %.17g, "
+						 "\"own_share\": %.17g}", model->mix.neighbour,
+						 model->mix.own, model->mix.recency,
+						 model->mix.own_share);
+	appendStringInfoChar(&s, '}');
 	return s.data;
 }
 
@@ -390,6 +412,8 @@ lbrec_save_model(const char *name, const Trained *trained,
 	for (int i = 0; i < data->n_features; i++)
 		save_feature(&saver, &data->features[i]);
 	save_lists(&saver, trained->lists);
+	if (trained->neighbours)
+		save_neighbours(&saver, trained->neighbours);
 	save_weights(&saver, trained);
 	candidates = lbrec_alloc_aligned(CurrentMemoryContext,
 									 (Size) model->n_recordings * D *

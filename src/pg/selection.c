@@ -33,21 +33,23 @@ best(const ServingModel *serving, const Asker *asker, const Allowed *allowed,
 	LbCandidates set = {.c = asker->vectors, .n = serving->tower.n_recordings,
 		.D = asker->D, .index = asker->index, .allow = allowed->bits,
 	.list = allowed->list, .n_list = allowed->n};
+	int64		depth = lbrec_boosted_depth(&asker->boosts, k, asker->query,
+											set.c, set.D);
 	void	   *scratch;
 	LbStatus	status;
 
 	scratch = lbrec_alloc_aligned(CurrentMemoryContext,
-								  lb_topk_bytes(&set, k), "selection");
-	s.ids = palloc_extended(k * sizeof(int64), MCXT_ALLOC_HUGE);
-	s.scores = palloc_extended(k * sizeof(float), MCXT_ALLOC_HUGE);
+								  lb_topk_bytes(&set, depth), "selection");
+	s.ids = palloc_extended(depth * sizeof(int64), MCXT_ALLOC_HUGE);
+	s.scores = palloc_extended(depth * sizeof(float), MCXT_ALLOC_HUGE);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		status = lb_topk(&s.n, s.ids, s.scores, asker->query, &set, k,
+		status = lb_topk(&s.n, s.ids, s.scores, asker->query, &set, depth,
 						 scratch, lbrec_cancel_flag());
 	} while (status == LB_CANCELLED);
 	lbrec_check_status(status, "a score");
-	s.n = lbrec_apply_boosts(s.ids, s.scores, s.n, k, &asker->boosts,
+	s.n = lbrec_apply_boosts(s.ids, s.scores, s.n, depth, k, &asker->boosts,
 							 asker->query, set.c, set.D, allowed);
 	return s;
 }

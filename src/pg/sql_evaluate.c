@@ -182,35 +182,21 @@ add_model_lists(Spread *spreads, const Evaluation *e, int64 from, int64 m,
 	.index = e->serving->index};
 	float	   *q = lbrec_alloc_aligned(scratch, m * set.D * sizeof(float),
 										"block of queries");
-	int64	   *found = MemoryContextAlloc(scratch, m * sizeof(int64));
-	int64	   *ids = MemoryContextAllocHuge(scratch,
-											 m * e->most * sizeof(int64));
-	float	   *scores = MemoryContextAllocHuge(scratch,
-												m * e->most * sizeof(float));
-	void	   *work = lbrec_alloc_aligned(scratch,
-										   lb_topk_batch_bytes(&set, m, e->most,
-															   lb_threads_count(e->pool)),
-										   "selection");
-	LbStatus	status;
+	Boosts	   *boosts = MemoryContextAlloc(scratch, m * sizeof(Boosts));
+	const Boosts **each = MemoryContextAlloc(scratch, m * sizeof(Boosts *));
+	TopLists	lists;
 
-	lbrec_query_vectors(q, tower, e->who + from, e->when + from, m, e->pool,
-						scratch);
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_topk_batch(found, ids, scores, q, m, &set, e->most, work,
-							   e->pool, lbrec_cancel_flag());
-	} while (status == LB_CANCELLED);
-	lbrec_check_status(status, "a score");
 	for (int64 i = 0; i < m; i++)
 	{
-		Boosts		boosts = lbrec_boosts_of(tower, e->who[from + i]);
-
-		found[i] = lbrec_apply_boosts(ids + i * e->most, scores + i * e->most,
-									  found[i], e->most, &boosts,
-									  q + i * set.D, set.c, set.D, NULL);
-		add_list(spreads, e, ids + i * e->most, found[i]);
+		boosts[i] = lbrec_boosts_of(tower, e->who[from + i]);
+		each[i] = &boosts[i];
 	}
+	lbrec_query_vectors(q, tower, e->who + from, e->when + from, m, e->pool,
+						scratch);
+	lbrec_top_lists(&lists, &set, each, q, (int) m, e->most, false, e->pool,
+					scratch);
+	for (int64 i = 0; i < m; i++)
+		add_list(spreads, e, lists.ids + i * lists.depth, lists.found[i]);
 }
 
 /* Coverage and popularity of the lists of all users, at each of ks. */

@@ -147,43 +147,24 @@ identify(Batch *b, float *queries, int *at, LbThreads *pool)
 
 /* The lists of those with a query, in a batch. */
 static void
-rank(Batch *b, const float *queries, const int *at, int m, LbThreads *pool,
-	 MemoryContext working)
+rank(Batch *b, const float *queries, const int *at, int m, LbThreads *pool)
 {
 	const ServingModel *serving = b->serving;
 	LbCandidates set = {.c = serving->candidates,
 		.n = serving->tower.n_recordings, .D = serving->image->D,
 	.index = serving->index};
-	int64	   *found = palloc(Max(m, 1) * sizeof(int64));
-	int64	   *ids = palloc_extended((Size) Max(m, 1) * b->k * sizeof(int64),
-									  MCXT_ALLOC_HUGE);
-	float	   *scores = palloc_extended((Size) Max(m, 1) * b->k *
-										 sizeof(float), MCXT_ALLOC_HUGE);
-	void	   *scratch =
-		lbrec_alloc_aligned(working,
-							lb_topk_batch_bytes(&set, m, b->k,
-												lb_threads_count(pool)),
-							"selection");
-	LbStatus	status;
+	const Boosts **boosts = palloc(m * sizeof(Boosts *));
+	TopLists	top;
 
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_topk_batch(found, ids, scores, queries, m, &set, b->k,
-							   scratch, pool, lbrec_cancel_flag());
-	} while (status == LB_CANCELLED);
-	lbrec_check_status(status, "a score");
 	for (int i = 0; i < m; i++)
+		boosts[i] = &b->askers[at[i]].boosts;
+	lbrec_top_lists(&top, &set, boosts, queries, m, b->k, false, pool,
+					b->tile);
+	for (int i = 0; i < m; i++)
+		b->lists[at[i]] = (Selected)
 	{
-		Selected   *list = &b->lists[at[i]];
-
-		list->ids = ids + (Size) i * b->k;
-		list->scores = scores + (Size) i * b->k;
-		list->n = lbrec_apply_boosts(list->ids, list->scores, found[i], b->k,
-									 &b->askers[at[i]].boosts,
-									 queries + (Size) i * set.D, set.c,
-									 set.D, NULL);
-	}
+		top.found[i], top.ids + i * top.depth, top.scores + i * top.depth
+	};
 }
 
 /* One list does for everybody of whom nothing is known. */
@@ -237,7 +218,7 @@ next_tile(Batch *b)
 		pool = lbrec_start_threads(working);
 	m = identify(b, queries, at, pool);
 	if (m > 0)
-		rank(b, queries, at, m, pool, working);
+		rank(b, queries, at, m, pool);
 	MemoryContextDelete(working);
 
 	for (int u = 0; u < b->n; u++)

@@ -154,6 +154,8 @@ trial_options(TrainOptions *o, const Tuning *t, const Trial *trial, int epochs)
 	lbrec_fit_options(o);
 	o->epochs = epochs;
 	o->evaluate_every = epochs;
+	o->early_stopping = METRIC_NONE;
+	o->refit = false;			/* what was measured is kept */
 	lbrec_check_options(o);
 	if (o->split == SPLIT_NONE)
 		elog(ERROR, "a preset without a split cannot be tuned");
@@ -208,6 +210,8 @@ metric_of(Metric metric, const EpochReport *r)
 			return r->recall;
 		case METRIC_NDCG:
 			return r->ndcg;
+		case METRIC_NDCG_100:
+			return r->ndcg_100;
 		case METRIC_MRR:
 			return r->mrr;
 	}

@@ -17,6 +17,10 @@
 #include "metrics.h"
 #include "ranking.h"
 #include "warm.h"
+#include "weigh.h"
+
+/* Members of an ensemble whose quality is that of all, nearly enough. */
+#define TRIAL_MEMBERS 1
 
 const int	lbrec_top_ks[N_TOP_KS] = {1, 5, 10, 50, 100};
 
@@ -136,6 +140,21 @@ test_loss(Trainer *trainer)
 	return sum / batches;
 }
 
+/* The weights of the scores' parts, as what is held out says. */
+static void
+set_mix(Trainer *trainer, const float *candidates, MemoryContext context)
+{
+	WeighRequest request = {.model = trainer->model,
+		.candidates = candidates, .n_members = trainer->n_members,
+		.temperature = trainer->options->temperature,
+		.test = trainer->split.test, .n_test = trainer->split.n_test,
+	.seed = trainer->options->seed};
+
+	trainer->mix = lbrec_weigh(&request, trainer->pool, context);
+	trainer->model->mix = lbrec_mix_of_members(trainer->mix,
+											   trainer->n_members);
+}
+
 /* The wide model on the listens held out, against every recording. */
 static void
 evaluate(Trainer *trainer, EpochReport *report)
@@ -148,12 +167,21 @@ evaluate(Trainer *trainer, EpochReport *report)
 	int32	   *users = MemoryContextAllocHuge(scratch, n * sizeof(int32));
 	int64	   *times = MemoryContextAllocHuge(scratch, n * sizeof(int64));
 	int32	   *truth = MemoryContextAllocHuge(scratch, n * sizeof(int32));
-	RankRequest request = {.model = trainer->model, .n = n, .users = users,
+	TwoTower   *model = trainer->model;
+	RankRequest request = {.model = model, .n = n, .users = users,
 		.times = times, .truth = truth,
 	.most = lbrec_top_ks[N_TOP_KS - 1]};
 	Metrics		metrics;
+	float	   *candidates;
 
 	lbrec_assemble_members(trainer);
+	candidates = lbrec_alloc_aligned(scratch, (Size) model->n_recordings *
+									 lb_tower_width(&model->core.query) *
+									 sizeof(float), "candidate vectors");
+	lbrec_candidate_vectors(candidates, model, trainer->pool, scratch);
+	request.candidates = candidates;
+	if (model->mixed)
+		set_mix(trainer, candidates, scratch);
 	for (int64 i = 0; i < n; i++)
 	{
 		const Listen *l = &trainer->split.test[i];
@@ -172,6 +200,7 @@ evaluate(Trainer *trainer, EpochReport *report)
 		report->top_k[k] = metrics.top_k;
 	}
 	report->mrr = metrics.mrr;
+	report->ndcg_100 = metrics.new_ndcg;
 	lbrec_metrics(&metrics, REPORT_K, request.ranks, request.new_ranks,
 				  users, truth, n);
 	report->recall = metrics.new_recall;
@@ -200,10 +229,19 @@ watched_metric(const Trainer *trainer, const EpochReport *report)
 			return report->recall;
 		case METRIC_NDCG:
 			return report->ndcg;
+		case METRIC_NDCG_100:
+			return report->ndcg_100;
 		case METRIC_MRR:
 			return report->mrr;
 	}
 	return 0;
+}
+
+/* Is this run to find out how to train the model? */
+static bool
+is_trial(const Trainer *trainer)
+{
+	return trainer->options->refit && trainer->split.excluded != NULL;
 }
 
 /*
@@ -222,6 +260,10 @@ note_epoch(Trainer *trainer, const EpochReport *report)
 		return waited < trainer->options->patience;
 	trainer->best_metric = metric;
 	trainer->best_epoch = report->epoch;
+	trainer->best_mix = trainer->mix;
+	/* a model that is trained again leaves only its number of epochs */
+	if (is_trial(trainer))
+		return true;
 	if (trainer->best == NULL)
 	{
 		trainer->best = MemoryContextAllocZero(trainer->context,
@@ -242,30 +284,30 @@ note_epoch(Trainer *trainer, const EpochReport *report)
 
 /* Shown in pg_stat_activity, from where the view lbrec_progress reads it. */
 static void
-report_progress(const Trainer *trainer, int epoch)
+report_progress(const Trainer *trainer, int epoch, int n_epochs)
 {
 	char		text[256];
 
 	snprintf(text, sizeof(text),
 			 "lbrec_train \"%.100s\": epoch %d of %d, " INT64_FORMAT " listens an epoch",
-			 trainer->request->name, epoch, trainer->options->epochs,
+			 trainer->request->name, epoch, n_epochs,
 			 trainer->split.n_train);
 	pgstat_report_activity(STATE_RUNNING, text);
 }
 
 static void
-run_epochs(Trainer *trainer)
+run_epochs(Trainer *trainer, int n_epochs)
 {
 	const TrainOptions *o = trainer->options;
 
-	for (int epoch = 1; epoch <= o->epochs; epoch++)
+	for (int epoch = 1; epoch <= n_epochs; epoch++)
 	{
 		EpochReport report = {.epoch = epoch};
 		instr_time	start;
 		instr_time	end;
 		bool		go_on = true;
 
-		report_progress(trainer, epoch);
+		report_progress(trainer, epoch, n_epochs);
 		INSTR_TIME_SET_CURRENT(start);
 		for (int m = 0; m < trainer->n_members; m++)
 			report.loss += train_epoch(trainer, &trainer->members[m], epoch) /
@@ -275,17 +317,21 @@ run_epochs(Trainer *trainer)
 		report.seconds = INSTR_TIME_GET_DOUBLE(end);
 		report.listens_per_second = trainer->split.n_train / report.seconds;
 		if (trainer->split.n_test > 0 &&
-			(epoch % o->evaluate_every == 0 || epoch == o->epochs))
+			(epoch % o->evaluate_every == 0 || epoch == n_epochs))
 		{
 			evaluate(trainer, &report);
 			if (o->early_stopping != METRIC_NONE)
 				go_on = note_epoch(trainer, &report);
 		}
-		if (!trainer->request->callback(&report, trainer->request->arg) ||
-			!go_on)
+		if (trainer->reports &&
+			!trainer->request->callback(&report, trainer->request->arg))
+			break;
+		if (!go_on)
 			break;
 	}
 	lbrec_assemble_members(trainer);
+	if (trainer->best_epoch > 0)
+		trainer->mix = trainer->best_mix;
 	if (trainer->best)
 		for (int i = 0; i < trainer->model->core.n_tensors; i++)
 		{
@@ -302,46 +348,34 @@ run_epochs(Trainer *trainer)
 }
 
 /*
- * What is added to the score of a recording that the user has played, for
- * people play again what they played lately: weight * log(1 + 100 r), where r
- * counts plays, each half as much after another half life.  An own model's
- * dot product cannot know that; docs/quality.md has what it gives.
+ * What training reads: all recordings of a user, latest first; and what is
+ * near to what.
  */
-static void
-set_boosts(Trainer *trainer, UserLists *lists)
-{
-	int64		n = lists->offsets[lists->n_users + 1];
-	double		weight = trainer->options->repeat_weight * trainer->n_members;
-
-	if (trainer->options->repeat_half_life == 0)
-		return;
-	lists->boosts = MemoryContextAllocHuge(trainer->context,
-										   Max(n, 1) * sizeof(float));
-	for (int64 i = 0; i < n; i++)
-		lists->boosts[i] = (float) (weight * log1p(100 * lists->recency[i]));
-}
-
-/* The lists that training reads: all recordings of a user, latest first. */
 static void
 make_training_lists(Trainer *trainer)
 {
 	const TrainOptions *o = trainer->options;
 	ListRequest request = {.held_out = trainer->split.excluded,
 		.max_length = PG_INT32_MAX,
-	.half_life = o->repeat_half_life};
+	.power = o->repeat_power};
+	const Neighbours *older = NULL;
 
 	if (trainer->request->warm)
 	{
 		request.older = lbrec_warm_lists(trainer->request->warm);
 		request.active_only = true;
+		older = lbrec_warm_neighbours(trainer->request->warm);
 	}
+	if (o->neighbours > 0)
+		trainer->neighbours =
+			lbrec_count_neighbours(trainer->data, trainer->split.excluded,
+								   o->neighbours, older, trainer->context);
 	trainer->lists = lbrec_make_lists(trainer->data, &request,
 									  trainer->context);
-	set_boosts(trainer, trainer->lists);
 	if (o->history_length == 0 || !o->history_before)
 		return;
 	request.sequence = true;
-	request.half_life = 0;
+	request.power = 0;
 	request.older = NULL;
 	trainer->sequence = lbrec_make_lists(trainer->data, &request,
 										 trainer->context);
@@ -353,11 +387,23 @@ make_serving_lists(Trainer *trainer)
 {
 	const TrainOptions *o = trainer->options;
 	ListRequest request = {.max_length = Max(o->history_length, SERVING_LIST),
-		.half_life = o->repeat_half_life};
+		.power = o->repeat_power};
 
 	if (trainer->request->warm)
 		request.older = lbrec_warm_lists(trainer->request->warm);
 	return lbrec_make_lists(trainer->data, &request, trainer->context);
+}
+
+/* The weights of the scores' parts where nothing is held out. */
+static LbMix
+prior_mix(const Trainer *trainer)
+{
+	WeighRequest request = {.model = trainer->model,
+		.temperature = trainer->options->temperature};
+	LbMix		none = {0};
+
+	return trainer->model->mixed ?
+		lbrec_weigh(&request, NULL, trainer->context) : none;
 }
 
 static void
@@ -379,39 +425,100 @@ set_objective(Trainer *trainer)
 	trainer->schedule.gamma = o->decay_factor;
 }
 
-/* Trains a model; the result lives in context. */
-Trained *
-lbrec_run_training(const TrainRequest *request, MemoryContext context)
+/*
+ * Trains so many members on what the split leaves.  With epochs 0 as many
+ * epochs as the options say.
+ */
+static Trainer *
+run(const TrainRequest *request, const Split *split, int n_members,
+	int n_epochs, bool reports, LbThreads *pool, MemoryContext context)
 {
 	Trainer    *trainer = MemoryContextAllocZero(context, sizeof(Trainer));
-	MemoryContext old = MemoryContextSwitchTo(context);
-	Trained    *trained = palloc0(sizeof(Trained));
 
 	trainer->request = request;
 	trainer->data = request->data;
 	trainer->options = request->options;
 	trainer->context = context;
+	trainer->pool = pool;
+	trainer->reports = reports;
+	trainer->split = *split;
 	trainer->model = palloc0(sizeof(TwoTower));
-	trainer->n_members = request->options->ensemble;
-	trainer->members = palloc0(trainer->n_members * sizeof(Member));
-	check_dataset(request->data, request->options);
-	lbrec_split(&trainer->split, request->data, request->options,
-				request->test_listens, context);
+	trainer->n_members = n_members;
+	trainer->members = palloc0(n_members * sizeof(Member));
 	make_training_lists(trainer);
 	lbrec_batcher_shape(&trainer->members[0].batcher, request->options,
 						request->data, &trainer->split, trainer->lists);
 	set_objective(trainer);
-	trainer->pool = lbrec_start_threads(context);
 	lbrec_build_members(trainer);
-	run_epochs(trainer);
+	trainer->mix = prior_mix(trainer);
+	run_epochs(trainer, n_epochs);
+	return trainer;
+}
+
+/*
+ * The trial: a member is trained without what is held out, to learn how many
+ * epochs are best and how a score's parts are to be weighed.
+ */
+static void
+run_trial(const TrainRequest *request, const Split *split, LbThreads *pool,
+		  MemoryContext context, int *best_epoch, LbMix *mix)
+{
+	MemoryContext scratch = AllocSetContextCreate(context, "lbrec trial run",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	Trainer    *trainer = run(request, split,
+							  Min(TRIAL_MEMBERS, request->options->ensemble),
+							  request->options->epochs, true, pool, scratch);
+
+	*best_epoch = trainer->best_epoch;
+	*mix = trainer->mix;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+}
+
+/* Trains a model; the result lives in context. */
+Trained *
+lbrec_run_training(const TrainRequest *request, MemoryContext context)
+{
+	const TrainOptions *o = request->options;
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Trained    *trained = palloc0(sizeof(Trained));
+	LbThreads  *pool = lbrec_start_threads(context);
+	Split		split = {0};
+	Trainer    *trainer;
+	LbMix		mix;
+
+	check_dataset(request->data, o);
+	lbrec_split(&split, request->data, o, request->test_listens, context);
+	if (o->refit && split.excluded)
+	{
+		Split		all = {.n_train = request->data->n_listens};
+
+		run_trial(request, &split, pool, context, &trained->best_epoch, &mix);
+		trainer = run(request, &all, o->ensemble,
+					  trained->best_epoch > 0 ? trained->best_epoch :
+					  o->epochs, false, pool, context);
+	}
+	else
+	{
+		trainer = run(request, &split, o->ensemble, o->epochs, true, pool,
+					  context);
+		trained->best_epoch = trainer->best_epoch;
+		mix = trainer->mix;
+	}
 	lbrec_keep_states(trainer, trained);
 	trained->model = trainer->model;
-	trained->best_epoch = trainer->best_epoch;
 	trained->lists = make_serving_lists(trainer);
-	set_boosts(trainer, trained->lists);
-	trainer->model->history_offsets = trained->lists->offsets;
-	trainer->model->history_codes = trained->lists->codes;
-	trainer->model->history_boosts = trained->lists->boosts;
+	/* scores are to know of all listens, held out or not */
+	trained->neighbours = trainer->neighbours;
+	if (trained->neighbours && trainer->split.excluded)
+		trained->neighbours =
+			lbrec_count_neighbours(request->data, NULL, o->neighbours,
+								   request->warm ?
+								   lbrec_warm_neighbours(request->warm) : NULL,
+								   context);
+	lbrec_set_lists(trained->model, trained->lists, trained->neighbours);
+	trained->model->mix = lbrec_mix_of_members(mix, o->ensemble);
 	MemoryContextSwitchTo(old);
 	return trained;
 }

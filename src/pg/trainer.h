@@ -6,6 +6,7 @@
 #define LBREC_TRAINER_H
 
 #include "lists.h"
+#include "neighbours.h"
 #include "options.h"
 #include "twotower.h"
 
@@ -24,6 +25,7 @@ typedef struct EpochReport
 	double		top_k[N_TOP_KS];
 	double		recall;			/* of new recordings, at REPORT_K */
 	double		ndcg;
+	double		ndcg_100;		/* the same at the largest of lbrec_top_ks */
 	double		mrr;			/* of listens, at the largest of lbrec_top_ks */
 	double		seconds;
 	double		listens_per_second;
@@ -50,6 +52,7 @@ typedef struct Trained
 {
 	TwoTower   *model;			/* weights of the best epoch */
 	UserLists  *lists;			/* of all listens, as serving needs them */
+	Neighbours *neighbours;		/* or NULL */
 	int			n_states;		/* of the optimiser, to continue from */
 	float	  **states[2];		/* by tensor: (rows, state_cols) */
 	int		   *state_cols;

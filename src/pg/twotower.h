@@ -11,7 +11,9 @@
 
 #include "dataset.h"
 
+#include "core/lb_mix.h"
 #include "core/lb_model.h"
+#include "core/lb_neighbour.h"
 
 #define MAX_TIME_BUCKETS 100000
 
@@ -77,7 +79,13 @@ typedef struct TwoTower
 	int			history_length; /* recordings of a history at most */
 	const int64 *history_offsets;	/* (n_users + 2), or NULL */
 	const int32 *history_codes;
-	const float *history_boosts;	/* added to the scores of those, or NULL */
+	const float *history_plays; /* how often each was played */
+	const float *history_recency;	/* log of what that counts, or NULL */
+	const float *history_boosts;	/* of models of version 0.1: added to the
+									 * scores of those, or NULL */
+	LbNeighbours neighbours;	/* of recordings; offsets NULL: none */
+	bool		mixed;			/* scores have parts, weighed by mix */
+	LbMix		mix;
 	const int32 *recording_rows;	/* (n_recordings + 1) rows of the table of
 									 * recordings, or NULL: the codes */
 } TwoTower;

@@ -29,6 +29,7 @@ struct WarmStart
 	int64	   *listens;		/* (n_recordings) */
 	WeekCounts *weeks;			/* of them, or NULL */
 	UserLists  *lists;
+	Neighbours *neighbours;		/* or NULL */
 };
 
 /* A tensor of the older model, or NULL where it has none of that name. */
@@ -129,6 +130,26 @@ read_config(WarmStart *warm, TrainOptions *options)
 	SPI_freetuptable(SPI_tuptable);
 }
 
+/* The older model's counts of neighbours, if it has any. */
+static void
+open_neighbours(WarmStart *warm)
+{
+	int64		n = warm->row.n_recordings;
+	TensorShape shape;
+	Neighbours *nb;
+	int64	   *offsets = load(warm, "neighbour_offsets", TENSOR_INT8, &shape);
+
+	if (offsets == NULL || shape.rows != n + 2)
+		return;
+	nb = MemoryContextAllocZero(warm->context, sizeof(Neighbours));
+	nb->n_recordings = n;
+	nb->offsets = offsets;
+	nb->codes = need(warm, "neighbour_codes", TENSOR_INT4, offsets[n + 1]);
+	nb->counts = need(warm, "neighbour_counts", TENSOR_FLOAT4, offsets[n + 1]);
+	nb->sums = need(warm, "neighbour_sums", TENSOR_FLOAT4, n + 1);
+	warm->neighbours = nb;
+}
+
 /*
  * Opens the active version of the named model.  options become its settings;
  * what the caller gives is to be set over them.
@@ -163,7 +184,12 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 						  warm->row.n_users + 2);
 	lists->codes = load(warm, "history_codes", TENSOR_INT4, &shape);
 	lists->plays = load(warm, "history_plays", TENSOR_FLOAT4, &shape);
+	lists->recency = load(warm, "history_recency", TENSOR_FLOAT4, &shape);
+	lists->last = load(warm, "history_last", TENSOR_INT8, &shape);
+	if (lists->last && shape.rows != warm->row.n_users + 1)
+		lists->last = NULL;
 	warm->lists = lists;
+	open_neighbours(warm);
 	SPI_finish();
 	return warm;
 }
@@ -179,6 +205,12 @@ const UserLists *
 lbrec_warm_lists(const WarmStart *warm)
 {
 	return warm->lists;
+}
+
+const Neighbours *
+lbrec_warm_neighbours(const WarmStart *warm)
+{
+	return warm->neighbours;
 }
 
 /* The keys of varying length of a feature's vocabulary. */

@@ -12,6 +12,7 @@ extern WarmStart *lbrec_warm_open(const char *name, TrainOptions *options,
 extern void lbrec_warm_prepare(Dataset *data, void *warm);
 extern void lbrec_warm_time(const WarmStart *warm, TimeScale *time);
 extern const UserLists *lbrec_warm_lists(const WarmStart *warm);
+extern const Neighbours *lbrec_warm_neighbours(const WarmStart *warm);
 extern void lbrec_warm_weights(const WarmStart *warm, LbModel *core,
 							   const LbOptimizer *opt, int m, int n_members);
 

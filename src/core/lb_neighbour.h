@@ -1,0 +1,114 @@
+/*
+ * lb_neighbour.h
+ *		Recordings that are played one after another.
+ */
+#ifndef LB_NEIGHBOUR_H
+#define LB_NEIGHBOUR_H
+
+#include <math.h>
+
+#include "core/lb_core.h"
+
+/* Listens apart, at most, of which a pair is made. */
+#define LB_NEIGHBOUR_REACH 3
+
+/* Added to the sums of counts: rare recordings prove little. */
+#define LB_NEIGHBOUR_SHRINK 5.0f
+
+/* Codes are 1 to less than this. */
+#define LB_NEIGHBOUR_MAX_CODE INT32_MAX
+
+/*
+ * A pair as one number: from, to (31 bits each) and their distance, which is
+ * 1 to LB_NEIGHBOUR_REACH.
+ */
+static inline int32_t
+lb_pair_from(uint64_t pair)
+{
+	return (int32_t) (pair >> 33);
+}
+
+static inline int32_t
+lb_pair_to(uint64_t pair)
+{
+	return (int32_t) (pair >> 2 & INT32_MAX);
+}
+
+/* What a pair counts. */
+static inline float
+lb_pair_count(uint64_t pair)
+{
+	return 1.0f / (float) (pair & 3);
+}
+
+/*
+ * The distinct pairs of one user's n listens in the order of time: codes and
+ * times are (n), times and gap in the same unit.  pairs has room for n *
+ * LB_NEIGHBOUR_REACH.  Returns their number.
+ */
+extern int64_t lb_neighbour_pairs(uint64_t *pairs, const int32_t *codes,
+								  const int64_t *times, int64_t n,
+								  int64_t gap);
+
+/* An entry of a row before it is summed up: a neighbour and a count. */
+extern uint64_t lb_neighbour_entry(int32_t code, float count);
+
+/*
+ * How near two recordings are that were counted together so often: a cosine
+ * of counts, shrunk.  sum_a and sum_b are the sums of their rows.
+ */
+static inline float
+lb_neighbour_weight(float count, float sum_a, float sum_b)
+{
+	return count / sqrtf((sum_a + LB_NEIGHBOUR_SHRINK) *
+						 (sum_b + LB_NEIGHBOUR_SHRINK));
+}
+
+/*
+ * One row from its n entries, which are put out of order: codes and counts,
+ * by code, of the most nearest.  sums is by code; self is the row's.  codes
+ * and counts have room for n.  Returns how many there are.
+ */
+extern int64_t lb_neighbour_row(int32_t *codes, float *counts,
+								uint64_t *entries, int64_t n, int32_t self,
+								const float *sums, int64_t most);
+
+/* Rows of neighbours: those of code r are offsets[r] up to offsets[r + 1]. */
+typedef struct LbNeighbours
+{
+	const int64_t *offsets;
+	const int32_t *codes;
+	const float *weights;
+} LbNeighbours;
+
+/*
+ * What a user's recordings touch: the recordings themselves, first and in
+ * their order, then their neighbours, each with the sum of its weights.
+ */
+typedef struct LbTouched
+{
+	int64_t		n;
+	int32_t    *codes;
+	double	   *sums;
+	int32_t    *slots;			/* places plus one, by hash; 0 is empty */
+	uint32_t	mask;
+} LbTouched;
+
+/* How many they can be, and the bytes of that. */
+extern int64_t lb_touched_most(const LbNeighbours *nb, const int32_t *codes,
+							   int64_t n);
+extern size_t lb_touched_bytes(int64_t most);
+extern void lb_touched_place(LbTouched *t, int64_t most, void *block);
+
+/*
+ * Fills t: codes (n) are distinct, each row counts log(1 + plays) of it.  nb
+ * may be NULL: then only the codes themselves are touched.
+ */
+extern void lb_touched_gather(LbTouched *t, const LbNeighbours *nb,
+							  const int32_t *codes, const float *plays,
+							  int64_t n);
+
+/* The place of a code, or -1. */
+extern int64_t lb_touched_find(const LbTouched *t, int32_t code);
+
+#endif							/* LB_NEIGHBOUR_H */

@@ -1,0 +1,28 @@
+/*
+ * weigh.h
+ *		The weights of a score's parts, from listens that were held out.
+ */
+#ifndef LBREC_WEIGH_H
+#define LBREC_WEIGH_H
+
+#include "split.h"
+#include "twotower.h"
+
+/* What the weights are fitted on. */
+typedef struct WeighRequest
+{
+	const TwoTower *model;		/* its mix is not looked at */
+	const float *candidates;	/* (n_recordings, D) */
+	int			n_members;		/* whose dot products add up in the model's */
+	double		temperature;	/* that they were trained with */
+	const Listen *test;			/* held out */
+	int64		n_test;
+	int64		seed;
+} WeighRequest;
+
+/* Of a model with one member; n members' dot products add up. */
+extern LbMix lbrec_weigh(const WeighRequest *request, LbThreads *pool,
+						 MemoryContext context);
+extern LbMix lbrec_mix_of_members(LbMix one, int n_members);
+
+#endif							/* LBREC_WEIGH_H */
