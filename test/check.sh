@@ -211,6 +211,11 @@ if wanted regress && [ "$need_build" = yes ]; then
 fi
 
 if wanted tap && [ "$need_build" = yes ]; then
+	# what convert_lines takes from beside the checkout
+	if [ -e "$top/../shared/tools/make_vectors.py" ]; then
+		as mkdir -p "$work/shared/tools"
+		as sh -c "cat >'$work/shared/tools/make_vectors.py'" <"$top/../shared/tools/make_vectors.py"
+	fi
 	for file in "$work"/src/test/t/*.t "$work"/src/test/t/*.pl; do
 		[ ! -e "$file" ] || tap_file "$(basename "${file%.*}")" "$file"
 	done

@@ -126,7 +126,11 @@ parse(CvJson *json, const char *line, size_t len, element *root)
 		json->capacity = wanted;
 	}
 	error = json->parser.parse(line, len, false).get(*root);
-	if ((error == simdjson::NUMBER_ERROR || error == simdjson::TAPE_ERROR) &&
+	/*
+	 * Which error a huge number gives depends on simdjson's version: 3.0 says
+	 * NUMBER_ERROR or TAPE_ERROR, later ones BIGINT_ERROR, which 3.0 has not.
+	 */
+	if (error != simdjson::SUCCESS && error != simdjson::UTF8_ERROR &&
 		cv_repair_numbers(&json->tamed, line, len))
 		error = json->parser.parse(json->tamed.data, len, false).get(*root);
 	if (error == simdjson::SUCCESS || error == simdjson::STRING_ERROR)
