@@ -59,10 +59,11 @@ $(CORE_OBJS): CFLAGS += $(CORE_CFLAGS)
 $(OBJS): $(wildcard src/core/*.h src/pg/*.h)
 
 # The same bytes each time: git takes the times from the commit.
+DISTDIR = .
 .PHONY: dist
 dist:
 	git archive --format=zip --prefix=$(EXTENSION)-$(LBREC_VERSION)/ \
-		-o $(EXTENSION)-$(LBREC_VERSION).zip HEAD
+		-o $(DISTDIR)/$(EXTENSION)-$(LBREC_VERSION).zip HEAD
 
 include test/unit/unit.mk
 include test/bench/kernels/kernels.mk

@@ -5,7 +5,7 @@
 #
 #	sh test/check.sh [--keep] [STEP...]
 #
-# Steps: lint build unit parity install regress tap sanitize.  Some of them
+# Steps: lint build unit parity install regress tap sanitize package.  Some of them
 # need build and install, which then run too.  Nothing is left behind, unless
 # --keep: see lib.sh for where it all happens.  The server is the one that
 # PG_CONFIG names, or Debian's.
@@ -16,7 +16,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-all_steps='lint build unit parity install regress tap sanitize'
+all_steps='lint build unit parity install regress tap sanitize package'
 steps=
 for arg in "$@"; do
 	case $arg in
@@ -112,6 +112,10 @@ tap_file()
 		done
 	fi
 }
+
+# What the package's test must not see: the server's copy.
+given_path=$PATH
+given_config=${PG_CONFIG:-}
 
 begun=$(now)
 say "lbrec: all tests, in a folder of their own${PG_CONFIG:+, with $PG_CONFIG}"
@@ -228,6 +232,23 @@ if wanted sanitize; then
 			[ ! -e "$file" ] || tap_file "$(basename "${file%.*}")-sanitized" "$file" \
 				LBREC_CONVERT="$work/src/build/convert-asan/lbrec-convert"
 		done
+	fi
+fi
+
+# Debian's packages, as its own tools build them: on Debian, for its server.
+if wanted package; then
+	start=$(now)
+	if ! command -v dpkg-query >/dev/null || [ -n "$given_config" ]; then
+		skipped=$((skipped + 1))
+		say '  package: skipped: it is made for the server of Debian, and PG_CONFIG names another, or this is not Debian'
+	else
+		log=$work/log/package
+		status=0
+		env -u PG_CONFIG PATH="$given_path" sh "$top/test/package.sh" --quick >"$log" 2>&1 </dev/null || status=$?
+		set -- $(sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")
+		[ $# = 2 ] && { [ "$2" -gt 0 ] || [ $status = 0 ]; } || set -- 0 1
+		verdict package "$1" "$2"
+		[ "$2" = 0 ] || sed 's/^/    /' "$log"
 	fi
 fi
 

@@ -12,6 +12,10 @@
 # then the build and the regress suite with clang.  Needs root, and takes some
 # minutes and 2 GB a suite.
 #
+# One more: upgrade, which is trixie with the server of bookworm beside its own
+# (Debian's libraries of both can be installed together), lbrec built for
+# each, and test/t/018_pg_upgrade.pl from one to the other.
+#
 # --cache DIR keeps the bare roots as DIR/SUITE.tar for the next time.
 #
 # The last lines tell each suite's versions and verdict; docs/versions.md has
@@ -75,18 +79,19 @@ trap 'exit 130' INT TERM HUP
 
 make_root()
 {
-	suite=$1
-	root=$work/$suite
-	if [ -n "$cache" ] && [ -s "$cache/$suite.tar" ]; then
-		mkdir "$root" && tar -C "$root" -xpf "$cache/$suite.tar" || return 1
+	debian=$1
+	[ "$debian" != upgrade ] || debian=trixie
+	root=$work/$debian
+	if [ -n "$cache" ] && [ -s "$cache/$debian.tar" ]; then
+		mkdir "$root" && tar -C "$root" -xpf "$cache/$debian.tar" || return 1
 	else
-		debootstrap --variant=minbase --include=ca-certificates "$suite" "$root" "$mirror" >"$work/debootstrap.$suite" 2>&1 || {
-			tail -n 20 "$work/debootstrap.$suite"
+		debootstrap --variant=minbase --include=ca-certificates "$debian" "$root" "$mirror" >"$work/debootstrap.$debian" 2>&1 || {
+			tail -n 20 "$work/debootstrap.$debian"
 			return 1
 		}
 		if [ -n "$cache" ]; then
-			mkdir -p "$cache" && tar -C "$root" -cpf "$cache/$suite.tar.new" . &&
-				mv "$cache/$suite.tar.new" "$cache/$suite.tar"
+			mkdir -p "$cache" && tar -C "$root" -cpf "$cache/$debian.tar.new" . &&
+				mv "$cache/$debian.tar.new" "$cache/$debian.tar"
 		fi
 	fi
 	mount -t proc proc "$root/proc" || return 1
@@ -101,6 +106,35 @@ make_root()
 
 inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"; }
 
+# PostgreSQL 15 of Debian 12 beside 17 of Debian 13.
+upgrade_inside()
+{
+	echo "deb $mirror bookworm main" >"$root/etc/apt/sources.list.d/bookworm.list"
+	# what both have comes from trixie
+	printf 'Package: *\nPin: release n=bookworm\nPin-Priority: 100\n' >"$root/etc/apt/preferences.d/bookworm"
+	mkdir -p "$root/etc/postgresql-common/createcluster.d"
+	echo 'create_main_cluster = false' >"$root/etc/postgresql-common/createcluster.d/lbrec.conf"
+	inside sh -e -c 'apt-get update -q
+		apt-get install -q -y --no-install-recommends gcc make libc6-dev perl libipc-run-perl postgresql-17 postgresql-server-dev-17 \
+			postgresql-15 postgresql-server-dev-15' >"$work/apt.upgrade" 2>&1 || {
+		tail -n 20 "$work/apt.upgrade"
+		return 1
+	}
+	inside sh -e -c 'cd /lbrec
+		for v in 15 17; do
+			config=/usr/lib/postgresql/$v/bin/pg_config
+			make -s clean CONVERT=no PG_CONFIG=$config >/dev/null
+			make -s -j2 install CONVERT=no PG_CONFIG=$config
+		done
+		mkdir /tmp/up
+		chown postgres /tmp/up
+		pgxs=/usr/lib/postgresql/17/lib/pgxs
+		setpriv --reuid=postgres --regid=postgres --init-groups env HOME=/tmp/up TESTDIR=/tmp/up TESTDATADIR=/tmp/up/data TESTLOGDIR=/tmp/up/log \
+			PATH=/usr/lib/postgresql/17/bin:$PATH PG_REGRESS=$pgxs/src/test/regress/pg_regress PGPORT=65432 \
+			OLD_PG_CONFIG=/usr/lib/postgresql/15/bin/pg_config PG_CONFIG=/usr/lib/postgresql/17/bin/pg_config \
+			prove -v --merge -I $pgxs/src/test/perl test/t/018_pg_upgrade.pl'
+}
+
 verdicts=
 status=0
 for suite in $suites; do
@@ -109,6 +143,14 @@ for suite in $suites; do
 		verdicts="$verdicts
 $suite: could not make its root"
 		status=1
+		unmount
+		continue
+	fi
+	if [ "$suite" = upgrade ]; then
+		upgrade_inside >"$work/upgrade" 2>&1 || status=1
+		cat "$work/upgrade"
+		verdicts="$verdicts
+upgrade: $(sed -n 's/^# \(PostgreSQL .* to .*\)/\1/p' "$work/upgrade"): $(grep -c '^ok' "$work/upgrade") passed, $(grep -c '^not ok' "$work/upgrade") failed, $(tail -n 1 "$work/upgrade")"
 		unmount
 		continue
 	fi

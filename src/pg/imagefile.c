@@ -39,6 +39,7 @@
 #include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "common/file_perm.h"
+#include "common/file_utils.h"	/* PG_TEMP_FILES_DIR, from 16 on */
 #include "executor/spi.h"
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"

@@ -26,7 +26,10 @@ SELECT epoch, loss > 0 AS loss, top_100 > 0 AS measured
 FROM lbrec_train('blocks', 'SELECT l.* FROM listen AS l, generate_series(1, 4)',
 	batch_by => 'listens', history_length => 20, epochs => 1, evaluate_every => 1);
 SET temp_file_limit = '64kB';
+-- in the words of each version
+\set VERBOSITY sqlstate
 SELECT count(*) FROM lbrec_train('limited', 'SELECT l.* FROM listen AS l, generate_series(1, 4)', epochs => 1);
+\set VERBOSITY default
 RESET temp_file_limit;
 RESET lbrec.spool_mem;
 SELECT count(*) FROM lbrec.model WHERE name = 'limited';
