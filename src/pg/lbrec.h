@@ -31,6 +31,10 @@ extern LbThreads *lbrec_start_threads(MemoryContext context);
 extern void *lbrec_alloc_aligned(MemoryContext context, Size bytes,
 								 const char *what);
 
+/* declared.c: an old declaration in SQL gets an error, not a crash */
+extern void lbrec_check_declaration(FunctionCallInfo fcinfo, int least_args,
+									int most_args, int most_columns);
+
 /* rows.c: set-returning functions that materialise */
 typedef struct RowSink
 {
@@ -38,7 +42,8 @@ typedef struct RowSink
 	TupleDesc	desc;
 } RowSink;
 
-extern RowSink lbrec_begin_rows(FunctionCallInfo fcinfo);
+extern RowSink lbrec_begin_rows(FunctionCallInfo fcinfo, int least_args,
+								int most_args, int most_columns);
 extern void lbrec_put_row(RowSink *sink, Datum *values, bool *nulls);
 
 #endif							/* LBREC_H */

@@ -5,18 +5,23 @@
  * The whole result is computed in the first call, so a LIMIT or a portal that
  * is closed early cannot leave a training run half done.  PostgreSQL 15 has
  * InitMaterializedSRF(); 14 does not.
+ *
+ * What SQL may declare is checked first (declared.c): call lbrec_begin_rows()
+ * before any argument is read.
  */
 #include "lbrec.h"
 
 #include "utils/tuplestore.h"
 
 RowSink
-lbrec_begin_rows(FunctionCallInfo fcinfo)
+lbrec_begin_rows(FunctionCallInfo fcinfo, int least_args, int most_args,
+				 int most_columns)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext old;
 	RowSink		sink;
 
+	lbrec_check_declaration(fcinfo, least_args, most_args, most_columns);
 	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

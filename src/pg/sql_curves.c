@@ -334,6 +334,7 @@ lbrec_curves_svg(PG_FUNCTION_ARGS)
 	Line		lines[MAX_LINES];
 	MemoryContext context = CurrentMemoryContext;
 
+	lbrec_check_declaration(fcinfo, 2, 2, 0);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false,
 					  TYPALIGN_INT, &names, &nulls, &n);
 	figure = find_figure(text_to_cstring(PG_GETARG_TEXT_PP(1)));

@@ -298,7 +298,7 @@ put_rows(Evaluation *e, Recommender recommender, RowSink *sink)
 Datum
 lbrec_evaluate(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo);
+	RowSink		sink = lbrec_begin_rows(fcinfo, 3, 3, N_COLUMNS);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec evaluation",
 												  ALLOCSET_DEFAULT_SIZES);

@@ -84,6 +84,7 @@ need_name(FunctionCallInfo fcinfo)
 Datum
 lbrec_activate(PG_FUNCTION_ARGS)
 {
+	lbrec_check_declaration(fcinfo, 2, 2, 0);
 	need_name(fcinfo);
 	if (change_models(fcinfo,
 					  "UPDATE lbrec.model SET activation = pg_catalog.nextval('lbrec.activation_seq') "
@@ -103,6 +104,7 @@ lbrec_drop_model(PG_FUNCTION_ARGS)
 {
 	uint64		dropped;
 
+	lbrec_check_declaration(fcinfo, 2, 2, 0);
 	need_name(fcinfo);
 	dropped = change_models(fcinfo,
 							"DELETE FROM lbrec.model "

@@ -27,7 +27,8 @@ enum
 	ARG_MAX_LISTENS,
 	ARG_PER_ARTIST,
 	ARG_ARTIST_COLUMN,
-	ARG_DIVERSITY
+	ARG_DIVERSITY,
+	N_ARGS
 };
 
 /* per_artist, artist_column and diversity */
@@ -78,7 +79,7 @@ read_wishes(Wanted *wanted, FunctionCallInfo fcinfo,
 Datum
 lbrec_recommend(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo);
+	RowSink		sink = lbrec_begin_rows(fcinfo, N_ARGS, N_ARGS, 4);
 	Conditions	conditions = {0};
 	const ServingModel *serving;
 	Occasion	occasion = lbrec_occasion(fcinfo, ARG_AT, ARG_LISTENS);

@@ -268,6 +268,7 @@ lbrec_recommend_all(PG_FUNCTION_ARGS)
 		MemoryContext old;
 		TupleDesc	desc;
 
+		lbrec_check_declaration(fcinfo, 4, 5, lengthof(values));
 		call = SRF_FIRSTCALL_INIT();
 		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
 		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)

@@ -113,6 +113,8 @@ read_options(FunctionCallInfo fcinfo, Arguments *a, TrainOptions *o,
 		elog(ERROR, "could not find the function that was called");
 	get_func_arg_info(proc, &types, &names, &modes);
 	ReleaseSysCache(proc);
+	if (names == NULL)
+		elog(ERROR, "the arguments of lbrec_train have no names");
 	for (int i = 0; i < PG_NARGS(); i++)
 		take_argument(fcinfo, i, names[i], a);
 	lbrec_preset(o, a->preset);
@@ -257,7 +259,7 @@ lbrec_train(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("lbrec_train()");
 	PreventCommandIfParallelMode("lbrec_train()");
 
-	call.sink = lbrec_begin_rows(fcinfo);
+	call.sink = lbrec_begin_rows(fcinfo, 0, FUNC_MAX_ARGS, N_COLUMNS);
 	call.options = &options;
 	call.epochs = palloc(options.epochs * sizeof(EpochReport));
 

@@ -321,7 +321,7 @@ put_trials(const Tuning *t, RowSink *sink)
 Datum
 lbrec_tune(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo);
+	RowSink		sink = lbrec_begin_rows(fcinfo, 8, 8, N_COLUMNS);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec tuning",
 												  ALLOCSET_DEFAULT_SIZES);

@@ -63,6 +63,7 @@ lbrec_score(PG_FUNCTION_ARGS)
 	int			n;
 	int			lower = 1;
 
+	lbrec_check_declaration(fcinfo, 4, 5, 0);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	occasion = lbrec_occasion(fcinfo, 3, 4);
@@ -98,6 +99,7 @@ lbrec_user_embedding(PG_FUNCTION_ARGS)
 	Asker		asker;
 	int64		user_id;
 
+	lbrec_check_declaration(fcinfo, 3, 4, 0);
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	user_id = PG_GETARG_INT64(0);
@@ -121,6 +123,7 @@ lbrec_recording_embedding(PG_FUNCTION_ARGS)
 	const ServingModel *serving;
 	int32		candidate;
 
+	lbrec_check_declaration(fcinfo, 2, 2, 0);
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
@@ -134,7 +137,7 @@ lbrec_recording_embedding(PG_FUNCTION_ARGS)
 Datum
 lbrec_recording_embeddings(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo);
+	RowSink		sink = lbrec_begin_rows(fcinfo, 1, 1, 2);
 	const ServingModel *serving;
 	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext,
 											  "lbrec embedding",
@@ -265,7 +268,7 @@ check_neighbours(int32 k, int64 others)
 Datum
 lbrec_similar(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo);
+	RowSink		sink = lbrec_begin_rows(fcinfo, 3, 3, 3);
 	const ServingModel *serving;
 	int32		k = PG_ARGISNULL(1) ? 10 : PG_GETARG_INT32(1);
 	Neighbour  *best;
@@ -315,7 +318,7 @@ user_table(const ServingModel *serving)
 Datum
 lbrec_similar_users(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo);
+	RowSink		sink = lbrec_begin_rows(fcinfo, 3, 3, 3);
 	const ServingModel *serving;
 	int32		k = PG_ARGISNULL(1) ? 10 : PG_GETARG_INT32(1);
 	const LbTensor *table;
