@@ -120,9 +120,18 @@ given_config=${PG_CONFIG:-}
 begun=$(now)
 say "lbrec: all tests, in a folder of their own${PG_CONFIG:+, with $PG_CONFIG}"
 
+# vector_package: pgvector for Debian's server, where Debian has it;
+# 041_vector.pl compares with it
+vector_package()
+{
+	[ -z "${PG_CONFIG:-}" ] && wanted tap && command -v apt-cache >/dev/null || return 0
+	package=$(packages_for_server | sed -n 's/^\(postgresql-[0-9]*\) .*/\1-pgvector/p')
+	[ -z "$package" ] || apt-cache show "$package" 2>/dev/null | sed -n '1s/^Package: //p'
+}
+
 # shellcheck disable=SC2046,SC2086
 install_packages $build_packages libjansson-dev zstd xz-utils perl libipc-run-perl \
-	$(! wanted lint || echo pg-bsd-indent) $(packages_for_server) || exit 2
+	$(! wanted lint || echo pg-bsd-indent) $(packages_for_server) $(vector_package) || exit 2
 printf '  %-34s ok      %6s s\n' packages "$(since "$begun")"
 
 start=$(now)
