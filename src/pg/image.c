@@ -318,6 +318,8 @@ take_recordings(Builder *b)
 	int64		n = b->row->n_recordings;
 	TensorShape shape;
 	int32	   *order;
+	pg_uuid_t  *keys;
+	uint64	   *heads;
 	LbStatus	status;
 
 	h->recording_keys = take_tensor(b, "recording_key", TENSOR_UUID, n, 1,
@@ -325,6 +327,7 @@ take_recordings(Builder *b)
 	h->recording_listens = take_tensor(b, "recording_listens", TENSOR_INT8,
 									   n, 1, &shape);
 	h->recording_order = reserve(b, n * sizeof(int32));
+	h->recording_heads = reserve(b, n * sizeof(uint64));
 	h->candidates = take_tensor(b, "candidate", TENSOR_FLOAT4, n, h->D,
 								&shape);
 	h->index = reserve(b, lb_index_bytes(n, h->D));
@@ -333,8 +336,11 @@ take_recordings(Builder *b)
 	order = at(b, h->recording_order);
 	for (int64 i = 0; i < n; i++)
 		order[i] = (int32) i;
-	qsort_arg(order, n, sizeof(int32), compare_candidates,
-			  at(b, h->recording_keys));
+	keys = at(b, h->recording_keys);
+	qsort_arg(order, n, sizeof(int32), compare_candidates, keys);
+	heads = at(b, h->recording_heads);
+	for (int64 i = 0; i < n; i++)
+		heads[i] = lbrec_key_head(&keys[order[i]]);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -71,6 +71,7 @@ typedef struct ImageHeader
 	int64		user_codes;		/* (n_users) int32 code of each */
 	int64		recording_keys; /* (n_recordings) uuid, by candidate */
 	int64		recording_order;	/* (n_recordings) int32 candidates by key */
+	int64		recording_heads;	/* (n_recordings) uint64 of the keys, ascending */
 	int64		recording_listens;	/* (n_recordings) int64, by candidate */
 	int64		popular;		/* (n_recordings) float, at popular_week */
 	int64		week_offsets;	/* (n_recordings + 1) int64; 0: no weeks */
@@ -99,6 +100,7 @@ typedef struct ServingModel
 	const int32 *user_codes;
 	const pg_uuid_t *recording_keys;
 	const int32 *recording_order;
+	const uint64 *recording_heads;
 	const int64 *recording_listens;
 	const float *popular;
 	const int64 *week_offsets;	/* NULL: the model has none */
@@ -115,6 +117,7 @@ extern ImageHeader *lbrec_build_image(const ModelRow *row,
 									  MemoryContext context);
 extern void lbrec_attach_image(ServingModel *serving,
 							   const ImageHeader *image);
+extern uint64 lbrec_key_head(const pg_uuid_t *recording);
 extern int32 lbrec_user_code(const ServingModel *serving, int64 user_id);
 extern int32 lbrec_candidate_of(const ServingModel *serving,
 								const pg_uuid_t *recording);

@@ -4,6 +4,8 @@
  */
 #include "image.h"
 
+#include "port/pg_bswap.h"
+
 /* Makes pointers of an image's offsets. */
 void
 lbrec_attach_image(ServingModel *s, const ImageHeader *h)
@@ -78,6 +80,7 @@ lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 	s->user_codes = AT(h->user_codes);
 	s->recording_keys = AT(h->recording_keys);
 	s->recording_order = AT(h->recording_order);
+	s->recording_heads = AT(h->recording_heads);
 	s->recording_listens = AT(h->recording_listens);
 	s->popular = AT(h->popular);
 	s->week_offsets = h->week_offsets ? AT(h->week_offsets) : NULL;
@@ -107,19 +110,85 @@ lbrec_user_code(const ServingModel *s, int64 user_id)
 		s->user_codes[low] : 0;
 }
 
-/* A recording's index among the candidates, or -1. */
-int32
-lbrec_candidate_of(const ServingModel *s, const pg_uuid_t *recording)
+/* The first eight bytes of a key as a number that is ordered like the keys. */
+uint64
+lbrec_key_head(const pg_uuid_t *recording)
 {
-	int64		low = 0;
-	int64		high = s->tower.n_recordings;
+	uint64		head;
 
+	memcpy(&head, recording->data, sizeof(head));
+	return pg_ntoh64(head);
+}
+
+/*
+ * The first place among n ascending heads that is not below head.  MSIDs and
+ * MBIDs are random, so head tells about where it stands; from there steps
+ * double, then halve.  Keys that are not random, in the order of time say,
+ * cost some steps more.
+ */
+static int64
+find_head(const uint64 *heads, int64 n, uint64 head)
+{
+	int64		guess = (int64) ((double) head / 18446744073709551616.0 * n);
+	int64		low = 0;		/* all before are below head */
+	int64		high = n;		/* none from here on is */
+
+	guess = Max(Min(guess, n - 1), 0);
+	if (heads[guess] < head)
+	{
+		low = guess + 1;
+		for (int64 step = 16; low + step < n; step *= 2)
+		{
+			if (heads[low + step] >= head)
+			{
+				high = low + step;
+				break;
+			}
+			low += step + 1;
+		}
+	}
+	else
+	{
+		high = guess;
+		for (int64 step = 16; high - step >= 0; step *= 2)
+		{
+			if (heads[high - step] < head)
+			{
+				low = high - step + 1;
+				break;
+			}
+			high -= step;
+		}
+	}
 	while (low < high)
 	{
 		int64		middle = (low + high) / 2;
+
+		if (heads[middle] < head)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/*
+ * A recording's index among the candidates, or -1.  518,540 candidates: 0.1 us
+ * with heads to search in, 0.5 us in the order of keys alone.
+ */
+int32
+lbrec_candidate_of(const ServingModel *s, const pg_uuid_t *recording)
+{
+	uint64		head = lbrec_key_head(recording);
+	int64		high = s->tower.n_recordings;
+	int64		low = find_head(s->recording_heads, high, head);
+
+	/* mostly one key has that head; but there may be ones that all share it */
+	for (int64 middle = low; low < high; middle = (low + high) / 2)
+	{
 		int32		candidate = s->recording_order[middle];
-		int			c = memcmp(s->recording_keys[candidate].data,
-							   recording->data, UUID_LEN);
+		int			c = s->recording_heads[middle] > head ? 1 :
+		memcmp(s->recording_keys[candidate].data, recording->data, UUID_LEN);
 
 		if (c == 0)
 			return candidate;

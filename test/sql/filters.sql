@@ -67,6 +67,22 @@ SELECT count(*) FROM lbrec_recommend(1000, 10, 'm', candidates => '{}', per_arti
 SELECT * FROM lbrec_recommend(7, 0, 'm', candidates => '{}');
 SELECT * FROM lbrec_recommend(7, 86, 'm', candidates => '{}');
 
+-- recordings are found whatever their keys are like: many that begin alike,
+-- in the order of time, at both ends; and those between them are not
+CREATE TEMP TABLE key AS SELECT i, CASE i % 3 WHEN 0 THEN '00000000-0000-0000-0000-' || lpad(to_hex(i * 2), 12, '0')
+	WHEN 1 THEN 'ffffffff-ffff-ffff-ffff-' || lpad(to_hex(281474976710655 - i * 2), 12, '0')
+	ELSE lpad(to_hex(25000000 + i), 8, '0') || '-0000-7000-8000-' || lpad(to_hex(i * 2), 12, '0') END::uuid AS recording_msid
+FROM generate_series(0, 2999) AS i;
+SELECT count(*) FROM lbrec_train('keys', 'SELECT i & 15 AS user_id, timestamptz ''2005-02-01'' + i * interval ''1 minute'' AS listened_at, recording_msid, ''a'' AS artist_name FROM key',
+	epochs => 1, preset => 'paper', split => 'none');
+SELECT count(*), count(s.score) AS found, count(*) FILTER (WHERE s.score = r.score) AS same
+FROM (SELECT array_agg(recording_msid) AS keys FROM key) AS k, LATERAL unnest(k.keys, lbrec_score(1, k.keys, 'keys')) AS s (recording_msid, score)
+JOIN lbrec_recommend(1, 3000, 'keys') AS r USING (recording_msid);
+SELECT count(*), count(score) AS found FROM (SELECT array_agg((left(recording_msid::text, 35) || translate(right(recording_msid::text, 1), '02468ace', '13579bdf'))::uuid) AS keys FROM key WHERE i % 3 <> 1
+	UNION ALL SELECT '{00000000-0000-0001-0000-000000000000,fffffffe-ffff-ffff-ffff-ffffffffffff,ffffffff-ffff-ffff-ffff-fffffffffffe,80000000-0000-0000-0000-000000000000}') AS k,
+	LATERAL unnest(lbrec_score(1, keys, 'keys')) AS s (score);
+SELECT lbrec_drop_model('keys');
+
 -- k rows when k qualify, whatever is wished beside
 CREATE TEMP TABLE wish AS SELECT m, u, k, many, per, diversity, exclude, a.a AS keys,
 	(SELECT count(*) FROM (SELECT least(count(*), COALESCE(per, 1000000)) AS n FROM ranked AS r WHERE r.m = v.m AND r.u = v.u AND r.n <= many AND NOT (exclude AND own) GROUP BY artist) AS g, generate_series(1, n)) AS qualify
