@@ -71,7 +71,8 @@ typedef struct ImageHeader
 	int64		user_codes;		/* (n_users) int32 code of each */
 	int64		recording_keys; /* (n_recordings) uuid, by candidate */
 	int64		recording_order;	/* (n_recordings) int32 candidates by key */
-	int64		recording_heads;	/* (n_recordings) uint64 of the keys, ascending */
+	int64		recording_heads;	/* (n_recordings) uint64 of the keys,
+									 * ascending */
 	int64		recording_listens;	/* (n_recordings) int64, by candidate */
 	int64		popular;		/* (n_recordings) float, at popular_week */
 	int64		week_offsets;	/* (n_recordings + 1) int64; 0: no weeks */

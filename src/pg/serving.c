@@ -41,29 +41,93 @@ prepare_reading(const char *sql, const char *argument, int n_args,
 	return plan;
 }
 
-/* Runs a query of the caller's; SPI_tuptable has the rows. */
+/* The type of a plan's first column. */
+static Oid
+column_type(SPIPlanPtr plan)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+
+	return TupleDescAttr(source->resultDesc, 0)->atttypid;
+}
+
+/*
+ * Runs a query of the caller's.  Its rows go to dest, or to SPI_tuptable when
+ * that is NULL.
+ */
 static void
 execute_reading(const char *sql, const char *argument, int n_args, Oid *types,
-				Datum *values)
+				Datum *values, DestReceiver *dest)
 {
 	SPIPlanPtr	plan = prepare_reading(sql, argument, n_args, types);
+	ParamListInfo params = makeParamList(n_args);
+	SPIExecuteOptions options = {.params = params, .read_only = true,
+		.dest = dest};
 	bool		was_read_only = XactReadOnly;
 
-	/*
-	 * SPI's own read_only does not reach what functions in the query do.  An
-	 * error restores this with the (sub)transaction.
-	 */
-	XactReadOnly = true;
-	if (SPI_execute_plan(plan, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not run the query of %s", argument);
-	XactReadOnly = was_read_only;
-	if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) != UUIDOID)
+	if (column_type(plan) != UUIDOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"recording_msid\" of %s is not of type uuid",
 						argument),
 				 errdetail("Recordings are known by their MSID or MBID."),
 				 errhint("Cast the column in the query.")));
+	for (int i = 0; i < n_args; i++)
+	{
+		params->params[i].value = values[i];
+		params->params[i].isnull = false;
+		params->params[i].pflags = PARAM_FLAG_CONST;
+		params->params[i].ptype = types[i];
+	}
+
+	/*
+	 * SPI's own read_only does not reach what functions in the query do.  An
+	 * error restores this with the (sub)transaction.
+	 */
+	XactReadOnly = true;
+	if (SPI_execute_plan_extended(plan, &options) != SPI_OK_SELECT)
+		elog(ERROR, "could not run the query of %s", argument);
+	XactReadOnly = was_read_only;
+}
+
+/*
+ * Takes the first column of a query's rows, as they come: a filter may have
+ * as many as there are recordings, and copies of its rows would cost more
+ * than the search.
+ */
+typedef struct KeyReceiver
+{
+	DestReceiver pub;
+	RecordingList list;
+	int64		allocated;
+} KeyReceiver;
+
+static void
+start_keys(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static bool
+receive_key(TupleTableSlot *slot, DestReceiver *self)
+{
+	KeyReceiver *r = (KeyReceiver *) self;
+	bool		isnull;
+	Datum		d = slot_getattr(slot, 1, &isnull);
+
+	if (isnull)
+		return true;
+	if (r->list.n == r->allocated)
+	{
+		r->allocated *= 2;
+		r->list.keys = repalloc_huge(r->list.keys, r->allocated *
+									 sizeof(pg_uuid_t));
+	}
+	r->list.keys[r->list.n++] = *DatumGetUUIDP(d);
+	return true;
+}
+
+static void
+end_keys(DestReceiver *self)
+{
 }
 
 /* The first column of a query's rows. */
@@ -71,26 +135,18 @@ static RecordingList
 run_reading(const char *sql, const char *argument, int n_args, Oid *types,
 			Datum *values)
 {
-	MemoryContext context = CurrentMemoryContext;
-	RecordingList list = {0};
+	KeyReceiver r = {.allocated = 64};
 
+	r.pub.receiveSlot = receive_key;
+	r.pub.rStartup = start_keys;
+	r.pub.rShutdown = end_keys;
+	r.pub.rDestroy = end_keys;
+	r.pub.mydest = DestTuplestore;
+	r.list.keys = palloc(r.allocated * sizeof(pg_uuid_t));
 	SPI_connect();
-	execute_reading(sql, argument, n_args, types, values);
-	list.keys = MemoryContextAllocHuge(context, Max(SPI_processed, 1) *
-									   sizeof(pg_uuid_t));
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-		Datum		d = SPI_getbinval(SPI_tuptable->vals[i],
-									  SPI_tuptable->tupdesc, 1, &isnull);
-
-		if (i % 4096 == 0)
-			CHECK_FOR_INTERRUPTS();
-		if (!isnull)
-			list.keys[list.n++] = *DatumGetUUIDP(d);
-	}
+	execute_reading(sql, argument, n_args, types, values, &r.pub);
 	SPI_finish();
-	return list;
+	return r.list;
 }
 
 /* listened_at, as lbrec_train takes it, in microseconds since 1970 */
@@ -119,18 +175,6 @@ listen_time(Datum d, Oid type)
 					 errhint("Cast the column in the query.")));
 	}
 	return 0;					/* keep compiler quiet */
-}
-
-/* The type of a query's first column. */
-static Oid
-column_type(const char *sql, const char *argument)
-{
-	SPIPlanPtr	plan = prepare_reading(sql, argument, 0, NULL);
-	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
-	Oid			type = TupleDescAttr(source->resultDesc, 0)->atttypid;
-
-	SPI_freeplan(plan);
-	return type;
 }
 
 /* A time, in microseconds since 1970, as a column of that type has it. */
@@ -165,8 +209,9 @@ lbrec_user_listens(const char *listens, int64 user_id, const int64 *until)
 	SPI_connect();
 	if (until)
 	{
-		type = column_type(psprintf("SELECT l.listened_at FROM (%s\n) AS l",
-									query), "listens");
+		type = column_type(prepare_reading(psprintf("SELECT l.listened_at FROM (%s\n) AS l",
+													query),
+										   "listens", 0, NULL));
 		if (type == TIMESTAMPTZOID || type == TIMESTAMPOID)
 			types[1] = type;
 		values[1] = time_datum(*until, type);
@@ -178,7 +223,7 @@ lbrec_user_listens(const char *listens, int64 user_id, const int64 *until)
 							 "AND l.recording_msid IS NOT NULL AND l.listened_at IS NOT NULL "
 							 "ORDER BY l.listened_at DESC LIMIT 10000",
 							 query, bound),
-					"listens", 2, types, values);
+					"listens", 2, types, values, NULL);
 	type = SPI_gettypeid(SPI_tuptable->tupdesc, 2);
 	list.keys = MemoryContextAlloc(context, Max(SPI_processed, 1) *
 								   sizeof(pg_uuid_t));
