@@ -11,7 +11,7 @@
 #include "store.h"
 
 #define IMAGE_MAGIC 0x4c42494d	/* "LBIM" */
-#define IMAGE_VERSION 5
+#define IMAGE_VERSION 6
 
 typedef struct ImageInput
 {
