@@ -120,18 +120,19 @@ given_config=${PG_CONFIG:-}
 begun=$(now)
 say "lbrec: all tests, in a folder of their own${PG_CONFIG:+, with $PG_CONFIG}"
 
-# vector_package: pgvector for Debian's server, where Debian has it;
-# 041_vector.pl compares with it
-vector_package()
+# optional_packages: pgvector and pg_cron for Debian's server, where Debian has
+# them; 041_vector.pl compares with the one, 050_docs.pl runs examples of both
+optional_packages()
 {
 	[ -z "${PG_CONFIG:-}" ] && wanted tap && command -v apt-cache >/dev/null || return 0
-	package=$(packages_for_server | sed -n 's/^\(postgresql-[0-9]*\) .*/\1-pgvector/p')
-	[ -z "$package" ] || apt-cache show "$package" 2>/dev/null | sed -n '1s/^Package: //p'
+	for package in $(packages_for_server | sed -n 's/^\(postgresql-[0-9]*\) .*/\1-pgvector \1-cron/p'); do
+		apt-cache show "$package" 2>/dev/null | sed -n '1s/^Package: //p'
+	done
 }
 
 # shellcheck disable=SC2046,SC2086
 install_packages $build_packages libjansson-dev zstd xz-utils perl libipc-run-perl \
-	$(! wanted lint || echo pg-bsd-indent) $(packages_for_server) $(vector_package) || exit 2
+	$(! wanted lint || echo pg-bsd-indent) $(packages_for_server) $(optional_packages) || exit 2
 printf '  %-34s ok      %6s s\n' packages "$(since "$begun")"
 
 start=$(now)

@@ -448,6 +448,43 @@ for my $file ("$top/README.md", sort glob "$top/docs/*.md")
 	next if !defined $n;
 	is(join("\n", @failures), '', "$name: $n examples");
 }
+# --- links -----------------------------------------------------------------
+
+# The anchors of a page, as forges make them of its headings.
+sub anchors
+{
+	my ($text) = @_;
+	$text =~ s/^```.*?^```//gsm;
+	return map { my $h = lc; $h =~ s/[^\w\s-]//g; $h =~ s/\s/-/g; $h } $text =~ /^#+ (.*?)\s*$/mg;
+}
+
+sub dead_links
+{
+	my ($file, $text) = @_;
+	my @dead;
+	$text =~ s/^\s*```.*?^\s*```//gsm;
+	my $dir = $file =~ s|[^/]*\z||r;
+	while ($text =~ /\]\(([^)\s]+)\)/g)
+	{
+		my $link = $1;
+		next if $link =~ /^\w+:/;
+		my ($path, $anchor) = $link =~ /^([^#]*)(?:#(.*))?$/;
+		my $target = $path eq '' ? $file : "$dir$path";
+		push(@dead, $link), next if !-e $target;
+		next if !defined $anchor;
+		my $there = $path eq '' ? $text : Encode::decode('UTF-8', slurp_file($target));
+		push @dead, $link if !grep { $_ eq $anchor } anchors($there);
+	}
+	return @dead;
+}
+{
+	my @dead = map { my $f = $_; map { substr($f, length("$top/")) . ": $_" } dead_links($f, Encode::decode('UTF-8', slurp_file($f))) } "$top/README.md", "$top/CHANGELOG.md", glob("$top/docs/*.md");
+	is(join("\n", @dead), '', 'every link leads somewhere');
+	is(join(' ', dead_links("$top/README.md", '[a](docs/nothing.md) [b](docs/training.md#nowhere) [c](LICENSE) [d](docs/training.md#memory-and-time)')), 'docs/nothing.md docs/training.md#nowhere', 'told: links that do not');
+	my $index = slurp_file("$top/docs/README.md");
+	is(join(' ', grep { $_ ne 'README.md' && $index !~ /\(\Q$_\E\)/ } map { s|.*/||r } glob "$top/docs/*.md"), '', 'the index has every page');
+}
+
 cmp_ok($n_run, '>', $ENV{LBREC_DOCS} ? 0 : 60, "$n_run examples ran");
 diag("examples: $n_run ran; skipped: " . (join(', ', map { "$skipped{$_} need $_" } sort keys %skipped) || 'none'));
 is_well($node, 'at the end');
