@@ -14,6 +14,7 @@ LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION lbrec.planner_support(internal) IS
 'planner support: rows and costs of the serving calls, from their arguments and the sizes of the model';
 ALTER FUNCTION lbrec_recommend PARALLEL RESTRICTED SUPPORT lbrec.planner_support;
+ALTER FUNCTION lbrec_evaluate PARALLEL RESTRICTED;
 ALTER FUNCTION lbrec_recording_embeddings SUPPORT lbrec.planner_support;
 ALTER FUNCTION lbrec_similar SUPPORT lbrec.planner_support;
 ALTER FUNCTION lbrec_similar_users SUPPORT lbrec.planner_support;

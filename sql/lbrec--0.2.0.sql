@@ -328,7 +328,7 @@ CREATE FUNCTION lbrec_evaluate(
 	OUT users_evaluated bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_evaluate'
-LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 15;
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 15;
 COMMENT ON FUNCTION lbrec_evaluate IS
 'how well listens that the model has not seen are found, by the model and by two baselines (recommender: model, popular, most_played). Of all listens: top_k_accuracy (ties count for the recording), ndcg, mrr. Of recordings new to their users: new_recall, new_ndcg. Of the lists of k: coverage, mean_popularity';
 

@@ -93,7 +93,7 @@ RESET enable_memoize;
 -- who may run in a worker: what reads nothing but models.  What runs a query
 -- of the caller's, which may read a temporary table, stays in the leader.
 SELECT proname, provolatile, proparallel FROM pg_proc
-WHERE proname ~ '^lbrec_(recommend|score|user_emb|recording_emb|similar|curves)' ORDER BY proname;
+WHERE proname ~ '^lbrec_(recommend|score|user_emb|recording_emb|similar|curves|evaluate)' ORDER BY proname;
 -- a worker answers as the leader does, from the shared image or its own
 CREATE FUNCTION pg_temp.asked(call text) RETURNS text LANGUAGE plpgsql AS
 $$
@@ -114,10 +114,39 @@ SELECT q, pg_temp.asked(q) = leader AS same FROM asked ORDER BY q;
 SET lbrec.shared_images = off;
 SELECT q, pg_temp.asked(q) = leader AS same FROM asked ORDER BY q;
 RESET lbrec.shared_images;
+-- a worker may be the first to ask a model, and makes its image
+SELECT count(*) FROM lbrec_train('fresh', epochs => 1, user_embedding => true);
+SELECT pg_temp.asked('lbrec_similar(md5(''recording 1'')::uuid, 20, ''fresh'')') AS worker \gset
 -- these stay, and can read temporary tables
 EXPLAIN (COSTS OFF) SELECT * FROM lbrec_recommend(7, 5);
 SELECT count(*) FROM lbrec_recommend(7, 5, exclude_listened => true);
 SELECT set_config(CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'debug_parallel_query'
 	ELSE 'force_parallel_mode' END, 'off', false) AS parallel;
+SELECT pg_temp.asked('lbrec_similar(md5(''recording 1'')::uuid, 20, ''fresh'')') = :'worker' AS same;
+-- while workers are at work on another part of the plan
+SELECT count(*) FROM lbrec_train('fresh', epochs => 1);
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+CREATE FUNCTION pg_temp.beside(call text, OUT parallel boolean, OUT rows bigint) LANGUAGE plpgsql AS
+$$
+DECLARE
+	query text := 'SELECT count(*) FROM (SELECT count(prosrc) AS n FROM pg_proc) AS b, ' || call || ' AS r WHERE b.n > 0';
+	line text;
+BEGIN
+	parallel := false;
+	FOR line IN EXECUTE 'EXPLAIN ' || query LOOP
+		parallel := parallel OR line ~ 'Gather';
+	END LOOP;
+	EXECUTE query INTO rows;
+END $$;
+SELECT call, b.* FROM unnest(ARRAY['lbrec_recommend(7, 5, ''fresh'', exclude_listened => true)', 'lbrec_recommend(1001, 5, ''m'', listens => ''SELECT 1001 AS user_id, listened_at, recording_msid FROM listen WHERE user_id = 7'')',
+	'lbrec_recommend(7, 5, filter => ''SELECT * FROM recording'')', 'lbrec_recommend_all(5, ''m'')',
+	'lbrec_score(7, ARRAY[md5(''recording 1'')::uuid])', 'lbrec_user_embedding(7, ''m'')', 'lbrec_evaluate(''m'', ''listen'', ''{5}'')']) WITH ORDINALITY AS c (call, n),
+	LATERAL pg_temp.beside(call) AS b ORDER BY n;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+SELECT lbrec_drop_model('fresh');
 SELECT lbrec_drop_model('m');
 SELECT lbrec_drop_model('small');
