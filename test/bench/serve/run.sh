@@ -115,7 +115,7 @@ export PGHOST
 say "lbrec serving: $("$PG_CONFIG" --version), $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $jobs processors, load $(load), $(date -u +%F)"
 
 # A vector of so many numbers: towers without layers, no term for repeats.
-model_options="embedding_dim => 32, ensemble => 1, repeat_half_life => 0, split => 'none'"
+model_options="embedding_dim => 32, ensemble => 1, repeat_power => 0, neighbours => 0, refit => false, split => 'none'"
 
 # prepare SIZE: a database with listens, and the model "trained"
 prepare()
@@ -145,11 +145,11 @@ prepare()
 
 # --- one session ----------------------------------------------------------
 
-# quantiles COLUMN: of lines of numbers, "minimum median 99 of 100"
+# quantiles: of lines of numbers, "minimum median 99%-quantile longest"
 quantiles()
 {
-	sort -n | awk '{ a[NR] = $1 } END { if (NR == 0) print "- - -"
-		else printf "%.2f %.2f %.2f\n", a[1], a[int((NR + 1) / 2)], a[int(NR * .99 + .5)] }'
+	sort -n | awk '{ a[NR] = $1 } END { if (NR == 0) print "- - - -"
+		else printf "%.2f %.2f %.2f %.2f\n", a[1], a[int((NR + 1) / 2)], a[int(NR * .99 + .5)], a[NR] }'
 }
 
 # cpu_ms N SETUP STATEMENT: CPU ms of the backend for each of N statements;
@@ -167,8 +167,7 @@ cpu_ms()
 	as psql -XAtq -v ON_ERROR_STOP=1 -f "$work/cpu.sql" | awk -v n="$1" '{ printf "%.2f", ($2 - $1) / 1e6 / n }'
 }
 
-# wall_ms N SCRIPT [OPTION...]: minimum, median, 99 of 100 in ms of N
-# transactions of one client.
+# wall_ms N SCRIPT [OPTION...]: quantiles of N transactions of one client
 wall_ms()
 {
 	number=$1
@@ -255,6 +254,7 @@ prepare_load()
 		SELECT lbrec_activate('serve', min(version)) FROM lbrec_models WHERE name = 'serve';
 		SELECT pg_sleep(2);
 		SELECT lbrec_activate('serve');
+		SELECT pg_sleep(1);
 		SELECT lbrec_drop_model('serve', version) FROM (SELECT version FROM lbrec_models WHERE name = 'serve' ORDER BY version DESC OFFSET 2) AS old;
 	EOT
 	sql "SELECT count(*) FROM lbrec_train('other', 'few', epochs => 1, seed => 0, $model_options)" >/dev/null
@@ -307,10 +307,10 @@ load_line()
 	errors=$((errors + ${failures:-0} + aborted))
 	cat "$work"/tmp/load.* | awk '{ print $3 / 1000 }' | quantiles >"$work/quantiles"
 	rm -f "$work"/tmp/load.*
-	read -r _ p50 p99 <"$work/quantiles"
+	read -r _ p50 p99 longest <"$work/quantiles"
 	pss=$(awk '{ r += $1; p += $2; o += $3 } END { if (NR) printf "%.1f %.1f %.1f", r / NR, p / NR, o / NR; else print "- - -" }' "$work/memory")
 	# shellcheck disable=SC2086
-	printf '%7s %10s %8s %9s %9s %8s %8s %8s %8s %7s %6s %7s\n' "$number" "$([ "$1" = -C ] && echo yes || echo no)" "${rate:--}" "$p50" "$p99" $pss \
+	printf '%7s %9s %8s %8s %8s %9s %7s %7s %7s %8s %7s %6s %s\n' "$number" "$([ "$1" = -C ] && echo yes || echo no)" "${rate:--}" "$p50" "$p99" "$longest" $pss \
 		"$total" "$((${failures:-0} + aborted))" "$(sql 'SELECT count(*) FROM wrong')" \
 		"$(($(sql "SELECT last_value FROM lbrec.activation_seq") - before))/$(load)"
 	[ "$aborted" = 0 ] || grep -E 'aborted|error' "$work/log/pgbench" | head -n 3
@@ -327,7 +327,7 @@ under_load()
 	: >"$work/go"
 	training_run &
 	trainer=$!
-	printf '%7s %10s %8s %9s %9s %8s %8s %8s %8s %7s %6s %7s\n' clients reconnect 'answ./s' 'p50 ms' 'p99 ms' 'RSS MB' 'PSS MB' 'own MB' answers errors wrong 'activations/load'
+	printf '%7s %9s %8s %8s %8s %9s %7s %7s %7s %8s %7s %6s %s\n' clients reconnect 'answ./s' 'p50 ms' 'p99 ms' 'longest' 'RSS MB' 'PSS MB' 'own MB' answers errors wrong 'activations/load'
 	for number in $clients; do
 		load_line "$number" -M prepared
 		load_line "$number" -C
@@ -417,7 +417,7 @@ peers()
 	if [ -n "$has_vector" ]; then
 		sql "CREATE EXTENSION IF NOT EXISTS vector; DROP TABLE IF EXISTS item;
 			CREATE TABLE item AS SELECT recording_msid, embedding::vector(32) FROM lbrec_recording_embeddings('$set');
-			ALTER TABLE item ALTER embedding SET STORAGE PLAIN; VACUUM ANALYZE item"
+			ALTER TABLE item ALTER embedding SET STORAGE PLAIN" -c 'VACUUM ANALYZE item'
 		built=0
 		pgvector_line "pgvector $has_vector exact" 30 enable_indexscan=off
 		start=$(now)
