@@ -24,6 +24,9 @@
 #define POOL_FACTOR 10
 #define LEAST_POOL 100
 
+/* Cosines that are computed at once. */
+#define COSINES 256
+
 /* The best k by score. */
 static Selected
 best(const ServingModel *serving, const Asker *asker, const Allowed *allowed,
@@ -118,14 +121,21 @@ pick_diverse(Selected *out, Tally *tally, const Selected *pool, int64 k,
 			 const ServingModel *serving, double diversity)
 {
 	int			D = serving->image->D;
-	float	   *unit = palloc_extended(Max(pool->n, 1) * D * sizeof(float),
-									   MCXT_ALLOC_HUGE);
-	double	   *nearest = palloc_extended(Max(pool->n, 1) * sizeof(double),
-										  MCXT_ALLOC_HUGE);
-	bool	   *taken = palloc0(Max(pool->n, 1));
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec diversity",
+												  ALLOCSET_DEFAULT_SIZES);
+	float	   *unit = lbrec_alloc_aligned(context, (Size) pool->n * D *
+										   sizeof(float), "vectors");
+	float	   *nearest = MemoryContextAllocHuge(context, (pool->n + 1) *
+												 sizeof(float));
+	bool	   *taken = MemoryContextAllocZero(context, pool->n + 1);
 	double		low = pool->n > 0 ? pool->scores[pool->n - 1] : 0;
 	double		range = pool->n > 0 ? pool->scores[0] - low : 0;
+	float		cosines[COSINES];
+	int32		rows[COSINES];
 
+	for (int i = 0; i < COSINES; i++)
+		rows[i] = i;
 	for (int64 i = 0; i < pool->n; i++)
 	{
 		const float *c = serving->candidates + pool->ids[i] * D;
@@ -166,18 +176,17 @@ pick_diverse(Selected *out, Tally *tally, const Selected *pool, int64 k,
 		count_in(tally, pool->ids[chosen]);
 		out->ids[out->n] = pool->ids[chosen];
 		out->scores[out->n++] = pool->scores[chosen];
-		for (int64 i = 0; i < pool->n; i++)
+		for (int64 i = 0; i < pool->n; i += COSINES)
 		{
-			float		cosine = 0;
+			int			n = (int) Min(COSINES, pool->n - i);
 
-			for (int d = 0; d < D; d++)
-				cosine += unit[i * D + d] * unit[chosen * D + d];
-			nearest[i] = Max(nearest[i], cosine);
+			CHECK_FOR_INTERRUPTS();
+			lb_score_rows(cosines, unit + chosen * D, unit + i * D, D, rows, n);
+			for (int j = 0; j < n; j++)
+				nearest[i + j] = Max(nearest[i + j], cosines[j]);
 		}
 	}
-	pfree(unit);
-	pfree(nearest);
-	pfree(taken);
+	MemoryContextDelete(context);
 }
 
 /* min(k, those that qualify) recordings. */
