@@ -166,7 +166,6 @@ static const Option table[] = {
 	.schedule = LB_CONSTANT, \
 	.decay_epochs = 10, \
 	.decay_factor = 0.5, \
-	.patience = 3, \
 	.min_listens = 1, \
 	.number_buckets = 20, \
 	.activate = true
@@ -189,6 +188,7 @@ static const TrainOptions presets[] = {
 		.temperature = 1,
 		.initial_accumulator = 0.1,
 		.evaluate_every = 5,
+		.patience = 3,
 	},
 	{
 		COMMON,
@@ -216,7 +216,8 @@ static const TrainOptions presets[] = {
 		.mask_hits = true,
 		.extra_negatives = 512,
 		.initial_accumulator = 1e-8,
-		.evaluate_every = 1,
+		.evaluate_every = 2,
+		.patience = 2,
 	},
 };
 

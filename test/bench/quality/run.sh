@@ -1,0 +1,87 @@
+#!/bin/sh
+#
+# run.sh
+#		How good the recommendations of the default preset are, beside peers.
+#
+#	sh test/bench/quality/run.sh [--keep] SHARED [SET...]
+#
+# SHARED is the folder with tools/prepare.py, tools/evaluate.py, the data sets
+# and PEERS.md.  Each set (default: all that prepare.py can load) is split,
+# trained on with SELECT lbrec_train('m', ...) and nothing else given, and
+# scored from what lbrec_recommend_all writes.  The tables of PEERS.md are
+# printed with our row, and with what training took.
+#
+# All happens on a server of its own, in one folder under /tmp that is gone at
+# the end.  PG_CONFIG chooses the server's version.
+
+. "$(dirname "$0")/../../lib.sh"
+top=$(cd "$(dirname "$0")/../../.." && pwd)
+
+while [ $# -gt 0 ]; do
+	case $1 in
+	--keep) keep=yes ;;
+	-h | --help)
+		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
+		exit 0
+		;;
+	-*) die "unknown option $1; try --help" ;;
+	*) break ;;
+	esac
+	shift
+done
+[ $# -ge 1 ] || die "which folder has tools/prepare.py? try --help"
+shared=$(cd "$1" && pwd) || die "there is no folder $1"
+shift
+for f in tools/prepare.py tools/evaluate.py PEERS.md; do
+	[ -r "$shared/$f" ] || die "cannot read $shared/$f"
+done
+here=$top/test/bench/quality
+[ $# -gt 0 ] || set -- $(python3 "$here/table.py" sets "$shared")
+
+# Runs a command as run() does; shows the log's end and gives up if it fails.
+must()
+{
+	log=$work/log/$1
+	shift
+	if ! run "$log" "$@"; then
+		tail -n 40 "$log"
+		die "failed: $*"
+	fi
+}
+
+make_work
+copy_server
+copy_tree
+must build make -s -j"$jobs" all PG_CONFIG="$PG_CONFIG"
+must install make -s install PG_CONFIG="$PG_CONFIG"
+as mkdir -m 700 "$work/run"
+must initdb initdb -D "$work/data" -A trust -U postgres
+must start pg_ctl -w -D "$work/data" -l "$work/log/server" \
+	-o "-c listen_addresses= -k $work/run" start
+
+psql_as() { as psql -X -q -v ON_ERROR_STOP=1 -h "$work/run" -U postgres "$@"; }
+
+say "$("$PG_CONFIG" --version), $jobs processors, load $(cut -d' ' -f1 /proc/loadavg)"
+for set in "$@"; do
+	split=$work/$set
+	as mkdir "$split"
+	as python3 "$shared/tools/prepare.py" "$set" "$split" >"$work/log/$set.prepare" ||
+		die "could not prepare $set"
+	psql_as -d postgres -c "CREATE DATABASE \"$set\""
+	psql_as -d "$set" -c 'CREATE EXTENSION lbrec' -c "CREATE TABLE listen (
+		user_id bigint, listened_at bigint, recording_msid uuid, artist_name text)"
+	psql_as -d "$set" -c "COPY listen FROM STDIN" <"$split/train.tsv"
+	start=$(now)
+	# the artist is the recording in these sets: no feature
+	psql_as -d "$set" -c "SELECT count(*) FROM lbrec_train('m',
+		'SELECT user_id, listened_at, recording_msid FROM listen')" >"$work/log/$set.train" ||
+		die "could not train on $set"
+	trained=$(since "$start")
+	psql_as -d "$set" -At -F '	' -c "SELECT user_id, recording_msid, rank
+		FROM lbrec_recommend_all((SELECT least(n_recordings, 2000) FROM lbrec_models)::int)" \
+		>"$work/log/$set.tsv"
+	python3 "$shared/tools/evaluate.py" "$split" "$work/log/$set.tsv" >"$work/log/$set.score"
+	python3 "$here/table.py" table "$shared" "$set" "$trained" <"$work/log/$set.score"
+	psql_as -d "$set" -At -c "SELECT 'epochs ' || (config ->> 'best_epoch') || ', parts ' ||
+		(config ->> 'mix') FROM lbrec.model"
+done
