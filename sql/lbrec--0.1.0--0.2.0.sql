@@ -149,3 +149,18 @@ COMMENT ON FUNCTION lbrec_train IS
 'trains a two-tower model on a table or query of listens and saves it as the next version of its name; one row an epoch. Columns of listens, by name: user_id, listened_at, recording_msid; each further one is an item feature';
 REVOKE EXECUTE ON FUNCTION lbrec_train FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lbrec_train TO @extowner@ WITH GRANT OPTION;
+
+CREATE FUNCTION lbrec_explain(
+	user_id bigint,
+	recording_msid uuid,
+	model text DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	listens text DEFAULT 'listen',
+	OUT part text,
+	OUT because uuid,
+	OUT value double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_explain'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000 ROWS 100;
+COMMENT ON FUNCTION lbrec_explain IS
+'what the score of a recording for a user is made of: the user''s recordings that speak for it and against it, as history and as neighbours, and having played it; the values add up to lbrec_score. No row where lbrec_score is null';

@@ -251,6 +251,21 @@ LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000
 COMMENT ON FUNCTION lbrec_score IS
 'scores of given recordings for a user, in the order of the array, as lbrec_recommend has them, also for a user whom the model does not know; null where it does not know the recording';
 
+CREATE FUNCTION lbrec_explain(
+	user_id bigint,
+	recording_msid uuid,
+	model text DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	listens text DEFAULT 'listen',
+	OUT part text,
+	OUT because uuid,
+	OUT value double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_explain'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000 ROWS 100;
+COMMENT ON FUNCTION lbrec_explain IS
+'what the score of a recording for a user is made of: the user''s recordings that speak for it and against it, as history and as neighbours, and having played it; the values add up to lbrec_score. No row where lbrec_score is null';
+
 CREATE FUNCTION lbrec_user_embedding(
 	user_id bigint,
 	model text DEFAULT NULL,

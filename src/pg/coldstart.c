@@ -131,8 +131,6 @@ boost(Asker *asker, const ServingModel *serving, const Played *played,
 	Boosts	   *b = &asker->boosts;
 	float	   *added;
 
-	if (!image->mixed && !image->boosted)
-		return;
 	b->model = &serving->tower;
 	b->n_own = n;
 	b->codes = copy_array(played->codes, n * sizeof(int32), context);
@@ -144,6 +142,8 @@ boost(Asker *asker, const ServingModel *serving, const Played *played,
 									context);
 		return;
 	}
+	if (!image->boosted)
+		return;
 	b->added = added = MemoryContextAlloc(context, n * sizeof(float));
 	for (int i = 0; i < n; i++)
 		added[i] = (float) (image->repeat_weight * image->groups *
