@@ -217,7 +217,7 @@ explain(Explanation *e, int64 time)
 Datum
 lbrec_explain(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo);
+	RowSink		sink = lbrec_begin_rows(fcinfo, 5, 5, 3);
 	Explanation e = {0};
 	Occasion	occasion;
 	Asker		asker;
