@@ -8,6 +8,10 @@
  * the columns' names are taken from the header line, the rows arrive as text
  * in a temporary table and are cast from there.
  *
+ * One thing is looked for: a line of backslash and dot ends a COPY, for psql
+ * even between quotes, and what follows would be run as commands.  No name of
+ * a recording reads like that, so such a file is refused.
+ *
  * There are no tags in ListenBrainz's published files.
  */
 #include "cv_canonical.h"
@@ -76,7 +80,7 @@ exec_buf(CvTarget *target, CvBuf *sql)
 
 bool
 cv_canonical_begin(CvTarget *target, bool redirect, const char *member,
-				   const char *head, size_t len)
+				   const char *head, size_t len, CvCsvPlace *place)
 {
 	static const char *const needed[] = {"artist_mbids", "artist_credit_name",
 		"release_mbid", "release_name",
@@ -85,6 +89,7 @@ cv_canonical_begin(CvTarget *target, bool redirect, const char *member,
 	CvBuf		sql = {0};
 	bool		ok = read_header(&header, head, len);
 
+	*place = CV_CSV_BEGIN;
 	for (size_t i = 0; !redirect && i < 6; i++)
 		ok = ok && has(&header, needed[i]);
 	if (!ok)
@@ -126,10 +131,71 @@ cv_canonical_begin(CvTarget *target, bool redirect, const char *member,
 	return ok;
 }
 
-bool
-cv_canonical_end(CvTarget *target, bool redirect, bool newline, int64_t *rows)
+static CvCsvPlace
+next_place(CvCsvPlace place, char c)
 {
-	return (newline || target->copy_data(target, "\n", 1)) &&
+	if (c == '\n')
+		return CV_CSV_BEGIN;
+	if (place == CV_CSV_BEGIN && c == '\\')
+		return CV_CSV_BACKSLASH;
+	if (place == CV_CSV_BACKSLASH && c == '.')
+		return CV_CSV_MARK;
+	if (place == CV_CSV_MARK && c == '\r')
+		return CV_CSV_MARK_RETURN;
+	return CV_CSV_WITHIN;
+}
+
+static bool
+is_end_mark(CvCsvPlace place)
+{
+	return place == CV_CSV_MARK || place == CV_CSV_MARK_RETURN;
+}
+
+static bool
+refuse(const char *member, const char *what)
+{
+	cv_error("cannot load \"%s\": it holds %s", member, what);
+	cv_hint("No canonical dump of MusicBrainz does: download it again and "
+			"compare its checksum.");
+	return false;
+}
+
+bool
+cv_canonical_data(CvTarget *target, const char *member, const char *data,
+				  size_t len, CvCsvPlace *place)
+{
+	const char *end = data + len;
+	const char *p = data;
+
+	/* psql reads C strings: behind a NUL it would see no line's end. */
+	if (memchr(data, '\0', len) != NULL)
+		return refuse(member, "a NUL byte");
+	while (p < end)
+	{
+		CvCsvPlace	before = *place;
+
+		/* Nothing in the middle of a line matters. */
+		if (before == CV_CSV_WITHIN)
+		{
+			p = memchr(p, '\n', (size_t) (end - p));
+			if (p == NULL)
+				break;
+		}
+		*place = next_place(before, *p);
+		if (*p == '\n' && is_end_mark(before))
+			return refuse(member, "a line \"\\.\", which ends COPY's data");
+		p++;
+	}
+	return target->copy_data(target, data, len);
+}
+
+bool
+cv_canonical_end(CvTarget *target, bool redirect, const char *member,
+				 CvCsvPlace place, int64_t *rows)
+{
+	if (is_end_mark(place))
+		return refuse(member, "a line \"\\.\", which ends COPY's data");
+	return (place == CV_CSV_BEGIN || target->copy_data(target, "\n", 1)) &&
 		target->copy_end(target) &&
 		target->exec(
 					 target,

@@ -3,7 +3,6 @@
  *		What is done with a member of each kind.
  */
 #include "cv_member.h"
-#include "cv_canonical.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -246,7 +245,7 @@ cv_member_begin(Run *run, const char *head, size_t len)
 			return cv_load_flush(run->load) &&
 				cv_canonical_begin(run->target,
 								   run->kind == CV_KIND_REDIRECT,
-								   run->place.member, head, len);
+								   run->place.member, head, len, &run->csv);
 		case CV_KIND_PAYLOAD:
 			return need_user_id(run);
 		case CV_KIND_LISTENS:
@@ -278,8 +277,8 @@ cv_member_data(Run *run, const char *data, size_t len)
 			return cv_split_data(&run->split, data, len);
 		case CV_KIND_CANONICAL:
 		case CV_KIND_REDIRECT:
-			run->newline = data[len - 1] == '\n';
-			return run->target->copy_data(run->target, data, len);
+			return cv_canonical_data(run->target, run->place.member, data,
+									 len, &run->csv);
 		case CV_KIND_PAYLOAD:
 			max = CV_MAX_LINE;
 			break;
@@ -314,7 +313,7 @@ cv_member_end(Run *run)
 		case CV_KIND_REDIRECT:
 			return cv_canonical_end(run->target,
 									run->kind == CV_KIND_REDIRECT,
-									run->newline, &rows);
+									run->place.member, run->csv, &rows);
 		case CV_KIND_PAYLOAD:
 			return take_payload(run);
 		case CV_KIND_SCHEMA:

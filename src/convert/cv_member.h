@@ -5,6 +5,7 @@
 #ifndef CV_MEMBER_H
 #define CV_MEMBER_H
 
+#include "cv_canonical.h"
 #include "cv_db.h"
 #include "cv_json.h"
 #include "cv_kind.h"
@@ -50,7 +51,7 @@ typedef struct Run
 	CvBuf		document;		/* of a kind that is read whole */
 	CvColumns	columns;		/* of Libre.fm's CSV */
 	CvBuf		scratch;
-	bool		newline;		/* the last byte was one */
+	CvCsvPlace	csv;			/* of canonical data */
 } Run;
 
 /* head: the member's first bytes.  They come again by cv_member_data(). */

@@ -73,7 +73,8 @@ rejects_failed(void)
 
 /*
  * One row in COPY's text format, so that the file can be loaded and asked.
- * The line's own bytes are kept but for COPY's marks.
+ * The line's own bytes are kept but for COPY's marks, and for bytes that no
+ * text can hold.
  */
 static bool
 keep_reject(const CvPlace *place, CvReason reason, const char *detail,
@@ -82,12 +83,12 @@ keep_reject(const CvPlace *place, CvReason reason, const char *detail,
 	CvBuf		row = {0};
 	bool		ok;
 
-	cv_copy_text(&row, place->member, strlen(place->member));
+	cv_copy_bytes(&row, place->member, strlen(place->member));
 	cv_buf_printf(&row, "\t%lld\t%lld\t%s\t", (long long) place->line,
 				  (long long) place->offset, cv_reason_name(reason));
 	cv_copy_text(&row, detail, strlen(detail));
 	cv_buf_str(&row, "\t");
-	cv_copy_text(&row, line, len);
+	cv_copy_bytes(&row, line, len);
 	cv_buf_str(&row, "\n");
 	ok = fwrite(row.data, 1, row.len, rejects_file) == row.len;
 	cv_buf_free(&row);

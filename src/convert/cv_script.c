@@ -23,6 +23,7 @@ typedef struct Script
 	CvTarget	target;			/* first: the two are cast to each other */
 	bool		failed;
 	bool		copying;
+	bool		in_line;		/* of COPY's data */
 	CvBuf		text;			/* not yet written */
 } Script;
 
@@ -97,13 +98,18 @@ script_copy_begin(CvTarget *target, const char *sql)
 	Script	   *script = (Script *) target;
 
 	script->copying = true;
+	script->in_line = false;
 	return put_str(script, sql) && put_str(script, ";\n");
 }
 
 static bool
 script_copy_data(CvTarget *target, const char *data, size_t len)
 {
-	return put((Script *) target, data, len);
+	Script	   *script = (Script *) target;
+
+	if (len > 0)
+		script->in_line = data[len - 1] != '\n';
+	return put(script, data, len);
 }
 
 static bool
@@ -183,6 +189,9 @@ cv_script_abandon(CvTarget *target)
 {
 	Script	   *script = (Script *) target;
 
+	/* Inside a line the end mark would be data, and so all that follows. */
+	if (script->copying && script->in_line)
+		put_str(script, "\n");
 	if (script->copying)
 		script_copy_end(target);
 	put_str(script, "DO $$ BEGIN RAISE EXCEPTION\n"

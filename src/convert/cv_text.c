@@ -246,7 +246,8 @@ cv_time_from_iso(const char *text, size_t len, int64_t *micros)
 		return false;
 	*micros = ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) *
 		INT64_C(60000000) + second * INT64_C(1000000) + fraction;
-	return true;
+	/* The last minute's leap second would be in the year 10000. */
+	return *micros / 1000000 <= LAST_SECOND;
 }
 
 static void
@@ -364,6 +365,9 @@ cv_copy_text(CvBuf *buf, const char *data, size_t len)
 {
 	char	   *out;
 
+	/* Where nothing was written yet, there is no buffer to write nothing to. */
+	if (len == 0)
+		return;
 	cv_buf_reserve(buf, 2 * len);
 	out = buf->data + buf->len;
 	for (size_t i = 0; i < len; i++)
@@ -405,4 +409,66 @@ cv_copy_text(CvBuf *buf, const char *data, size_t len)
 		*out++ = c;
 	}
 	buf->len = (size_t) (out - buf->data);
+}
+
+/*
+ * The bytes of the UTF-8 character at p, 0 if there is none: RFC 3629, so no
+ * overlong form, no surrogate, nothing over U+10FFFF; and no NUL.
+ */
+static size_t
+utf8_length(const char *p, const char *end)
+{
+	unsigned char first = (unsigned char) *p;
+	unsigned char low = 0x80;
+	unsigned char high = 0xbf;
+	size_t		len;
+
+	if (first < 0x80)
+		return first > 0 ? 1 : 0;
+	if (first < 0xc2 || first > 0xf4)
+		return 0;
+	len = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+	if ((size_t) (end - p) < len)
+		return 0;
+	if (first == 0xe0)
+		low = 0xa0;
+	else if (first == 0xed)
+		high = 0x9f;
+	else if (first == 0xf0)
+		low = 0x90;
+	else if (first == 0xf4)
+		high = 0x8f;
+	if ((unsigned char) p[1] < low || (unsigned char) p[1] > high)
+		return 0;
+	for (size_t i = 2; i < len; i++)
+		if (((unsigned char) p[i] & 0xc0) != 0x80)
+			return 0;
+	return len;
+}
+
+/*
+ * The same for bytes that may be anything: what PostgreSQL's text cannot hold
+ * becomes \xHH, so that a rejected line can be loaded and asked for.
+ */
+void
+cv_copy_bytes(CvBuf *buf, const char *data, size_t len)
+{
+	const char *end = data + len;
+	const char *start = data;
+	const char *p = data;
+
+	while (p < end)
+	{
+		size_t		step = utf8_length(p, end);
+
+		if (step == 0)
+		{
+			cv_copy_text(buf, start, (size_t) (p - start));
+			cv_buf_printf(buf, "\\\\x%02x", (unsigned char) *p);
+			start = p + 1;
+			step = 1;
+		}
+		p += step;
+	}
+	cv_copy_text(buf, start, (size_t) (p - start));
 }

@@ -28,6 +28,7 @@ extern void cv_copy_int64(CvBuf *buf, int64_t value);
 extern void cv_copy_time(CvBuf *buf, int64_t micros);
 extern void cv_copy_uuid(CvBuf *buf, const CvUuid *uuid);
 extern void cv_copy_text(CvBuf *buf, const char *data, size_t len);
+extern void cv_copy_bytes(CvBuf *buf, const char *data, size_t len);
 
 #ifdef __cplusplus
 }

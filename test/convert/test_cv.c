@@ -83,7 +83,9 @@ test_bad_times(void)
 	static const char *const iso[] = {
 		"2024-02-30 00:00:00", "2023-02-29T00:00:00Z", "2024-13-01 00:00:00",
 		"2024-00-01 00:00:00", "2024-01-01 24:00:00", "2024-01-01",
-	"2024-01-01 00:00:00+02:00", "x", ""};
+		"2024-01-01 00:00:00+02:00", "x", "",
+		/* a leap second in a year that nobody can hold */
+	"9999-12-31T23:59:60Z"};
 	static const char *const text[] = {"", " ", "1e", "0x1", "nan",
 		"inf", "1 2", "--1", "1e999"};
 	int64_t		micros;
@@ -274,6 +276,38 @@ test_repair(void)
 	cv_buf_free(&out);
 }
 
+/* Text stays as it is, the rest becomes \xHH, its backslash escaped. */
+static void
+test_bytes(void)
+{
+	static const struct
+	{
+		const char *bytes;
+		size_t		len;
+		const char *copied;
+	}			cases[] = {
+		{"", 0, ""}, {"a\tb\\", 4, "a\\tb\\\\"}, {"a\0", 2, "a\\\\x00"},
+		{"\xc3\xa9", 2, "\xc3\xa9"}, {"\xc3", 1, "\\\\xc3"},
+		{"\xc0\x80", 2, "\\\\xc0\\\\x80"},
+		{"\xe0\x9f\xbf", 3, "\\\\xe0\\\\x9f\\\\xbf"},
+		{"\xed\xa0\x80", 3, "\\\\xed\\\\xa0\\\\x80"},
+		{"\xee\x80\x80", 3, "\xee\x80\x80"},
+		{"\xf0\x90\x80\x80", 4, "\xf0\x90\x80\x80"},
+		{"\xf4\x90\x80\x80", 4, "\\\\xf4\\\\x90\\\\x80\\\\x80"},
+		{"\xf4\x8f\xbf\xbfz", 5, "\xf4\x8f\xbf\xbfz"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		CvBuf		buf = {0};
+
+		cv_copy_bytes(&buf, cases[i].bytes, cases[i].len);
+		CHECK(buf.len == strlen(cases[i].copied) &&
+			  (buf.len == 0 || memcmp(buf.data, cases[i].copied, buf.len) == 0));
+		cv_buf_free(&buf);
+	}
+}
+
 static void
 test_msid(void)
 {
@@ -298,6 +332,7 @@ main(void)
 	test_split();
 	test_seen();
 	test_repair();
+	test_bytes();
 	test_msid();
 	printf("%d checks, %d failed\n", checks, failures);
 	return failures > 0;

@@ -177,6 +177,24 @@ for my $how ('script', 'direct')
 	unlike($out, qr/DROP TABLE listen/, 'and nothing of it in the script');
 }
 
+# psql ends a COPY at a line of backslash and dot, also between quotes in CSV,
+# and runs what follows: a file from a stranger must not get that far.
+for ([ 'between rows', "\\.\nDROP TABLE victim;\n\\! touch '$dir/run'\n" ], [ 'with CRLF', "\\.\r\nDROP TABLE victim;\n" ],
+	[ 'between quotes', qq{1,2,$u[0],S,$u[2],A,$u[3],"x\n\\.\nDROP TABLE victim;\n",x,1,\n} ], [ 'across blocks', '"' . 'x' x (524288 - length($data) - 3) . "\n\\.\nDROP TABLE victim;\n\"" ],
+	[ 'at the end', "x\n\\." ], [ 'behind a NUL', "x\0\n\\.\nDROP TABLE victim;\n" ])
+{
+	my ($how, $text) = @$_;
+	$node->safe_psql('postgres', 'CREATE TABLE IF NOT EXISTS victim ()');
+	my $path = write_file("$dir/mark.csv", $data . $text);
+	my ($code, $out, $err) = convert([ '-q', $path ]);
+	is($code, 2, "an end mark $how: refused");
+	like($err, qr/cannot load "mark.csv": it holds (a line "\\\."|a NUL byte)/, "an end mark $how: message");
+	write_file("$dir/mark.sql", $out);
+	isnt(system("psql -Xq -d '" . $node->connstr('postgres') . "' -f '$dir/mark.sql' >'$dir/mark.out' 2>&1"), 0, "an end mark $how: psql fails");
+	is($node->safe_psql('postgres', "SELECT to_regclass('victim') IS NOT NULL, count(*) FROM canonical_recording"), 't|0', "an end mark $how: nothing of it is run or loaded");
+}
+ok(!-e "$dir/run", 'and no program was started');
+
 # From ListenBrainz's own server: no conversion, a query (docs/tables.md).
 {
 	$node->safe_psql('postgres', 'CREATE DATABASE server');

@@ -100,6 +100,14 @@ for (
 	is(scalar @rows, 2, 'and nothing else');
 }
 {
+	# Bytes that no text of PostgreSQL can hold, or the file cannot be loaded.
+	my $bad = "{\xff\xc3\xa9\xed\xa0\x80\0\xf0\x9d\x84";
+	convert([ '-q', '--rejects', "$dir/rejects", write_file("$dir/r.listens", "$bad\n") ]);
+	open my $f, '<:raw', "$dir/rejects" or die;
+	my @rows = map { chomp; [ split /\t/ ] } <$f>;
+	is($rows[1][5], "{\\\\xff\xc3\xa9\\\\xed\\\\xa0\\\\x80\\\\x00\\\\xf0\\\\x9d\\\\x84", '--rejects: bytes that are no text are told as \xHH');
+}
+{
 	my ($code, $out, $err) = convert([ write_file("$dir/r.listens", line() . "x\n" x 30) ]);
 	is(scalar(() = $err =~ /rejected \(json\)/g), 10, 'only the first rejects are told');
 	like($err, qr/rejected\s+30  json 30/, 'all are counted');
