@@ -69,5 +69,6 @@ include test/unit/unit.mk
 include test/bench/kernels/kernels.mk
 include src/convert/convert.mk
 include test/parity/parity.mk
+include test/fuzz/fuzz.mk
 include test/data/data.mk
 include test/lint/lint.mk

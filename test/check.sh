@@ -235,8 +235,10 @@ if wanted tap && [ "$need_build" = yes ]; then
 	done
 fi
 
-# The converter reads what strangers wrote: its tests again under sanitizers.
+# The converter reads what strangers wrote: its tests again under sanitizers,
+# and what fuzzers found.
 if wanted sanitize; then
+	command_step fuzz-corpus make -s -j"$jobs" fuzz-replay PG_CONFIG="$PG_CONFIG"
 	if command_step convert-asan make -s -j"$jobs" convert-asan PG_CONFIG="$PG_CONFIG"; then
 		for file in "$work"/src/test/t/convert_lines.t "$work"/src/test/t/convert_archives.t; do
 			[ ! -e "$file" ] || tap_file "$(basename "${file%.*}")-sanitized" "$file" \
