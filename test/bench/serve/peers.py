@@ -1,6 +1,6 @@
 """Peers of run.sh that are Python libraries: faiss, and TFRS's BruteForce.
 
-	peers.py faiss|tfrs FOLDER
+	peers.py faiss|tfrs FOLDER [graphs]
 
 FOLDER has item.bin, query.bin and truth.bin as COPY (FORMAT binary) wrote
 them.  Prints a line for each index: name, recall@100 against lbrec's exact
@@ -18,6 +18,7 @@ import numpy as np
 
 K = 100
 peer, folder = sys.argv[1:3]
+graphs = 'graphs' in sys.argv[3:]
 
 
 def read(name, fields):
@@ -82,6 +83,8 @@ if peer == 'faiss':
     index.add(c)
     measure(version + 'flat', lambda x: index.search(x, K)[1],
             time.perf_counter() - begun)
+    if not graphs:
+        sys.exit()
     faiss.omp_set_num_threads(os.cpu_count())
     begun = time.perf_counter()
     graph = faiss.IndexHNSWFlat(32, 16, faiss.METRIC_INNER_PRODUCT)

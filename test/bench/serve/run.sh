@@ -5,15 +5,16 @@
 #
 #	sh test/bench/serve/run.sh [--keep] [PART...]
 #
-# Parts: warm (one session, and the first query of a new one), load (pgbench
-# with 1 to 32 clients while a training run activates new versions again and
-# again; each answer is checked), peers.  All by default.  Settings, from the
-# environment:
+# Parts: warm (one session, and the first query of a new one), calls (what
+# filters and other calls cost), load (pgbench with 1 to 32 clients while a
+# training run activates new versions again and again; each answer is
+# checked), peers.  All by default.  Settings, from the environment:
 #
-#	SIZES		candidates, "518540 2000000"; peers for the first only
+#	SIZES		candidates, "518540 2000000"; calls and peers for the first
 #	CLIENTS		"1 2 4 8 16 32"
 #	SECONDS_EACH	of a line of load, 10
 #	SETS		vectors for the peers: "trained random"
+#	GRAPHS		no: without HNSW indexes, which take many minutes to build
 #	PGVECTOR_SOURCE	a source tree of pgvector, built into the server's copy
 #				where the extension is not installed
 #	FAISS_PYTHON	a Python with numpy and faiss
@@ -37,18 +38,20 @@ sizes=${SIZES:-518540 2000000}
 clients=${CLIENTS:-1 2 4 8 16 32}
 seconds=${SECONDS_EACH:-10}
 sets=${SETS:-trained random}
+graphs=yes
+[ "${GRAPHS:-}" != no ] || graphs=
 parts=
 for arg in "$@"; do
 	case $arg in
 	--keep) keep=yes ;;
-	warm | load | peers) parts="$parts $arg" ;;
+	warm | calls | load | peers) parts="$parts $arg" ;;
 	*)
 		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
 		exit 0
 		;;
 	esac
 done
-[ -n "$parts" ] || parts='warm load peers'
+[ -n "$parts" ] || parts='warm calls load peers'
 wanted() { case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 
 must()
@@ -131,12 +134,14 @@ prepare()
 	must load sh -c "./lbrec-convert -q --table listen '$work/dump.tar.zst' >'$work/listen.copy' || test \$? = 1
 		psql -Xq -v ON_ERROR_STOP=1 -c 'COPY listen (user_id, listened_at, recording_msid) FROM STDIN' <'$work/listen.copy'"
 	rm -f "$work/dump.tar.zst" "$work/listen.copy"
-	# users 1, 2, …: pgbench draws numbers
-	sql 'CREATE EXTENSION lbrec;
-		CREATE TABLE play AS SELECT dense_rank() OVER (ORDER BY user_id) AS user_id, listened_at, recording_msid FROM listen;
+	# users 1, 2, …: pgbench draws numbers; a dozen recordings an artist
+	sql "CREATE EXTENSION lbrec;
+		CREATE TABLE play AS SELECT dense_rank() OVER (ORDER BY user_id) AS user_id, listened_at, recording_msid,
+			'artist ' || (uuid_hash_extended(recording_msid, 0) & 2147483647) % ($n / 12) AS artist_name FROM listen;
 		DROP TABLE listen;
 		CREATE TABLE few AS SELECT DISTINCT ON (recording_msid) * FROM play;
-		ANALYZE' >/dev/null
+		CREATE INDEX ON play (user_id);
+		ANALYZE" >/dev/null
 	start=$(now)
 	sql "SELECT count(*) FROM lbrec_train('trained', 'play', epochs => 3, seed => 1, $model_options)" >/dev/null
 	say "trained on $(sql 'SELECT count(*) FROM play') listens of $(sql 'SELECT max(user_id) FROM play') users, $(sql "SELECT n_recordings FROM lbrec_models WHERE name = 'trained'") recordings, in $(since "$start") s"
@@ -211,6 +216,40 @@ warm()
 	say "  so the first costs $(minus "$2" "$warm_median") ms more than a warm one; CPU $(minus "$cpu" "$warm_cpu") ms more; load $(load)"
 }
 
+# --- filters and other calls ------------------------------------------------
+
+# call_line NAME N STATEMENT
+call_line() { printf '  %-52s %9s\n' "$1" "$(cpu_ms "$2" 'SET lbrec.threads = 1' "$3")"; }
+
+calls()
+{
+	sql "CREATE TABLE thousand AS SELECT recording_msid FROM few ORDER BY recording_msid LIMIT 1000;
+		CREATE TABLE half AS SELECT recording_msid FROM few WHERE uuid_hash_extended(recording_msid, 7) % 2 = 0;
+		CREATE TABLE stranger AS SELECT user_id + 1000000 AS user_id, listened_at, recording_msid FROM play WHERE user_id <= 30;
+		CREATE INDEX ON stranger (user_id); ANALYZE thousand, half, stranger"
+	say
+	say "Calls, $1 x 32, k = 100, CPU ms each on one thread, load $(load):"
+	call_line 'lbrec_recommend' 100 "SELECT * FROM lbrec_recommend(%d, 100, 'trained')"
+	call_line '  k = 10' 100 "SELECT * FROM lbrec_recommend(%d, 10, 'trained')"
+	call_line '  exclude_listened' 100 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', exclude_listened => true, listens => 'play')"
+	call_line '  candidates, 200' 100 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', candidates => (SELECT array_agg(recording_msid) FROM (SELECT * FROM thousand LIMIT 200) AS t))"
+	call_line '  filter with 1,000 rows' 100 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', filter => 'thousand')"
+	call_line '  filter with half of all rows' 10 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', filter => 'half')"
+	call_line '  min_listens => 5' 50 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', min_listens => 5)"
+	call_line '  per_artist => 1' 100 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', per_artist => 1)"
+	call_line '  diversity => 0.3' 20 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', diversity => 0.3)"
+	call_line '  a user known from listens only' 20 "SELECT * FROM lbrec_recommend(1000000 + %d, 100, 'trained', listens => 'stranger')"
+	call_line '  a user without listens' 50 "SELECT * FROM lbrec_recommend(-%d, 100, 'trained', listens => 'stranger')"
+	call_line 'lbrec_similar' 20 "SELECT * FROM lbrec_similar((SELECT recording_msid FROM thousand LIMIT 1 OFFSET %d), 100, 'trained')"
+	call_line 'lbrec_score of 200 recordings' 100 "SELECT lbrec_score(%d, (SELECT array_agg(recording_msid) FROM (SELECT * FROM thousand LIMIT 200) AS t), 'trained')"
+	call_line 'lbrec_user_embedding' 100 "SELECT lbrec_user_embedding(%d, 'trained')"
+	call_line 'lbrec_recommend_all, a user of 1,000' 1 "SELECT count(*) FROM lbrec_recommend_all(100, 'trained', (SELECT array_agg(u::bigint) FROM generate_series(1, 1000) AS u))" |
+		awk '{ $0 = sprintf("  %-52s %9.2f", "lbrec_recommend_all, a user of 1,000", $NF / 1000); print }'
+	sql "SELECT count(*) FROM lbrec_train('usual', 'play', epochs => 1, refit => false)" >/dev/null
+	call_line "lbrec_recommend, a model of the default preset: $(sql "SELECT cardinality(lbrec_user_embedding(1, 'usual'))") wide" 20 "SELECT * FROM lbrec_recommend(%d, 100, 'usual')"
+	sql "SELECT lbrec_drop_model('usual')" >/dev/null
+}
+
 # --- under load -----------------------------------------------------------
 
 # What a version has to answer, and the statements of the clients.
@@ -277,12 +316,13 @@ training_run()
 	done
 }
 
-# Own and proportional memory of the backends of pgbench, MB a backend.
+# Memory of the backends of pgbench, MB a backend: all that is mapped; with
+# what others map too in equal shares; and what is in no file.
 sample_memory()
 {
 	sleep $((seconds / 2))
 	for pid in $(sql "SELECT pid FROM pg_stat_activity WHERE application_name = 'pgbench'"); do
-		awk '/^Pss:/ { pss = $2 } /^Private_/ { own += $2 } /^Rss:/ { rss = $2 } END { if (rss) print rss / 1024, pss / 1024, own / 1024 }' \
+		awk '/^Pss:/ { pss = $2 } /^Pss_Anon:/ { own += $2 } /^Rss:/ { rss = $2 } END { if (rss) print rss / 1024, pss / 1024, own / 1024 }' \
 			"/proc/$pid/smaps_rollup" 2>/dev/null
 	done >"$work/memory"
 }
@@ -383,7 +423,7 @@ python_lines()
 		say "  $1: skipped, $3 names no Python with numpy"
 		return 0
 	fi
-	nice -n 0 "$2" "$here/peers.py" "$1" "$work/tmp" 2>"$work/log/$1" |
+	"$2" "$here/peers.py" "$1" "$work/tmp" ${graphs:+graphs} 2>"$work/log/$1" |
 		while IFS='	' read -r name recall least median cpu built; do
 			peer_line "$name" "$recall" "$least" "$median" "$cpu" "$built"
 		done
@@ -421,9 +461,9 @@ peers()
 		built=0
 		pgvector_line "pgvector $has_vector exact" 30 enable_indexscan=off
 		start=$(now)
-		sql 'SET max_parallel_maintenance_workers = 1; CREATE INDEX ON item USING hnsw (embedding vector_ip_ops)'
+		[ -z "$graphs" ] || sql 'SET max_parallel_maintenance_workers = 1; CREATE INDEX ON item USING hnsw (embedding vector_ip_ops)'
 		built=$(since "$start")
-		for ef in 100 200 400; do
+		for ef in ${graphs:+100 200 400}; do
 			pgvector_line "pgvector $has_vector HNSW, ef $ef" $n_queries hnsw.ef_search=$ef enable_seqscan=off
 		done
 		sql 'DROP TABLE item'
@@ -446,6 +486,9 @@ for size in $sizes; do
 	say
 	prepare "$size"
 	! wanted warm || warm "$size"
+	if [ -n "$first_size" ] && wanted calls; then
+		calls "$size"
+	fi
 	! wanted load || under_load "$size"
 	if [ -n "$first_size" ] && wanted peers; then
 		for set in $sets; do
