@@ -328,20 +328,28 @@ summarize_times(Dataset *data)
 										0)), 1e-7);
 }
 
-/*
- * A cursor may be opened on a SELECT whose WITH modifies data; the executor
- * would refuse it later, in words that do not help.
- */
-static void
-refuse_modifying(SPIPlanPtr plan)
+static Query *
+only_query(SPIPlanPtr plan)
 {
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 
-	if (linitial_node(Query, source->query_list)->hasModifyingCTE)
+	return linitial_node(Query, source->query_list);
+}
+
+/*
+ * A cursor may be opened on what returns rows and modifies data as well; the
+ * executor would refuse it later, in words that do not help.
+ */
+static void
+refuse_modifying(const Query *query)
+{
+	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
 		ereport(ERROR,
 				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
 				 errmsg("the query of listens must not modify data"),
-				 errdetail("It has a data-modifying statement in WITH."),
+				 errdetail(query->hasModifyingCTE ?
+						   "It has a data-modifying statement in WITH." :
+						   "It is a data-modifying statement."),
 				 errhint("Modify first, then give a query that only reads.")));
 }
 
@@ -358,13 +366,14 @@ run_query(Dataset *data, const ListenSource *source)
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare_cursor failed: %s",
 			 SPI_result_code_string(SPI_result));
-	if (!SPI_is_cursor_plan(plan))
+	if (!SPI_is_cursor_plan(plan) ||
+		only_query(plan)->commandType == CMD_UTILITY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_CURSOR_DEFINITION),
 				 errmsg("listens must be one query that returns rows"),
 				 errdetail("%s", needed_columns),
 				 errhint("Give the name of a table or a single SELECT.")));
-	refuse_modifying(plan);
+	refuse_modifying(only_query(plan));
 	XactReadOnly = true;
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
 	reader.columns = find_listen_columns(portal->tupDesc);

@@ -117,6 +117,81 @@ is($answers + $errors, scalar @calls, 'each call was answered or refused');
 unlike($run->{err}, qr/server closed the connection|terminating connection/, 'the session lived on');
 is(leftovers($node), '', 'nothing left');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM lbrec.model'), '1', 'no model was made');
+
+# Queries with side effects, in every argument that takes a query.  What is
+# refused leaves nothing, and the transaction can write again afterwards.
+# LBREC_SHOW=1 tells each SQLSTATE.
+$node->safe_psql('postgres', q{
+	CREATE TABLE victim (i int); CREATE SEQUENCE counter; CREATE TABLE tried (what text, state text);
+	CREATE FUNCTION writes(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN INSERT INTO victim VALUES (1); RETURN $1; END $$;
+	CREATE FUNCTION empties(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN TRUNCATE listen; RETURN $1; END $$;
+	CREATE FUNCTION creates(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN CREATE TABLE made (i int); RETURN $1; END $$;
+	CREATE FUNCTION commits(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN COMMIT; RETURN $1; END $$;
+	CREATE FUNCTION rolls_back(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN ROLLBACK; RETURN $1; END $$;
+	CREATE FUNCTION opens_up(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('transaction_read_only', 'off', true); INSERT INTO victim VALUES (1); RETURN $1; END $$;
+	CREATE FUNCTION copies(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'COPY victim FROM PROGRAM ''echo 1'''; RETURN $1; END $$;
+	CREATE FUNCTION trains(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN PERFORM lbrec_train('inner', 'listen', epochs => 1); RETURN $1; END $$;
+	CREATE FUNCTION drops(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN PERFORM lbrec_drop_model('a'); RETURN $1; END $$;
+	CREATE FUNCTION persists(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN BEGIN INSERT INTO victim VALUES (1); EXCEPTION WHEN OTHERS THEN INSERT INTO victim VALUES (2); END; RETURN $1; END $$;
+	CREATE FUNCTION refreshes(bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'VACUUM'; RETURN $1; END $$;
+	CREATE PROCEDURE calls(INOUT user_id bigint) LANGUAGE plpgsql AS $$ BEGIN INSERT INTO victim VALUES (1); END $$;
+	CREATE RULE r AS ON INSERT TO tried WHERE NEW.what = '' DO ALSO INSERT INTO victim VALUES (3);
+	CREATE FUNCTION try(what text, call text) RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE s text := 'done';
+	BEGIN
+		BEGIN EXECUTE call; EXCEPTION WHEN OTHERS THEN s := SQLSTATE; END;
+		INSERT INTO tried VALUES (what, s);
+		RETURN s || ' ' || current_setting('transaction_read_only') || ' ' || (SELECT count(*) FROM victim);
+	END $$});
+my $columns = 'user_id, listened_at, recording_msid';
+my %hostile = (
+	(map { ("function that $_" => "SELECT $_(user_id) AS user_id, listened_at, recording_msid FROM listen") }
+		qw(writes empties creates commits rolls_back opens_up copies trains drops persists refreshes)),
+	'nextval' => "SELECT nextval('counter') AS user_id, listened_at, recording_msid FROM listen",
+	'INSERT in WITH' => "WITH x AS (INSERT INTO victim VALUES (1) RETURNING i) SELECT $columns FROM listen, x",
+	'UPDATE in WITH' => "WITH x AS (UPDATE listen SET user_id = 0 RETURNING *) SELECT $columns FROM x",
+	'INSERT after WITH' => "WITH x AS (SELECT 1) INSERT INTO listen SELECT $columns FROM listen RETURNING $columns",
+	'INSERT after a comment' => "-- x\nINSERT INTO listen SELECT $columns FROM listen RETURNING $columns",
+	'DELETE after a comment' => "/* x */ DELETE FROM listen RETURNING $columns",
+	'EXPLAIN ANALYZE' => "/* x */ EXPLAIN ANALYZE INSERT INTO victim VALUES (1)",
+	'CALL' => "/* x */ CALL calls(1)", 'DO' => "-- x\nDO 'BEGIN END'", 'COPY' => "-- x\nCOPY victim FROM PROGRAM 'echo 1'", 'COPY TO' => "-- x\nCOPY listen TO STDOUT",
+	'two statements' => "SELECT $columns FROM listen; INSERT INTO victim VALUES (1)",
+	'three statements, the first empty' => "/* x */ ; INSERT INTO victim VALUES (1); SELECT $columns FROM listen",
+	'parentheses that do not match' => "SELECT $columns FROM listen) AS x; INSERT INTO victim VALUES (1); SELECT * FROM (SELECT $columns FROM listen",
+	'SELECT INTO' => "SELECT $columns INTO made FROM listen", 'CREATE TABLE AS' => "/* x */ CREATE TABLE made AS TABLE listen",
+	'FOR UPDATE' => "SELECT $columns FROM listen FOR UPDATE",
+	'DECLARE' => "-- x\nDECLARE c CURSOR FOR SELECT 1", 'FETCH' => "-- x\nFETCH ALL FROM c", 'BEGIN' => "-- x\nBEGIN", 'COMMIT' => "-- x\nCOMMIT", 'SET' => "-- x\nSET ROLE postgres", 'SHOW' => "-- x\nSHOW work_mem",
+	'harmless' => "SELECT * FROM listen UNION ALL SELECT -5, now(), md5('recording 3')::uuid, ''",
+	'nothing but a comment' => "-- x", 'a parameter' => "SELECT $columns FROM listen WHERE user_id = \$1 AND user_id = \$2 AND user_id = \$3 AND user_id = \$9");
+my %argument = (
+	'listens of lbrec_train' => q{SELECT * FROM lbrec_train('h', %L, epochs => 1, embedding_dim => 8)},
+	'test_listens' => q{SELECT * FROM lbrec_train('h', 'listen', epochs => 1, embedding_dim => 8, split => 'query', test_listens => %L)},
+	'listens of lbrec_tune' => q{SELECT * FROM lbrec_tune('h', %L, '{"temperature": [1]}', epochs => 1)},
+	'listens of lbrec_evaluate' => q{SELECT * FROM lbrec_evaluate('a', %L)},
+	'listens of lbrec_recommend' => q{SELECT * FROM lbrec_recommend(1, 2, 'a', exclude_listened => true, listens => %L)},
+	'filter' => q{SELECT * FROM lbrec_recommend(1, 2, 'a', filter => %L)},
+	'listens of a stranger' => q{SELECT * FROM lbrec_recommend(-5, 2, 'a', listens => %L)});
+for my $argument (sort keys %argument)
+{
+	my @sql;
+	for my $what (sort keys %hostile)
+	{
+		# what is never reached does nothing: a stranger has no rows
+		my $query = $hostile{$what} =~ s/'/''/gr;
+		my $call = $argument{$argument} =~ s/%L/"'$query'"/er;
+		push @sql, "SELECT '$what: ' || try('$what', \$call\$$call\$call\$);\n";
+	}
+	my ($out, $err) = ('', '');
+	$node->psql('postgres', join('', @sql), stdout => \$out, stderr => \$err);
+	my @got = split /\n/, $out;
+	is(scalar @got, scalar(keys %hostile), "$argument: each was tried");
+	diag("$argument: " . join ', ', map { s/ off 0$//r } @got) if $ENV{LBREC_SHOW};
+	my @wrong = grep { !(/^harmless: / ? /: done off 0$/ : /: (?!XX|58|57)\w{5} off 0$/) } @got;
+	is(join("\n", @wrong), '', "$argument: every side effect is refused, and the transaction writes on");
+}
+is($node->safe_psql('postgres', q{SELECT (SELECT count(*) FROM victim) || ' ' || (SELECT count(*) FROM listen) || ' ' || (SELECT count(*) FROM pg_class WHERE relname = 'made')
+	|| ' ' || (SELECT string_agg(DISTINCT name, ',') FROM lbrec.model) || ' ' || (SELECT is_called FROM counter)}), '0 200 0 a,h false', 'nothing was written');
+
 is_well($node, 'at the end');
 $node->stop;
 done_testing();
