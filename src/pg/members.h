@@ -31,6 +31,8 @@ typedef struct Trainer
 	LbSchedule	schedule;
 	LbWorkspace workspace;
 	bool		reports;		/* calls back after each epoch */
+	EpochReport *kept;			/* reports of the epochs, or NULL */
+	int			n_kept;
 	Split		split;
 	UserLists  *lists;			/* recordings trained on, by user */
 	UserLists  *sequence;
@@ -42,6 +44,12 @@ typedef struct Trainer
 	int			best_epoch;
 } Trainer;
 
+extern Trainer *lbrec_prepare_run(const TrainRequest *request,
+								  const Split *split, LbThreads *pool,
+								  MemoryContext context);
+extern Trainer *lbrec_run(const Trainer *prepared, const TrainOptions *options,
+						  int n_members, int n_epochs, bool reports,
+						  EpochReport *kept);
 extern void lbrec_set_lists(TwoTower *model, const UserLists *lists,
 							const Neighbours *neighbours);
 extern void lbrec_build_members(Trainer *trainer);

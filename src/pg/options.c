@@ -370,6 +370,10 @@ lbrec_fit_options(TrainOptions *o)
 			o->evaluate_every = FIXED_EVALUATE_EVERY;
 		o->early_stopping = METRIC_NONE;
 	}
+	/* losses at different temperatures do not compare */
+	o->find_temperature = o->refit && o->normalize &&
+		!is_given(o, "temperature") && o->early_stopping != METRIC_NONE &&
+		o->early_stopping != METRIC_TEST_LOSS;
 }
 
 static void

@@ -106,6 +106,7 @@ typedef struct TrainOptions
 	double		repeat_power;	/* of a play's age; 0: no repeat term */
 	int			neighbours;		/* of a recording at most; 0: no such term */
 	bool		refit;			/* in the end on all, held out or not */
+	bool		find_temperature;	/* by trials, as nobody said it */
 	bool		activate;
 	bool		verbose;
 	uint64		given;			/* settings of the table that were set since

@@ -168,6 +168,8 @@ read_options(FunctionCallInfo fcinfo, Arguments *a, TrainOptions *o,
 				 errdetail("Recordings that are no longer rare would need rows of their own."),
 				 errhint("Train it anew, or without hash_buckets.")));
 	lbrec_fit_options(o);
+	if (*warm)
+		o->find_temperature = false;
 	lbrec_check_options(o);
 }
 
@@ -278,6 +280,7 @@ lbrec_train(PG_FUNCTION_ARGS)
 	if (options.min_listens > 1 && options.hash_buckets == 0)
 		lbrec_drop_rare(request.data, options.min_listens);
 	trained = lbrec_run_training(&request, context);
+	options.temperature = trained->temperature;
 	warn_of_rising_loss(a.model, &call);
 	lbrec_save_model(a.model, trained, request.data, &options, call.epochs,
 					 call.n_epochs);

@@ -16,11 +16,9 @@
 #include "members.h"
 #include "metrics.h"
 #include "ranking.h"
+#include "trials.h"
 #include "warm.h"
 #include "weigh.h"
-
-/* Members of an ensemble whose quality is that of all, nearly enough. */
-#define TRIAL_MEMBERS 1
 
 const int	lbrec_top_ks[N_TOP_KS] = {1, 5, 10, 50, 100};
 
@@ -323,6 +321,8 @@ run_epochs(Trainer *trainer, int n_epochs)
 			if (o->early_stopping != METRIC_NONE)
 				go_on = note_epoch(trainer, &report);
 		}
+		if (trainer->kept)
+			trainer->kept[trainer->n_kept++] = report;
 		if (trainer->reports &&
 			!trainer->request->callback(&report, trainer->request->arg))
 			break;
@@ -425,13 +425,10 @@ set_objective(Trainer *trainer)
 	trainer->schedule.gamma = o->decay_factor;
 }
 
-/*
- * Trains so many members on what the split leaves.  With epochs 0 as many
- * epochs as the options say.
- */
-static Trainer *
-run(const TrainRequest *request, const Split *split, int n_members,
-	int n_epochs, bool reports, LbThreads *pool, MemoryContext context)
+/* A run's split and lists; several can train on them. */
+Trainer *
+lbrec_prepare_run(const TrainRequest *request, const Split *split,
+				  LbThreads *pool, MemoryContext context)
 {
 	Trainer    *trainer = MemoryContextAllocZero(context, sizeof(Trainer));
 
@@ -440,40 +437,36 @@ run(const TrainRequest *request, const Split *split, int n_members,
 	trainer->options = request->options;
 	trainer->context = context;
 	trainer->pool = pool;
-	trainer->reports = reports;
 	trainer->split = *split;
+	make_training_lists(trainer);
+	return trainer;
+}
+
+/*
+ * Trains so many members with these options; all in the current context.
+ * Epochs are reported to the request's callback, or into kept.
+ */
+Trainer *
+lbrec_run(const Trainer *prepared, const TrainOptions *options, int n_members,
+		  int n_epochs, bool reports, EpochReport *kept)
+{
+	Trainer    *trainer = palloc(sizeof(Trainer));
+
+	*trainer = *prepared;
+	trainer->options = options;
+	trainer->context = CurrentMemoryContext;
+	trainer->reports = reports;
+	trainer->kept = kept;
 	trainer->model = palloc0(sizeof(TwoTower));
 	trainer->n_members = n_members;
 	trainer->members = palloc0(n_members * sizeof(Member));
-	make_training_lists(trainer);
-	lbrec_batcher_shape(&trainer->members[0].batcher, request->options,
-						request->data, &trainer->split, trainer->lists);
+	lbrec_batcher_shape(&trainer->members[0].batcher, options, trainer->data,
+						&trainer->split, trainer->lists);
 	set_objective(trainer);
 	lbrec_build_members(trainer);
 	trainer->mix = prior_mix(trainer);
 	run_epochs(trainer, n_epochs);
 	return trainer;
-}
-
-/*
- * The trial: a member is trained without what is held out, to learn how many
- * epochs are best and how a score's parts are to be weighed.
- */
-static void
-run_trial(const TrainRequest *request, const Split *split, LbThreads *pool,
-		  MemoryContext context, int *best_epoch, LbMix *mix)
-{
-	MemoryContext scratch = AllocSetContextCreate(context, "lbrec trial run",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(scratch);
-	Trainer    *trainer = run(request, split,
-							  Min(TRIAL_MEMBERS, request->options->ensemble),
-							  request->options->epochs, true, pool, scratch);
-
-	*best_epoch = trainer->best_epoch;
-	*mix = trainer->mix;
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(scratch);
 }
 
 /* Trains a model; the result lives in context. */
@@ -490,19 +483,26 @@ lbrec_run_training(const TrainRequest *request, MemoryContext context)
 
 	check_dataset(request->data, o);
 	lbrec_split(&split, request->data, o, request->test_listens, context);
+	trained->temperature = o->temperature;
 	if (o->refit && split.excluded)
 	{
 		Split		all = {.n_train = request->data->n_listens};
+		Trial		best = lbrec_best_trial(request, &split, pool, context);
+		TrainOptions *options = palloc(sizeof(TrainOptions));
 
-		run_trial(request, &split, pool, context, &trained->best_epoch, &mix);
-		trainer = run(request, &all, o->ensemble,
-					  trained->best_epoch > 0 ? trained->best_epoch :
-					  o->epochs, false, pool, context);
+		*options = best.options;
+		trained->temperature = best.options.temperature;
+		trained->best_epoch = best.best_epoch;
+		mix = best.mix;
+		trainer = lbrec_run(lbrec_prepare_run(request, &all, pool, context),
+							options, o->ensemble,
+							best.best_epoch > 0 ? best.best_epoch : o->epochs,
+							false, NULL);
 	}
 	else
 	{
-		trainer = run(request, &split, o->ensemble, o->epochs, true, pool,
-					  context);
+		trainer = lbrec_run(lbrec_prepare_run(request, &split, pool, context),
+							o, o->ensemble, o->epochs, true, NULL);
 		trained->best_epoch = trainer->best_epoch;
 		mix = trainer->mix;
 	}

@@ -57,6 +57,7 @@ typedef struct Trained
 	float	  **states[2];		/* by tensor: (rows, state_cols) */
 	int		   *state_cols;
 	int			best_epoch;
+	double		temperature;	/* which trials may have found */
 } Trained;
 
 extern Trained *lbrec_run_training(const TrainRequest *request,

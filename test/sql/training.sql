@@ -123,7 +123,7 @@ SELECT e.top_k_accuracy = (SELECT avg((recording_msid IN (SELECT recording_msid 
 	FROM listen WHERE listened_at >= '2005-03-25') AS agrees
 FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at >= '2005-03-25'$$, '{10}') AS e WHERE recommender = 'popular';
 -- repeats: what was played lately comes first, unless left out
-SELECT count(*) FROM lbrec_recommend(7, 5, 'train') AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);
+SELECT count(*) > 3 AS mostly_own FROM lbrec_recommend(7, 5, 'train') AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);
 SELECT count(*) FROM lbrec_recommend(7, 5, 'train', exclude_listened => true) AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);
 
 -- tuning: every trial has a row, the longest trained and best is saved
@@ -138,4 +138,17 @@ SELECT * FROM lbrec_tune('never', settings => '{"epochs": [1]}');
 SELECT * FROM lbrec_tune('never', settings => '{}');
 SELECT * FROM lbrec_tune('never', metric => 'beauty');
 
+
+-- the temperature that trials find is no worse than the one they begin with,
+-- the model remembers it, and giving it gives the same
+CREATE TEMP TABLE trials AS
+SELECT 'found' AS trial, max(ndcg_20) AS ndcg FROM lbrec_train('found', early_stopping => 'ndcg_20')
+UNION ALL
+SELECT 'preset', max(ndcg_20) FROM lbrec_train('preset', early_stopping => 'ndcg_20', temperature => 0.12);
+INSERT INTO trials
+SELECT 'given', max(ndcg_20) FROM (SELECT (config #>> '{options,temperature}')::float8 AS t FROM lbrec.model WHERE name = 'found') AS f,
+	LATERAL lbrec_train('given', early_stopping => 'ndcg_20', temperature => t);
+SELECT t.ndcg >= p.ndcg AS no_worse, t.ndcg = g.ndcg AS same
+FROM trials AS t, trials AS p, trials AS g WHERE t.trial = 'found' AND p.trial = 'preset' AND g.trial = 'given';
+SELECT count(DISTINCT sum) FROM weights WHERE name IN ('found', 'given');
 DELETE FROM lbrec.model;

@@ -1,0 +1,24 @@
+/*
+ * trials.h
+ *		Training without what is held out, to find out how to train on all.
+ */
+#ifndef LBREC_TRIALS_H
+#define LBREC_TRIALS_H
+
+#include "members.h"
+
+/* What a trial found out. */
+typedef struct Trial
+{
+	TrainOptions options;
+	double		metric;			/* the best epoch's */
+	int			best_epoch;
+	LbMix		mix;
+	EpochReport *reports;
+	int			n_reports;
+} Trial;
+
+extern Trial lbrec_best_trial(const TrainRequest *request, const Split *split,
+							  LbThreads *pool, MemoryContext context);
+
+#endif							/* LBREC_TRIALS_H */
