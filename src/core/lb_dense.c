@@ -34,14 +34,24 @@ lb_dense_forward(float *y, const float *x, const float *w, const float *bias,
 	run(&p);
 }
 
+/*
+ * Blocks of rows are summed each for itself: the error of a sum in float32
+ * grows with its length, and rows of a batch cancel.
+ */
+#define ROWS_OF_SUM 16
+
 void
 lb_dense_add_weights(float *dw, const float *x, const float *dy,
 					 int m, int n, int k)
 {
-	LbDense		p = {.out = dw, .a = x, .a_row = 1, .a_step = k, .b = dy,
-		.add = true, .m = k, .n = n, .k = m};
+	for (int row = 0; row < m; row += ROWS_OF_SUM)
+	{
+		LbDense		p = {.out = dw, .a = x + (size_t) row * k, .a_row = 1,
+			.a_step = k, .b = dy + (size_t) row * n, .add = true, .m = k, .n = n,
+		.k = m - row < ROWS_OF_SUM ? m - row : ROWS_OF_SUM};
 
-	run(&p);
+		run(&p);
+	}
 }
 
 void

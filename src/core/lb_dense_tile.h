@@ -55,9 +55,7 @@ dense_block(const LbDense *p, int row, int col, int mr, int nv)
 	for (int r = 0; r < mr; r++)
 		LB_UNROLL
 		for (int v = 0; v < nv; v++)
-			acc[r][v] = p->add ?
-				dense_load(p->out + (size_t) (row + r) * p->n + col + v * LB_VL,
-						   p->n - col - v * LB_VL) : vec_zero();
+			acc[r][v] = vec_zero();
 	for (int s = 0; s < p->k; s++)
 	{
 		LbVec		b0 = LB_DENSE_LOAD(b);
@@ -84,12 +82,15 @@ dense_block(const LbDense *p, int row, int col, int mr, int nv)
 		LB_UNROLL
 		for (int r = 0; r < mr; r++)
 		{
+			float	   *out = p->out + (size_t) (row + r) * p->n + col +
+				v * LB_VL;
 			LbVec		y = p->bias ? vec_add(acc[r][v], bias) : acc[r][v];
 
+			if (p->add)
+				y = vec_add(dense_load(out, n), y);
 			if (p->relu)
 				y = vec_max(y, vec_zero());
-			dense_store(p->out + (size_t) (row + r) * p->n + col + v * LB_VL,
-						y, n);
+			dense_store(out, y, n);
 		}
 	}
 }
