@@ -11,10 +11,14 @@
  *	3. adds p * q' to its own copy of dc, where q' carries the row's
  *	   scale * weight / sum: p itself is never normalised.
  *
- * The row's own column is left out of steps 2 and 3 and enters as minus the sum
- * of the others, not as p - sum: when the model is sure of the positive, p and the sum agree in all
- * their digits and the difference would be noise.  For the same reason
- * loss = log1p(others / p_own).
+ * The row's own column is left out of steps 2 and 3 and enters as minus the
+ * sum of the others, not as p - sum: when the model is sure of the positive, p
+ * and the sum agree in all their digits and the difference would be noise.
+ * For the same reason loss = log1p(others / p_own).
+ *
+ * Softmax does not see what all candidates have in common.  We use it twice
+ * against rounding: candidates enter less their mean, and what is left of the
+ * sum of dc, zero in theory, is taken out again (find_mean, balance).
  *
  * The true maximum is kept, not a bound by norms: with a bound all exponentials
  * of a row can underflow and the loss becomes NaN (seen with deep towers).
@@ -45,7 +49,7 @@ typedef struct Job
 	const LbSoftmax *p;
 	const LbSoftmaxKernel *kernel;
 	const float *q;
-	const float *c;
+	const float *c;				/* as the caller has it, see center() */
 	float	   *dq;				/* NULL: loss only */
 	float	   *dc;
 	LbCancel	cancel;
@@ -122,6 +126,8 @@ cut_shared(LbSoftmaxTile *t, char *block, const LbSoftmax *p)
 	size_t		total = 0;
 	size_t		columns = column_room(p);
 
+	CUT(t->mean, (size_t) p->D * sizeof(double));
+	CUT(t->c, (size_t) p->N * p->D * sizeof(float));
 	CUT(t->cpack, columns * width_room(p) * sizeof(float));
 	CUT(t->crow, columns * width_room(p) * sizeof(float));
 	CUT(t->bias, columns * sizeof(float));
@@ -148,13 +154,20 @@ lb_softmax_bytes(const LbSoftmax *p, int n_threads)
 
 const LbSoftmaxKernel *lb_softmax_override = NULL;
 
+/*
+ * Logits from which AMX is used.  Its products carry 17 bits; a deep tower's
+ * first steps on small batches grow errors a thousandfold, and there is
+ * little time to win.
+ */
+#define AMX_LOGITS (512 * 512)
+
 static const LbSoftmaxKernel *
-choose_kernel(void)
+choose_kernel(const LbSoftmax *p)
 {
 	if (lb_softmax_override != NULL)
 		return lb_softmax_override;
 #if defined(__x86_64__)
-	if (lb_cpu_level() >= LB_CPU_AMX)
+	if (lb_cpu_level() >= LB_CPU_AMX && (int64_t) p->B * p->N >= AMX_LOGITS)
 		return &lb_softmax_amx;
 	if (lb_cpu_level() >= LB_CPU_AVX512)
 		return &lb_softmax_avx512;
@@ -180,6 +193,31 @@ any_not_finite(const float *x, size_t n)
 	return bad != 0;
 }
 
+/*
+ * The mean candidate.  What candidates have in common, most of them after the
+ * first steps, would cancel out of dq in the end and leave its rounding errors
+ * there, the same in every row: B times that in the query tower's biases.
+ */
+static void
+find_mean(double *mean, const float *c, int N, int D)
+{
+	memset(mean, 0, D * sizeof(double));
+	for (int j = 0; j < N; j++)
+		for (int d = 0; d < D; d++)
+			mean[d] += c[(size_t) j * D + d];
+	for (int d = 0; d < D; d++)
+		mean[d] /= N;
+}
+
+static void
+center(LbSoftmaxTile *t, const float *c, int from, int to)
+{
+	for (int j = from; j < to; j++)
+		for (int d = 0; d < t->D; d++)
+			t->c[(size_t) j * t->D + d] =
+				(float) (c[(size_t) j * t->D + d] - t->mean[d]);
+}
+
 /* Candidates, bias and ids in the forms that the kernel reads. */
 static void
 pack_columns(void *arg, int worker, int n_workers)
@@ -194,7 +232,8 @@ pack_columns(void *arg, int worker, int n_workers)
 	lb_threads_part(&from, &to, t->Np / unit, worker, n_workers);
 	from *= unit;
 	to *= unit;
-	job->kernel->pack_columns(t, job->c, (int) from, (int) to);
+	center(t, job->c, (int) from, (int) (to < p->N ? to : p->N));
+	job->kernel->pack_columns(t, t->c, (int) from, (int) to);
 	for (int64_t j = from; j < to; j++)
 	{
 		t->bias[j] = j >= p->N ? LB_SM_MASKED :
@@ -204,7 +243,7 @@ pack_columns(void *arg, int worker, int n_workers)
 	if (to > p->N)
 		to = p->N;
 	if (from < to &&
-		(any_not_finite(job->c + (size_t) from * p->D,
+		(any_not_finite(t->c + (size_t) from * p->D,
 						(size_t) (to - from) * p->D) ||
 		 any_not_finite(t->bias + from, to - from)))
 		atomic_store(&job->not_finite, 1);
@@ -295,7 +334,7 @@ finish_rows(LbSoftmaxTile *t, const Job *job, const float *own)
 		float		weight = p->weight != NULL ? p->weight[row] : 1;
 		float		factor = p->scale * weight / sum;
 		const float *q = job->q + (size_t) row * p->D;
-		const float *c = job->c + (size_t) row * p->D;
+		const float *c = t->c + (size_t) row * p->D;
 		const float *dq_sum = transposed ? t->dq + i :
 		t->dq + (size_t) i * t->Dp;
 		float	   *qg = t->qg + (size_t) i * t->Dp;
@@ -460,6 +499,17 @@ reduce_dc(void *arg, int worker, int n_workers)
 	}
 }
 
+/* As find_mean(), for dc: errors alike in every row add up in the biases. */
+static void
+balance(float *dc, double *mean, int N, int D)
+{
+	find_mean(mean, dc, N, D);
+	for (int j = 0; j < N; j++)
+		for (int d = 0; d < D; d++)
+			dc[(size_t) j * D + d] =
+				(float) (dc[(size_t) j * D + d] - mean[d]);
+}
+
 static LbStatus
 run(double *loss, float *dq, float *dc, const float *q, const float *c,
 	const LbSoftmax *p, void *scratch, LbThreads *pool, LbCancel cancel)
@@ -473,7 +523,7 @@ run(double *loss, float *dq, float *dc, const float *q, const float *c,
 		return LB_BAD_ARGUMENT;
 	memset(&job, 0, sizeof(job));
 	job.p = p;
-	job.kernel = choose_kernel();
+	job.kernel = choose_kernel(p);
 	unit = job.kernel->column_unit;
 	job.shared.N = p->N;
 	job.shared.D = p->D;
@@ -488,6 +538,7 @@ run(double *loss, float *dq, float *dc, const float *q, const float *c,
 	job.dc = dc;
 	job.cancel = cancel;
 
+	find_mean(job.shared.mean, c, p->N, p->D);
 	lb_threads_run(pool, pack_columns, &job);
 	if (atomic_load(&job.not_finite))
 		return LB_NOT_FINITE;
@@ -495,7 +546,10 @@ run(double *loss, float *dq, float *dc, const float *q, const float *c,
 	if (atomic_load(&job.stop))
 		return LB_CANCELLED;
 	if (dq != NULL)
+	{
 		lb_threads_run(pool, reduce_dc, &job);
+		balance(dc, job.shared.mean, p->N, p->D);
+	}
 	*loss = 0;
 	for (int w = 0; w < n_threads; w++)
 		*loss += job.loss[w];

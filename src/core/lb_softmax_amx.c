@@ -2,13 +2,13 @@
  * lb_softmax_amx.c
  *		The softmax tile for AMX: products of bf16 tiles, the rest in AVX-512.
  *
- * A float x is split into hi, its upper 16 bits, and lo = x - hi rounded to
- * bf16; together they carry 16 bits of mantissa.  A product is then three:
+ * A float x is split into hi, x rounded to bf16, and lo = x - hi rounded to
+ * bf16; together they carry 17 bits of mantissa.  A product is then three:
  * hi hi + hi lo + lo hi, summed in float32 by the tile unit (lo lo is below
- * what lo has lost).  The result is off by some 2^-16 of |a| |b|, a hundred
- * times less than plain bf16, and the sums are float32.  Gradients get the
- * same three products: one alone is faster by a third, but then gradients
- * carry 8 bits, and small ones near the end of training are lost.
+ * what lo has lost; with hi cut off instead of rounded, all lo have the sign
+ * of their x and lo lo is a bias: ten times the error in the loss).  Gradients
+ * get the same three products: one alone is faster by a third, but then
+ * gradients carry 8 bits, and small ones near the end of training are lost.
  *
  *		logits	s[j][i]  = sum over d	a: c (j, d),	b: q pairs (d/2, i)
  *		dq		dq[d][i] = sum over j	a: c^T (d, j),	b: p pairs (j/2, i)
@@ -65,13 +65,13 @@ LB_INLINE void
 split(__m512i *hi, __m512i *lo, __m512 x)
 {
 	__m512i		upper = _mm512_set1_epi32((int) 0xffff0000u);
+	__m512i		half = _mm512_set1_epi32(0x8000);
 	__m512		rest;
 
-	*hi = _mm512_and_si512(_mm512_castps_si512(x), upper);
+	*hi = _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(x), half),
+						   upper);
 	rest = _mm512_sub_ps(x, _mm512_castsi512_ps(*hi));
-	/* to nearest: half of the last kept place is added before the cut */
-	*lo = _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(rest),
-											_mm512_set1_epi32(0x8000)),
+	*lo = _mm512_and_si512(_mm512_add_epi32(_mm512_castps_si512(rest), half),
 						   upper);
 }
 
@@ -83,8 +83,8 @@ split_one(uint16_t *hi, uint16_t *lo, float x)
 	float		rest;
 
 	memcpy(&bits, &x, sizeof(bits));
+	bits = (bits + 0x8000u) & 0xffff0000u;
 	*hi = (uint16_t) (bits >> 16);
-	bits &= 0xffff0000u;
 	memcpy(&upper, &bits, sizeof(bits));
 	rest = x - upper;
 	memcpy(&bits, &rest, sizeof(bits));

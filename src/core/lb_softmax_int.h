@@ -54,6 +54,8 @@ typedef struct LbSoftmaxTile
 	int			D;				/* width of q and c */
 	int			Np;				/* N in the kernel's column units */
 	int			Dp;				/* D in its width units */
+	double	   *mean;			/* (D): of the candidates */
+	float	   *c;				/* (N, D): candidates less their mean */
 	float	   *cpack;			/* c as logits want it: (Np / mr, D, mr),
 								 * columns in register blocks */
 	float	   *crow;			/* c as dq wants it: (Np, Dp) */

@@ -111,6 +111,7 @@ tile_logits(LbSoftmaxTile *t, int j0, int j1)
 	}
 }
 
+/* Sums of blocks are summed, then sums of panels: shorter sums, smaller errors */
 static void
 tile_exps(LbSoftmaxTile *t, int j0, int j1)
 {
@@ -122,18 +123,30 @@ tile_exps(LbSoftmaxTile *t, int j0, int j1)
 		LbVec		max1 = vec_load(t->row_max + l + LB_VL);
 		LbVec		sum0 = vec_load(t->row_sum + l);
 		LbVec		sum1 = vec_load(t->row_sum + l + LB_VL);
+		LbVec		panel0 = vec_zero();
+		LbVec		panel1 = vec_zero();
 		float	   *s = t->s + (size_t) j0 * LB_SM_ROWS + l;
 
-		for (int j = j0; j < j1; j++, s += LB_SM_ROWS)
+		for (int j = j0; j < j1; j += LB_MR)
 		{
-			LbVec		p0 = vec_exp2(vec_sub(vec_load(s), max0));
-			LbVec		p1 = vec_exp2(vec_sub(vec_load(s + LB_VL), max1));
+			LbVec		part0 = vec_zero();
+			LbVec		part1 = vec_zero();
 
-			vec_store(s, p0);
-			vec_store(s + LB_VL, p1);
-			sum0 = vec_add(sum0, p0);
-			sum1 = vec_add(sum1, p1);
+			for (int r = 0; r < LB_MR; r++, s += LB_SM_ROWS)
+			{
+				LbVec		p0 = vec_exp2(vec_sub(vec_load(s), max0));
+				LbVec		p1 = vec_exp2(vec_sub(vec_load(s + LB_VL), max1));
+
+				vec_store(s, p0);
+				vec_store(s + LB_VL, p1);
+				part0 = vec_add(part0, p0);
+				part1 = vec_add(part1, p1);
+			}
+			panel0 = vec_add(panel0, part0);
+			panel1 = vec_add(panel1, part1);
 		}
+		sum0 = vec_add(sum0, panel0);
+		sum1 = vec_add(sum1, panel1);
 		vec_store(t->row_sum + l, sum0);
 		vec_store(t->row_sum + l + LB_VL, sum1);
 	}
