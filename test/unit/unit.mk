@@ -29,10 +29,10 @@ build/unit/core/%.o: src/core/%.c
 	$(CC) $(UNIT_CC_FLAGS) -c -o $@ $<
 
 build/unit/%.san: test/unit/%.c $(UNIT_CORE_SAN)
-	$(CC) $(UNIT_CC_FLAGS) -O2 -MF $@.d $(UNIT_SAN_FLAGS) -o $@ $(filter-out %.h,$^) $(UNIT_LIBS)
+	$(CC) $(UNIT_CC_FLAGS) -O2 -MF $@.d $(UNIT_SAN_FLAGS) -o $@ $< $(filter %.o,$^) $(UNIT_LIBS)
 
 build/unit/%: test/unit/%.c $(UNIT_CORE_PLAIN)
-	$(CC) $(UNIT_CC_FLAGS) -MF $@.d -o $@ $(filter-out %.h,$^) $(UNIT_LIBS)
+	$(CC) $(UNIT_CC_FLAGS) -MF $@.d -o $@ $< $(filter %.o,$^) $(UNIT_LIBS)
 
 -include $(wildcard build/unit/*.d build/unit/core/*.d)
 
