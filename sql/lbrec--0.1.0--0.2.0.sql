@@ -164,3 +164,12 @@ AS 'MODULE_PATHNAME', 'lbrec_explain'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000 ROWS 100;
 COMMENT ON FUNCTION lbrec_explain IS
 'what the score of a recording for a user is made of: the user''s recordings that speak for it and against it, as history and as neighbours, and having played it; the values add up to lbrec_score. No row where lbrec_score is null';
+
+-- A view reads with its owner's rights, past the row security that its reader
+-- is under, unless told otherwise, which PostgreSQL 14 cannot be.
+DO $$
+BEGIN
+	IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 150000 THEN
+		ALTER VIEW lbrec_models SET (security_invoker = true);
+	END IF;
+END $$;

@@ -399,6 +399,15 @@ LEFT JOIN LATERAL (
 COMMENT ON VIEW lbrec_models IS
 'versions of models: which is active of its name, which answers when none is named (is_default), settings and last metrics';
 
+-- A view reads with its owner's rights, past the row security that its reader
+-- is under, unless told otherwise, which PostgreSQL 14 cannot be.
+DO $$
+BEGIN
+	IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 150000 THEN
+		ALTER VIEW lbrec_models SET (security_invoker = true);
+	END IF;
+END $$;
+
 CREATE VIEW lbrec_progress AS
 SELECT a.pid, a.usename, a.datname, m.match[1] AS model,
 	m.match[2]::integer AS epoch, m.match[3]::integer AS epochs,

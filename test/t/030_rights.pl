@@ -44,7 +44,7 @@ sql(q{SET ROLE dbowner;
 	GRANT SELECT ON ALL TABLES IN SCHEMA lbrec TO reader, trainer;
 	GRANT SELECT ON lbrec_models, lbrec_progress TO reader, trainer;
 	-- docs/rights.md: a trainer
-	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_activate, lbrec_drop_model TO trainer;
+	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model TO trainer;
 	GRANT INSERT, UPDATE, DELETE ON lbrec.model, lbrec.epoch, lbrec.tensor TO trainer;
 	GRANT USAGE ON ALL SEQUENCES IN SCHEMA lbrec TO trainer;
 	GRANT SELECT ON listen TO trainer});
@@ -53,12 +53,18 @@ my @table = (
 	# what, SQL, owner, trainer, reader, stranger
 	[ 'drop the extension', 'DROP EXTENSION lbrec', 'yes', '42501', '42501', '42501' ],
 	[ 'train', q{SELECT lbrec_train('b', epochs => 1)}, 'yes', 'yes', '42501', '42501' ],
+	[ 'tune', q{SELECT lbrec_tune('b', settings => '{"temperature": [1]}', epochs => 1)}, 'yes', 'yes', '42501', '42501' ],
 	[ 'activate', q{SELECT lbrec_activate('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'drop a model', q{SELECT lbrec_drop_model('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'recommend', q{SELECT lbrec_recommend(1, 5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'recommend, without listens', q{SELECT lbrec_recommend(1, 5, 'a', exclude_listened => true)}, 'yes', 'yes', '42501', '42501' ],
 	[ 'evaluate', q{SELECT lbrec_evaluate('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'evaluate on own listens', q{CREATE TEMP TABLE mine AS SELECT 1::bigint AS user_id, now() AS listened_at, md5('1')::uuid AS recording_msid; SELECT lbrec_evaluate('a', 'mine')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'score', q{SELECT lbrec_score(1, ARRAY[md5('1')::uuid], 'a')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'similar recordings', q{SELECT lbrec_similar(md5('1')::uuid, 5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'embeddings', q{SELECT lbrec_user_embedding(1, 'a'), lbrec_recording_embedding(md5('1')::uuid, 'a'); SELECT lbrec_recording_embeddings('a')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'recommend to all', q{SELECT lbrec_recommend_all(5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'plan a call', q{EXPLAIN SELECT * FROM lbrec_recommend(1, 5, 'a')}, 'yes', 'yes', 'yes', 'yes' ],
 	[ 'draw', q{SELECT lbrec_curves_svg('{a}')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'list models', 'SELECT * FROM lbrec_models', 'yes', 'yes', 'yes', '42501' ],
 	[ 'see progress', 'SELECT * FROM lbrec_progress', 'yes', 'yes', 'yes', '42501' ],
@@ -83,6 +89,21 @@ is(sql(q{SELECT string_agg(c.oid::regclass::text, ' ') FROM pg_class AS c, pg_de
 		ELSE has_table_privilege('stranger', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') END)}), '', 'PUBLIC has no right on a table, view or sequence');
 is(sql(q{SELECT count(*) FROM pg_proc AS p, pg_depend AS d
 	WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'lbrec') AND p.prosecdef}), '0', 'nothing is SECURITY DEFINER');
+# Whatever else there is that PUBLIC may execute: a stranger gets nothing from it.
+{
+	my %value = (bigint => '1', integer => '1', uuid => q{md5('1')::uuid}, 'uuid[]' => q{ARRAY[md5('1')::uuid]}, 'text[]' => q{'{a}'}, regclass => q{'pg_class'}, bytea => q{'\x00'}, jsonb => q{'{}'});
+	my @functions = split /\n/, sql(q{SELECT p.oid::regproc || '|' || coalesce((SELECT string_agg(quote_ident(p.proargnames[n]) || ':' || format_type(p.proargtypes[n - 1], NULL), '|' ORDER BY n)
+			FROM generate_series(1, p.pronargs - p.pronargdefaults) AS n), '')
+		FROM pg_proc AS p, pg_depend AS d
+		WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'lbrec')
+		AND NOT 'internal'::regtype = ANY (p.proargtypes) AND p.prorettype <> 'trigger'::regtype ORDER BY 1});
+	for (@functions)
+	{
+		my ($name, @args) = split /\|/;
+		my $call = "$name(" . join(', ', map { /^(.*):(.*)$/; "$1 => " . ($value{$2} || q{'a'}) . "::$2" } @args) . ')';
+		is(may('stranger', "SELECT * FROM $call"), '42501', "a stranger's $call");
+	}
+}
 # the image at hand does not outlive the right
 my $s = $node->background_psql('music', on_error_stop => 0);
 $s->query(q{SELECT lbrec_recommend(1, 5, 'a')});
@@ -122,7 +143,14 @@ sql(q{SET ROLE other; SET search_path = evil;
 	CREATE FUNCTION jsonb_array_elements(jsonb) RETURNS SETOF jsonb LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
 	CREATE FUNCTION pg_advisory_xact_lock(int, int) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
 	CREATE TABLE model (id int); CREATE TABLE tensor (id int); CREATE TABLE epoch (id int);
-	CREATE TYPE float4 AS ENUM ('x');
+	CREATE TYPE float4 AS ENUM ('x'); CREATE TYPE uuid AS ENUM ('x'); CREATE TYPE jsonb AS ENUM ('x'); CREATE TYPE bytea AS ENUM ('x'); CREATE TYPE regclass AS ENUM ('x'); CREATE TYPE timestamptz AS ENUM ('x');
+	CREATE FUNCTION jsonb_each(pg_catalog.jsonb, OUT key text, OUT value pg_catalog.jsonb) RETURNS SETOF record LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
+	CREATE FUNCTION jsonb_array_elements_text(pg_catalog.jsonb) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
+	CREATE FUNCTION regexp_match(text, text) RETURNS text[] LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
+	CREATE FUNCTION pg_advisory_xact_lock(bigint) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
+	CREATE FUNCTION current_setting(text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
+	CREATE FUNCTION max(integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
+	CREATE FUNCTION lbrec_recommend(integer, integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN PERFORM evil.boom(); END $$;
 	RESET ROLE;
 	GRANT USAGE ON SCHEMA evil TO PUBLIC; GRANT SELECT ON ALL TABLES IN SCHEMA evil TO PUBLIC});
 my $planted = sql(q{SELECT count(*) FROM pg_operator WHERE oprnamespace = 'evil'::regnamespace});
@@ -136,6 +164,12 @@ for my $path ('evil, pg_catalog, public', 'pg_temp, evil, pg_catalog, public')
 		q{SELECT public.lbrec_recommend(1, 5)}, q{SELECT public.lbrec_recommend(1, 5, 'a')},
 		q{SELECT public.lbrec_recommend(1, 5, 'a', exclude_listened => true, listens => 'public.listen')},
 		q{SELECT public.lbrec_evaluate('a', 'public.listen')},
+		q{SELECT public.lbrec_recommend(1, 5, 'a', filter => 'SELECT recording_msid FROM public.listen', diversity => 0.5)},
+		q{SELECT public.lbrec_recommend(-7, 5, 'a', listens => 'public.listen')},
+		q{SELECT public.lbrec_recommend_all(2, 'a')}, q{SELECT public.lbrec_score(1, ARRAY[pg_catalog.md5('1')::pg_catalog.uuid], 'a')},
+		q{SELECT public.lbrec_similar(pg_catalog.md5('1')::pg_catalog.uuid, 2, 'a')}, q{SELECT public.lbrec_user_embedding(1, 'a')}, q{SELECT public.lbrec_recording_embeddings('a')},
+		q{SELECT public.lbrec_train('a', 'public.listen', epochs => 1, start_from => 'a')},
+		q{SELECT public.lbrec_tune('attacked', 'public.listen', settings => '{"temperature": [1, 2]}', epochs => 1)},
 		q{SELECT public.lbrec_curves_svg('{a}')}, q{SELECT public.lbrec_activate('a')}, q{SELECT public.lbrec_activate('a', 1)},
 		q{SELECT * FROM public.lbrec_models}, q{SELECT * FROM public.lbrec_progress},
 		q{SELECT public.lbrec_drop_model('a')}, q{SELECT public.lbrec_drop_model('a', 1)})
@@ -166,6 +200,50 @@ is(sql(q{SELECT n_users || ' ' || owner FROM lbrec.model WHERE name = 'few'}), '
 is(sql(q{SET ROLE trainer; SELECT DISTINCT listens_evaluated FROM lbrec_evaluate('a')}), '150', 'and while evaluating');
 is(sql(q{SET ROLE trainer; SELECT count(*) FROM lbrec_recommend(10, 30, 'a', exclude_listened => true)}), '30', 'and in what is excluded');
 is(sql(q{SELECT count(*) < 30 FROM lbrec_recommend(10, 30, 'a', exclude_listened => true)}), 't', '... while the owner sees all');
+
+# ... and in a filter, and for a user whom the model does not know
+sql(q{CREATE TABLE allowed AS SELECT DISTINCT recording_msid, user_id FROM listen; ALTER TABLE allowed ENABLE ROW LEVEL SECURITY;
+	CREATE POLICY few ON allowed TO trainer USING (user_id = 1); GRANT SELECT ON allowed TO trainer});
+my $of_1 = sql(q{SELECT count(DISTINCT recording_msid) FROM allowed WHERE user_id = 1});
+cmp_ok($of_1, '<', 30, 'user 1 has not all recordings');
+is(sql(q{SELECT count(*) FROM lbrec_recommend(1, 30, 'a', filter => 'allowed')}), '30', 'a filter by a table with row security: all for its owner');
+is(sql(qq{SET ROLE trainer; SELECT count(*) FROM lbrec_recommend(1, $of_1, 'a', filter => 'allowed')}), $of_1, '... what the policy shows for others');
+is(sql(q{INSERT INTO listen SELECT 77, now(), recording_msid FROM listen WHERE user_id = 1; SET ROLE trainer; SELECT DISTINCT basis FROM lbrec_recommend(77, 5, 'a')}), 'popular', 'listens that the policy hides describe no stranger');
+is(sql(q{SELECT DISTINCT basis FROM lbrec_recommend(77, 5, 'a')}), 'listens', '... and do for who sees them');
+# Row security of the models, as docs/rights.md has it: everybody reads, each
+# changes their own.
+{
+	my $page = slurp_file("$FindBin::Bin/../../docs/rights.md");
+	my ($policies) = $page =~ /^```sql\n(ALTER TABLE lbrec\.model ENABLE.*?)^```/sm;
+	ok(defined $policies, 'docs/rights.md has policies');
+	sql(q{CREATE ROLE trainer2 IN ROLE trainer; ALTER TABLE listen DISABLE ROW LEVEL SECURITY});
+	sql($policies);
+	is(may('trainer2', q{SELECT lbrec_train('two', epochs => 1); SELECT lbrec_recommend(1, 5, 'two'); SELECT lbrec_activate('two'); SELECT lbrec_drop_model('two')}), 'yes', 'a trainer does all to their own models');
+	is(may('trainer2', q{SELECT lbrec_recommend(1, 5, 'few')}), 'yes', 'and asks those of others');
+	is(may('trainer2', q{SELECT lbrec_drop_model('few')}), '42704', 'but does not drop them');
+	is(may('trainer2', q{SELECT lbrec_activate('few')}), '42704', 'nor activate them');
+	is(may('trainer2', q{UPDATE lbrec.tensor SET data = '' WHERE model = (SELECT id FROM lbrec.model WHERE name = 'few'); DELETE FROM lbrec.tensor; DELETE FROM lbrec.epoch; DELETE FROM lbrec.model}), 'yes', 'writing to the tables');
+	is(may('trainer2', q{WITH gone AS (DELETE FROM lbrec.tensor RETURNING 1) SELECT 1 / (count(*) = 0)::int FROM gone}), 'yes', '... reaches none of their rows');
+	is(may('trainer2', q{INSERT INTO lbrec.tensor SELECT model, name, chunk + 1000, type, rows, cols, crc32c, data FROM lbrec.tensor}), '42501', 'nor adds to them');
+	sql(q{DROP POLICY read ON lbrec.model; CREATE POLICY read ON lbrec.model FOR SELECT TO reader USING (name <> 'few')});
+	is(may('reader', q{SELECT lbrec_recommend(1, 5, 'few')}), '42704', 'a model that a policy hides does not answer');
+	is(may('reader', q{SELECT lbrec_recommend(1, 5, 'a')}), 'yes', 'others do');
+  SKIP: {
+		skip 'views of PostgreSQL 14 read as their owner', 1 if sql('SHOW server_version_num') < 150000;
+		is(sql(q{SET ROLE reader; SELECT count(*) FROM lbrec_models WHERE name = 'few'}), '0', 'nor is it in lbrec_models');
+	}
+	sql(q{ALTER TABLE lbrec.model DISABLE ROW LEVEL SECURITY; ALTER TABLE lbrec.tensor DISABLE ROW LEVEL SECURITY; ALTER TABLE lbrec.epoch DISABLE ROW LEVEL SECURITY; ALTER TABLE listen ENABLE ROW LEVEL SECURITY});
+}
+# A function that answers for its caller only, as docs/rights.md has it.
+{
+	my $page = slurp_file("$FindBin::Bin/../../docs/rights.md");
+	my ($function) = $page =~ /^```sql\n(CREATE FUNCTION my_recommendations.*?)^```/sm;
+	ok(defined $function, 'docs/rights.md has a function');
+	sql("SET ROLE dbowner; CREATE TABLE account (name name, user_id bigint); INSERT INTO account VALUES ('stranger', 3)");
+	sql("$function; ALTER FUNCTION my_recommendations OWNER TO dbowner; GRANT EXECUTE ON FUNCTION my_recommendations TO stranger");
+	is(sql(q{SET SESSION AUTHORIZATION stranger; SELECT count(*) FROM my_recommendations(5)}), '5', 'a function of the owner answers a stranger');
+	is(may('stranger', q{CREATE TEMP TABLE account (name name, user_id bigint); SELECT * FROM my_recommendations(5)}), 'yes', '... whatever they plant');
+}
 
 # A query of listens runs as the caller, with the caller's rights.
 sql(q{SET ROLE other; CREATE VIEW evil.trojan AS SELECT user_id, listened_at, recording_msid FROM public.listen});
