@@ -144,8 +144,12 @@ lb_threads_start(LbThreads *pool, int n_threads)
 	pthread_cond_init(&pool->done, NULL);
 	pool->n_threads = n_threads;
 
-	/* a thread inherits the mask of its creator */
+	/*
+	 * A thread inherits the mask of its creator.  SIGBUS comes to the thread
+	 * whose reading fails; blocked, it would end the process.
+	 */
 	sigfillset(&all);
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, LB_STACK_BYTES);

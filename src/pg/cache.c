@@ -27,6 +27,7 @@
 typedef struct CacheEntry
 {
 	ServingModel serving;
+	ModelRow	row;			/* as in the image, which may be unreadable */
 	MemoryContext self;			/* holds this entry, and an image that is not
 								 * in a file; unmaps one that is */
 	ImageMap	map;
@@ -95,7 +96,7 @@ free_place(const char *name)
 
 	for (int i = 0; i < MAX_CACHED; i++)
 		if (entries[i] != NULL &&
-			strcmp(entries[i]->serving.image->row.name, name) == 0)
+			strcmp(entries[i]->row.name, name) == 0)
 			return i;
 	for (int i = 0; i < MAX_CACHED; i++)
 		if (entries[i] == NULL)
@@ -212,8 +213,9 @@ lbrec_open_model(const char *name)
 	for (int i = 0; i < MAX_CACHED; i++)
 	{
 		e = entries[i];
-		if (e != NULL && e->serving.image->row.id == row.id &&
-			e->serving.image->row.checksum == row.checksum)
+		if (e != NULL && e->row.id == row.id &&
+			e->row.checksum == row.checksum &&
+			lbrec_image_intact(&e->map, &row))
 		{
 			SPI_finish();
 			return pin(e, caller);
@@ -228,6 +230,7 @@ lbrec_open_model(const char *name)
 								 ALLOCSET_SMALL_SIZES);
 	e = MemoryContextAllocZero(self, sizeof(CacheEntry));
 	e->self = self;
+	e->row = row;
 	e->unmap.func = unmap;
 	e->unmap.arg = e;
 	MemoryContextRegisterResetCallback(self, &e->unmap);

@@ -11,57 +11,58 @@
  * Writing: the backend that finds no file takes a lock on (database, model),
  * looks again, builds the image in its own memory, and writes it to a name of
  * its own with write(), never through a mapping: a full disk is then an error
- * and not a SIGBUS.  The file is sealed, made read-only, and renamed.
+ * and not a SIGBUS.  The file is made read-only, and renamed.
  *
  * What is verified when:
- *	- each time that a file is mapped: its size, that its modification time is
- *	  the one that it was sealed with (so nobody has written to it since, and
- *	  it is no copy), its header's checksum, and that the header names this
- *	  system, database, model, checksum and layout;
- *	- the checksum of its whole content is in the header, for whoever wants
- *	  to compare it.  Mapping does not: that would read all of it (10 ms per
- *	  100 MB), while a query reads the index and some rows.
- * A file that fails is removed, and a new one takes its place; who has mapped
- * it keeps what is mapped.
+ *	- each time that a file is mapped: its size, its header's checksum, and that
+ *	  the header names this system, database, model, checksum and layout;
+ *	- the checksum of its whole content, by who maps it first.  That reads all
+ *	  of it, 10 to 20 ms per 100 MB, so the result is kept in a small file
+ *	  beside it, the seal: which inode it was, and when that was last changed.
+ *	  Who finds the seal of the inode as it is now need not read again.  The
+ *	  kernel sets the time of a change (ctime) itself with every write,
+ *	  truncation, rename and utime, so a file that anybody touched is read once
+ *	  more, by one session, and is well or is found out.
+ *	- before each question to a model that is mapped: that the inode has not
+ *	  been changed (lbrec_image_intact), for a few hundred nanoseconds.
+ * What is left is a file that is cut while a question is being answered, or a
+ * disk that fails under the mapping: imagefault.c makes an error of it.
+ *
+ * A file that fails is condemned (its mode becomes 0, which others who have
+ * mapped it see) and removed, and a new one takes its place.
  *
  * No WAL, no transaction id, no shared memory: all of it works on a hot
  * standby and without shared_preload_libraries.
  */
 #include "imagefile.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "access/xact.h"
 #include "access/xlog.h"
-#include "catalog/pg_type.h"
 #include "common/file_perm.h"
-#include "common/file_utils.h"	/* PG_TEMP_FILES_DIR, from 16 on */
-#include "executor/spi.h"
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"
 #include "storage/lock.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 #include "core/lb_scan.h"
-
-#define IMAGE_DIR "base/" PG_TEMP_FILES_DIR
-#define IMAGE_PREFIX PG_TEMP_FILE_PREFIX "_lbrec."
 
 /* Fourth field of our lock tags; SQL's advisory locks have 1 or 2 there. */
 #define LOCK_FIELD 0x6c62		/* "lb" */
 
-#define FILE_MAGIC UINT64CONST(0x31656c6966626c6c)	/* "llbfile1" */
+#define FILE_MAGIC UINT64CONST(0x32656c6966626c6c)	/* "llbfile2" */
 
 /* The image follows at this offset: a page, as mapping wants it. */
 #define IMAGE_OFFSET 4096
 
 #define WRITE_BYTES ((Size) 4 << 20)
+
+/* Fits the cache of a core, so that the checksum costs no second reading. */
+#define VERIFY_BYTES ((Size) 256 << 10)
+
+#define SEAL_MAGIC UINT64CONST(0x316c616573626c6c)	/* "llbseal1" */
 
 typedef struct FileHeader
 {
@@ -71,17 +72,24 @@ typedef struct FileHeader
 	int64		model;
 	int64		checksum;
 	uint64		size;			/* of the image */
-	int64		sealed;			/* modification time of the file, seconds */
 	uint32		database;
 	uint32		image_crc;		/* CRC-32C of the image */
 	uint32		padding;
 	uint32		header_crc;		/* of all fields above */
 } FileHeader;
 
-/* Models whose images go when this transaction commits. */
-static int64 *doomed;
-static int	n_doomed;
-static int	max_doomed;
+/* The state of an inode in which its whole content was verified. */
+typedef struct Seal
+{
+	uint64		magic;
+	uint64		device;
+	uint64		inode;
+	int64		size;
+	int64		changed;		/* ctime, seconds */
+	int64		changed_nsec;
+	uint32		padding;
+	uint32		crc;			/* of all fields above */
+} Seal;
 
 static uint64
 layout(void)
@@ -97,12 +105,12 @@ image_path(char *path, int64 model, int64 checksum)
 }
 
 static uint32
-header_crc(const FileHeader *h)
+crc_of(const void *data, Size size)
 {
 	pg_crc32c	crc;
 
 	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, h, offsetof(FileHeader, header_crc));
+	COMP_CRC32C(crc, data, size);
 	FIN_CRC32C(crc);
 	return crc;
 }
@@ -133,16 +141,131 @@ lbrec_unlock_image(const ModelRow *row)
 	LockRelease(&tag, ExclusiveLock, false);
 }
 
-/* Is that the file that was sealed for this model? */
+/* Is that the header of this model's file? */
 static bool
-is_sealed(const FileHeader *h, const struct stat *st, const ModelRow *row)
+is_header(const FileHeader *h, const struct stat *st, const ModelRow *row)
 {
-	return h->magic == FILE_MAGIC && h->header_crc == header_crc(h) &&
+	return h->magic == FILE_MAGIC &&
+		h->header_crc == crc_of(h, offsetof(FileHeader, header_crc)) &&
 		h->system == GetSystemIdentifier() && h->layout == layout() &&
 		h->database == MyDatabaseId && h->model == row->id &&
 		h->checksum == row->checksum &&
-		(uint64) st->st_size == IMAGE_OFFSET + h->size &&
-		st->st_mtim.tv_sec == h->sealed && st->st_mtim.tv_nsec == 0;
+		(uint64) st->st_size == IMAGE_OFFSET + h->size;
+}
+
+static void
+make_seal(Seal *seal, const struct stat *st)
+{
+	memset(seal, 0, sizeof(Seal));
+	seal->magic = SEAL_MAGIC;
+	seal->device = st->st_dev;
+	seal->inode = st->st_ino;
+	seal->size = st->st_size;
+	seal->changed = st->st_ctim.tv_sec;
+	seal->changed_nsec = st->st_ctim.tv_nsec;
+	seal->crc = crc_of(seal, offsetof(Seal, crc));
+}
+
+static void
+seal_path(char *out, const char *path)
+{
+	snprintf(out, MAXPGPATH, "%s.seal", path);
+}
+
+/* Has the content been verified since the inode was last changed? */
+static bool
+is_sealed(const char *path, const struct stat *st)
+{
+	char		name[MAXPGPATH];
+	Seal		want;
+	Seal		found;
+	int			fd;
+	bool		same;
+
+	seal_path(name, path);
+	fd = OpenTransientFile(name, O_RDONLY | PG_BINARY);
+	if (fd < 0)
+		return false;
+	make_seal(&want, st);
+	same = read(fd, &found, sizeof(found)) == sizeof(found) &&
+		memcmp(&found, &want, sizeof(Seal)) == 0;
+	CloseTransientFile(fd);
+	return same;
+}
+
+/* Without a seal, for want of room, each session verifies for itself. */
+static void
+write_seal(const char *path, const struct stat *st)
+{
+	char		name[MAXPGPATH];
+	Seal		seal;
+	int			fd;
+
+	seal_path(name, path);
+	fd = OpenTransientFile(name, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY);
+	if (fd < 0)
+		return;
+	make_seal(&seal, st);
+	/* half a seal is none */
+	if (write(fd, &seal, sizeof(seal)) != sizeof(seal))
+		unlink(name);
+	CloseTransientFile(fd);
+}
+
+/*
+ * Compares the content with its checksum.  By reading, not through a mapping:
+ * a file that is cut meanwhile, or a bad block, is then no signal.
+ */
+static bool
+is_whole(int fd, const FileHeader *h)
+{
+	char	   *buffer = palloc(VERIFY_BYTES);
+	uint64		done = 0;
+	pg_crc32c	crc;
+
+	INIT_CRC32C(crc);
+	while (done < h->size)
+	{
+		ssize_t		n;
+
+		CHECK_FOR_INTERRUPTS();
+		n = pread(fd, buffer, Min(h->size - done, VERIFY_BYTES),
+				  (off_t) (IMAGE_OFFSET + done));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			break;
+		COMP_CRC32C(crc, buffer, n);
+		done += n;
+	}
+	FIN_CRC32C(crc);
+	pfree(buffer);
+	return done == h->size && crc == h->image_crc;
+}
+
+static bool
+same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Is the file that was opened this model's, every bit of it? */
+static bool
+is_good(const char *path, FileHeader *h, struct stat *st, int fd,
+		const ModelRow *row)
+{
+	struct stat after;
+
+	if (fstat(fd, st) != 0 || pread(fd, h, sizeof(*h), 0) != sizeof(*h) ||
+		!is_header(h, st, row))
+		return false;
+	if (is_sealed(path, st))
+		return true;
+	if (!is_whole(fd, h) || fstat(fd, &after) != 0 ||
+		!same_time(&after.st_ctim, &st->st_ctim))
+		return false;
+	write_seal(path, st);
+	return true;
 }
 
 /* Is the image within the file that of this row, as this server reads it? */
@@ -161,9 +284,27 @@ is_image(const ImageHeader *image, uint64 size, const ModelRow *row)
 					   size - image->index, row->n_recordings, image->D);
 }
 
+/* Nobody is to use this file any more. */
+static void
+condemn(ImageMap *map, const char *path)
+{
+	char		seal[MAXPGPATH];
+
+	ereport(LOG,
+			(errmsg("image \"%s\" of a model cannot be used and is built anew",
+					path),
+			 errdetail("It is truncated, damaged, or was written to.")));
+	(void) fchmod(map->fd, 0);
+	unlink(path);
+	seal_path(seal, path);
+	unlink(seal);
+	lbrec_unmap_image(map);
+}
+
 /*
  * Maps a model's file.  NULL when there is none that can be used: one that
- * cannot is removed.
+ * cannot is removed.  What map holds, lbrec_unmap_image() gives back, also
+ * after an error here.
  */
 const ImageHeader *
 lbrec_map_image(ImageMap *map, const ModelRow *row)
@@ -171,38 +312,42 @@ lbrec_map_image(ImageMap *map, const ModelRow *row)
 	char		path[MAXPGPATH];
 	FileHeader	header;
 	struct stat st;
-	bool		good = false;
-	void	   *base = MAP_FAILED;
 	const ImageHeader *image;
-	int			fd;
+	void	   *base;
 
-	map->base = NULL;
+	lbrec_unmap_image(map);
 	image_path(path, row->id, row->checksum);
-	fd = OpenTransientFile(path, O_RDONLY | PG_BINARY);
-	if (fd < 0)
+	map->fd = BasicOpenFile(path, O_RDONLY | PG_BINARY);
+	if (map->fd < 0)
 		return NULL;
-	if (fstat(fd, &st) == 0 &&
-		pread(fd, &header, sizeof(header), 0) == sizeof(header) &&
-		is_sealed(&header, &st, row))
-		base = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	CloseTransientFile(fd);
-	image = (const ImageHeader *) ((const char *) base + IMAGE_OFFSET);
-	if (base != MAP_FAILED)
-		good = is_image(image, header.size, row);
-	if (!good)
+	ReserveExternalFD();
+	map->open = true;
+	if (!is_good(path, &header, &st, map->fd, row))
 	{
-		ereport(LOG,
-				(errmsg("image \"%s\" of a model cannot be used and is built anew",
-						path),
-				 errdetail("It is truncated, damaged, or was written to after it was sealed.")));
-		if (base != MAP_FAILED)
-			munmap(base, st.st_size);
-		unlink(path);
+		condemn(map, path);
 		return NULL;
 	}
+	lbrec_check_model_memory(row, header.size);
+	base = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, map->fd, 0);
+	if (base == MAP_FAILED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not map the image of version %d of model \"%s\": %m",
+						row->version, row->name),
+				 errdetail("It needs %zu MB of address space.",
+						   (size_t) (st.st_size >> 20)),
+				 errhint("Raise the limit of the server's processes (ulimit -v), or serve a smaller model.")));
 	map->base = base;
 	map->size = st.st_size;
-	lbrec_check_model_memory(row, header.size);
+	map->changed = st.st_ctim;
+	map->written = st.st_mtim;
+	lbrec_guard_image(map);
+	image = (const ImageHeader *) ((const char *) base + IMAGE_OFFSET);
+	if (!is_image(image, header.size, row))
+	{
+		condemn(map, path);
+		return NULL;
+	}
 	return image;
 }
 
@@ -210,8 +355,42 @@ void
 lbrec_unmap_image(ImageMap *map)
 {
 	if (map->base != NULL)
+	{
+		lbrec_unguard_image(map);
 		munmap(map->base, map->size);
-	map->base = NULL;
+	}
+	if (map->open)
+	{
+		close(map->fd);
+		ReleaseExternalFD();
+	}
+	memset(map, 0, sizeof(ImageMap));
+}
+
+/*
+ * Is what is mapped as it was verified?  A file that was removed, because its
+ * model is no longer the active one, serves on; not one that was condemned.
+ */
+bool
+lbrec_image_intact(const ImageMap *map, const ModelRow *row)
+{
+	struct stat st;
+	char		path[MAXPGPATH];
+
+	if (map->base == NULL)
+		return true;			/* in this backend's own memory */
+	if (map->lost)
+	{
+		image_path(path, row->id, row->checksum);
+		unlink(path);
+		return false;
+	}
+	if (fstat(map->fd, &st) != 0 || (Size) st.st_size != map->size)
+		return false;
+	if (same_time(&st.st_ctim, &map->changed))
+		return true;
+	return st.st_nlink == 0 && (st.st_mode & S_IRUSR) != 0 &&
+		same_time(&st.st_mtim, &map->written);
 }
 
 /* Writes all, or false with errno; stops early when there is an interrupt. */
@@ -240,33 +419,23 @@ write_all(int fd, const char *data, Size size)
 }
 
 static bool
-write_sealed(int fd, const ImageHeader *image)
+write_file(int fd, const ImageHeader *image)
 {
 	char		page[IMAGE_OFFSET] = {0};
 	FileHeader *h = (FileHeader *) page;
-	pg_crc32c	crc;
-	struct timespec times[2];
 
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, image, image->size);
-	FIN_CRC32C(crc);
 	h->magic = FILE_MAGIC;
 	h->system = GetSystemIdentifier();
 	h->layout = layout();
 	h->model = image->row.id;
 	h->checksum = image->row.checksum;
 	h->size = image->size;
-	/* whole seconds: every file system can store them */
-	h->sealed = (int64) time(NULL);
 	h->database = MyDatabaseId;
-	h->image_crc = crc;
-	h->header_crc = header_crc(h);
-	times[0].tv_sec = times[1].tv_sec = h->sealed;
-	times[0].tv_nsec = times[1].tv_nsec = 0;
+	h->image_crc = crc_of(image, image->size);
+	h->header_crc = crc_of(h, offsetof(FileHeader, header_crc));
 	return write_all(fd, page, sizeof(page)) &&
 		write_all(fd, (const char *) image, image->size) &&
-		fchmod(fd, pg_file_create_mode & ~0222) == 0 &&
-		futimens(fd, times) == 0;
+		fchmod(fd, pg_file_create_mode & ~0222) == 0;
 }
 
 /*
@@ -297,7 +466,7 @@ lbrec_write_image(const ImageHeader *image)
 	else
 	{
 		errno = 0;
-		if (!write_sealed(fd, image))
+		if (!write_file(fd, image))
 			failure = errno ? errno : EINTR;
 		if (CloseTransientFile(fd) != 0 && failure == 0)
 			failure = errno;
@@ -321,155 +490,4 @@ lbrec_write_image(const ImageHeader *image)
 				 errhint("Other sessions need as much each until there is room in the folder of temporary files; or set lbrec.shared_images to off.")));
 	}
 	return false;
-}
-
-/*
- * Removing what nobody needs
- */
-
-/* What a file's name tells; false when it is no image. */
-static bool
-parse_name(const char *name, Oid *database, int64 *model, int64 *checksum)
-{
-	unsigned int d;
-	long long	m;
-	unsigned long long c;
-
-	if (strncmp(name, IMAGE_PREFIX, strlen(IMAGE_PREFIX)) != 0 ||
-		sscanf(name + strlen(IMAGE_PREFIX), "%u.%lld.%llx", &d, &m, &c) != 3)
-		return false;
-	*database = d;
-	*model = m;
-	*checksum = (int64) c;
-	return true;
-}
-
-/* Is the model, as the newest snapshot sees it, the active one of its name? */
-static bool
-is_active(int64 model, int64 checksum)
-{
-	static SPIPlanPtr plan = NULL;
-	Datum		values[] = {Int64GetDatum(model), Int64GetDatum(checksum)};
-
-	if (plan == NULL)
-	{
-		Oid			types[] = {INT8OID, INT8OID};
-		SPIPlanPtr	made = SPI_prepare("SELECT FROM lbrec.model AS m "
-									   "WHERE m.id OPERATOR(pg_catalog.=) $1 "
-									   "AND m.checksum OPERATOR(pg_catalog.=) $2 "
-									   "AND m.activation OPERATOR(pg_catalog.>) 0 "
-									   "AND m.activation OPERATOR(pg_catalog.=) "
-									   "(SELECT pg_catalog.max(o.activation) FROM lbrec.model AS o "
-									   "WHERE o.name OPERATOR(pg_catalog.=) m.name)",
-									   2, types);
-
-		if (made == NULL || SPI_keepplan(made) != 0)
-			elog(ERROR, "could not prepare the look-up of active models");
-		plan = made;
-	}
-	if (SPI_execute_plan(plan, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not look up active models");
-	return SPI_processed > 0;
-}
-
-/*
- * Removes images of this database whose model is not the active one of its
- * name any more, and those of databases that are gone.  Called within SPI
- * when an image has been written, which is seldom.  A file that somebody
- * still needs, because of an older snapshot, is built again.
- */
-void
-lbrec_sweep_images(void)
-{
-	DIR		   *dir;
-	struct dirent *entry;
-	List	   *names = NIL;
-	ListCell   *cell;
-
-	/* a parallel query may not take a new snapshot */
-	if (IsInParallelMode() || (dir = opendir(IMAGE_DIR)) == NULL)
-		return;
-	while ((entry = readdir(dir)) != NULL)
-		if (strncmp(entry->d_name, IMAGE_PREFIX, strlen(IMAGE_PREFIX)) == 0)
-			names = lappend(names, pstrdup(entry->d_name));
-	closedir(dir);
-
-	PushActiveSnapshot(GetLatestSnapshot());
-	foreach(cell, names)
-	{
-		const char *name = lfirst(cell);
-		char		path[MAXPGPATH];
-		Oid			database;
-		int64		model;
-		int64		checksum;
-
-		if (!parse_name(name, &database, &model, &checksum))
-			continue;
-		if (database == MyDatabaseId ? is_active(model, checksum) :
-			SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database)))
-			continue;
-		snprintf(path, sizeof(path), IMAGE_DIR "/%s", name);
-		unlink(path);
-	}
-	PopActiveSnapshot();
-	list_free_deep(names);
-}
-
-/* Removes the images of dropped models.  Nothing here may fail. */
-static void
-remove_doomed(XactEvent event, void *arg)
-{
-	DIR		   *dir;
-	struct dirent *entry;
-	int			n = n_doomed;
-
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
-		return;
-	n_doomed = 0;
-	if (n == 0 || event != XACT_EVENT_COMMIT ||
-		(dir = opendir(IMAGE_DIR)) == NULL)
-		return;
-	while ((entry = readdir(dir)) != NULL)
-	{
-		char		path[MAXPGPATH];
-		Oid			database;
-		int64		model;
-		int64		checksum;
-
-		if (!parse_name(entry->d_name, &database, &model, &checksum) ||
-			database != MyDatabaseId)
-			continue;
-		for (int i = 0; i < n; i++)
-			if (doomed[i] == model)
-			{
-				snprintf(path, sizeof(path), IMAGE_DIR "/%s", entry->d_name);
-				unlink(path);
-			}
-	}
-	closedir(dir);
-}
-
-/*
- * A model is dropped: its image goes when the transaction commits.  If only a
- * subtransaction is rolled back, the image goes too and is built again.
- */
-void
-lbrec_forget_images_at_commit(int64 model)
-{
-	static bool registered = false;
-
-	if (!registered)
-	{
-		RegisterXactCallback(remove_doomed, NULL);
-		registered = true;
-	}
-	if (n_doomed == max_doomed)
-	{
-		int			more = Max(16, max_doomed * 2);
-
-		doomed = doomed ? repalloc(doomed, more * sizeof(int64)) :
-			MemoryContextAlloc(TopMemoryContext, more * sizeof(int64));
-		max_doomed = more;
-	}
-	doomed[n_doomed++] = model;
 }

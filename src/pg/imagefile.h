@@ -7,18 +7,41 @@
 
 #include "image.h"
 
-/* A file in this backend's address space. */
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "common/file_utils.h"	/* PG_TEMP_FILES_DIR, from 16 on */
+#include "storage/fd.h"
+
+#define IMAGE_DIR "base/" PG_TEMP_FILES_DIR
+#define IMAGE_PREFIX PG_TEMP_FILE_PREFIX "_lbrec."
+
+/* A file in this backend's address space; all zeros: none. */
 typedef struct ImageMap
 {
-	void	   *base;			/* NULL: nothing is mapped */
+	bool		open;
+	int			fd;
+	char	   *base;			/* NULL: nothing is mapped */
 	Size		size;
+	struct timespec changed;	/* the inode, when it was verified */
+	struct timespec written;
+	volatile sig_atomic_t lost; /* a part of it could not be read */
+	struct ImageMap *volatile next; /* guarded */
 } ImageMap;
 
+/* imagefile.c */
 extern const ImageHeader *lbrec_map_image(ImageMap *map, const ModelRow *row);
 extern bool lbrec_write_image(const ImageHeader *image);
 extern void lbrec_unmap_image(ImageMap *map);
+extern bool lbrec_image_intact(const ImageMap *map, const ModelRow *row);
 extern void lbrec_lock_image(const ModelRow *row);
 extern void lbrec_unlock_image(const ModelRow *row);
+
+/* imagefault.c */
+extern void lbrec_guard_image(ImageMap *map);
+extern void lbrec_unguard_image(ImageMap *map);
+
+/* imagesweep.c */
 extern void lbrec_sweep_images(void);
 extern void lbrec_forget_images_at_commit(int64 model);
 

@@ -113,6 +113,7 @@ lbrec_cancel_flag(void)
 void
 lbrec_check_status(LbStatus status, const char *what)
 {
+	lbrec_check_images();
 	switch (status)
 	{
 		case LB_OK:
@@ -137,10 +138,13 @@ lbrec_check_status(LbStatus status, const char *what)
 	}
 }
 
+int			lbrec_running_pools = 0;
+
 static void
 stop_threads(void *arg)
 {
 	lb_threads_stop((LbThreads *) arg);
+	lbrec_running_pools--;
 }
 
 /* CPUs that this process may run on: fewer than the machine's, with taskset
@@ -175,6 +179,7 @@ lbrec_start_threads(MemoryContext context)
 	if (max_threads > 0)
 		n = Min(n, max_threads);
 	lbrec_check_status(lb_threads_start(pool, n), "thread pool");
+	lbrec_running_pools++;
 	callback->func = stop_threads;
 	callback->arg = pool;
 	MemoryContextRegisterResetCallback(context, callback);

@@ -24,7 +24,11 @@ extern bool lbrec_shared_images;
 extern LbCancel lbrec_cancel_flag(void);
 extern void lbrec_check_status(LbStatus status, const char *what);
 
+/* An error if an image was found unreadable by a helper, imagefault.c */
+extern void lbrec_check_images(void);
+
 /* Helper threads that end with a memory context, lbrec.c */
+extern int	lbrec_running_pools;
 extern LbThreads *lbrec_start_threads(MemoryContext context);
 
 /* A palloc of any size, aligned for the kernels; names the need when it fails */

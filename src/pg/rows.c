@@ -48,5 +48,6 @@ lbrec_begin_rows(FunctionCallInfo fcinfo, int least_args, int most_args,
 void
 lbrec_put_row(RowSink *sink, Datum *values, bool *nulls)
 {
+	lbrec_check_images();
 	tuplestore_putvalues(sink->store, sink->desc, values, nulls);
 }

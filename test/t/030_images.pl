@@ -16,7 +16,7 @@ my $tmp = $node->data_dir . '/base/pgsql_tmp';
 sub images
 {
 	opendir my $d, $tmp or return ();
-	my @found = sort grep { /lbrec/ } readdir $d;
+	my @found = sort grep { /lbrec/ && !/\.seal$/ } readdir $d;
 	return @found;
 }
 

@@ -1,0 +1,174 @@
+/*
+ * imagesweep.c
+ *		Removes files of images that nobody needs.
+ *
+ * Nothing depends on it but room on the disk: an image that is removed while
+ * somebody still asks the model, because of an older snapshot, is built again,
+ * and who has mapped it keeps what is mapped.
+ */
+#include "imagefile.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+/* Models whose images go when this transaction commits. */
+static int64 *doomed;
+static int	n_doomed;
+static int	max_doomed;
+
+/*
+ * What a file's name tells; false when it is no image.  An image's seal and a
+ * part that was not finished have names that begin like it, and go with it.
+ */
+static bool
+parse_name(const char *name, Oid *database, int64 *model, int64 *checksum)
+{
+	unsigned int d;
+	long long	m;
+	unsigned long long c;
+
+	if (strncmp(name, IMAGE_PREFIX, strlen(IMAGE_PREFIX)) != 0 ||
+		sscanf(name + strlen(IMAGE_PREFIX), "%u.%lld.%llx", &d, &m, &c) != 3)
+		return false;
+	*database = d;
+	*model = m;
+	*checksum = (int64) c;
+	return true;
+}
+
+/* Is the model, as the newest snapshot sees it, the active one of its name? */
+static bool
+is_active(int64 model, int64 checksum)
+{
+	static SPIPlanPtr plan = NULL;
+	Datum		values[] = {Int64GetDatum(model), Int64GetDatum(checksum)};
+
+	if (plan == NULL)
+	{
+		Oid			types[] = {INT8OID, INT8OID};
+		SPIPlanPtr	made = SPI_prepare("SELECT FROM lbrec.model AS m "
+									   "WHERE m.id OPERATOR(pg_catalog.=) $1 "
+									   "AND m.checksum OPERATOR(pg_catalog.=) $2 "
+									   "AND m.activation OPERATOR(pg_catalog.>) 0 "
+									   "AND m.activation OPERATOR(pg_catalog.=) "
+									   "(SELECT pg_catalog.max(o.activation) FROM lbrec.model AS o "
+									   "WHERE o.name OPERATOR(pg_catalog.=) m.name)",
+									   2, types);
+
+		if (made == NULL || SPI_keepplan(made) != 0)
+			elog(ERROR, "could not prepare the look-up of active models");
+		plan = made;
+	}
+	if (SPI_execute_plan(plan, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up active models");
+	return SPI_processed > 0;
+}
+
+/*
+ * Removes images of this database whose model is not the active one of its
+ * name any more, and those of databases that are gone.  Called within SPI
+ * when an image has been written, which is seldom.  A file that somebody
+ * still needs, because of an older snapshot, is built again.
+ */
+void
+lbrec_sweep_images(void)
+{
+	DIR		   *dir;
+	struct dirent *entry;
+	List	   *names = NIL;
+	ListCell   *cell;
+
+	/* a parallel query may not take a new snapshot */
+	if (IsInParallelMode() || (dir = opendir(IMAGE_DIR)) == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL)
+		if (strncmp(entry->d_name, IMAGE_PREFIX, strlen(IMAGE_PREFIX)) == 0)
+			names = lappend(names, pstrdup(entry->d_name));
+	closedir(dir);
+
+	PushActiveSnapshot(GetLatestSnapshot());
+	foreach(cell, names)
+	{
+		const char *name = lfirst(cell);
+		char		path[MAXPGPATH];
+		Oid			database;
+		int64		model;
+		int64		checksum;
+
+		if (!parse_name(name, &database, &model, &checksum))
+			continue;
+		if (database == MyDatabaseId ? is_active(model, checksum) :
+			SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database)))
+			continue;
+		snprintf(path, sizeof(path), IMAGE_DIR "/%s", name);
+		unlink(path);
+	}
+	PopActiveSnapshot();
+	list_free_deep(names);
+}
+
+/* Removes the images of dropped models.  Nothing here may fail. */
+static void
+remove_doomed(XactEvent event, void *arg)
+{
+	DIR		   *dir;
+	struct dirent *entry;
+	int			n = n_doomed;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+		return;
+	n_doomed = 0;
+	if (n == 0 || event != XACT_EVENT_COMMIT ||
+		(dir = opendir(IMAGE_DIR)) == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL)
+	{
+		char		path[MAXPGPATH];
+		Oid			database;
+		int64		model;
+		int64		checksum;
+
+		if (!parse_name(entry->d_name, &database, &model, &checksum) ||
+			database != MyDatabaseId)
+			continue;
+		for (int i = 0; i < n; i++)
+			if (doomed[i] == model)
+			{
+				snprintf(path, sizeof(path), IMAGE_DIR "/%s", entry->d_name);
+				unlink(path);
+			}
+	}
+	closedir(dir);
+}
+
+/*
+ * A model is dropped: its image goes when the transaction commits.  If only a
+ * subtransaction is rolled back, the image goes too and is built again.
+ */
+void
+lbrec_forget_images_at_commit(int64 model)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(remove_doomed, NULL);
+		registered = true;
+	}
+	if (n_doomed == max_doomed)
+	{
+		int			more = Max(16, max_doomed * 2);
+
+		doomed = doomed ? repalloc(doomed, more * sizeof(int64)) :
+			MemoryContextAlloc(TopMemoryContext, more * sizeof(int64));
+		max_doomed = more;
+	}
+	doomed[n_doomed++] = model;
+}
