@@ -48,12 +48,10 @@ compare_weeks(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Weeks of all listens, by recording; places (n + 2) becomes their ends. */
-static int32 *
-weeks_by_recording(const Dataset *data, int64 *places, int64 n)
+/* places (n + 1): where each recording's listens begin, in the order of codes */
+static void
+place_listens(int64 *places, const Dataset *data, int64 n)
 {
-	int32	   *weeks = palloc_extended(Max(data->n_listens, 1) *
-										sizeof(int32), MCXT_ALLOC_HUGE);
 	SpoolScan	scan;
 
 	memset(places, 0, (n + 2) * sizeof(int64));
@@ -64,13 +62,36 @@ weeks_by_recording(const Dataset *data, int64 *places, int64 n)
 	lbrec_scan_end(&scan);
 	for (int64 r = 0; r <= n; r++)
 		places[r + 1] += places[r];
+}
+
+/*
+ * The weeks of the listens of recordings first to last, sorted by recording
+ * and week; next is scratch for as many.
+ */
+static void
+sort_weeks(int32 *weeks, int64 *next, const Dataset *data,
+		   const int64 *places, int64 first, int64 last)
+{
+	SpoolScan	scan;
+
+	memcpy(next, places + first, (last - first + 1) * sizeof(int64));
 	lbrec_scan_begin(&scan, data->listens);
 	while (lbrec_scan_next(&scan))
 		for (int64 i = 0; i < scan.n; i++)
-			weeks[places[scan.block[i].recording]++] =
-				lbrec_week_of(scan.block[i].time);
+		{
+			int64		r = scan.block[i].recording;
+
+			if (r >= first && r <= last)
+				weeks[next[r - first]++ - places[first]] =
+					lbrec_week_of(scan.block[i].time);
+		}
 	lbrec_scan_end(&scan);
-	return weeks;
+	for (int64 r = first; r <= last; r++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		qsort(weeks + places[r] - places[first], places[r + 1] - places[r],
+			  sizeof(int32), compare_weeks);
+	}
 }
 
 /* Adds listens of a week to the last recording's. */
@@ -94,51 +115,70 @@ add_week(WeekCounts *w, int64 from, int32 week, int32 listens)
 	w->offsets[w->n]++;
 }
 
+/* One recording's, the known ones included. */
+static void
+add_recording(WeekCounts *w, const int32 *weeks, int64 n,
+			  const WeekCounts *known)
+{
+	int64		from = w->offsets[w->n++];
+	int64		most = from;
+
+	for (int64 i = 0; i < n; i++)
+		most += i == 0 || weeks[i] != weeks[i - 1];
+	if (known && w->n <= known->n)
+		most += known->offsets[w->n] - known->offsets[w->n - 1];
+	if (most > w->allocated)
+	{
+		w->allocated = Max(most, w->allocated + w->allocated / 2);
+		w->counts = repalloc_huge(w->counts, w->allocated * 2 * sizeof(int32));
+	}
+	w->offsets[w->n] = from;
+	for (int64 i = 0; i < n; i++)
+		add_week(w, from, weeks[i], 1);
+	if (known && w->n <= known->n)
+		for (int64 i = known->offsets[w->n - 1]; i < known->offsets[w->n]; i++)
+			add_week(w, from, known->counts[2 * i], known->counts[2 * i + 1]);
+}
+
 /*
  * The listens of a dataset by recording and week, those included that a model
- * which is continued brought.  In the current memory context, which has to
- * have room for four bytes a listen meanwhile.
+ * which is continued brought.  Recordings are taken by as many as have no more
+ * listens than lbrec.spool_mem holds weeks, a pass over the listens each.
  */
 WeekCounts *
 lbrec_count_weeks(const Dataset *data)
 {
 	int64		n = lbrec_vocabulary_size(data->recordings);
-	const WeekCounts *known = data->known_weeks;
-	int64		n_known = known ? known->offsets[known->n] : 0;
+	int64		room = lbrec_spool_rows() * (sizeof(Listen) / sizeof(int32));
 	WeekCounts *w = palloc0(sizeof(WeekCounts));
-	int64	   *ends = palloc_extended((n + 2) * sizeof(int64),
+	int64	   *places = palloc_extended((n + 2) * sizeof(int64),
+										 MCXT_ALLOC_HUGE);
+	int64	   *next = palloc_extended((n + 1) * sizeof(int64),
 									   MCXT_ALLOC_HUGE);
-	int32	   *weeks = weeks_by_recording(data, ends, n);
-	int64		pairs = 0;
 
-	for (int64 r = 1; r <= n; r++)
-	{
-		int64		from = ends[r - 1];
-
-		CHECK_FOR_INTERRUPTS();
-		qsort(weeks + from, ends[r] - from, sizeof(int32), compare_weeks);
-		for (int64 i = from; i < ends[r]; i++)
-			pairs += i == from || weeks[i] != weeks[i - 1];
-	}
+	place_listens(places, data, n);
 	w->offsets = palloc_extended((n + 1) * sizeof(int64), MCXT_ALLOC_HUGE);
-	w->counts = palloc_extended(Max(pairs + n_known, 1) * 2 * sizeof(int32),
-								MCXT_ALLOC_HUGE);
 	w->offsets[0] = 0;
-	for (int64 r = 1; r <= n; r++)
+	w->allocated = n + 1;
+	w->counts = palloc_extended(w->allocated * 2 * sizeof(int32),
+								MCXT_ALLOC_HUGE);
+	for (int64 first = 1, last; first <= n; first = last + 1)
 	{
-		int64		from = w->offsets[r - 1];
+		int32	   *weeks;
 
-		CHECK_FOR_INTERRUPTS();
-		w->n = r;
-		w->offsets[r] = from;
-		for (int64 i = ends[r - 1]; i < ends[r]; i++)
-			add_week(w, from, weeks[i], 1);
-		for (int64 i = known && r <= known->n ? known->offsets[r - 1] : 0;
-			 known && r <= known->n && i < known->offsets[r]; i++)
-			add_week(w, from, known->counts[2 * i], known->counts[2 * i + 1]);
+		last = first;
+		while (last < n && places[last + 2] - places[first] <= room)
+			last++;
+		weeks = palloc_extended((places[last + 1] - places[first] + 1) *
+								sizeof(int32), MCXT_ALLOC_HUGE);
+		sort_weeks(weeks, next, data, places, first, last);
+		for (int64 r = first; r <= last; r++)
+			add_recording(w, weeks + places[r] - places[first],
+						  places[r + 1] - places[r], data->known_weeks);
+		pfree(weeks);
 	}
-	pfree(weeks);
-	pfree(ends);
+	pfree(places);
+	pfree(next);
 	return w;
 }
 

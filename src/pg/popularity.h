@@ -14,6 +14,7 @@ typedef struct WeekCounts
 	int64		n;				/* recordings */
 	int64	   *offsets;		/* (n + 1) */
 	int32	   *counts;			/* (offsets[n], 2): week since 1970, listens */
+	int64		allocated;		/* pairs */
 } WeekCounts;
 
 extern int32 lbrec_week_of(int64 time);

@@ -84,6 +84,13 @@ SELECT recording_msid = md5('recording 1')::uuid AS latest, score > 1 AND score 
 SELECT count(*) FROM lbrec_train('first', 'SELECT * FROM listen WHERE listened_at < ''2005-03-02''', epochs => 1, preset => 'default');
 SELECT count(*) FROM lbrec_train('second', 'SELECT * FROM listen WHERE listened_at >= ''2005-03-02''', epochs => 1, start_from => 'first');
 SELECT at, a.* FROM unnest('{NULL,2005-03-10,2005-02-10}'::timestamptz[]) AS at, LATERAL pg_temp.agrees(at, 'second') AS a ORDER BY at;
+-- weeks are counted part by part when memory is short: the same
+SELECT count(*) FROM lbrec_train('roomy', 'SELECT l.*, ''a'' AS artist_name FROM listen AS l, generate_series(1, 20)', epochs => 1, preset => 'paper', split => 'none') AS t;
+SET lbrec.spool_mem = '64kB';
+SELECT count(*) FROM lbrec_train('short', 'SELECT l.*, ''a'' AS artist_name FROM listen AS l, generate_series(1, 20)', epochs => 1, preset => 'paper', split => 'none') AS t;
+RESET lbrec.spool_mem;
+SELECT t.name, count(*), bool_and(t.data = o.data) AS same FROM lbrec.tensor AS t JOIN lbrec.tensor AS o USING (name, chunk)
+WHERE name LIKE 'recording\_week%' AND t.model = (SELECT id FROM lbrec.model WHERE name = 'roomy') AND o.model = (SELECT id FROM lbrec.model WHERE name = 'short') GROUP BY t.name ORDER BY t.name;
 -- a model from before there were weeks: all listens
 BEGIN;
 DELETE FROM lbrec.tensor WHERE name LIKE 'recording\_week%' AND model = (SELECT id FROM lbrec.model WHERE name = 'm');
@@ -129,4 +136,4 @@ RESET ROLE;
 DROP TABLE secret;
 DROP OWNED BY regress_lbrec_reader;
 DROP ROLE regress_lbrec_reader;
-SELECT m, lbrec_drop_model(m) FROM unnest('{m,dense,clock,first,second}'::text[]) AS m;
+SELECT m, lbrec_drop_model(m) FROM unnest('{m,dense,clock,first,second,roomy,short}'::text[]) AS m;

@@ -31,6 +31,11 @@ SELECT count(*) FROM (SELECT lbrec_recommend_all(3) LIMIT 0) AS l;
 SELECT count(*), count(r) FROM (SELECT lbrec_recommend_all(3, users => '{7,8}') AS r, generate_series(1, 10)) AS l;
 SELECT * FROM pg_temp.left_over();
 
+-- begun anew before it was at its end
+SELECT u, l.* FROM generate_series(1, 3) AS u, LATERAL (SELECT (r).user_id, (r).rank
+	FROM (SELECT lbrec_recommend_all(3, users => ARRAY[u::bigint, 7, 8]) AS r OFFSET 0) AS l LIMIT 4) AS l;
+SELECT * FROM pg_temp.left_over();
+
 -- a cursor: no thread waits for its client, and what it began with stays
 -- whatever happens to the model
 BEGIN;
