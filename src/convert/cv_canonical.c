@@ -9,8 +9,8 @@
  * in a temporary table and are cast from there.
  *
  * One thing is looked for: a line of backslash and dot ends a COPY, for psql
- * even between quotes, and what follows would be run as commands.  No name of
- * a recording reads like that, so such a file is refused.
+ * even between quotes, and what follows would be run as commands.  No row of
+ * such a file begins like that, so one with such a line is refused.
  *
  * There are no tags in ListenBrainz's published files.
  */
@@ -131,26 +131,6 @@ cv_canonical_begin(CvTarget *target, bool redirect, const char *member,
 	return ok;
 }
 
-static CvCsvPlace
-next_place(CvCsvPlace place, char c)
-{
-	if (c == '\n')
-		return CV_CSV_BEGIN;
-	if (place == CV_CSV_BEGIN && c == '\\')
-		return CV_CSV_BACKSLASH;
-	if (place == CV_CSV_BACKSLASH && c == '.')
-		return CV_CSV_MARK;
-	if (place == CV_CSV_MARK && c == '\r')
-		return CV_CSV_MARK_RETURN;
-	return CV_CSV_WITHIN;
-}
-
-static bool
-is_end_mark(CvCsvPlace place)
-{
-	return place == CV_CSV_MARK || place == CV_CSV_MARK_RETURN;
-}
-
 static bool
 refuse(const char *member, const char *what)
 {
@@ -172,29 +152,27 @@ cv_canonical_data(CvTarget *target, const char *member, const char *data,
 		return refuse(member, "a NUL byte");
 	while (p < end)
 	{
-		CvCsvPlace	before = *place;
-
 		/* Nothing in the middle of a line matters. */
-		if (before == CV_CSV_WITHIN)
-		{
-			p = memchr(p, '\n', (size_t) (end - p));
-			if (p == NULL)
-				break;
-		}
-		*place = next_place(before, *p);
-		if (*p == '\n' && is_end_mark(before))
-			return refuse(member, "a line \"\\.\", which ends COPY's data");
+		if (*place == CV_CSV_WITHIN &&
+			(p = memchr(p, '\n', (size_t) (end - p))) == NULL)
+			break;
+		if (*place == CV_CSV_BACKSLASH && *p == '.')
+			return refuse(member, "a line that begins with \"\\.\"");
+		if (*p == '\n')
+			*place = CV_CSV_BEGIN;
+		else if (*place == CV_CSV_BEGIN && *p == '\\')
+			*place = CV_CSV_BACKSLASH;
+		else
+			*place = CV_CSV_WITHIN;
 		p++;
 	}
 	return target->copy_data(target, data, len);
 }
 
 bool
-cv_canonical_end(CvTarget *target, bool redirect, const char *member,
-				 CvCsvPlace place, int64_t *rows)
+cv_canonical_end(CvTarget *target, bool redirect, CvCsvPlace place,
+				 int64_t *rows)
 {
-	if (is_end_mark(place))
-		return refuse(member, "a line \"\\.\", which ends COPY's data");
 	return (place == CV_CSV_BEGIN || target->copy_data(target, "\n", 1)) &&
 		target->copy_end(target) &&
 		target->exec(

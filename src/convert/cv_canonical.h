@@ -11,9 +11,7 @@
 typedef enum CvCsvPlace
 {
 	CV_CSV_BEGIN,				/* nothing of it yet */
-	CV_CSV_BACKSLASH,			/* \ */
-	CV_CSV_MARK,				/* \. */
-	CV_CSV_MARK_RETURN,			/* \. and a carriage return */
+	CV_CSV_BACKSLASH,			/* only a backslash */
 	CV_CSV_WITHIN				/* anything else */
 } CvCsvPlace;
 
@@ -28,7 +26,6 @@ extern bool cv_canonical_data(CvTarget *target, const char *member,
 							  const char *data, size_t len,
 							  CvCsvPlace *place);
 extern bool cv_canonical_end(CvTarget *target, bool redirect,
-							 const char *member, CvCsvPlace place,
-							 int64_t *rows);
+							 CvCsvPlace place, int64_t *rows);
 
 #endif							/* CV_CANONICAL_H */

@@ -313,7 +313,7 @@ cv_member_end(Run *run)
 		case CV_KIND_REDIRECT:
 			return cv_canonical_end(run->target,
 									run->kind == CV_KIND_REDIRECT,
-									run->place.member, run->csv, &rows);
+									run->csv, &rows);
 		case CV_KIND_PAYLOAD:
 			return take_payload(run);
 		case CV_KIND_SCHEMA:
