@@ -47,7 +47,15 @@ CALL pg_temp.measure('2,000 users at once, in the select list', 3, 'SELECT count
 CALL pg_temp.measure('the same, the first row', 20, 'SELECT FROM (SELECT lbrec_recommend_all(100, users => (SELECT users FROM many)) OFFSET 0) AS l LIMIT 1');
 CALL pg_temp.measure('one user, all candidates', 200, 'SELECT count(*) FROM lbrec_recommend(1, 100)');
 CALL pg_temp.measure('one user of whom nothing is known', 200, 'SELECT count(*) FROM lbrec_recommend(-1, 100)');
+CALL pg_temp.measure('one user whose listens are read', 20, 'SELECT count(*) FROM lbrec_recommend(-1, 100, listens => ''SELECT -1::bigint AS user_id, listened_at, recording_msid FROM listen WHERE user_id = 1'')');
+CALL pg_temp.measure('one user, exclude_listened', 100, 'SELECT count(*) FROM lbrec_recommend(1, 100, exclude_listened => true)');
+CALL pg_temp.measure('one user, 200 candidates', 200, 'SELECT count(*) FROM lbrec_recommend(1, 100, candidates => ARRAY(SELECT recording_msid FROM known LIMIT 200))');
+CALL pg_temp.measure('one user, min_listens', 50, 'SELECT count(*) FROM lbrec_recommend(1, 100, min_listens => 5)');
+CALL pg_temp.measure('one user, per_artist', 100, 'SELECT count(*) FROM lbrec_recommend(1, 100, per_artist => 1)');
 CALL pg_temp.measure('one user, diversity', 50, 'SELECT count(*) FROM lbrec_recommend(1, 100, diversity => 0.3)');
+CALL pg_temp.measure('lbrec_score, 200 recordings', 200, 'SELECT lbrec_score(1, ARRAY(SELECT recording_msid FROM known LIMIT 200))');
+CALL pg_temp.measure('lbrec_user_embedding', 500, 'SELECT lbrec_user_embedding(1)');
+CALL pg_temp.measure('lbrec_similar', 20, 'SELECT count(*) FROM lbrec_similar((SELECT recording_msid FROM known LIMIT 1), 100)');
 DO $$
 DECLARE
 	w int;

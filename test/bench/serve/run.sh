@@ -13,6 +13,7 @@
 #	SIZES		candidates, "518540 2000000"; calls and peers for the first
 #	CLIENTS		"1 2 4 8 16 32"
 #	SECONDS_EACH	of a line of load, 10
+#	EPOCHS		of the model that is asked, 3
 #	SETS		vectors for the peers: "trained random"
 #	GRAPHS		no: without HNSW indexes, which take many minutes to build
 #	PGVECTOR_SOURCE	a source tree of pgvector, built into the server's copy
@@ -130,22 +131,22 @@ prepare()
 	# as many listens a recording as the preprint's data have
 	must dump build/make_dump -o "$work/dump.tar.zst" --recordings "$n" --listens $((n * 4887 / 1000))
 	# without a key: a dump has some listens twice
-	sql 'CREATE TABLE listen (user_id bigint, listened_at timestamptz, recording_msid uuid)'
+	sql 'CREATE TABLE loaded (user_id bigint, listened_at timestamptz, recording_msid uuid)'
 	must load sh -c "./lbrec-convert -q --table listen '$work/dump.tar.zst' >'$work/listen.copy' || test \$? = 1
-		psql -Xq -v ON_ERROR_STOP=1 -c 'COPY listen (user_id, listened_at, recording_msid) FROM STDIN' <'$work/listen.copy'"
+		psql -Xq -v ON_ERROR_STOP=1 -c 'COPY loaded (user_id, listened_at, recording_msid) FROM STDIN' <'$work/listen.copy'"
 	rm -f "$work/dump.tar.zst" "$work/listen.copy"
 	# users 1, 2, …: pgbench draws numbers; a dozen recordings an artist
 	sql "CREATE EXTENSION lbrec;
-		CREATE TABLE play AS SELECT dense_rank() OVER (ORDER BY user_id) AS user_id, listened_at, recording_msid,
-			'artist ' || (uuid_hash_extended(recording_msid, 0) & 2147483647) % ($n / 12) AS artist_name FROM listen;
-		DROP TABLE listen;
-		CREATE TABLE few AS SELECT DISTINCT ON (recording_msid) * FROM play;
-		CREATE INDEX ON play (user_id);
+		CREATE TABLE listen AS SELECT dense_rank() OVER (ORDER BY user_id) AS user_id, listened_at, recording_msid,
+			'artist ' || (uuid_hash_extended(recording_msid, 0) & 2147483647) % ($n / 12) AS artist_name FROM loaded;
+		DROP TABLE loaded;
+		CREATE TABLE few AS SELECT DISTINCT ON (recording_msid) * FROM listen;
+		CREATE INDEX ON listen (user_id);
 		ANALYZE" >/dev/null
 	start=$(now)
-	sql "SELECT count(*) FROM lbrec_train('trained', 'play', epochs => 3, seed => 1, $model_options)" >/dev/null
-	say "trained on $(sql 'SELECT count(*) FROM play') listens of $(sql 'SELECT max(user_id) FROM play') users, $(sql "SELECT n_recordings FROM lbrec_models WHERE name = 'trained'") recordings, in $(since "$start") s"
-	n_users=$(sql 'SELECT least(max(user_id), 1000) FROM play')
+	sql "SELECT count(*) FROM lbrec_train('trained', epochs => ${EPOCHS:-3}, seed => 1, $model_options)" >/dev/null
+	say "trained on $(sql 'SELECT count(*) FROM listen') listens of $(sql 'SELECT max(user_id) FROM listen') users, $(sql "SELECT n_recordings FROM lbrec_models WHERE name = 'trained'") recordings, in $(since "$start") s"
+	n_users=$(sql 'SELECT least(max(user_id), 1000) FROM listen')
 }
 
 # --- one session ----------------------------------------------------------
@@ -218,35 +219,13 @@ warm()
 
 # --- filters and other calls ------------------------------------------------
 
-# call_line NAME N STATEMENT
-call_line() { printf '  %-52s %9s\n' "$1" "$(cpu_ms "$2" 'SET lbrec.threads = 1' "$3")"; }
-
 calls()
 {
-	sql "CREATE TABLE thousand AS SELECT recording_msid FROM few ORDER BY recording_msid LIMIT 1000;
-		CREATE TABLE half AS SELECT recording_msid FROM few WHERE uuid_hash_extended(recording_msid, 7) % 2 = 0;
-		CREATE TABLE stranger AS SELECT user_id + 1000000 AS user_id, listened_at, recording_msid FROM play WHERE user_id <= 30;
-		CREATE INDEX ON stranger (user_id); ANALYZE thousand, half, stranger"
 	say
-	say "Calls, $1 x 32, k = 100, CPU ms each on one thread, load $(load):"
-	call_line 'lbrec_recommend' 100 "SELECT * FROM lbrec_recommend(%d, 100, 'trained')"
-	call_line '  k = 10' 100 "SELECT * FROM lbrec_recommend(%d, 10, 'trained')"
-	call_line '  exclude_listened' 100 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', exclude_listened => true, listens => 'play')"
-	call_line '  candidates, 200' 100 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', candidates => (SELECT array_agg(recording_msid) FROM (SELECT * FROM thousand LIMIT 200) AS t))"
-	call_line '  filter with 1,000 rows' 100 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', filter => 'thousand')"
-	call_line '  filter with half of all rows' 10 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', filter => 'half')"
-	call_line '  min_listens => 5' 50 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', min_listens => 5)"
-	call_line '  per_artist => 1' 100 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', per_artist => 1)"
-	call_line '  diversity => 0.3' 20 "SELECT * FROM lbrec_recommend(%d, 100, 'trained', diversity => 0.3)"
-	call_line '  a user known from listens only' 20 "SELECT * FROM lbrec_recommend(1000000 + %d, 100, 'trained', listens => 'stranger')"
-	call_line '  a user without listens' 50 "SELECT * FROM lbrec_recommend(-%d, 100, 'trained', listens => 'stranger')"
-	call_line 'lbrec_similar' 20 "SELECT * FROM lbrec_similar((SELECT recording_msid FROM thousand LIMIT 1 OFFSET %d), 100, 'trained')"
-	call_line 'lbrec_score of 200 recordings' 100 "SELECT lbrec_score(%d, (SELECT array_agg(recording_msid) FROM (SELECT * FROM thousand LIMIT 200) AS t), 'trained')"
-	call_line 'lbrec_user_embedding' 100 "SELECT lbrec_user_embedding(%d, 'trained')"
-	call_line 'lbrec_recommend_all, a user of 1,000' 1 "SELECT count(*) FROM lbrec_recommend_all(100, 'trained', (SELECT array_agg(u::bigint) FROM generate_series(1, 1000) AS u))" |
-		awk '{ $0 = sprintf("  %-52s %9.2f", "lbrec_recommend_all, a user of 1,000", $NF / 1000); print }'
-	sql "SELECT count(*) FROM lbrec_train('usual', 'play', epochs => 1, refit => false)" >/dev/null
-	call_line "lbrec_recommend, a model of the default preset: $(sql "SELECT cardinality(lbrec_user_embedding(1, 'usual'))") wide" 20 "SELECT * FROM lbrec_recommend(%d, 100, 'usual')"
+	say "Calls, $1 x 32, load $(load):"
+	as psql -Xq -v ON_ERROR_STOP=1 -f "$work/src/test/bench/serve/calls.sql" || die 'calls.sql failed'
+	sql "SELECT count(*) FROM lbrec_train('usual', epochs => 1, refit => false)" >/dev/null
+	say "With the default preset, $(sql "SELECT cardinality(lbrec_user_embedding(1, 'usual'))") wide, lbrec_recommend takes $(cpu_ms 20 'SELECT 1' "SELECT * FROM lbrec_recommend(%d, 100, 'usual')") ms of CPU"
 	sql "SELECT lbrec_drop_model('usual')" >/dev/null
 }
 
