@@ -252,6 +252,119 @@ nearest(Neighbour *best, const float *vectors, int64 n, int D, int64 self,
 	return n_pool;
 }
 
+/* The shortest and the longest of vectors (n, D); once for an image. */
+static void
+find_lengths(double *shortest, double *longest, const ServingModel *serving)
+{
+	static int64 model = 0;
+	static int64 checksum = 0;
+	static double least;
+	static double most;
+	const ModelRow *row = &serving->image->row;
+
+	if (model != row->id || checksum != row->checksum)
+	{
+		model = 0;
+		least = INFINITY;
+		most = 0;
+		for (int64 i = 0; i < serving->tower.n_recordings; i++)
+		{
+			const float *v = candidate_vector(serving, i);
+			double		sum = 0;
+
+			if (i % BLOCK_ROWS == 0)
+				CHECK_FOR_INTERRUPTS();
+			for (int d = 0; d < serving->image->D; d++)
+				sum += (double) v[d] * v[d];
+			least = Min(least, sum);
+			most = Max(most, sum);
+		}
+		least = sqrt(least);
+		most = sqrt(most);
+		model = row->id;
+		checksum = row->checksum;
+	}
+	*shortest = least;
+	*longest = most;
+}
+
+/*
+ * What nearest() finds, by way of the index, which knows products and no
+ * cosines; -1 where it cannot tell.  It can where vectors are about as long
+ * as one another, as towers give them that end in unit length.
+ *
+ * Whoever is not among the m best products has none above that of the last of
+ * them, p, so its cosine is at most p / the shortest length.  To both come
+ * the roundings: a product of D terms is off by less than (D + 1) 2^-24 times
+ * both lengths, making a row unit length by less than 3 * 2^-24, and four
+ * times the sum of both is ample.  So if the k-th best cosine of those m is
+ * above that, nobody else's is as high.
+ */
+static int64
+nearest_by_index(Neighbour *best, const ServingModel *serving, int64 self,
+				 int64 k)
+{
+	int			D = serving->image->D;
+	LbCandidates set = {.c = serving->candidates,
+		.n = serving->tower.n_recordings, .D = D, .index = serving->index};
+	int64		m = Min(2 * k + 64, set.n);
+	MemoryContext context;
+	MemoryContext old;
+	double		shortest;
+	double		longest;
+	double		bound;
+	float	   *query;
+	float	   *unit;
+	int64	   *ids;
+	float	   *scores;
+	Neighbour  *pool;
+	int64		found;
+	bool		proven;
+	LbStatus	status;
+
+	if (m > set.n / 8)
+		return -1;
+	find_lengths(&shortest, &longest, serving);
+	if (!(shortest > 0.99 * longest))
+		return -1;
+	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec nearest",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	query = lbrec_alloc_aligned(context, D * sizeof(float), "query");
+	unit = lbrec_alloc_aligned(context, D * sizeof(float), "vector");
+	ids = palloc_extended(m * sizeof(int64), MCXT_ALLOC_HUGE);
+	scores = palloc_extended(m * sizeof(float), MCXT_ALLOC_HUGE);
+	pool = palloc_extended(m * sizeof(Neighbour), MCXT_ALLOC_HUGE);
+	unit_rows(query, candidate_vector(serving, self), 1, D);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_topk(&found, ids, scores, query, &set, m,
+						 lbrec_alloc_aligned(context, lb_topk_bytes(&set, m),
+											 "selection"),
+						 lbrec_cancel_flag());
+	} while (status == LB_CANCELLED);
+	lbrec_check_status(status, "a score");
+	bound = Max(scores[found - 1], 0) / shortest +
+		4 * (D + 4) * ldexp(1, -24);
+	for (int64 i = 0; i < found; i++)
+	{
+		unit_rows(unit, candidate_vector(serving, ids[i]), 1, D);
+		pool[i].score = lb_score(query, unit, D);
+		pool[i].row = ids[i];
+	}
+	qsort(pool, found, sizeof(Neighbour), compare_neighbours);
+	/* self is among them, unless many are equal to it */
+	proven = pool[k].score > bound;
+	m = 0;
+	for (int64 i = 0; i < found && m < k; i++)
+		if (pool[i].row != self)
+			best[m++] = pool[i];
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return proven ? m : -1;
+}
+
 static void
 check_neighbours(int32 k, int64 others)
 {
@@ -272,17 +385,21 @@ lbrec_similar(PG_FUNCTION_ARGS)
 	const ServingModel *serving;
 	int32		k = PG_ARGISNULL(1) ? 10 : PG_GETARG_INT32(1);
 	Neighbour  *best;
+	int64		self;
 	int64		found;
 
 	if (PG_ARGISNULL(0))
 		return (Datum) 0;
 	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
 	check_neighbours(k, serving->tower.n_recordings - 1);
+	self = known_recording(serving, PG_GETARG_UUID_P(0));
 	/* one more, for self may be the best of its block */
 	best = palloc_extended((k + 1) * sizeof(Neighbour), MCXT_ALLOC_HUGE);
-	found = nearest(best, serving->candidates, serving->tower.n_recordings,
-					serving->image->D,
-					known_recording(serving, PG_GETARG_UUID_P(0)), k + 1);
+	found = nearest_by_index(best, serving, self, k);
+	if (found < 0)
+		found = nearest(best, serving->candidates,
+						serving->tower.n_recordings, serving->image->D, self,
+						k + 1);
 	for (int64 i = 0; i < Min(found, k); i++)
 	{
 		Datum		values[3];
