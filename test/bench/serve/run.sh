@@ -119,7 +119,7 @@ export PGHOST
 say "lbrec serving: $("$PG_CONFIG" --version), $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $jobs processors, load $(load), $(date -u +%F)"
 
 # A vector of so many numbers: towers without layers, no term for repeats.
-model_options="embedding_dim => 32, ensemble => 1, repeat_power => 0, neighbours => 0, refit => false, split => 'none'"
+model_options="embedding_dim => 32, ensemble => 1, repeat_power => 0, neighbours => 0, refit => false, temperature => 0.1, split => 'none'"
 
 # prepare SIZE: a database with listens, and the model "trained"
 prepare()
@@ -224,7 +224,7 @@ calls()
 	say
 	say "Calls, $1 x 32, load $(load):"
 	as psql -Xq -v ON_ERROR_STOP=1 -f "$work/src/test/bench/serve/calls.sql" || die 'calls.sql failed'
-	sql "SELECT count(*) FROM lbrec_train('usual', epochs => 1, refit => false)" >/dev/null
+	sql "SELECT count(*) FROM lbrec_train('usual', epochs => 1, refit => false, temperature => 0.1)" >/dev/null
 	say "With the default preset, $(sql "SELECT cardinality(lbrec_user_embedding(1, 'usual'))") wide, lbrec_recommend takes $(cpu_ms 20 'SELECT 1' "SELECT * FROM lbrec_recommend(%d, 100, 'usual')") ms of CPU"
 	sql "SELECT lbrec_drop_model('usual')" >/dev/null
 }
