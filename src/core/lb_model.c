@@ -113,7 +113,8 @@ lb_model_bytes(const LbModel *model, const LbOptimizer *opt)
 }
 
 void
-lb_model_place(LbModel *model, const LbOptimizer *opt, void *block)
+lb_model_place(LbModel *model, const LbOptimizer *opt, void *block,
+			   const LbThreads *pool)
 {
 	char	   *p = block;
 
@@ -123,7 +124,7 @@ lb_model_place(LbModel *model, const LbOptimizer *opt, void *block)
 
 		if (opt)
 		{
-			lb_tensor_place(t, opt, p);
+			lb_tensor_place(t, opt, p, pool);
 			p += lb_tensor_bytes(t, opt);
 		}
 		else
@@ -389,8 +390,10 @@ lb_model_step(double *loss, LbModel *model, LbOptimizer *opt,
 
 		for (size_t i = 0; i < (size_t) p.B * p.D; i++)
 			ws->dq[i] *= share;
+		lb_threads_pause(pool);
 		for (size_t i = 0; i < (size_t) p.N * p.D; i++)
 			ws->dc[i] *= share;
+		lb_threads_pause(pool);
 		*loss /= terms(batch);
 	}
 	lb_tower_backward(model->tensors, &ws->query, &model->query, ws->dq,

@@ -73,7 +73,7 @@ extern LbStatus lb_model_add_layers(LbModel *model, LbTower *tower,
 extern int	lb_model_find_tensor(const LbModel *model, const char *name);
 extern size_t lb_model_bytes(const LbModel *model, const LbOptimizer *opt);
 extern void lb_model_place(LbModel *model, const LbOptimizer *opt,
-						   void *block);
+						   void *block, const LbThreads *pool);
 extern LbStatus lb_model_initialize(LbModel *model, uint64_t seed,
 									LbCancel cancel);
 extern size_t lb_workspace_bytes(const LbModel *model, int B, int N,

@@ -27,6 +27,9 @@
 #include <math.h>
 #include <string.h>
 
+/* Weights between two pauses, of a worker: some milliseconds of memory. */
+#define PIECE_WEIGHTS ((size_t) 1 << 21)
+
 int
 lb_optimizer_states(const LbOptimizer *opt)
 {
@@ -88,13 +91,21 @@ lb_tensor_bytes(const LbTensor *t, const LbOptimizer *opt)
  * tensor's arrays.  Values are zero, states as the optimiser begins.
  */
 void
-lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block)
+lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block,
+				const LbThreads *pool)
 {
+	size_t		bytes = lb_tensor_bytes(t, opt);
+	size_t		piece = PIECE_WEIGHTS * sizeof(float);
 	int			n_states = lb_optimizer_states(opt);
 	size_t		state = lb_tensor_state_size(t, opt);
 	char	   *p = block;
 
-	memset(block, 0, lb_tensor_bytes(t, opt));
+	/* new memory comes page by page: gigabytes take seconds */
+	for (size_t at = 0; at < bytes; at += piece)
+	{
+		memset(p + at, 0, bytes - at < piece ? bytes - at : piece);
+		lb_threads_pause(pool);
+	}
 	t->value = (float *) p;
 	p += matrix_bytes(t->rows, t->cols);
 	t->state[0] = t->state[1] = NULL;
@@ -105,7 +116,11 @@ lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block)
 	}
 	if (opt->kind == LB_ADAGRAD || opt->kind == LB_ROWWISE_ADAGRAD)
 		for (size_t i = 0; i < state; i++)
+		{
+			if (i % PIECE_WEIGHTS == 0)
+				lb_threads_pause(pool);
 			t->state[0][i] = opt->initial_accumulator;
+		}
 	t->grad = (float *) p;
 	t->n_touched = 0;
 	if (!t->sparse)
@@ -225,18 +240,26 @@ typedef struct ApplyTask
 {
 	const LbOptimizer *opt;
 	LbTensor   *t;
+	int			piece;			/* of n_pieces */
+	int			n_pieces;
 } ApplyTask;
 
-/* A worker's share of the touched rows, its slots cleared on the way. */
+/* A worker's share of a piece of the touched rows, its slots cleared on the way. */
 static void
 apply_sparse(void *arg, int worker, int n_workers)
 {
 	ApplyTask  *task = arg;
 	LbTensor   *t = task->t;
 	int			cols = t->cols;
-	int64_t		from = t->n_touched * worker / n_workers;
-	int64_t		to = t->n_touched * (worker + 1) / n_workers;
+	int64_t		first;
+	int64_t		end;
+	int64_t		from;
+	int64_t		to;
 
+	lb_threads_part(&first, &end, t->n_touched, task->piece, task->n_pieces);
+	lb_threads_part(&from, &to, end - first, worker, n_workers);
+	from += first;
+	to += first;
 	for (int64_t k = from; k < to; k++)
 	{
 		size_t		at = (size_t) t->touched[k] * cols;
@@ -253,7 +276,8 @@ apply_sparse(void *arg, int worker, int n_workers)
 
 /* Scales all gradients when they are longer than the limit together. */
 static void
-clip_gradients(const LbOptimizer *opt, LbTensor *tensors, int n_tensors)
+clip_gradients(const LbOptimizer *opt, LbTensor *tensors, int n_tensors,
+			   const LbThreads *pool)
 {
 	double		squares = 0;
 	float		factor;
@@ -264,7 +288,11 @@ clip_gradients(const LbOptimizer *opt, LbTensor *tensors, int n_tensors)
 		size_t		n = (size_t) (t->sparse ? t->n_touched : t->rows) * t->cols;
 
 		for (size_t k = 0; k < n; k++)
+		{
+			if (k % PIECE_WEIGHTS == 0)
+				lb_threads_pause(pool);
 			squares += (double) t->grad[k] * t->grad[k];
+		}
 	}
 	if (!(sqrt(squares) > opt->clip_norm))
 		return;
@@ -274,8 +302,14 @@ clip_gradients(const LbOptimizer *opt, LbTensor *tensors, int n_tensors)
 		LbTensor   *t = &tensors[i];
 		size_t		n = (size_t) (t->sparse ? t->n_touched : t->rows) * t->cols;
 
-		for (size_t k = 0; k < n; k++)
-			t->grad[k] *= factor;
+		for (size_t from = 0; from < n; from += PIECE_WEIGHTS)
+		{
+			size_t		to = n - from < PIECE_WEIGHTS ? n : from + PIECE_WEIGHTS;
+
+			for (size_t k = from; k < to; k++)
+				t->grad[k] *= factor;
+			lb_threads_pause(pool);
+		}
 	}
 }
 
@@ -288,7 +322,7 @@ lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors, int n_tensors,
 {
 	opt->step++;
 	if (opt->clip_norm > 0)
-		clip_gradients(opt, tensors, n_tensors);
+		clip_gradients(opt, tensors, n_tensors, pool);
 	for (int i = 0; i < n_tensors; i++)
 	{
 		LbTensor   *t = &tensors[i];
@@ -297,16 +331,32 @@ lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors, int n_tensors,
 		{
 			ApplyTask	task = {opt, t};
 
-			lb_threads_run(pool, apply_sparse, &task);
+			task.n_pieces = lb_threads_pieces((double) t->n_touched * t->cols,
+											  PIECE_WEIGHTS, t->n_touched,
+											  pool);
+			for (; task.piece < task.n_pieces; task.piece++)
+			{
+				lb_threads_run(pool, apply_sparse, &task);
+				lb_threads_pause(pool);
+			}
 			t->n_touched = 0;
 		}
 		else
 		{
-			int64_t		n = t->rows * t->cols;
+			size_t		n = (size_t) t->rows * t->cols;
 
-			apply_run(opt, t->value, t->state[0], t->state[1], t->grad, n,
-					  false);
-			memset(t->grad, 0, n * sizeof(float));
+			for (size_t from = 0; from < n; from += PIECE_WEIGHTS)
+			{
+				size_t		m = n - from < PIECE_WEIGHTS ?
+					n - from : PIECE_WEIGHTS;
+
+				apply_run(opt, t->value + from,
+						  t->state[0] ? t->state[0] + from : NULL,
+						  t->state[1] ? t->state[1] + from : NULL,
+						  t->grad + from, (int64_t) m, false);
+				memset(t->grad + from, 0, m * sizeof(float));
+				lb_threads_pause(pool);
+			}
 		}
 	}
 }

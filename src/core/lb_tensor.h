@@ -58,7 +58,8 @@ extern int	lb_optimizer_states(const LbOptimizer *opt);
 extern size_t lb_tensor_bytes(const LbTensor *t, const LbOptimizer *opt);
 extern size_t lb_tensor_state_size(const LbTensor *t, const LbOptimizer *opt);
 extern size_t lb_tensor_value_bytes(const LbTensor *t);
-extern void lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block);
+extern void lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block,
+							const LbThreads *pool);
 extern LbStatus lb_tensor_fill_uniform(LbTensor *t, float limit,
 									   LbRandom *rng, LbCancel cancel);
 extern bool lb_tensor_is_finite(const LbTensor *t);

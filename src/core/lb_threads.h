@@ -15,6 +15,10 @@
  * The struct must stay where it is between start and stop.  A task must not
  * use its own pool.  If the caller's own part of a task leaves by longjmp,
  * lb_threads_stop() is still right: it waits for the helpers' parts first.
+ *
+ * Work that cannot be begun again, such as the way back of a training step,
+ * does not poll a cancel flag: it is done in pieces of some ten milliseconds,
+ * with lb_threads_pause() between them, where the caller may leave.
  */
 #ifndef LB_THREADS_H
 #define LB_THREADS_H
@@ -38,6 +42,7 @@ typedef struct LbThreads
 	_Atomic int stopping;
 	LbTask		task;
 	void	   *arg;
+	void		(*pause) (void);	/* may leave by longjmp; NULL: no pauses */
 	pthread_t	helper[LB_MAX_THREADS];
 } LbThreads;
 
@@ -61,6 +66,31 @@ static inline int
 lb_threads_count(const LbThreads *pool)
 {
 	return pool != NULL && pool->n_threads > 0 ? pool->n_threads : 1;
+}
+
+/*
+ * Between two pieces of long work, on the caller's thread, when no task runs.
+ * Set pool->pause after lb_threads_start().
+ */
+static inline void
+lb_threads_pause(const LbThreads *pool)
+{
+	if (pool != NULL && pool->pause != NULL)
+		pool->pause();
+}
+
+/*
+ * How many pieces of at most limit operations a worker should make of its
+ * share, without coming below one unit of n.
+ */
+static inline int
+lb_threads_pieces(double operations, double limit, int64_t n,
+				  const LbThreads *pool)
+{
+	double		pieces = 1 + operations / limit / lb_threads_count(pool);
+	double		most = 1 + (double) (n / lb_threads_count(pool));
+
+	return (int) (pieces < most ? pieces : most);
 }
 
 /* The part [*from, *to) of n units that falls to one worker. */

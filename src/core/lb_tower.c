@@ -19,6 +19,10 @@
  * own rows into an own block, and the blocks are added in worker order; an
  * embedding row belongs to one worker, which walks the whole batch in order.
  * So the bits depend on the number of workers, never on their timing.
+ *
+ * A batch that takes long is done in pieces, so that the caller can be
+ * cancelled between them: each worker goes through its own rows piece by
+ * piece, in the same order as at once.
  */
 #include "core/lb_tower.h"
 
@@ -117,6 +121,15 @@ lb_tower_pass_place(LbTowerPass *pass, const LbTower *tower, int B,
 	lay_out(pass, tower, B, workers, training, block);
 }
 
+/*
+ * Multiplications of a piece: some milliseconds with AVX2, some ten without.
+ * A row that is gathered waits for memory: it counts as GATHER_COST times as
+ * many.  Rows of a piece: a kernel of 64 MB is read once for each.
+ */
+#define PIECE_OPERATIONS 67108864.0
+#define GATHER_COST 4
+#define PIECE_ROWS 32
+
 typedef struct TowerTask
 {
 	LbTowerPass *pass;
@@ -125,7 +138,69 @@ typedef struct TowerTask
 	const LbInputValues *values;
 	const float *dout;
 	int			B;
+	int			piece;			/* of n_pieces */
+	int			n_pieces;
 } TowerTask;
+
+/* Into how many pieces the pass of a batch is cut. */
+static int
+count_pieces(const TowerTask *task, const LbThreads *pool)
+{
+	const LbTower *tower = task->tower;
+	double		operations = 0;
+	int			in = tower->input_width;
+
+	for (int l = 0; l < tower->n_layers; l++)
+	{
+		operations += (double) task->B * in * tower->layers[l];
+		in = tower->layers[l];
+	}
+	for (int i = 0; i < tower->n_inputs; i++)
+	{
+		const LbInput *input = &tower->inputs[i];
+		double		rows = task->B;
+
+		if (input->kind == LB_INPUT_NUMBER)
+			continue;
+		if (input->kind != LB_INPUT_EMBEDDING)
+		{
+			rows = 0;
+			for (int b = 0; b < task->B; b++)
+				rows += task->values[i].spans[b].n;
+		}
+		operations += GATHER_COST * rows * task->tensors[input->table].cols;
+	}
+	return lb_threads_pieces(operations, PIECE_OPERATIONS,
+							 task->B / PIECE_ROWS, pool);
+}
+
+/* Runs it piece by piece.  After a pause that leaves, all is half done. */
+static void
+run_pieces(TowerTask *task, LbTask rows, LbThreads *pool)
+{
+	for (task->piece = 0; task->piece < task->n_pieces; task->piece++)
+	{
+		lb_threads_run(pool, rows, task);
+		lb_threads_pause(pool);
+	}
+}
+
+/* The worker's rows of this piece: a part of its part of the batch. */
+static void
+rows_of_piece(const TowerTask *task, int worker, int n_workers,
+			  int *from, int *to)
+{
+	int64_t		first;
+	int64_t		end;
+	int64_t		part;
+	int64_t		part_end;
+
+	lb_threads_part(&first, &end, task->B, worker, n_workers);
+	lb_threads_part(&part, &part_end, end - first, task->piece,
+					task->n_pieces);
+	*from = (int) (first + part);
+	*to = (int) (first + part_end);
+}
 
 /* Adds scale times the n rows of table t to row. */
 static void
@@ -224,12 +299,13 @@ forward_rows(void *arg, int worker, int n_workers)
 	TowerTask  *task = arg;
 	LbTowerPass *pass = task->pass;
 	const LbTower *tower = task->tower;
-	int			from = (int) ((int64_t) task->B * worker / n_workers);
-	int			to = (int) ((int64_t) task->B * (worker + 1) / n_workers);
+	int			from;
+	int			to;
 	int			offset = 0;
 	int			in = tower->input_width;
 	const float *x = pass->x;
 
+	rows_of_piece(task, worker, n_workers, &from, &to);
 	memset(pass->x + (size_t) from * in, 0,
 		   (size_t) (to - from) * in * sizeof(float));
 	for (int i = 0; i < tower->n_inputs; i++)
@@ -270,7 +346,8 @@ lb_tower_forward(LbTowerPass *pass, const LbTower *tower,
 	TowerTask	task = {pass, tower, (LbTensor *) tensors, values, NULL, B};
 
 	pass->B = B;
-	lb_threads_run(pool, forward_rows, &task);
+	task.n_pieces = count_pieces(&task, pool);
+	run_pieces(&task, forward_rows, pool);
 }
 
 /* dz of the last layer (or dx) from dout: through z / |z|, or a copy. */
@@ -309,12 +386,12 @@ backward_output(const TowerTask *task, int from, int to)
 }
 
 /*
- * out (H) = sum of the rows of dz (n, H).  In double: rows cancel (in the
+ * Adds to out (H) the sum of the rows of dz (n, H).  In double: rows cancel (in the
  * candidate tower's last layer to exactly zero, for softmax does not see that
  * bias), and what rounding leaves of them would be taken for a gradient.
  */
 static void
-sum_rows(float *out, const float *dz, int n, int H)
+add_sum_of_rows(float *out, const float *dz, int n, int H)
 {
 	enum
 	{
@@ -329,7 +406,7 @@ sum_rows(float *out, const float *dz, int n, int H)
 			for (int h = 0; h < columns; h++)
 				sum[h] += dz[(size_t) b * H + from + h];
 		for (int h = 0; h < columns; h++)
-			out[from + h] = (float) sum[h];
+			out[from + h] += (float) sum[h];
 	}
 }
 
@@ -339,12 +416,14 @@ backward_rows(void *arg, int worker, int n_workers)
 	TowerTask  *task = arg;
 	LbTowerPass *pass = task->pass;
 	const LbTower *tower = task->tower;
-	int			from = (int) ((int64_t) task->B * worker / n_workers);
-	int			to = (int) ((int64_t) task->B * (worker + 1) / n_workers);
+	int			from;
+	int			to;
 	float	   *grad = pass->partial + worker * pass->partial_size;
 	float		keep = pass->dropout > 0 ? 1 / (1 - pass->dropout) : 1;
 
-	memset(grad, 0, pass->partial_size * sizeof(float));
+	rows_of_piece(task, worker, n_workers, &from, &to);
+	if (task->piece == 0)
+		memset(grad, 0, pass->partial_size * sizeof(float));
 	if (from == to)
 		return;
 	backward_output(task, from, to);
@@ -360,7 +439,7 @@ backward_rows(void *arg, int worker, int n_workers)
 		float	   *dbias = grad + (size_t) in * H;
 
 		lb_dense_add_weights(grad, x, dz, to - from, H, in);
-		sum_rows(dbias, dz, to - from, H);
+		add_sum_of_rows(dbias, dz, to - from, H);
 		grad = dbias + H;
 		lb_dense_inputs(dx, dz, pass->wt[l], to - from, H, in);
 		if (l > 0)
@@ -371,9 +450,10 @@ backward_rows(void *arg, int worker, int n_workers)
 
 /* Adds the workers' blocks, in their order, to the tensors' gradients. */
 static void
-reduce_weights(const TowerTask *task, int n_workers)
+reduce_weights(const TowerTask *task, const LbThreads *pool)
 {
 	const LbTower *tower = task->tower;
+	int			n_workers = lb_threads_count(pool);
 
 	for (int w = 0; w < n_workers; w++)
 	{
@@ -392,6 +472,7 @@ reduce_weights(const TowerTask *task, int n_workers)
 			for (int h = 0; h < bias->cols; h++)
 				bias->grad[h] += grad[h];
 			grad += bias->cols;
+			lb_threads_pause(pool);
 		}
 	}
 }
@@ -404,7 +485,10 @@ scatter_inputs(void *arg, int worker, int n_workers)
 	const LbTower *tower = task->tower;
 	int			W = tower->input_width;
 	int			offset = 0;
+	int64_t		from;
+	int64_t		to;
 
+	lb_threads_part(&from, &to, task->B, task->piece, task->n_pieces);
 	for (int i = 0; i < tower->n_inputs; i++)
 	{
 		const LbInput *input = &tower->inputs[i];
@@ -417,7 +501,7 @@ scatter_inputs(void *arg, int worker, int n_workers)
 			continue;
 		}
 		t = &task->tensors[input->table];
-		for (int b = 0; b < task->B; b++)
+		for (int64_t b = from; b < to; b++)
 		{
 			const float *dx = task->pass->dx + (size_t) b * W + offset;
 			const int32_t *codes = input->kind == LB_INPUT_EMBEDDING ?
@@ -454,12 +538,16 @@ lb_tower_backward(LbTensor *tensors, LbTowerPass *pass, const LbTower *tower,
 {
 	TowerTask	task = {pass, tower, tensors, values, dout, pass->B};
 
+	task.n_pieces = count_pieces(&task, pool);
 	for (int l = 0; l < tower->n_layers; l++)
+	{
 		lb_dense_transpose(pass->wt[l], tensors[tower->kernel[l]].value,
 						   (int) tensors[tower->kernel[l]].rows,
 						   tower->layers[l]);
-	lb_threads_run(pool, backward_rows, &task);
-	reduce_weights(&task, lb_threads_count(pool));
+		lb_threads_pause(pool);
+	}
+	run_pieces(&task, backward_rows, pool);
+	reduce_weights(&task, pool);
 	for (int i = 0; i < tower->n_inputs; i++)
 	{
 		const LbInput *input = &tower->inputs[i];
@@ -468,6 +556,8 @@ lb_tower_backward(LbTensor *tensors, LbTowerPass *pass, const LbTower *tower,
 			continue;
 		for (int b = 0; b < task.B; b++)
 		{
+			if (b % PIECE_ROWS == 0)
+				lb_threads_pause(pool);
 			if (input->kind == LB_INPUT_EMBEDDING)
 				lb_tensor_touch(&tensors[input->table], values[i].codes[b]);
 			else
@@ -476,5 +566,5 @@ lb_tower_backward(LbTensor *tensors, LbTowerPass *pass, const LbTower *tower,
 									values[i].spans[b].codes[j]);
 		}
 	}
-	lb_threads_run(pool, scatter_inputs, &task);
+	run_pieces(&task, scatter_inputs, pool);
 }

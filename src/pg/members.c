@@ -166,7 +166,7 @@ allocate_member(Trainer *trainer, int m)
 				   lbrec_alloc_aligned(trainer->context,
 									   lb_model_bytes(core,
 													  &member->optimizer),
-									   "model"));
+									   "model"), trainer->pool);
 	/* members differ in all that is random */
 	do
 	{
@@ -218,7 +218,7 @@ lbrec_build_members(Trainer *trainer)
 		lb_model_place(&wide->core, NULL,
 					   lbrec_alloc_aligned(trainer->context,
 										   lb_model_bytes(&wide->core, NULL),
-										   "model"));
+										   "model"), trainer->pool);
 	for (int m = 0; m < trainer->n_members; m++)
 	{
 		Member	   *member = &trainer->members[m];

@@ -251,7 +251,7 @@ replay(const Case *c)
 		lb_model_add_layers(model, &model->candidate, "candidate",
 							layers, n_layers) != LB_OK)
 		die("%s/%s: layers out of range", c->dir, c->name);
-	lb_model_place(model, &opt, allocate(lb_model_bytes(model, &opt)));
+	lb_model_place(model, &opt, allocate(lb_model_bytes(model, &opt)), NULL);
 	load_initial(c, model);
 	D = lb_tower_width(&model->query);
 	if (lb_threads_start(&pool, 1) != LB_OK)

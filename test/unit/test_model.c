@@ -64,7 +64,7 @@ make_toy(Toy *toy, const int *layers, int n_layers, bool normalize,
 	toy->model.query.normalize = normalize;
 	toy->model.candidate.normalize = normalize;
 	toy->block = unit_alloc(lb_model_bytes(&toy->model, &toy->opt));
-	lb_model_place(&toy->model, &toy->opt, toy->block);
+	lb_model_place(&toy->model, &toy->opt, toy->block, NULL);
 	for (int i = 0; i < toy->model.n_tensors; i++)
 		for (int j = 0; j < toy->model.tensors[i].rows *
 			 toy->model.tensors[i].cols; j++)
@@ -252,7 +252,7 @@ make_summed(Toy *toy, bool normalize, int groups, bool positives)
 	toy->model.query.normalize = toy->model.candidate.normalize = normalize;
 	toy->model.query.groups = toy->model.candidate.groups = groups;
 	toy->block = unit_alloc(lb_model_bytes(&toy->model, &toy->opt));
-	lb_model_place(&toy->model, &toy->opt, toy->block);
+	lb_model_place(&toy->model, &toy->opt, toy->block, NULL);
 	for (int i = 0; i < toy->model.n_tensors; i++)
 		for (int j = 0; j < toy->model.tensors[i].rows *
 			 toy->model.tensors[i].cols; j++)
@@ -372,7 +372,7 @@ test_clipping(void)
 	void	   *block = unit_alloc(lb_tensor_bytes(&t, &opt));
 	int32_t		slot;
 
-	lb_tensor_place(&t, &opt, block);
+	lb_tensor_place(&t, &opt, block, NULL);
 	slot = lb_tensor_touch(&t, 1);
 	t.grad[slot * 2] = 3;
 	t.grad[slot * 2 + 1] = 4;
@@ -456,7 +456,7 @@ check_optimizer(LbOptimizer opt)
 	double		s1 = 0;
 	void	   *block = unit_alloc(lb_tensor_bytes(&t, &opt));
 
-	lb_tensor_place(&t, &opt, block);
+	lb_tensor_place(&t, &opt, block, NULL);
 	t.value[2] = (float) w;
 	t.value[0] = 7;
 	for (int step = 1; step <= 3; step++)
