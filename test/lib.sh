@@ -65,9 +65,10 @@ install_packages()
 	export DEBIAN_FRONTEND
 	status=0
 	{
-		apt-get update -q &&
+		# another may be at it: a fresh machine updates itself
+		apt-get -o DPkg::Lock::Timeout=300 update -q &&
 		# shellcheck disable=SC2086
-		apt-get install -q -y --no-install-recommends $missing
+		apt-get -o DPkg::Lock::Timeout=300 install -q -y --no-install-recommends $missing
 	} >/tmp/lbrec-apt.$$ 2>&1 </dev/null || status=$?
 	rm -f "$no_cluster"
 	rmdir "${no_cluster%/*}" 2>/dev/null || :
