@@ -125,6 +125,7 @@ CREATE FUNCTION lbrec_train(
 	repeat_power double precision DEFAULT NULL,
 	neighbours integer DEFAULT NULL,
 	refit boolean DEFAULT NULL,
+	keep_versions integer DEFAULT NULL,
 	bucketize text[] DEFAULT NULL,
 	test_from timestamptz DEFAULT NULL,
 	test_listens text DEFAULT NULL,
@@ -165,6 +166,33 @@ LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000 ROWS 100;
 COMMENT ON FUNCTION lbrec_explain IS
 'what the score of a recording for a user is made of: the user''s recordings that speak for it and against it, as history and as neighbours, and having played it; the values add up to lbrec_score. No row where lbrec_score is null';
 
+
+-- Management: comments, retention, checks, files.
+ALTER TABLE lbrec.model ADD COLUMN comment text;
+COMMENT ON COLUMN lbrec.model.comment IS 'what the user says of the version: lbrec_comment';
+
+CREATE OR REPLACE VIEW lbrec_models AS
+SELECT m.name, m.version,
+	m.activation OPERATOR(pg_catalog.>) 0 AND m.activation OPERATOR(pg_catalog.=)
+		pg_catalog.max(m.activation) OVER (PARTITION BY m.name) AS active,
+	m.activation OPERATOR(pg_catalog.>) 0 AND m.activation OPERATOR(pg_catalog.=)
+		pg_catalog.max(m.activation) OVER () AS is_default,
+	m.owner, m.created, m.n_listens, m.n_users, m.n_recordings,
+	m.config OPERATOR(pg_catalog.->) 'options' AS options,
+	e.epochs, e.loss, e.top_10, e.top_100, m.query, m.comment
+FROM lbrec.model AS m
+LEFT JOIN LATERAL (
+	SELECT pg_catalog.count(*) AS epochs,
+		(pg_catalog.array_agg(l.loss ORDER BY l.epoch DESC))[1] AS loss,
+		(pg_catalog.array_agg(l.top_10 ORDER BY l.epoch DESC)
+			FILTER (WHERE l.top_10 IS NOT NULL))[1] AS top_10,
+		(pg_catalog.array_agg(l.top_100 ORDER BY l.epoch DESC)
+			FILTER (WHERE l.top_100 IS NOT NULL))[1] AS top_100
+	FROM lbrec.epoch AS l
+	WHERE l.model OPERATOR(pg_catalog.=) m.id) AS e ON true;
+COMMENT ON VIEW lbrec_models IS
+'versions of models: which is active of its name, which answers when none is named (is_default), settings, last metrics, the query that it was trained on and its comment';
+
 -- A view reads with its owner's rights, past the row security that its reader
 -- is under, unless told otherwise, which PostgreSQL 14 cannot be.
 DO $$
@@ -173,3 +201,62 @@ BEGIN
 		ALTER VIEW lbrec_models SET (security_invoker = true);
 	END IF;
 END $$;
+
+CREATE FUNCTION lbrec_prune(
+	model text,
+	keep integer)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'lbrec_prune'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION lbrec_prune IS
+'drops the versions of a model but for the newest keep, the active one, and those that a training run continues; returns how many';
+
+CREATE FUNCTION lbrec_comment(
+	model text,
+	comment text,
+	version integer DEFAULT NULL)
+RETURNS void
+AS 'MODULE_PATHNAME', 'lbrec_comment'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION lbrec_comment IS
+'sets the comment of a version of a model (default: the newest), which lbrec_models shows; null takes it away';
+
+CREATE FUNCTION lbrec_check(
+	model text DEFAULT NULL,
+	version integer DEFAULT NULL,
+	OUT checked_model text,
+	OUT checked_version integer,
+	OUT what text,
+	OUT ok boolean,
+	OUT problem text,
+	OUT bytes bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_check'
+LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 50;
+COMMENT ON FUNCTION lbrec_check IS
+'reads all that is stored of a version, of all versions of a model, or of all models, and compares it with its checksums, shapes, vocabularies and settings; a row for each tensor and one for what serving needs';
+
+CREATE FUNCTION lbrec_export(
+	model text,
+	version integer DEFAULT NULL,
+	OUT seq bigint,
+	OUT chunk bytea)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_export'
+LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 100;
+COMMENT ON FUNCTION lbrec_export IS
+'a version of a model (default: the active one) as rows for COPY, in the format of docs/model-format.md; lbrec_import takes them back';
+
+CREATE FUNCTION lbrec_import(
+	rows text,
+	model text DEFAULT NULL,
+	activate boolean DEFAULT false)
+RETURNS integer
+AS 'MODULE_PATHNAME', 'lbrec_import'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000;
+COMMENT ON FUNCTION lbrec_import IS
+'makes the rows of lbrec_export, in a table or query with columns seq and chunk, the next version of a model, by default of the name that was exported; returns its number. It is not active unless activate is true';
+
+REVOKE EXECUTE ON FUNCTION lbrec_prune, lbrec_comment, lbrec_import FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION lbrec_prune, lbrec_comment, lbrec_import
+	TO @extowner@ WITH GRANT OPTION;

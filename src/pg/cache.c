@@ -46,8 +46,8 @@ typedef struct Pin
 static CacheEntry *entries[MAX_CACHED];
 static uint64 clock_hand;
 
-static void
-no_such_model(const char *name)
+void
+lbrec_no_such_model(const char *name)
 {
 	if (name)
 		ereport(ERROR,
@@ -208,7 +208,7 @@ lbrec_open_model(const char *name)
 	memset(&row, 0, sizeof(row));
 	SPI_connect();
 	if (!lbrec_find_model(&row, name))
-		no_such_model(name);
+		lbrec_no_such_model(name);
 	check_rights();
 	for (int i = 0; i < MAX_CACHED; i++)
 	{

@@ -637,20 +637,37 @@ take_settings(Builder *b)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Builds a model's image in context.  Called within SPI. */
-ImageHeader *
-lbrec_build_image(const ModelRow *row, MemoryContext context)
+/* The places of all parts, from what the tables say of their shapes. */
+static Builder
+size_image(const ModelRow *row, ImageHeader *sizing)
 {
-	ImageHeader sizing;
-	Builder		b = {.row = row, .header = &sizing};
+	Builder		b = {.row = row, .header = sizing};
 
-	memset(&sizing, 0, sizeof(sizing));
+	memset(sizing, 0, sizeof(ImageHeader));
 	if (row->n_users < 1 || row->n_recordings < 1 ||
 		row->n_users > PG_INT32_MAX / 2 || row->n_recordings > PG_INT32_MAX / 2)
 		bad_shape(&b, "user_key");
 	check_config(&b);
 	take_settings(&b);
 	take_parts(&b);
+	return b;
+}
+
+/* An error where serving would not find the tensors that the config needs. */
+void
+lbrec_check_image(const ModelRow *row)
+{
+	ImageHeader sizing;
+
+	(void) size_image(row, &sizing);
+}
+
+/* Builds a model's image in context.  Called within SPI. */
+ImageHeader *
+lbrec_build_image(const ModelRow *row, MemoryContext context)
+{
+	ImageHeader sizing;
+	Builder		b = size_image(row, &sizing);
 
 	lbrec_check_model_memory(row, b.used);
 	b.header = lbrec_alloc_aligned(context, b.used, "model");

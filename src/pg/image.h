@@ -114,6 +114,7 @@ typedef struct ServingModel
 extern void lbrec_check_model_memory(const ModelRow *row, Size size);
 extern const int32 *lbrec_grouping(const ServingModel *serving,
 								   const char *column, int64 *n);
+extern void lbrec_check_image(const ModelRow *row);
 extern ImageHeader *lbrec_build_image(const ModelRow *row,
 									  MemoryContext context);
 extern void lbrec_attach_image(ServingModel *serving,
@@ -128,5 +129,6 @@ extern int32 lbrec_candidate_of(const ServingModel *serving,
  * until the current memory context is reset
  */
 extern const ServingModel *lbrec_open_model(const char *name);
+extern void lbrec_no_such_model(const char *name);
 
 #endif							/* LBREC_IMAGE_H */

@@ -28,6 +28,7 @@ PG_MODULE_MAGIC;
 
 int			lbrec_threads = 0;
 static int	max_threads = 0;
+static int	max_spool_mem = 0;
 static int	cpu_level = LB_CPU_AVX512;
 
 static const struct config_enum_entry cpu_levels[] = {
@@ -78,6 +79,12 @@ _PG_init(void)
 							&lbrec_spool_mem,
 							1048576, 64, MAX_KILOBYTES,
 							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("lbrec.max_spool_mem",
+							"Upper bound of lbrec.spool_mem, for users who may set that.",
+							"0 is no bound.",
+							&max_spool_mem,
+							0, 0, MAX_KILOBYTES,
+							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("lbrec.max_model_memory",
 							"The largest model that a session may bring into memory to serve it.",
 							"0 sets no limit.",
@@ -94,6 +101,18 @@ _PG_init(void)
 #else
 	EmitWarningsOnPlaceholders("lbrec");
 #endif
+}
+
+/* Memory for the listens of a training run, in bytes. */
+Size
+lbrec_spool_bytes(void)
+{
+	int			kB = lbrec_spool_mem;
+
+	/* a bound below what the setting can be holds all the same */
+	if (max_spool_mem > 0)
+		kB = Min(kB, max_spool_mem);
+	return (Size) kB * 1024;
 }
 
 /*

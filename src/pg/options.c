@@ -148,6 +148,7 @@ static const Option table[] = {
 	{"patience", OPTION_INT, AT(patience), 1, MAX_EPOCHS},
 	{"min_listens", OPTION_INT, AT(min_listens), 1, PG_INT32_MAX},
 	{"hash_buckets", OPTION_INT, AT(hash_buckets), 0, 10000000},
+	{"keep_versions", OPTION_INT, AT(keep_versions), 0, PG_INT32_MAX},
 	{"number_buckets", OPTION_INT, AT(number_buckets), 2, 10000},
 	{"repeat_power", OPTION_FROM, AT(repeat_power), 0, 100},
 	{"neighbours", OPTION_INT, AT(neighbours), 0, 10000},

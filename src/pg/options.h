@@ -107,6 +107,7 @@ typedef struct TrainOptions
 	int			neighbours;		/* of a recording at most; 0: no such term */
 	bool		refit;			/* in the end on all, held out or not */
 	bool		find_temperature;	/* by trials, as nobody said it */
+	int			keep_versions;	/* of the name; 0: all */
 	bool		activate;
 	bool		verbose;
 	uint64		given;			/* settings of the table that were set since

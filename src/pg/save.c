@@ -9,24 +9,18 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
-#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/memutils.h"
 
 #include "popularity.h"
 
-/* First key of the advisory lock that orders savers of one name. */
-#define LOCK_CLASS 0x6c627265	/* "lbre" */
-
 typedef struct Saver
 {
-	int64		id;
-	SPIPlanPtr	insert;
-	uint64		checksum;
+	TensorWriter writer;
+	StringInfoData manifest;	/* the tensors, as JSON */
 } Saver;
 
 static void
@@ -37,36 +31,33 @@ save_tensor(Saver *saver, const char *name, TensorType type, int64 rows,
 	Size		size = lbrec_tensor_size(&shape);
 	Size		done = 0;
 	int32		chunk = 0;
-	bytea	   *piece = palloc(VARHDRSZ + Min(size, TENSOR_CHUNK_BYTES));
 
 	/* an empty tensor has one empty chunk, so that its shape is known */
 	do
 	{
 		Size		len = Min(size - done, TENSOR_CHUNK_BYTES);
-		pg_crc32c	crc;
-		Datum		values[8];
 
-		CHECK_FOR_INTERRUPTS();
-		memcpy(VARDATA(piece), (const char *) data + done, len);
-		SET_VARSIZE(piece, VARHDRSZ + len);
-		crc = lbrec_chunk_crc(saver->id, name, chunk, &shape, VARDATA(piece), len);
-		values[0] = Int64GetDatum(saver->id);
-		values[1] = CStringGetTextDatum(name);
-		values[2] = Int32GetDatum(chunk);
-		values[3] = CStringGetTextDatum(lbrec_tensor_type_name(type));
-		values[4] = Int64GetDatum(rows);
-		values[5] = Int32GetDatum(cols);
-		values[6] = Int64GetDatum((int64) crc);
-		values[7] = PointerGetDatum(piece);
-		if (SPI_execute_plan(saver->insert, values, NULL, false, 0) !=
-			SPI_OK_INSERT)
-			elog(ERROR, "could not insert into lbrec.tensor");
-		saver->checksum = hash_combine64(saver->checksum,
-										 hash_bytes_uint32_extended(crc, chunk));
+		lbrec_write_chunk(&saver->writer, name, &shape, chunk++,
+						  (const char *) data + done, len);
 		done += len;
-		chunk++;
 	} while (done < size);
-	pfree(piece);
+	appendStringInfoString(&saver->manifest,
+						   saver->manifest.len > 1 ? ", {\"name\": " :
+						   "{\"name\": ");
+	escape_json(&saver->manifest, name);
+	appendStringInfo(&saver->manifest,
+					 ", \"type\": \"%s\", \"rows\": %lld, \"cols\": %d}",
+					 lbrec_tensor_type_name(type), (long long) rows, cols);
+}
+
+/* What was saved: lbrec_check finds out by it when a tensor is missing. */
+static void
+save_manifest(Saver *saver)
+{
+	StringInfoData m = saver->manifest;
+
+	appendStringInfoChar(&m, ']');
+	save_tensor(saver, "manifest", TENSOR_BYTES, m.len, 1, m.data);
 }
 
 /* Keys of one width, by code. */
@@ -263,59 +254,6 @@ config_json(const TwoTower *model, const TrainOptions *options,
 	return s.data;
 }
 
-/*
- * The new version's row; its checksum follows when the tensors are known.
- * *config is what the row's config reads as, in jsonb's own form.
- */
-static int64
-insert_model(char **config, const char *name, const Trained *trained,
-			 const Dataset *data, const TrainOptions *options)
-{
-	const TwoTower *model = trained->model;
-	Oid			types[] = {TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID,
-		INT8OID, BOOLOID, INT4OID, INT4OID};
-	Datum		values[9];
-	bool		isnull;
-	int64		id;
-
-	values[0] = CStringGetTextDatum(name);
-	values[1] = CStringGetTextDatum(data->query);
-	values[2] = CStringGetTextDatum(config_json(trained->model, options,
-												trained->best_epoch));
-	values[3] = Int64GetDatum(data->n_listens);
-	values[4] = Int64GetDatum(model->n_users);
-	values[5] = Int64GetDatum(model->n_recordings);
-	values[6] = BoolGetDatum(options->activate);
-	values[7] = Int32GetDatum(LOCK_CLASS);
-	values[8] = Int32GetDatum((int32) hash_bytes((const unsigned char *) name,
-												 strlen(name)));
-
-	/*
-	 * Two savers of one name would compute the same version; the second waits
-	 * for the first one's transaction instead.  The lock is taken by a
-	 * statement of its own: the next one's snapshot must see what the first
-	 * saver has committed meanwhile.
-	 */
-	if (SPI_execute_with_args("SELECT pg_catalog.pg_advisory_xact_lock($8, $9)",
-							  9, types, values, NULL, false, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not lock the name of a model");
-	if (SPI_execute_with_args(
-							  "INSERT INTO lbrec.model (name, version, activation, query, config,"
-							  " n_listens, n_users, n_recordings, checksum) "
-							  "SELECT $1, 1 OPERATOR(pg_catalog.+) COALESCE(pg_catalog.max(m.version), 0), "
-							  "CASE WHEN $7 THEN pg_catalog.nextval('lbrec.activation_seq') ELSE 0 END, "
-							  "$2, $3::pg_catalog.jsonb, $4, $5, $6, 0 "
-							  "FROM lbrec.model AS m WHERE m.name OPERATOR(pg_catalog.=) $1 "
-							  "RETURNING id, config",
-							  9, types, values, NULL, false, 1) != SPI_OK_INSERT_RETURNING ||
-		SPI_processed != 1)
-		elog(ERROR, "could not insert into lbrec.model");
-	id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
-									 SPI_tuptable->tupdesc, 1, &isnull));
-	*config = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
-	return id;
-}
-
 static void
 insert_epochs(int64 id, const EpochReport *epochs, int n_epochs)
 {
@@ -356,19 +294,6 @@ insert_epochs(int64 id, const EpochReport *epochs, int n_epochs)
 	}
 }
 
-static void
-update_checksum(int64 id, uint64 checksum)
-{
-	Oid			types[] = {INT8OID, INT8OID};
-	Datum		values[] = {Int64GetDatum(id), Int64GetDatum((int64) checksum)};
-
-	if (SPI_execute_with_args("UPDATE lbrec.model SET checksum = $2 "
-							  "WHERE id OPERATOR(pg_catalog.=) $1",
-							  2, types, values, NULL, false, 0) != SPI_OK_UPDATE ||
-		SPI_processed != 1)
-		elog(ERROR, "could not update lbrec.model");
-}
-
 /*
  * Writes a trained model as the next version of its name.  Returns its id.
  * Candidate vectors are stored as they will be searched; the candidate
@@ -380,8 +305,10 @@ lbrec_save_model(const char *name, const Trained *trained,
 				 const EpochReport *epochs, int n_epochs)
 {
 	const TwoTower *model = trained->model;
-	Oid			types[] = {INT8OID, TEXTOID, INT4OID, TEXTOID, INT8OID,
-		INT4OID, INT8OID, BYTEAOID};
+	NewModel	row = {.name = name, .query = data->query,
+		.n_listens = data->n_listens, .n_users = model->n_users,
+	.n_recordings = model->n_recordings, .activate = options->activate};
+	int32		version;
 	Saver		saver = {0};
 	char	   *config;
 	WeekCounts *weeks;
@@ -389,14 +316,11 @@ lbrec_save_model(const char *name, const Trained *trained,
 	int			D = lb_tower_width(&model->core.query);
 
 	SPI_connect();
-	saver.id = insert_model(&config, name, trained, data, options);
-	insert_epochs(saver.id, epochs, n_epochs);
-	saver.insert = SPI_prepare("INSERT INTO lbrec.tensor (model, name, chunk,"
-							   " type, rows, cols, crc32c, data) "
-							   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-							   8, types);
-	if (saver.insert == NULL)
-		elog(ERROR, "could not prepare the insertion into lbrec.tensor");
+	row.config = config_json(model, options, trained->best_epoch);
+	lbrec_begin_model(&saver.writer, &version, &config, &row);
+	insert_epochs(saver.writer.id, epochs, n_epochs);
+	initStringInfo(&saver.manifest);
+	appendStringInfoChar(&saver.manifest, '[');
 
 	/* once more, so that its damage is found out as a tensor's is */
 	save_tensor(&saver, "config", TENSOR_BYTES, strlen(config), 1, config);
@@ -421,7 +345,8 @@ lbrec_save_model(const char *name, const Trained *trained,
 	lbrec_candidate_vectors(candidates, model, NULL, CurrentMemoryContext);
 	save_tensor(&saver, "candidate", TENSOR_FLOAT4, model->n_recordings, D,
 				candidates);
-	update_checksum(saver.id, saver.checksum);
+	save_manifest(&saver);
+	lbrec_end_model(&saver.writer);
 	SPI_finish();
-	return saver.id;
+	return saver.writer.id;
 }

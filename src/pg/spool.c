@@ -31,7 +31,7 @@ struct ListenSpool
 int64
 lbrec_spool_rows(void)
 {
-	return (int64) lbrec_spool_mem * 1024 / (int64) sizeof(Listen);
+	return Max((int64) (lbrec_spool_bytes() / sizeof(Listen)), 1);
 }
 
 ListenSpool *

@@ -45,6 +45,7 @@ extern void lbrec_scan_end(SpoolScan *scan);
 
 /* GUC: memory in kB */
 extern int	lbrec_spool_mem;
+extern Size lbrec_spool_bytes(void);
 extern int64 lbrec_spool_rows(void);
 
 #endif							/* LBREC_SPOOL_H */

@@ -248,14 +248,7 @@ lbrec_train(PG_FUNCTION_ARGS)
 	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec training",
 									ALLOCSET_DEFAULT_SIZES);
 	read_options(fcinfo, &a, &options, &request.warm, context);
-	if (a.model[0] == '\0' ||
-		strlen(a.model) >= sizeof(((ModelRow *) NULL)->name))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("a model's name must have 1 to %d bytes",
-						(int) sizeof(((ModelRow *) NULL)->name) - 1),
-				 errdetail("This one has %zu.", strlen(a.model)),
-				 errhint("Versions of a name are counted, so a short name does: 'weekly'.")));
+	lbrec_check_name(a.model);
 
 	/* better now than after an hour of training */
 	PreventCommandIfReadOnly("lbrec_train()");
@@ -284,6 +277,8 @@ lbrec_train(PG_FUNCTION_ARGS)
 	warn_of_rising_loss(a.model, &call);
 	lbrec_save_model(a.model, trained, request.data, &options, call.epochs,
 					 call.n_epochs);
+	if (options.keep_versions > 0)
+		(void) lbrec_prune_model(a.model, options.keep_versions);
 
 	lbrec_spool_free(request.data->listens);
 	MemoryContextDelete(context);

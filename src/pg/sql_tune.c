@@ -355,14 +355,7 @@ lbrec_tune(PG_FUNCTION_ARGS)
 				 errdetail("There may be 1 to %d trials, of at least one epoch.",
 						   MAX_TRIALS),
 				 errhint("Leave the arguments out to use their defaults.")));
-	if (t.model[0] == '\0' ||
-		strlen(t.model) >= sizeof(((ModelRow *) NULL)->name))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_NAME),
-				 errmsg("a model's name must have 1 to %d bytes",
-						(int) sizeof(((ModelRow *) NULL)->name) - 1),
-				 errdetail("This one has %zu.", strlen(t.model)),
-				 errhint("Versions of a name are counted, so a short name does: 'weekly'.")));
+	lbrec_check_name(t.model);
 	lbrec_set_option(&metric, "early_stopping",
 					 text_to_cstring(PG_GETARG_TEXT_PP(4)));
 	t.metric = metric.early_stopping;

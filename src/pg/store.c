@@ -36,6 +36,29 @@ lbrec_tensor_type_name(TensorType type)
 	return tensor_types[type].name;
 }
 
+/* The type of that name; false when there is none. */
+bool
+lbrec_tensor_type(const char *name, TensorType *type)
+{
+	for (int i = 0; i < lengthof(tensor_types); i++)
+		if (strcmp(tensor_types[i].name, name) == 0)
+		{
+			*type = i;
+			return true;
+		}
+	return false;
+}
+
+/* Sizes that somebody else gave are not to be trusted in a product. */
+bool
+lbrec_shape_in_range(const TensorShape *shape)
+{
+	return shape->rows >= 0 && shape->cols >= 1 &&
+		shape->rows <= (int64) PG_INT32_MAX * 64 &&
+		shape->cols <= LB_MAX_LAYER_WIDTH &&
+		lbrec_tensor_size(shape) / TENSOR_CHUNK_BYTES < PG_INT32_MAX;
+}
+
 Size
 lbrec_tensor_size(const TensorShape *shape)
 {
@@ -58,6 +81,23 @@ lbrec_chunk_crc(int64 model, const char *name, int32 chunk,
 	return crc;
 }
 
+/* id, name, version, checksum, n_users, n_recordings of lbrec.model. */
+void
+lbrec_read_model_row(ModelRow *row, SPITupleTable *table, uint64 place)
+{
+	HeapTuple	tuple = table->vals[place];
+	TupleDesc	desc = table->tupdesc;
+	bool		isnull;
+
+	memset(row, 0, sizeof(ModelRow));
+	row->id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+	strlcpy(row->name, SPI_getvalue(tuple, desc, 2), sizeof(row->name));
+	row->version = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
+	row->checksum = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
+	row->n_users = DatumGetInt64(SPI_getbinval(tuple, desc, 5, &isnull));
+	row->n_recordings = DatumGetInt64(SPI_getbinval(tuple, desc, 6, &isnull));
+}
+
 /*
  * The active version of the named model, or of the model that was activated
  * last when name is NULL.  Called within SPI.  The plan is kept: this runs
@@ -70,10 +110,6 @@ lbrec_find_model(ModelRow *row, const char *name)
 	static SPIPlanPtr any = NULL;
 	SPIPlanPtr *plan = name ? &by_name : &any;
 	Datum		values[1];
-	HeapTuple	tuple;
-	TupleDesc	desc;
-	bool		isnull;
-	char	   *found;
 
 	if (*plan == NULL)
 	{
@@ -98,15 +134,7 @@ lbrec_find_model(ModelRow *row, const char *name)
 		elog(ERROR, "could not look up a model");
 	if (SPI_processed == 0)
 		return false;
-	tuple = SPI_tuptable->vals[0];
-	desc = SPI_tuptable->tupdesc;
-	row->id = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-	found = SPI_getvalue(tuple, desc, 2);
-	strlcpy(row->name, found, sizeof(row->name));
-	row->version = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
-	row->checksum = DatumGetInt64(SPI_getbinval(tuple, desc, 4, &isnull));
-	row->n_users = DatumGetInt64(SPI_getbinval(tuple, desc, 5, &isnull));
-	row->n_recordings = DatumGetInt64(SPI_getbinval(tuple, desc, 6, &isnull));
+	lbrec_read_model_row(row, SPI_tuptable, 0);
 	return true;
 }
 
@@ -174,32 +202,22 @@ lbrec_tensor_shape(const ModelRow *model, const char *name,
 	type = SPI_getvalue(tuple, desc, 1);
 	shape->rows = DatumGetInt64(SPI_getbinval(tuple, desc, 2, &isnull));
 	shape->cols = DatumGetInt32(SPI_getbinval(tuple, desc, 3, &isnull));
-	for (int i = 0; i < lengthof(tensor_types); i++)
-		if (strcmp(tensor_types[i].name, type) == 0)
-		{
-			shape->type = i;
-			/* sizes from the table are not to be trusted in a product */
-			if (shape->rows < 0 || shape->cols < 1 ||
-				shape->rows > (int64) PG_INT32_MAX * 64 ||
-				shape->cols > LB_MAX_LAYER_WIDTH ||
-				lbrec_tensor_size(shape) / TENSOR_CHUNK_BYTES >= PG_INT32_MAX)
-				lbrec_damaged(model, name, 0, "Its shape is out of range.");
-			SPI_freetuptable(SPI_tuptable);
-			last = Max(lbrec_tensor_size(shape), 1);
-			last = (last - 1) / TENSOR_CHUNK_BYTES;
-			select_tensor("SELECT FROM lbrec.tensor "
-						  "WHERE model OPERATOR(pg_catalog.=) $1 "
-						  "AND name OPERATOR(pg_catalog.=) $2 "
-						  "AND chunk OPERATOR(pg_catalog.=) $3",
-						  &last_plan, model->id, name, (int32) last);
-			if (SPI_processed == 0)
-				lbrec_damaged(model, name, (int32) last,
-							  "The chunk is missing.");
-			SPI_freetuptable(SPI_tuptable);
-			return true;
-		}
-	lbrec_damaged(model, name, 0, "Its type is unknown.");
-	return false;				/* keep compiler quiet */
+	if (!lbrec_tensor_type(type, &shape->type))
+		lbrec_damaged(model, name, 0, "Its type is unknown.");
+	if (!lbrec_shape_in_range(shape))
+		lbrec_damaged(model, name, 0, "Its shape is out of range.");
+	SPI_freetuptable(SPI_tuptable);
+	last = Max(lbrec_tensor_size(shape), 1);
+	last = (last - 1) / TENSOR_CHUNK_BYTES;
+	select_tensor("SELECT FROM lbrec.tensor "
+				  "WHERE model OPERATOR(pg_catalog.=) $1 "
+				  "AND name OPERATOR(pg_catalog.=) $2 "
+				  "AND chunk OPERATOR(pg_catalog.=) $3",
+				  &last_plan, model->id, name, (int32) last);
+	if (SPI_processed == 0)
+		lbrec_damaged(model, name, (int32) last, "The chunk is missing.");
+	SPI_freetuptable(SPI_tuptable);
+	return true;
 }
 
 /*

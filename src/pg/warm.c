@@ -171,6 +171,7 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 						name),
 				 errdetail("start_from names the model that training is to continue."),
 				 errhint("List models with SELECT * FROM lbrec_models.")));
+	lbrec_hold_version(warm->row.id);
 	read_config(warm, options);
 	warm->users = need(warm, "user_key", TENSOR_INT8, warm->row.n_users);
 	warm->recordings = need(warm, "recording_key", TENSOR_UUID,

@@ -34,7 +34,11 @@ $node->safe_psql('postgres', q{
 			SELECT u, recording_msid, float4send(score) FROM generate_series(1, 3) AS u,
 				lbrec_recommend(u, 5, 'deep', at => '2005-01-01 00:00+00') ORDER BY u, rank) AS a;
 	END $$;
-	CREATE TABLE outcome (round int, damage text, state text, message text, verdict text);
+	CREATE TABLE outcome (round int, damage text, state text, message text, verdict text, checked text);
+	-- all that is stored of a model
+	CREATE FUNCTION fingerprint(target bigint) RETURNS text LANGUAGE sql AS $$
+		SELECT md5(string_agg(t::text, ' ' ORDER BY name, chunk)) || (SELECT concat_ws(' ', n_users, n_recordings, md5(config::text)) FROM lbrec.model WHERE id = target)
+		FROM lbrec.tensor AS t WHERE model = target $$;
 	-- one corruption; tells what it did
 	CREATE FUNCTION corrupt(kind int, target bigint) RETURNS text LANGUAGE plpgsql AS $$
 	DECLARE
@@ -125,12 +129,18 @@ $node->safe_psql('postgres', q{
 	DECLARE
 		target bigint := (SELECT id FROM lbrec.model WHERE name = 'deep' AND version = 1);
 		want text := ask();
-		got text; did text; st text; msg text; v text;
+		got text; did text; st text; msg text; v text; ch text;
+		whole text := fingerprint(target);
 	BEGIN
 		FOR i IN 1 .. rounds LOOP
-			st := NULL; msg := NULL; did := '?';
+			st := NULL; msg := NULL; did := '?'; ch := NULL;
 			BEGIN
 				did := corrupt(i % 20, target);
+				-- each kind sometimes: does lbrec_check find it?
+				IF i / 20 % 5 = 0 THEN
+					ch := CASE WHEN fingerprint(target) = whole THEN 'not damaged'
+						ELSE coalesce((SELECT string_agg(what || ': ' || problem, ' ') FROM lbrec_check('deep', 1) WHERE NOT ok), 'MISSED') END;
+				END IF;
 				got := ask();
 				RAISE EXCEPTION USING errcode = 'UT000', message = got;
 			EXCEPTION WHEN OTHERS OR assert_failure THEN
@@ -142,7 +152,7 @@ $node->safe_psql('postgres', q{
 				WHEN st <> 'XX001' THEN 'WRONG STATE'
 				WHEN msg !~ '^version 1 of model "deep" is damaged in tensor "\w+", chunk \d+$' THEN 'WRONG MESSAGE'
 				ELSE 'named' END;
-			INSERT INTO outcome VALUES (i, did, st, msg, v);
+			INSERT INTO outcome VALUES (i, did, st, msg, v, ch);
 			-- what is named is what was damaged
 			IF i % 100 = 0 THEN COMMIT; END IF;
 		END LOOP;
@@ -178,6 +188,13 @@ is($node->safe_psql('postgres', q{
 	AND message <> format('version 1 of model "deep" is damaged in tensor "%s", chunk %s',
 		split_part(split_part(damage, ' of ', 3), '/', 1), split_part(damage, '/', 2)) LIMIT 5}), '',
 	'the tensor and chunk that are named are the damaged ones');
+is($node->safe_psql('postgres', q{SELECT damage, checked FROM outcome WHERE checked = 'MISSED' ORDER BY round LIMIT 12}), '', 'lbrec_check finds every damage');
+cmp_ok($node->safe_psql('postgres', q{SELECT count(*) FROM outcome WHERE checked <> 'not damaged'}), '>', $rounds / 10, 'of which there are many');
+is($node->safe_psql('postgres', q{SELECT count(*), count(*) FILTER (WHERE NOT ok) FROM lbrec_check()}) =~ s/^\d\d+\|/many|/r, 'many|0', 'and none where there is none');
+is($node->safe_psql('postgres', q{
+	SELECT damage, checked FROM outcome WHERE damage ~ '^bit' AND checked <> 'not damaged'
+	AND strpos(checked, format('tensor %s: Chunk %s: Its checksum does not match', split_part(split_part(damage, ' of ', 3), '/', 1), split_part(damage, '/', 2))) = 0 LIMIT 5}), '',
+	'it names the tensor and chunk');
 my @size = $out =~ /bytes (\d+)/g;
 cmp_ok($size[2], '<', $size[1] + 1048576, 'the backend has not grown');
 

@@ -44,7 +44,7 @@ sql(q{SET ROLE dbowner;
 	GRANT SELECT ON ALL TABLES IN SCHEMA lbrec TO reader, trainer;
 	GRANT SELECT ON lbrec_models, lbrec_progress TO reader, trainer;
 	-- docs/rights.md: a trainer
-	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model TO trainer;
+	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model, lbrec_prune, lbrec_comment, lbrec_import TO trainer;
 	GRANT INSERT, UPDATE, DELETE ON lbrec.model, lbrec.epoch, lbrec.tensor TO trainer;
 	GRANT USAGE ON ALL SEQUENCES IN SCHEMA lbrec TO trainer;
 	GRANT SELECT ON listen TO trainer});
@@ -56,6 +56,11 @@ my @table = (
 	[ 'tune', q{SELECT lbrec_tune('b', settings => '{"temperature": [1]}', epochs => 1)}, 'yes', 'yes', '42501', '42501' ],
 	[ 'activate', q{SELECT lbrec_activate('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'drop a model', q{SELECT lbrec_drop_model('a')}, 'yes', 'yes', '42501', '42501' ],
+	[ 'prune', q{SELECT lbrec_prune('a', 1)}, 'yes', 'yes', '42501', '42501' ],
+	[ 'comment', q{SELECT lbrec_comment('a', 'x')}, 'yes', 'yes', '42501', '42501' ],
+	[ 'import', q{SELECT lbrec_import('SELECT * FROM lbrec_export(''a'')', 'c')}, 'yes', 'yes', '42501', '42501' ],
+	[ 'check', q{SELECT lbrec_check('a')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'export', q{SELECT lbrec_export('a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'recommend', q{SELECT lbrec_recommend(1, 5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'recommend, without listens', q{SELECT lbrec_recommend(1, 5, 'a', exclude_listened => true)}, 'yes', 'yes', '42501', '42501' ],
 	[ 'evaluate', q{SELECT lbrec_evaluate('a')}, 'yes', 'yes', '42501', '42501' ],
@@ -283,6 +288,20 @@ is(may('stranger', q{SET lbrec.max_threads = 0}), 'yes', 'before the library is 
 }
 is(may('reader', q{SELECT lbrec_curves_svg('{a}'); SET lbrec.max_threads = 0}), '42501', 'loaded, it is a superuser\'s');
 is(may('reader', q{SELECT lbrec_curves_svg('{a}'); SET lbrec.cpu = 'portable'}), '42501', 'so is the instruction set');
+is(may('reader', qq{SELECT lbrec_curves_svg('{a}'); SET $_ = 0}), '42501', "so is $_") for qw(lbrec.max_spool_mem lbrec.max_model_memory lbrec.shared_images);
+# the administrator's bound holds whatever the user asks for: a temporary file
+# of 16 bytes a listen is made although lbrec.spool_mem has room for all
+sql(q{CREATE TABLE some AS SELECT i % 50 AS user_id, to_timestamp(1100000000 + i) AS listened_at, md5((i % 90)::text)::uuid AS recording_msid FROM generate_series(1, 20000) AS i; GRANT SELECT ON some TO trainer});
+my $spooled = sub {
+	sql(q{ALTER DATABASE music SET lbrec.max_spool_mem = '} . $_[0] . q{'});
+	my $offset = -s $node->logfile;
+	sql(q{SET log_temp_files = 0; SET SESSION AUTHORIZATION trainer; SET lbrec.spool_mem = '1GB'; SELECT lbrec_train('spooled', 'some', epochs => 1, embedding_dim => 4, split => 'none')});
+	return scalar(() = log_since($node, $offset) =~ /LOG:  temporary file: path .* size 3\d{5}$/mg);
+};
+is($spooled->('0'), '0', 'without lbrec.max_spool_mem listens stay in memory');
+is($spooled->('100kB'), '1', 'with it they do not');
+sql(q{ALTER DATABASE music RESET lbrec.max_spool_mem});
+is(may('other', q{SET lbrec.spool_mem = '1GB'}), 'yes', 'anybody sets their own lbrec.spool_mem');
 is(may('stranger', q{SET lbrec.threads = 1}), 'yes', 'anybody sets their own threads');
 is_well($node, 'at the end');
 $node->stop;
