@@ -499,3 +499,36 @@ lbrec_drop_rare(Dataset *data, int min_listens)
 	}
 	pfree(map);
 }
+
+/*
+ * The other way with rare recordings: rows of a table for the first n codes,
+ * (n + 1).  Row 0 is out-of-vocabulary, recordings with so many listens have
+ * rows of their own, in the order of codes, and the others share the buckets,
+ * by their keys, that come last.  listens is of code 1 on.
+ */
+int32 *
+lbrec_bucket_rows(int64 *n_rows, const Vocabulary *recordings,
+				  const int64 *listens, int64 n, int min_listens, int buckets,
+				  MemoryContext context)
+{
+	int32	   *rows = MemoryContextAllocHuge(context,
+											  (n + 1) * sizeof(int32));
+	int32		own = 0;
+
+	rows[0] = 0;
+	for (int64 r = 1; r <= n; r++)
+		if (listens[r - 1] >= min_listens)
+			rows[r] = ++own;
+	for (int64 r = 1; r <= n; r++)
+		if (listens[r - 1] < min_listens)
+		{
+			const char *key = lbrec_vocabulary_key(recordings, (int32) r,
+												   NULL);
+
+			rows[r] = own + 1 + (int32)
+				(lbrec_vocabulary_prefetch(recordings, key, UUID_LEN) %
+				 buckets);
+		}
+	*n_rows = (int64) own + 1 + buckets;
+	return rows;
+}

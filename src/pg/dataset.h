@@ -83,6 +83,10 @@ extern char *lbrec_listens_query(const char *listens);
 extern Dataset *lbrec_read_listens(const ListenSource *source,
 								   MemoryContext context);
 extern void lbrec_drop_rare(Dataset *data, int min_listens);
+extern int32 *lbrec_bucket_rows(int64 *n_rows, const Vocabulary *recordings,
+								const int64 *listens, int64 n,
+								int min_listens, int buckets,
+								MemoryContext context);
 
 /* features.c */
 extern void lbrec_find_features(Dataset *data, TupleDesc desc,

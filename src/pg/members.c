@@ -75,24 +75,15 @@ recording_rows(Trainer *trainer)
 	const TrainOptions *o = trainer->options;
 	const Dataset *data = trainer->data;
 	int64		n = lbrec_vocabulary_size(data->recordings);
-	int32	   *rows;
-	int32		own = 0;
+	int64		n_rows;
 
 	if (o->hash_buckets == 0)
 		return n + 1;
-	rows = MemoryContextAllocHuge(trainer->context, (n + 1) * sizeof(int32));
-	rows[0] = 0;
-	for (int64 r = 1; r <= n; r++)
-		if (data->recording_listens[r] >= o->min_listens)
-			rows[r] = ++own;
-	for (int64 r = 1; r <= n; r++)
-		if (data->recording_listens[r] < o->min_listens)
-			rows[r] = own + 1 + (int32)
-				(lbrec_vocabulary_prefetch(data->recordings,
-										   lbrec_vocabulary_key(data->recordings, (int32) r, NULL),
-										   UUID_LEN) % o->hash_buckets);
-	trainer->model->recording_rows = rows;
-	return (int64) own + 1 + o->hash_buckets;
+	trainer->model->recording_rows =
+		lbrec_bucket_rows(&n_rows, data->recordings,
+						  data->recording_listens + 1, n, o->min_listens,
+						  o->hash_buckets, trainer->context);
+	return n_rows;
 }
 
 /*
@@ -174,8 +165,9 @@ allocate_member(Trainer *trainer, int m)
 	} while (lb_model_initialize(core, trainer->options->seed + m * 1000003,
 								 lbrec_cancel_flag()) == LB_CANCELLED);
 	if (trainer->request->warm)
-		lbrec_warm_weights(trainer->request->warm, core, &member->optimizer,
-						   m, trainer->options->ensemble);
+		lbrec_warm_weights(trainer->request->warm, trainer->data,
+						   trainer->options, member->model->recording_rows,
+						   core, &member->optimizer, m);
 }
 
 /* What a model knows of users and of recordings beside its weights. */

@@ -462,6 +462,10 @@ check_together(const TrainOptions *o)
 		   "the query tower would not see the user",
 		   "Both user_embedding and history_length are off.",
 		   "Set history_length => 100, or user_embedding => true.");
+	REFUSE(o->hash_buckets > 0 && o->history_length > 0 && o->history_shared,
+		   "hash_buckets needs a history with a table of its own",
+		   "The history's recordings would be looked up in a table in which rare ones have no row.",
+		   "Set history_table => 'own', or leave hash_buckets out.");
 	REFUSE(o->ensemble > 1 && o->n_layers > 0,
 		   "an ensemble needs towers without layers",
 		   "The vectors of its members are laid side by side, which dense layers would mix.",

@@ -161,12 +161,6 @@ read_options(FunctionCallInfo fcinfo, Arguments *a, TrainOptions *o,
 				 errmsg("split \"query\" needs test_listens"),
 				 errdetail("It measures on the listens of another table or query."),
 				 errhint("For example: test_listens => 'SELECT * FROM listen_of_may'.")));
-	if (*warm && o->hash_buckets > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("start_from cannot continue a model with hash_buckets"),
-				 errdetail("Recordings that are no longer rare would need rows of their own."),
-				 errhint("Train it anew, or without hash_buckets.")));
 	lbrec_fit_options(o);
 	if (*warm)
 		o->find_temperature = false;

@@ -30,6 +30,8 @@ struct WarmStart
 	WeekCounts *weeks;			/* of them, or NULL */
 	UserLists  *lists;
 	Neighbours *neighbours;		/* or NULL */
+	int			min_listens;	/* the older model's settings */
+	int			hash_buckets;
 };
 
 /* A tensor of the older model, or NULL where it has none of that name. */
@@ -173,6 +175,8 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 				 errhint("List models with SELECT * FROM lbrec_models.")));
 	lbrec_hold_version(warm->row.id);
 	read_config(warm, options);
+	warm->min_listens = options->min_listens;
+	warm->hash_buckets = options->hash_buckets;
 	warm->users = need(warm, "user_key", TENSOR_INT8, warm->row.n_users);
 	warm->recordings = need(warm, "recording_key", TENSOR_UUID,
 							warm->row.n_recordings);
@@ -308,54 +312,132 @@ lbrec_warm_prepare(Dataset *data, void *arg)
 		prepare_feature(warm, &data->features[i]);
 }
 
-/* Member m's columns of n_members side by side. */
-static void
-take_columns(float *to, const float *from, int64 rows, int cols, int m, int n)
+/*
+ * Rows of the older table of recordings that those of the new one continue, or
+ * -1, (*n_rows); NULL where each goes on in its place.  With hash buckets, a
+ * recording that has played its way out of one begins as that was; and all
+ * rows behind its own have moved.
+ */
+static int32 *
+rows_before(int64 *n_rows, const WarmStart *warm, const Dataset *data,
+			const TrainOptions *options, const int32 *rows)
 {
-	for (int64 r = 0; r < rows; r++)
-		memcpy(to + (Size) r * cols, from + ((Size) r * n + m) * cols,
-			   cols * sizeof(float));
+	int64		known = warm->row.n_recordings;
+	int32	   *old = NULL;
+	int32	   *from;
+	int64		n_old = known + 1;
+
+	if (warm->hash_buckets == 0 && rows == NULL)
+		return NULL;
+	if (warm->hash_buckets > 0)
+		old = lbrec_bucket_rows(&n_old, data->recordings, warm->listens,
+								known, warm->min_listens, warm->hash_buckets,
+								warm->context);
+	from = MemoryContextAllocHuge(warm->context, *n_rows * sizeof(int32));
+	for (int64 row = 0; row < *n_rows; row++)
+		from[row] = -1;
+	from[0] = 0;
+	for (int64 r = 1; r <= known; r++)
+	{
+		int64		row = rows ? rows[r] : r;
+
+		if (row < *n_rows - options->hash_buckets)
+			from[row] = old ? old[r] : (int32) r;
+	}
+	/* what shares a bucket depends on their number */
+	if (options->hash_buckets == warm->hash_buckets)
+		for (int b = 1; b <= options->hash_buckets; b++)
+			from[*n_rows - b] = (int32) (n_old - b);
+	*n_rows = n_old;
+	return from;
 }
 
+/*
+ * Member m's columns of n_members side by side, of all rows or, for each row
+ * that is to be filled, of the one that it continues.
+ */
 static void
-warm_array(const WarmStart *warm, const char *name, float *to, int64 rows,
-		   int cols, bool table, int m, int n_members)
+take_columns(float *to, const float *from, int64 rows, int cols, int m, int n,
+			 const int32 *map)
+{
+	for (int64 r = 0; r < rows; r++)
+	{
+		int64		row = map ? map[r] : r;
+
+		if (row >= 0)
+			memcpy(to + (Size) r * cols, from + ((Size) row * n + m) * cols,
+				   cols * sizeof(float));
+	}
+}
+
+/* Rows and columns of an array, and what it is to continue. */
+typedef struct WarmArray
+{
+	int64		rows;
+	int			cols;
+	bool		table;			/* may grow */
+	const int32 *map;			/* (rows): rows of the older one, or NULL */
+	int64		older_rows;		/* that the map is made for */
+	int			m;				/* member of n_members */
+	int			n_members;
+} WarmArray;
+
+static void
+warm_array(const WarmStart *warm, const char *name, float *to,
+		   const WarmArray *a)
 {
 	TensorShape shape;
 	float	   *data = load(warm, name, TENSOR_FLOAT4, &shape);
+	int64		most = a->map ? a->older_rows : a->rows;
 
 	if (data == NULL)
 		return;
-	if (shape.cols != cols * n_members || shape.rows > rows ||
-		(!table && shape.rows != rows))
+	if (shape.cols != a->cols * a->n_members || shape.rows > most ||
+		((a->map || !a->table) && shape.rows != most))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("training cannot continue model \"%s\" in this shape",
 						warm->row.name),
 				 errdetail("Its \"%s\" is %lld x %d, but %lld x %d would be needed.",
 						   name, (long long) shape.rows, shape.cols,
-						   (long long) rows, cols * n_members),
+						   (long long) most, a->cols * a->n_members),
 				 errhint("Leave layers, embedding_dim, ensemble and the inputs as they were, or train without start_from.")));
-	take_columns(to, data, shape.rows, cols, m, n_members);
+	take_columns(to, data, a->map ? a->rows : shape.rows, a->cols, a->m,
+				 a->n_members, a->map);
 	pfree(data);
 }
 
-/* Weights and optimiser's states of one member, as far as the model has them. */
+/*
+ * Weights and optimiser's states of one member, as far as the model has them.
+ * recording_rows are those of the new model, NULL where each has its own.
+ */
 void
-lbrec_warm_weights(const WarmStart *warm, LbModel *core,
-				   const LbOptimizer *opt, int m, int n_members)
+lbrec_warm_weights(const WarmStart *warm, const Dataset *data,
+				   const TrainOptions *options, const int32 *recording_rows,
+				   LbModel *core, const LbOptimizer *opt, int m)
 {
 	SPI_connect();
 	for (int i = 0; i < core->n_tensors; i++)
 	{
 		LbTensor   *t = &core->tensors[i];
+		WarmArray	a = {.rows = t->rows, .cols = t->cols, .table = t->sparse,
+			.m = m, .n_members = options->ensemble};
+		int32	   *map = NULL;
 
-		warm_array(warm, t->name, t->value, t->rows, t->cols, t->sparse, m,
-				   n_members);
+		a.older_rows = t->rows;
+		if (strcmp(t->name, "recording_embedding") == 0)
+			map = rows_before(&a.older_rows, warm, data, options,
+							  recording_rows);
+		a.map = map;
+		warm_array(warm, t->name, t->value, &a);
 		for (int s = 0; s < lb_optimizer_states(opt); s++)
+		{
+			a.cols = (int) (lb_tensor_state_size(t, opt) / t->rows);
 			warm_array(warm, psprintf("%s.state%d", t->name, s), t->state[s],
-					   t->rows, (int) (lb_tensor_state_size(t, opt) / t->rows),
-					   t->sparse, m, n_members);
+					   &a);
+		}
+		if (map)
+			pfree(map);
 	}
 	SPI_finish();
 }

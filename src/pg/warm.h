@@ -13,7 +13,9 @@ extern void lbrec_warm_prepare(Dataset *data, void *warm);
 extern void lbrec_warm_time(const WarmStart *warm, TimeScale *time);
 extern const UserLists *lbrec_warm_lists(const WarmStart *warm);
 extern const Neighbours *lbrec_warm_neighbours(const WarmStart *warm);
-extern void lbrec_warm_weights(const WarmStart *warm, LbModel *core,
-							   const LbOptimizer *opt, int m, int n_members);
+extern void lbrec_warm_weights(const WarmStart *warm, const Dataset *data,
+							   const TrainOptions *options,
+							   const int32 *recording_rows, LbModel *core,
+							   const LbOptimizer *opt, int m);
 
 #endif							/* LBREC_WARM_H */

@@ -92,6 +92,7 @@ SELECT count(*) FROM lbrec_train('hashed', min_listens => 30, hash_buckets => 5,
 SELECT m.n_recordings, t.rows = 1 + 5 + (SELECT n_recordings FROM lbrec.model WHERE name = 'rare') AS rows
 FROM lbrec.model AS m JOIN lbrec.tensor AS t ON t.model = m.id
 WHERE m.name = 'hashed' AND t.name = 'recording_embedding' AND t.chunk = 0;
+SELECT count(*) FROM lbrec_train('shared', hash_buckets => 5, history_table => 'shared', epochs => 1);
 SELECT count(*) FROM lbrec_train('buckets', 'SELECT l.*, taste * 1.5 AS tempo, taste AS genre, ARRAY[taste] AS tags
 	FROM listen AS l JOIN recording USING (recording_msid)', bucketize => '{tempo}', number_buckets => 4, epochs => 1);
 SELECT t.name, t.rows FROM lbrec.tensor AS t JOIN lbrec.model AS m ON m.id = t.model
@@ -110,6 +111,14 @@ FROM lbrec.tensor AS a JOIN lbrec.model AS m ON m.id = a.model AND m.name = 'mon
 	lbrec.tensor AS b JOIN lbrec.model AS n ON n.id = b.model AND n.name = 'tuesday'
 WHERE a.name = 'user_key' AND b.name = 'user_key';
 SELECT count(*) FROM lbrec_train('wednesday', start_from => 'monday', embedding_dim => 32, epochs => 1);
+-- without training, rows are where the older model's recordings find them: the bucket of those that are no longer rare
+SELECT count(*) FROM lbrec_train('rare_monday', $$SELECT * FROM listen WHERE listened_at < '2005-03-15'$$, min_listens => 30, hash_buckets => 5,
+	epochs => 1, ensemble => 2, neighbours => 0, repeat_power => 0, refit => false, split => 'none');
+SELECT count(*) FROM lbrec_train('rare_tuesday', $$SELECT * FROM listen WHERE listened_at >= '2005-03-15'$$, start_from => 'rare_monday', learning_rate => 1e-30);
+SELECT count(*) FILTER (WHERE a.e = b.e) > 50 AS many, bool_and(a.e = b.e) AS same, (SELECT max(rows) FROM lbrec.tensor AS t JOIN lbrec.model AS m ON m.id = t.model
+	WHERE m.name = 'rare_tuesday' AND t.name = 'recording_embedding') > (SELECT max(rows) FROM lbrec.tensor AS t JOIN lbrec.model AS m ON m.id = t.model
+	WHERE m.name = 'rare_monday' AND t.name = 'recording_embedding') AS grew
+FROM lbrec_recording_embeddings('rare_monday') AS a (r, e) JOIN lbrec_recording_embeddings('rare_tuesday') AS b (r, e) USING (r);
 
 -- evaluation: three recommenders, each metric in its range
 SELECT count(*) > 0 AS trained FROM lbrec_train('train', $$SELECT * FROM listen WHERE listened_at < '2005-03-25'$$);
