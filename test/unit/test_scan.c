@@ -104,8 +104,37 @@ check_answer(const Ranked *right, int64_t n_right, int64_t k,
 enum Kind
 {
 	NORMAL, TIES, ZEROS, EQUAL_ROWS, HUGE_NORMS, OVERFLOW, TINY, DENORMAL,
-	MIXED_NORMS, ONE_LARGE, ADVERSE, N_KINDS
+	MIXED_NORMS, ONE_LARGE, LARGEST, ANY_BITS, BOUNDARY, NEAR_TIES, ADVERSE,
+	N_KINDS
 };
+
+/* any finite float, each bit by chance: denormals and huge ones side by side */
+static float
+any_finite(void)
+{
+	float		x;
+
+	do
+	{
+		uint32_t	bits = (uint32_t) (unit_random() >> 32);
+
+		memcpy(&x, &bits, sizeof(x));
+	} while (!isfinite(x));
+	return x;
+}
+
+/* where the index begins and ends to be of use, and the floats beside it */
+static float
+at_boundary(void)
+{
+	static const float edges[] = {0x1.0p50f, 0x1.0p-50f, 0x1.0p-60f, FLT_MIN};
+	float		x = edges[unit_below(4)];
+
+	x *= unit_below(3) == 0 ? 127 : 1;
+	x = nextafterf(x, unit_below(2) ? INFINITY : 0);
+	x = unit_below(2) ? nextafterf(x, 0) : x;
+	return unit_below(2) ? x : -x;
+}
 
 /* rows made to be awkward */
 static void
@@ -151,6 +180,22 @@ fill(float *x, int64_t n, int D, enum Kind kind)
 					break;
 				case ONE_LARGE:
 					row[d] = d == i % D ? 100 * v : 0.01f * v;
+					break;
+				case LARGEST:
+					row[d] = copysignf(FLT_MAX, v) * (unit_below(4) ? 1 :
+													  0.5f);
+					break;
+				case ANY_BITS:
+					row[d] = any_finite();
+					break;
+				case BOUNDARY:
+					row[d] = d == i % D ? at_boundary() : v * 0x1.0p-55f;
+					break;
+				case NEAR_TIES:
+					/* the last bits decide, far below what a code can tell */
+					row[d] = i == 0 ? v : x[d];
+					if (i > 0 && d == unit_below(D))
+						row[d] = nextafterf(row[d], v < 0 ? -2 : 2);
 					break;
 				default:
 					/* components halfway between two codes */
@@ -506,7 +551,7 @@ test_filters(void)
 	for (int level = 0; level <= (int) best; level++)
 	{
 		lb_cpu_limit((LbCpuLevel) level);
-		for (int round = 0; round < 22; round++)
+		for (int round = 0; round < 2 * N_KINDS; round++)
 		{
 			Data		x;
 			int			n = 1 + unit_below(2000);
@@ -518,7 +563,8 @@ test_filters(void)
 				set_filter(&x, one_in[f], round % 2 == 1);
 				check_query(&x, x.q, 1 + unit_below(n), "filter");
 				check_query(&x, NULL, 5, "filter");
-				check_batch(&x, 1 + unit_below(20), 1, round % 4 < 2);
+				check_batch(&x, 1 + unit_below(n < 20 ? n : 20), 1,
+							round % 4 < 2);
 			}
 			data_free(&x);
 		}
@@ -535,7 +581,7 @@ test_batch(void)
 	for (int level = 0; level <= (int) best; level++)
 	{
 		lb_cpu_limit((LbCpuLevel) level);
-		for (int round = 0; round < 33; round++)
+		for (int round = 0; round < 3 * N_KINDS; round++)
 		{
 			Data		x;
 			int			n = 1 + unit_below(1200);
@@ -553,6 +599,49 @@ test_batch(void)
 	unit_best_level();
 }
 
+/*
+ * Every width up to 300, which no tile divides, with sizes that no tile
+ * divides either: one query, batches, filters, ranks.
+ */
+static void
+test_every_width(void)
+{
+	LbCpuLevel	best = unit_best_level();
+
+	for (int level = 0; level <= (int) best; level++)
+	{
+		lb_cpu_limit((LbCpuLevel) level);
+		for (int D = 1; D <= 300; D++)
+		{
+			enum Kind	kind = (enum Kind) ((D + level) % N_KINDS);
+			int			n = 33 + unit_below(80);
+			int32_t		truth = unit_below(n);
+			int64_t		count;
+			int64_t		right = 0;
+			void	   *scratch;
+			Data		x;
+
+			data_make(&x, n, D, 3, kind);
+			check_query(&x, x.q, 1 + n / 9, "index");
+			check_batch(&x, 1 + unit_below(n / 5), 1, D % 2 == 0);
+			set_filter(&x, 1 + unit_below(4), D % 2 == 0);
+			check_query(&x, x.q + D, 1 + n / 9, "filter");
+			for (int j = 0; j < n; j++)
+				right += naive_score(x.q, x.c + (size_t) j * D, D) >
+					naive_score(x.q, x.c + (size_t) truth * D, D);
+			scratch = unit_alloc(lb_rank_counts_bytes(1, n, D, 1));
+			CHECK(lb_rank_counts(&count, x.q, 1, &truth, x.c, n, D, scratch,
+								 NULL, NULL) == LB_OK);
+			CHECK_MSG(count == right, "%s kind %d n %d D %d: rank %ld, not %ld",
+					  lb_cpu_name(level), kind, n, D, (long) count,
+					  (long) right);
+			free(scratch);
+			data_free(&x);
+		}
+	}
+	unit_best_level();
+}
+
 static void
 test_rank_counts(void)
 {
@@ -562,7 +651,7 @@ test_rank_counts(void)
 	for (int level = 0; level <= (int) best; level++)
 	{
 		lb_cpu_limit((LbCpuLevel) level);
-		for (int round = 0; round < 44; round++)
+		for (int round = 0; round < 3 * N_KINDS; round++)
 		{
 			Data		x;
 			int			n = 1 + unit_below(1500);
@@ -756,6 +845,7 @@ UNIT_MAIN(
 	RUN(test_topk_of_other_queries);
 	RUN(test_filters);
 	RUN(test_batch);
+	RUN(test_every_width);
 	RUN(test_rank_counts);
 	RUN(test_index_threads_and_bad_values);
 	RUN(test_index_reads_few_rows);
