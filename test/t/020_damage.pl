@@ -180,7 +180,7 @@ cmp_ok($verdict{named} || 0, '>', $rounds / 4, 'damage is found and named');
 # optimiser and times of last listens, which serving does not read.
 is($node->safe_psql('postgres', q{
 	SELECT DISTINCT split_part(split_part(damage, ' of ', 3), '/', 1) FROM outcome
-	WHERE verdict = 'unchanged' AND damage ~ '^bit' AND damage !~ ' of (candidate_|recording_embedding|artist|\w*_keys|\w*_key_offsets|\w*\.state|history_last)'
+	WHERE verdict = 'unchanged' AND damage ~ '^bit' AND damage !~ ' of (manifest|candidate_|recording_embedding|artist|\w*_keys|\w*_key_offsets|\w*\.state|history_last)'
 	ORDER BY 1}), '', 'a changed bit is missed only where serving does not read');
 # the chunk that is named is the one that was damaged
 is($node->safe_psql('postgres', q{

@@ -291,11 +291,11 @@ is(may('reader', q{SELECT lbrec_curves_svg('{a}'); SET lbrec.cpu = 'portable'}),
 is(may('reader', qq{SELECT lbrec_curves_svg('{a}'); SET $_ = 0}), '42501', "so is $_") for qw(lbrec.max_spool_mem lbrec.max_model_memory lbrec.shared_images);
 # the administrator's bound holds whatever the user asks for: a temporary file
 # of 16 bytes a listen is made although lbrec.spool_mem has room for all
-sql(q{CREATE TABLE some AS SELECT i % 50 AS user_id, to_timestamp(1100000000 + i) AS listened_at, md5((i % 90)::text)::uuid AS recording_msid FROM generate_series(1, 20000) AS i; GRANT SELECT ON some TO trainer});
+sql(q{CREATE TABLE played AS SELECT i % 50 AS user_id, to_timestamp(1100000000 + i) AS listened_at, md5((i % 90)::text)::uuid AS recording_msid FROM generate_series(1, 20000) AS i; GRANT SELECT ON played TO trainer});
 my $spooled = sub {
 	sql(q{ALTER DATABASE music SET lbrec.max_spool_mem = '} . $_[0] . q{'});
 	my $offset = -s $node->logfile;
-	sql(q{SET log_temp_files = 0; SET SESSION AUTHORIZATION trainer; SET lbrec.spool_mem = '1GB'; SELECT lbrec_train('spooled', 'some', epochs => 1, embedding_dim => 4, split => 'none')});
+	sql(q{SET log_temp_files = 0; SET SESSION AUTHORIZATION trainer; SET lbrec.spool_mem = '1GB'; SELECT lbrec_train('spooled', 'played', epochs => 1, embedding_dim => 4, split => 'none')});
 	return scalar(() = log_since($node, $offset) =~ /LOG:  temporary file: path .* size 3\d{5}$/mg);
 };
 is($spooled->('0'), '0', 'without lbrec.max_spool_mem listens stay in memory');
