@@ -132,7 +132,7 @@ optional_packages()
 
 # shellcheck disable=SC2046,SC2086
 install_packages $build_packages libjansson-dev zstd xz-utils perl libipc-run-perl \
-	$(! wanted lint || echo pg-bsd-indent) $(packages_for_server) $(optional_packages) || exit 2
+	$(! wanted lint || echo pg-bsd-indent) $(! wanted tap || echo python3-numpy) $(packages_for_server) $(optional_packages) || exit 2
 printf '  %-34s ok      %6s s\n' packages "$(since "$begun")"
 
 start=$(now)
