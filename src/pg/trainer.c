@@ -394,16 +394,22 @@ make_serving_lists(Trainer *trainer)
 	return lbrec_make_lists(trainer->data, &request, trainer->context);
 }
 
-/* The weights of the scores' parts where nothing is held out. */
+/*
+ * The weights of the scores' parts where nothing is held out: the older
+ * model's, which were fitted, or what is usual.
+ */
 static LbMix
 prior_mix(const Trainer *trainer)
 {
 	WeighRequest request = {.model = trainer->model,
 		.temperature = trainer->options->temperature};
-	LbMix		none = {0};
+	LbMix		mix = {0};
 
-	return trainer->model->mixed ?
-		lbrec_weigh(&request, NULL, trainer->context) : none;
+	if (!trainer->model->mixed ||
+		(trainer->request->warm &&
+		 lbrec_warm_mix(trainer->request->warm, trainer->options, &mix)))
+		return mix;
+	return lbrec_weigh(&request, NULL, trainer->context);
 }
 
 static void

@@ -32,6 +32,10 @@ struct WarmStart
 	Neighbours *neighbours;		/* or NULL */
 	int			min_listens;	/* the older model's settings */
 	int			hash_buckets;
+	int			ensemble;
+	double		temperature;
+	bool		mixed;
+	LbMix		mix;			/* of all members */
 };
 
 /* A tensor of the older model, or NULL where it has none of that name. */
@@ -104,7 +108,11 @@ read_config(WarmStart *warm, TrainOptions *options)
 							  "m.config OPERATOR(pg_catalog.#>>) '{time,deviation}', "
 							  "m.config OPERATOR(pg_catalog.#>>) '{time,first_edge}', "
 							  "m.config OPERATOR(pg_catalog.#>>) '{time,last_edge}', "
-							  "m.config OPERATOR(pg_catalog.#>>) '{time,buckets}' "
+							  "m.config OPERATOR(pg_catalog.#>>) '{time,buckets}', "
+							  "m.config OPERATOR(pg_catalog.#>>) '{mix,neighbour}', "
+							  "m.config OPERATOR(pg_catalog.#>>) '{mix,own}', "
+							  "m.config OPERATOR(pg_catalog.#>>) '{mix,recency}', "
+							  "m.config OPERATOR(pg_catalog.#>>) '{mix,own_share}' "
 							  "FROM lbrec.model AS m, pg_catalog.jsonb_each_text("
 							  "m.config OPERATOR(pg_catalog.->) 'options') AS o "
 							  "WHERE m.id OPERATOR(pg_catalog.=) $1",
@@ -128,6 +136,13 @@ read_config(WarmStart *warm, TrainOptions *options)
 		warm->time.first_edge = atof(SPI_getvalue(row, desc, 5));
 		warm->time.last_edge = atof(SPI_getvalue(row, desc, 6));
 		warm->time.buckets = atoi(SPI_getvalue(row, desc, 7));
+		warm->mixed = SPI_getvalue(row, desc, 11) != NULL;
+		if (!warm->mixed)
+			continue;
+		warm->mix.neighbour = atof(SPI_getvalue(row, desc, 8));
+		warm->mix.own = atof(SPI_getvalue(row, desc, 9));
+		warm->mix.recency = atof(SPI_getvalue(row, desc, 10));
+		warm->mix.own_share = atof(SPI_getvalue(row, desc, 11));
 	}
 	SPI_freetuptable(SPI_tuptable);
 }
@@ -177,6 +192,8 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 	read_config(warm, options);
 	warm->min_listens = options->min_listens;
 	warm->hash_buckets = options->hash_buckets;
+	warm->ensemble = options->ensemble;
+	warm->temperature = options->temperature;
 	warm->users = need(warm, "user_key", TENSOR_INT8, warm->row.n_users);
 	warm->recordings = need(warm, "recording_key", TENSOR_UUID,
 							warm->row.n_recordings);
@@ -204,6 +221,23 @@ lbrec_warm_time(const WarmStart *warm, TimeScale *time)
 {
 	if (time->buckets == warm->time.buckets)
 		*time = warm->time;
+}
+
+/*
+ * The weights of the scores' parts that the older model has, for one member;
+ * false where it has none, or was trained at another temperature: dot products
+ * are weighed by it.
+ */
+bool
+lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options, LbMix *mix)
+{
+	if (!warm->mixed || warm->temperature != options->temperature)
+		return false;
+	*mix = warm->mix;
+	mix->neighbour /= warm->ensemble;
+	mix->own /= warm->ensemble;
+	mix->recency /= warm->ensemble;
+	return true;
 }
 
 const UserLists *

@@ -11,6 +11,8 @@ extern WarmStart *lbrec_warm_open(const char *name, TrainOptions *options,
 								  MemoryContext context);
 extern void lbrec_warm_prepare(Dataset *data, void *warm);
 extern void lbrec_warm_time(const WarmStart *warm, TimeScale *time);
+extern bool lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options,
+						   LbMix *mix);
 extern const UserLists *lbrec_warm_lists(const WarmStart *warm);
 extern const Neighbours *lbrec_warm_neighbours(const WarmStart *warm);
 extern void lbrec_warm_weights(const WarmStart *warm, const Dataset *data,

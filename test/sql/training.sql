@@ -110,6 +110,12 @@ SELECT substring(a.data FOR octet_length(a.data)) = substring(b.data FOR octet_l
 FROM lbrec.tensor AS a JOIN lbrec.model AS m ON m.id = a.model AND m.name = 'monday',
 	lbrec.tensor AS b JOIN lbrec.model AS n ON n.id = b.model AND n.name = 'tuesday'
 WHERE a.name = 'user_key' AND b.name = 'user_key';
+-- where nothing is held out, the older model's weights of the scores' parts stay
+SELECT count(*) FROM lbrec_train('unmeasured', $$SELECT * FROM listen WHERE listened_at >= '2005-03-15'$$, start_from => 'monday', epochs => 1,
+	split => 'none', early_stopping => 'none', refit => false);
+SELECT (SELECT sum(abs((b.config #>> ARRAY['mix', part])::float8 - (a.config #>> ARRAY['mix', part])::float8))
+	FROM unnest('{neighbour,own,recency,own_share}'::text[]) AS part) < 1e-9 AS same
+FROM lbrec.model AS a, lbrec.model AS b WHERE a.name = 'monday' AND b.name = 'unmeasured';
 SELECT count(*) FROM lbrec_train('wednesday', start_from => 'monday', embedding_dim => 32, epochs => 1);
 -- without training, rows are where the older model's recordings find them: the bucket of those that are no longer rare
 SELECT count(*) FROM lbrec_train('rare_monday', $$SELECT * FROM listen WHERE listened_at < '2005-03-15'$$, min_listens => 30, hash_buckets => 5,

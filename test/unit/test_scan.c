@@ -127,7 +127,7 @@ any_finite(void)
 static float
 at_boundary(void)
 {
-	static const float edges[] = {0x1.0p50f, 0x1.0p-50f, 0x1.0p-60f, FLT_MIN};
+	static const float edges[] = {0x1 .0 p50f, 0x1 .0 p - 50f, 0x1 .0 p - 60f, FLT_MIN};
 	float		x = edges[unit_below(4)];
 
 	x *= unit_below(3) == 0 ? 127 : 1;
@@ -189,7 +189,7 @@ fill(float *x, int64_t n, int D, enum Kind kind)
 					row[d] = any_finite();
 					break;
 				case BOUNDARY:
-					row[d] = d == i % D ? at_boundary() : v * 0x1.0p-55f;
+					row[d] = d == i % D ? at_boundary() : v * 0x1 .0 p - 55f;
 					break;
 				case NEAR_TIES:
 					/* the last bits decide, far below what a code can tell */
