@@ -310,13 +310,14 @@ lbrec_candidate_bits(const ServingModel *serving, const RecordingList *list,
 	for (int64 i = 0; i < list->n; i++)
 	{
 		int32		c = lbrec_candidate_of(serving, &list->keys[i]);
-		uint64		bit = UINT64CONST(1) << (c % 64);
+		uint64		bit;
 
 		/* looking millions up takes longer than a cancel may wait */
 		if (i % 4096 == 0)
 			CHECK_FOR_INTERRUPTS();
 		if (c < 0)
 			continue;
+		bit = UINT64CONST(1) << (c % 64);
 		if (listed)
 			bits[c / 64] |= bit;
 		else
