@@ -13,6 +13,12 @@
 #include "core/lb_scan_int.h"
 #include "unit.h"
 
+/* the limits that lb_scan_index.c states, and a size well below them */
+#define LARGEST_INDEXED 0x1p50f
+#define SMALLEST_ASKED 0x1p-50f
+#define SMALLEST_SCALED 0x1p-60f
+#define FAR_BELOW 0x1p-55f
+
 typedef struct Ranked
 {
 	float		score;
@@ -127,7 +133,8 @@ any_finite(void)
 static float
 at_boundary(void)
 {
-	static const float edges[] = {0x1 .0 p50f, 0x1 .0 p - 50f, 0x1 .0 p - 60f, FLT_MIN};
+	static const float edges[] = {LARGEST_INDEXED, SMALLEST_ASKED,
+		SMALLEST_SCALED, FLT_MIN};
 	float		x = edges[unit_below(4)];
 
 	x *= unit_below(3) == 0 ? 127 : 1;
@@ -189,7 +196,7 @@ fill(float *x, int64_t n, int D, enum Kind kind)
 					row[d] = any_finite();
 					break;
 				case BOUNDARY:
-					row[d] = d == i % D ? at_boundary() : v * 0x1 .0 p - 55f;
+					row[d] = d == i % D ? at_boundary() : v * FAR_BELOW;
 					break;
 				case NEAR_TIES:
 					/* the last bits decide, far below what a code can tell */
