@@ -51,20 +51,27 @@ put_record(Export *export, RecordKind kind, const void *head, Size head_len,
 {
 	Size		size = sizeof(RecordHeader) + head_len + len;
 	bytea	   *record = palloc(VARHDRSZ + size);
-	RecordHeader *h = (RecordHeader *) VARDATA(record);
+	char	   *p = VARDATA(record);
+	RecordHeader h;
 	Datum		values[2];
 	bool		nulls[2] = {false, false};
 
 	SET_VARSIZE(record, VARHDRSZ + size);
-	memcpy(h->magic, RECORD_MAGIC, sizeof(h->magic));
-	h->byte_order = BYTE_ORDER_MARK;
-	h->version = FORMAT_VERSION;
-	h->seq = export->seq;
-	h->kind = kind;
-	memcpy((char *) (h + 1), head, head_len);
-	memcpy((char *) (h + 1) + head_len, data, len);
-	h->crc = lbrec_record_crc(VARDATA(record), size);
-	COMP_CRC32C(export->crc, &h->crc, sizeof(h->crc));
+	/* A bytea's content is aligned for an int, the header for an int64. */
+	memset(&h, 0, sizeof(h));
+	memcpy(h.magic, RECORD_MAGIC, sizeof(h.magic));
+	h.byte_order = BYTE_ORDER_MARK;
+	h.version = FORMAT_VERSION;
+	h.seq = export->seq;
+	h.kind = kind;
+	memcpy(p, &h, sizeof(h));
+	if (head_len > 0)
+		memcpy(p + sizeof(h), head, head_len);
+	if (len > 0)
+		memcpy(p + sizeof(h) + head_len, data, len);
+	h.crc = lbrec_record_crc(p, size);
+	memcpy(p, &h, sizeof(h));
+	COMP_CRC32C(export->crc, &h.crc, sizeof(h.crc));
 	values[0] = Int64GetDatum(export->seq++);
 	values[1] = PointerGetDatum(record);
 	lbrec_put_row(&export->sink, values, nulls);
