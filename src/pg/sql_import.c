@@ -120,6 +120,13 @@ needed(const Import *import, int column, const char *what)
 	return value;
 }
 
+/* pg_strtoint64(), which PostgreSQL 14 has not. */
+static int64
+to_int8(const char *text)
+{
+	return DatumGetInt64(DirectFunctionCall1(int8in, CStringGetDatum(text)));
+}
+
 static void
 read_tensors(Import *import, Datum manifest)
 {
@@ -152,7 +159,7 @@ read_tensors(Import *import, Datum manifest)
 			!lbrec_tensor_type(type, &t->shape.type))
 			bad_record(import, psprintf("Tensor %llu has no name, or no known type or shape.",
 										(unsigned long long) i));
-		t->shape.rows = pg_strtoint64(rows);
+		t->shape.rows = to_int8(rows);
 		t->shape.cols = pg_strtoint32(cols);
 		if (!lbrec_shape_in_range(&t->shape))
 			bad_record(import, psprintf("Tensor \"%s\" is %s x %s, which is out of range.",
@@ -202,9 +209,9 @@ read_manifest(Import *import, const char *data, Size len)
 	model.query = needed(import, 3, "query");
 	model.config = needed(import, 4, "config");
 	comment = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 5);
-	model.n_listens = pg_strtoint64(needed(import, 6, "number of listens"));
-	model.n_users = pg_strtoint64(needed(import, 7, "number of users"));
-	model.n_recordings = pg_strtoint64(needed(import, 8, "number of recordings"));
+	model.n_listens = to_int8(needed(import, 6, "number of listens"));
+	model.n_users = to_int8(needed(import, 7, "number of users"));
+	model.n_recordings = to_int8(needed(import, 8, "number of recordings"));
 	read_tensors(import, manifest);
 
 	lbrec_begin_model(&import->writer, &import->row.version, &config, &model);
