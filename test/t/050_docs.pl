@@ -75,7 +75,7 @@ sub make_dumps
 	my $make = sub { IPC::Run::run([ "$top/build/make_dump", '-o', @_ ], '>', '/dev/null') or die 'make_dump failed' };
 	$make->("$dir/$full.tar.zst", qw(--listens 20000 --users 60 --recordings 3000 --start 2025-01 --months 12));
 	# as dumps of 2022 were: wrong clocks, lines that are no listens
-	$make->("$dir/dump.tar.zst", qw(--listens 60000 --recordings 12000));
+	$make->("$dir/dump.tar.zst", qw(--listens 60000 --recordings 12000 --seed 1));
 	write_tar("$dir/$incremental.tar.zst",
 		"$incremental/SCHEMA_SEQUENCE" => "1\n",
 		"$incremental/START_TIMESTAMP" => "2026-01-01T00:00:00+00:00\n", "$incremental/END_TIMESTAMP" => "2026-01-02T00:00:00+00:00\n",
