@@ -1,0 +1,199 @@
+/*
+ * imageitems.c
+ *		The parts of a serving image that tell of recordings: their vectors and
+ *		the index of them, keys, popularity, categories, neighbours.
+ */
+#include "imagebuild.h"
+
+#include "executor/spi.h"
+#include "utils/timestamp.h"
+
+#include "core/lb_scan.h"
+#include "neighbours.h"
+#include "popularity.h"
+
+static int
+compare_candidates(const void *a, const void *b, void *keys)
+{
+	CHECK_FOR_INTERRUPTS();
+	return memcmp(((const pg_uuid_t *) keys)[*(const int32 *) a].data,
+				  ((const pg_uuid_t *) keys)[*(const int32 *) b].data,
+				  UUID_LEN);
+}
+
+void
+lbrec_take_recordings(ImageBuilder *b)
+{
+	ImageHeader *h = b->header;
+	int64		n = b->row->n_recordings;
+	TensorShape shape;
+	int32	   *order;
+	pg_uuid_t  *keys;
+	uint64	   *heads;
+	LbStatus	status;
+
+	h->recording_keys = lbrec_take_tensor(b, "recording_key", TENSOR_UUID, n, 1,
+										  &shape);
+	h->recording_listens = lbrec_take_tensor(b, "recording_listens", TENSOR_INT8,
+											 n, 1, &shape);
+	h->recording_order = lbrec_reserve_part(b, n * sizeof(int32));
+	h->recording_heads = lbrec_reserve_part(b, n * sizeof(uint64));
+	h->candidates = lbrec_take_tensor(b, "candidate", TENSOR_FLOAT4, n, h->D,
+									  &shape);
+	h->index = lbrec_reserve_part(b, lb_index_bytes(n, h->D));
+	if (!b->loading)
+		return;
+	order = lbrec_part(b, h->recording_order);
+	for (int64 i = 0; i < n; i++)
+		order[i] = (int32) i;
+	keys = lbrec_part(b, h->recording_keys);
+	qsort_arg(order, n, sizeof(int32), compare_candidates, keys);
+	heads = lbrec_part(b, h->recording_heads);
+	for (int64 i = 0; i < n; i++)
+		heads[i] = lbrec_key_head(&keys[order[i]]);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_index_build(lbrec_part(b, h->index), lbrec_part(b, h->candidates), n,
+								h->D, NULL, lbrec_cancel_flag());
+	} while (status == LB_CANCELLED);
+	lbrec_check_status(status, "a candidate's vector");
+}
+
+/* Who was played when, and what is popular now; see popularity.c. */
+void
+lbrec_take_popularity(ImageBuilder *b)
+{
+	ImageHeader *h = b->header;
+	int64		n = b->row->n_recordings;
+	int64		now = GetCurrentTimestamp() +
+		((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * USECS_PER_DAY;
+	const int64 *offsets;
+	const int32 *counts;
+	float	   *popular;
+	TensorShape shape;
+
+	h->popular = lbrec_reserve_part(b, n * sizeof(float));
+	/* a model from before 0.2.0 has no weeks */
+	h->week_offsets = h->week_counts = 0;
+	if (lbrec_tensor_shape(b->row, "recording_week_starts", &shape))
+	{
+		h->week_offsets = lbrec_take_tensor(b, "recording_week_starts", TENSOR_INT8,
+											n + 1, 1, &shape);
+		h->week_counts = lbrec_take_tensor(b, "recording_weeks", TENSOR_INT4, -1, 2,
+										   &shape);
+	}
+	if (!b->loading)
+		return;
+	popular = lbrec_part(b, h->popular);
+	if (h->week_offsets == 0)
+	{
+		const int64 *listens = lbrec_part(b, h->recording_listens);
+
+		for (int64 i = 0; i < n; i++)
+			popular[i] = (float) listens[i];
+		return;
+	}
+	offsets = lbrec_part(b, h->week_offsets);
+	counts = lbrec_part(b, h->week_counts);
+	for (int64 i = 0; i < n; i++)
+		if (offsets[i] < 0 || offsets[i] > offsets[i + 1] ||
+			offsets[i + 1] > shape.rows)
+			lbrec_bad_part(b, "recording_week_starts");
+	h->first_week = PG_INT32_MAX;
+	h->last_week = PG_INT32_MIN;
+	for (int64 i = 0; i < shape.rows; i++)
+	{
+		h->first_week = Min(h->first_week, counts[2 * i]);
+		h->last_week = Max(h->last_week, counts[2 * i]);
+	}
+	/* a wrong clock may have told of listens in the future */
+	h->popular_week = Max(Min(h->last_week, lbrec_week_of(now)),
+						  h->first_week);
+	lbrec_weigh_weeks(popular, offsets, counts, n, h->popular_week);
+}
+
+/*
+ * Columns that put each recording into one category: a list may have so many
+ * of each.
+ */
+void
+lbrec_take_groupings(ImageBuilder *b)
+{
+	ImageHeader *h = b->header;
+	SPITupleTable *rows;
+	uint64		n;
+
+	lbrec_select_config(b,
+						"SELECT i.value OPERATOR(pg_catalog.->>) 'column' "
+						"FROM lbrec.model AS m, pg_catalog.jsonb_array_elements("
+						"m.config OPERATOR(pg_catalog.->) 'candidate') AS i (value) "
+						"WHERE m.id OPERATOR(pg_catalog.=) $1 "
+						"AND i.value OPERATOR(pg_catalog.->>) 'kind' OPERATOR(pg_catalog.=) 'category'");
+	rows = SPI_tuptable;
+	n = SPI_processed;
+	if (n > MAX_FEATURES)
+		lbrec_bad_part(b, "config");
+	h->n_groupings = (int32) n;
+	for (uint64 i = 0; i < n; i++)
+	{
+		ImageGrouping *g = &h->groupings[i];
+		TensorShape shape;
+
+		SPI_tuptable = rows;
+		memset(g, 0, sizeof(ImageGrouping));
+		strlcpy(g->column, lbrec_config_text(b, i, 1), sizeof(g->column));
+		g->codes = lbrec_take_tensor(b, psprintf("%s_codes", g->column),
+									 TENSOR_INT4, -1, 1, &shape);
+		g->n = shape.rows;
+		for (int64 c = 0; b->loading && c < g->n; c++)
+			if (((const int32 *) lbrec_part(b, g->codes))[c] < 0)
+				lbrec_bad_part(b, g->column);
+	}
+	SPI_freetuptable(rows);
+}
+
+/*
+ * Rows of neighbours.  They are stored as counts, which a later training adds
+ * to; scores need weights.
+ */
+void
+lbrec_take_neighbours(ImageBuilder *b)
+{
+	ImageHeader *h = b->header;
+	int64		n = b->row->n_recordings;
+	TensorShape shape;
+	const int64 *offsets;
+	const int32 *codes;
+	float	   *sums;
+	int64		entries;
+
+	if (!h->has_neighbours)
+		return;
+	h->neighbour_offsets = lbrec_take_tensor(b, "neighbour_offsets", TENSOR_INT8,
+											 n + 2, 1, &shape);
+	h->neighbour_codes = lbrec_take_tensor(b, "neighbour_codes", TENSOR_INT4, -1, 1,
+										   &shape);
+	entries = shape.rows;
+	h->neighbour_weights = lbrec_take_tensor(b, "neighbour_counts", TENSOR_FLOAT4,
+											 entries, 1, &shape);
+	if (!b->loading)
+		return;
+	offsets = lbrec_part(b, h->neighbour_offsets);
+	codes = lbrec_part(b, h->neighbour_codes);
+	for (int64 r = 0; r <= n; r++)
+		if (offsets[r] < 0 || offsets[r] > offsets[r + 1] ||
+			offsets[r + 1] > entries)
+			lbrec_bad_part(b, "neighbour_offsets");
+	for (int64 i = 0; i < entries; i++)
+		if (codes[i] < 1 || codes[i] > n)
+			lbrec_bad_part(b, "neighbour_codes");
+	if (!lbrec_tensor_shape(b->row, "neighbour_sums", &shape) ||
+		shape.type != TENSOR_FLOAT4 || shape.rows != n + 1 || shape.cols != 1)
+		lbrec_bad_part(b, "neighbour_sums");
+	sums = palloc_extended(lbrec_tensor_size(&shape), MCXT_ALLOC_HUGE);
+	lbrec_load_tensor(b->row, "neighbour_sums", &shape, (char *) sums);
+	lbrec_weigh_neighbours(lbrec_part(b, h->neighbour_weights), n, offsets, codes,
+						   lbrec_part(b, h->neighbour_weights), sums);
+	pfree(sums);
+}
