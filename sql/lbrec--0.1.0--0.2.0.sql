@@ -126,6 +126,7 @@ CREATE FUNCTION lbrec_train(
 	neighbours integer DEFAULT NULL,
 	refit boolean DEFAULT NULL,
 	keep_versions integer DEFAULT NULL,
+	logq_estimate text DEFAULT NULL,
 	bucketize text[] DEFAULT NULL,
 	test_from timestamptz DEFAULT NULL,
 	test_listens text DEFAULT NULL,

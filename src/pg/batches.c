@@ -17,6 +17,8 @@
  * log q, what logq subtracts, is for a batch of listens the log of the share
  * of a recording among the candidates drawn; for a batch of users, whose
  * candidates are distinct, the log of the probability that it is among them.
+ * It follows from the counts, or is estimated from the batches themselves
+ * (lb_gap.c), which a constant factor in batches of listens does not change.
  */
 #include "batches.h"
 
@@ -25,6 +27,9 @@
 #include "utils/memutils.h"
 
 #define STREAM_BATCHES 1002
+
+/* of the moving mean, the value of Yi et al., section 5 */
+#define STREAMING_RATE 0.01
 
 /*
  * How large batches will be, before the towers are laid out.  A batch cannot
@@ -121,7 +126,13 @@ lbrec_batcher_init(Batcher *b, const TwoTower *model,
 	b->model = model;
 	b->sequence = sequence;
 	lb_random_seed(&b->rng, seed, STREAM_BATCHES);
-	compute_log_q(b, context);
+	if (b->options->streaming_logq)
+	{
+		b->gaps = MemoryContextAllocHuge(context, (n + 1) * sizeof(LbGap));
+		lb_gaps_init(b->gaps, n + 1, (double) n / b->max_columns);
+	}
+	else
+		compute_log_q(b, context);
 	lbrec_make_buffers(&b->query, &model->core.query, B, context);
 	lbrec_make_buffers(&b->candidate, &model->core.candidate, N, context);
 	b->listens = palloc(B * sizeof(Listen));
@@ -278,11 +289,21 @@ draw_negative(Batcher *b)
 															b->feeder.n)]].recording;
 }
 
+/* The candidates of a batch to train on have been drawn. */
+static void
+note_candidates(Batcher *b, int N)
+{
+	if (b->gaps)
+		lb_gaps_see(b->gaps, b->recordings, N, ++b->step, STREAMING_RATE);
+}
+
 static void
 fill_batch(Batcher *b, LbBatch *batch, const LbSpan *histories, int B, int N)
 {
 	for (int j = 0; j < N; j++)
-		b->batch_log_q[j] = b->log_q[b->recordings[j]];
+		b->batch_log_q[j] = b->gaps ?
+			lb_gap_log_q(&b->gaps[b->recordings[j]]) :
+			b->log_q[b->recordings[j]];
 	lbrec_query_inputs(&b->query, b->model, b->users, b->times, histories, B);
 	lbrec_candidate_inputs(&b->candidate, b->model, b->recordings, N);
 	MemSet(batch, 0, sizeof(LbBatch));
@@ -338,6 +359,7 @@ next_listens(Batcher *b, LbBatch *batch)
 	}
 	for (int j = B; j < N; j++)
 		b->recordings[j] = draw_negative(b);
+	note_candidates(b, N);
 	fill_batch(b, batch, history ? b->histories : NULL, B, N);
 	return true;
 }
@@ -409,6 +431,7 @@ next_users(Batcher *b, LbBatch *batch)
 		take_column(b, &N, r);
 	for (int j = 0; j < N; j++)
 		b->column[b->recordings[j]] = 0;
+	note_candidates(b, N);
 	fill_batch(b, batch, history ? b->histories : NULL, B, N);
 	batch->positives = b->positives;
 	batch->positive_of = b->positive_of;

@@ -5,6 +5,7 @@
 #ifndef LBREC_BATCHES_H
 #define LBREC_BATCHES_H
 
+#include "core/lb_gap.h"
 #include "lists.h"
 #include "split.h"
 #include "twotower.h"
@@ -26,7 +27,9 @@ typedef struct Batcher
 	const UserLists *sequence;	/* for history_window "before", else NULL */
 	const Split *split;
 	LbRandom	rng;
-	float	   *log_q;			/* (n_recordings + 1) */
+	float	   *log_q;			/* (n_recordings + 1), or NULL */
+	LbGap	   *gaps;			/* (n_recordings + 1) in its place */
+	uint32		step;			/* batches so far */
 	int			max_rows;		/* B of a training batch at most */
 	int			max_columns;	/* N at most */
 

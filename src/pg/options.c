@@ -65,6 +65,7 @@ static const char *const pooling_names[] = {"mean", "sqrt", NULL};
 static const char *const table_names[] = {"own", "shared", NULL};
 static const char *const window_names[] = {"others", "before", NULL};
 static const char *const loss_names[] = {"sum", "mean", NULL};
+static const char *const estimate_names[] = {"counts", "streaming", NULL};
 static const char *const sampling_names[] = {"uniform", "popularity", NULL};
 static const char *const optimizer_names[] = {
 	[LB_ADAGRAD] = "adagrad",
@@ -83,7 +84,10 @@ static const char *const schedule_names[] = {
 static const char *const metric_names[] = {
 	[METRIC_NONE] = "none",
 	[METRIC_TEST_LOSS] = "test_loss",
+	[METRIC_TOP_1] = "top_1",
+	[METRIC_TOP_5] = "top_5",
 	[METRIC_TOP_10] = "top_10",
+	[METRIC_TOP_50] = "top_50",
 	[METRIC_TOP_100] = "top_100",
 	[METRIC_RECALL] = "recall_20",
 	[METRIC_NDCG] = "ndcg_20",
@@ -125,6 +129,8 @@ static const Option table[] = {
 	"The loss of a batch is the sum, as the preprint has it, or the mean over its rows."},
 	{"temperature", OPTION_FROM, AT(temperature), 1e-4, 1000},
 	{"logq", OPTION_BOOL, AT(logq)},
+	{"logq_estimate", OPTION_FLAG, AT(streaming_logq), 0, 0, estimate_names,
+	"The probability of being a candidate is counted before training or estimated during it."},
 	{"l2_normalize", OPTION_BOOL, AT(normalize)},
 	{"mask_accidental_hits", OPTION_BOOL, AT(mask_hits)},
 	{"hard_negatives", OPTION_INT, AT(hard_negatives), 0, MAX_BATCH_SIZE},
@@ -357,6 +363,8 @@ lbrec_fit_options(TrainOptions *o)
 	StaticAssertStmt(lengthof(table) <= 64, "a bit for each setting");
 	if (o->n_layers > 0 && !is_given(o, "ensemble"))
 		o->ensemble = 1;
+	if (is_given(o, "logq_estimate") && !is_given(o, "logq"))
+		o->logq = true;
 	if (by_listens && !is_given(o, "batch_by"))
 		o->batch_by = BATCH_LISTENS;
 	if (o->batch_by == BATCH_LISTENS && !is_given(o, "batch_size"))

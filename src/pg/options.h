@@ -40,7 +40,10 @@ typedef enum Metric
 {
 	METRIC_NONE,
 	METRIC_TEST_LOSS,
+	METRIC_TOP_1,
+	METRIC_TOP_5,
 	METRIC_TOP_10,
+	METRIC_TOP_50,
 	METRIC_TOP_100,
 	METRIC_RECALL,
 	METRIC_NDCG,
@@ -83,6 +86,7 @@ typedef struct TrainOptions
 	bool		mean_loss;
 	double		temperature;
 	bool		logq;
+	bool		streaming_logq; /* estimated while training */
 	bool		normalize;
 	bool		mask_hits;
 	int			hard_negatives;

@@ -193,31 +193,6 @@ choose_trials(Tuning *t, int wanted)
 	}
 }
 
-static double
-metric_of(Metric metric, const EpochReport *r)
-{
-	switch (metric)
-	{
-		case METRIC_NONE:
-			break;
-		case METRIC_TEST_LOSS:
-			return -r->test_loss;
-		case METRIC_TOP_10:
-			return r->top_k[2];
-		case METRIC_TOP_100:
-			return r->top_k[4];
-		case METRIC_RECALL:
-			return r->recall;
-		case METRIC_NDCG:
-			return r->ndcg;
-		case METRIC_NDCG_100:
-			return r->ndcg_100;
-		case METRIC_MRR:
-			return r->mrr;
-	}
-	return 0;
-}
-
 static bool
 note_report(const EpochReport *report, void *arg)
 {
@@ -244,7 +219,7 @@ run_trial(Tuning *t, Trial *trial, int epochs)
 	t->reports = MemoryContextAlloc(context, epochs * sizeof(EpochReport));
 	t->n_reports = 0;
 	trained = lbrec_run_training(&request, context);
-	trial->metric = metric_of(t->metric, &t->reports[t->n_reports - 1]);
+	trial->metric = lbrec_metric(t->metric, &t->reports[t->n_reports - 1]);
 	trial->epochs = epochs;
 	for (int i = 0; i < t->n_reports; i++)
 		trial->seconds += t->reports[i].seconds;

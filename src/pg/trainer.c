@@ -209,18 +209,24 @@ evaluate(Trainer *trainer, EpochReport *report)
 	MemoryContextDelete(scratch);
 }
 
-/* What early stopping looks at; larger is better. */
-static double
-watched_metric(const Trainer *trainer, const EpochReport *report)
+/* What early stopping and tuning look at; larger is better. */
+double
+lbrec_metric(Metric metric, const EpochReport *report)
 {
-	switch ((Metric) trainer->options->early_stopping)
+	switch (metric)
 	{
 		case METRIC_NONE:
 			break;
 		case METRIC_TEST_LOSS:
 			return -report->test_loss;
+		case METRIC_TOP_1:
+			return report->top_k[0];
+		case METRIC_TOP_5:
+			return report->top_k[1];
 		case METRIC_TOP_10:
 			return report->top_k[2];
+		case METRIC_TOP_50:
+			return report->top_k[3];
 		case METRIC_TOP_100:
 			return report->top_k[4];
 		case METRIC_RECALL:
@@ -250,7 +256,7 @@ static bool
 note_epoch(Trainer *trainer, const EpochReport *report)
 {
 	LbModel    *core = &trainer->model->core;
-	double		metric = watched_metric(trainer, report);
+	double		metric = lbrec_metric(trainer->options->early_stopping, report);
 	int			waited = (report->epoch - trainer->best_epoch) /
 		trainer->options->evaluate_every;
 

@@ -60,6 +60,7 @@ typedef struct Trained
 	double		temperature;	/* which trials may have found */
 } Trained;
 
+extern double lbrec_metric(Metric metric, const EpochReport *report);
 extern Trained *lbrec_run_training(const TrainRequest *request,
 								   MemoryContext context);
 

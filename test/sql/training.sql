@@ -48,6 +48,18 @@ FROM lbrec_train('l', batch_by => 'listens', layers => '{16,8}', ensemble => 1, 
 	hard_negatives => 5, extra_negatives => 20, negative_sampling => 'popularity', dropout => 0.2, loss_reduction => 'mean',
 	epochs => 8);
 
+-- log q from counts or from the batches: either finds
+SELECT e, (array_agg(loss ORDER BY epoch DESC))[1] < (array_agg(loss ORDER BY epoch))[1] AS falls, max(recall_20) > 0.2 AS finds
+FROM unnest('{counts,streaming}'::text[]) AS e,
+	LATERAL lbrec_train('q', logq_estimate => e, ensemble => 1, epochs => 8, split => 'last', refit => false)
+GROUP BY e ORDER BY e;
+SELECT count(DISTINCT loss) AS losses
+FROM unnest('{counts,streaming}'::text[]) AS e,
+	LATERAL lbrec_train('q', logq_estimate => e, batch_by => 'listens', extra_negatives => 20, ensemble => 1, epochs => 1, split => 'none');
+SELECT config #>> '{options,logq}' AS logq, config #>> '{options,logq_estimate}' AS estimate FROM lbrec.model
+WHERE id = (SELECT id FROM lbrec.model WHERE name = 'q' ORDER BY version DESC LIMIT 1);
+SELECT count(*) FROM lbrec_train('q', logq_estimate => 'guessed');
+
 -- the history: own or shared table, all or before, mean or root; served too
 SELECT count(*) FROM lbrec_train('h', batch_by => 'listens', history_table => 'own', history_window => 'others',
 	history_pooling => 'mean', layers => '{8}', ensemble => 1, epochs => 1);
@@ -83,6 +95,12 @@ SELECT count(*) < 200 AS stopped
 FROM lbrec_train('early', early_stopping => 'test_loss', patience => 2, evaluate_every => 1, epochs => 200, ensemble => 1);
 SELECT (config ->> 'best_epoch')::int = (SELECT epoch FROM lbrec.epoch AS e WHERE e.model = m.id ORDER BY test_loss LIMIT 1) AS best
 FROM lbrec.model AS m WHERE name = 'early';
+
+SELECT count(*) > 0 AS trained FROM unnest('{top_1,top_5,top_50}'::text[]) AS m,
+	LATERAL lbrec_train('early_' || m, early_stopping => m, evaluate_every => 1, epochs => 10, ensemble => 1);
+SELECT m.name, (config ->> 'best_epoch')::int = (SELECT epoch FROM lbrec.epoch AS e WHERE e.model = m.id
+	ORDER BY CASE m.name WHEN 'early_top_1' THEN top_1 WHEN 'early_top_5' THEN top_5 ELSE top_50 END DESC, epoch LIMIT 1) AS best
+FROM lbrec.model AS m WHERE name LIKE 'early\_%' ORDER BY 1;
 
 -- rare recordings: out, or into shared buckets; numbers in buckets
 SELECT count(*) FROM lbrec_train('rare', min_listens => 30, epochs => 1);
