@@ -126,6 +126,14 @@ unmap(void *arg)
 	lbrec_unmap_image(&((CacheEntry *) arg)->map);
 }
 
+/* Rights that are missing here are those of a reader, not of a table's. */
+static void
+explain_rights(void *arg)
+{
+	if (geterrcode() == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		errhint("Who asks models needs USAGE on schema lbrec and SELECT on its tables.");
+}
+
 /* Who may not read lbrec.tensor may not have what is made of it. */
 static void
 check_rights(void)
@@ -203,13 +211,16 @@ lbrec_open_model(const char *name)
 	ModelRow	row;
 	CacheEntry *e;
 	MemoryContext self;
+	ErrorContextCallback explain = {error_context_stack, explain_rights};
 	int			place;
 
 	memset(&row, 0, sizeof(row));
 	SPI_connect();
+	error_context_stack = &explain;
 	if (!lbrec_find_model(&row, name))
 		lbrec_no_such_model(name);
 	check_rights();
+	error_context_stack = explain.previous;
 	for (int i = 0; i < MAX_CACHED; i++)
 	{
 		e = entries[i];

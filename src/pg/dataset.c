@@ -90,6 +90,17 @@ lbrec_listens_query(const char *listens)
 	return psprintf("SELECT * FROM %s", NameListToQuotedString(names));
 }
 
+/*
+ * While a query of listens is parsed: the default names a table that only
+ * lbrec-convert makes.  arg is what the caller gave.
+ */
+void
+lbrec_explain_no_listens(void *arg)
+{
+	if (geterrcode() == ERRCODE_UNDEFINED_TABLE && strcmp(arg, "listen") == 0)
+		errhint("Give your table or query of listens as the argument listens, or make a view of the name \"listen\".");
+}
+
 static int
 find_column(TupleDesc desc, const char *name)
 {
@@ -105,7 +116,7 @@ find_column(TupleDesc desc, const char *name)
 }
 
 static void
-wrong_type(TupleDesc desc, int column, const char *expected)
+wrong_type(TupleDesc desc, int column, const char *expected, const char *hint)
 {
 	Form_pg_attribute att = TupleDescAttr(desc, column);
 
@@ -114,7 +125,7 @@ wrong_type(TupleDesc desc, int column, const char *expected)
 			 errmsg("column \"%s\" of the query of listens has type %s",
 					NameStr(att->attname), format_type_be(att->atttypid)),
 			 errdetail("Expected is %s.", expected),
-			 errhint("Cast the column in the query.")));
+			 errhint("%s", hint)));
 }
 
 static bool
@@ -148,12 +159,14 @@ find_listen_columns(TupleDesc desc)
 	c.user_type = getBaseType(TupleDescAttr(desc, c.user)->atttypid);
 	c.time_type = getBaseType(TupleDescAttr(desc, c.time)->atttypid);
 	if (!is_integer(c.user_type))
-		wrong_type(desc, c.user, "bigint, integer or smallint");
+		wrong_type(desc, c.user, "bigint, integer or smallint",
+				   "Cast the column in the query, or number the users in a table of their own.");
 	if (c.time_type != TIMESTAMPTZOID && c.time_type != TIMESTAMPOID &&
 		!is_integer(c.time_type))
-		wrong_type(desc, c.time, "timestamp with time zone, timestamp, or an integer of seconds since 1970");
+		wrong_type(desc, c.time, "timestamp with time zone, timestamp, or an integer of seconds since 1970",
+				   "Cast the column in the query.");
 	if (getBaseType(TupleDescAttr(desc, c.recording)->atttypid) != UUIDOID)
-		wrong_type(desc, c.recording, "uuid");
+		wrong_type(desc, c.recording, "uuid", LBREC_UUID_HINT);
 	return c;
 }
 
@@ -360,9 +373,13 @@ run_query(Dataset *data, const ListenSource *source)
 	Portal		portal;
 	Reader		reader = {.data = data};
 	bool		was_read_only = XactReadOnly;
+	ErrorContextCallback explain = {error_context_stack,
+		lbrec_explain_no_listens, unconstify(char *, source->listens)};
 
 	SPI_connect();
+	error_context_stack = &explain;
 	plan = SPI_prepare_cursor(data->query, 0, NULL, CURSOR_OPT_NO_SCROLL);
+	error_context_stack = explain.previous;
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare_cursor failed: %s",
 			 SPI_result_code_string(SPI_result));

@@ -79,7 +79,12 @@ typedef struct ListenSource
 	void	   *prepare_arg;
 } ListenSource;
 
+/* What to do with a key of recordings that is no uuid. */
+#define LBREC_UUID_HINT \
+	"Cast the column in the query; md5(x)::uuid makes a uuid of any text x."
+
 extern char *lbrec_listens_query(const char *listens);
+extern void lbrec_explain_no_listens(void *arg);
 extern Dataset *lbrec_read_listens(const ListenSource *source,
 								   MemoryContext context);
 extern void lbrec_drop_rare(Dataset *data, int min_listens);

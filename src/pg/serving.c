@@ -19,17 +19,39 @@
 #include "tcop/dest.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/timestamp.h"
+
+/*
+ * The columns are asked for by a query around the caller's; that one of them
+ * is not there would be told in words that the caller did not write.
+ */
+static void
+explain_columns(void *arg)
+{
+	const char *argument = arg;
+
+	if (geterrcode() == ERRCODE_UNDEFINED_COLUMN)
+		errcontext("argument %s, which needs the %s", argument,
+				   strcmp(argument, "listens") == 0 ?
+				   "columns user_id, listened_at and recording_msid" :
+				   "column recording_msid");
+}
 
 static SPIPlanPtr
 prepare_reading(const char *sql, const char *argument, int n_args,
 				Oid *types)
 {
-	SPIPlanPtr	plan = SPI_prepare(sql, n_args, types);
+	ErrorContextCallback explain = {error_context_stack, explain_columns,
+		unconstify(char *, argument)};
+	SPIPlanPtr	plan;
 	List	   *sources;
 
+	error_context_stack = &explain;
+	plan = SPI_prepare(sql, n_args, types);
+	error_context_stack = explain.previous;
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s",
 			 SPI_result_code_string(SPI_result));
@@ -50,7 +72,7 @@ column_type(SPIPlanPtr plan)
 {
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 
-	return TupleDescAttr(source->resultDesc, 0)->atttypid;
+	return getBaseType(TupleDescAttr(source->resultDesc, 0)->atttypid);
 }
 
 /*
@@ -73,7 +95,7 @@ execute_reading(const char *sql, const char *argument, int n_args, Oid *types,
 				 errmsg("column \"recording_msid\" of %s is not of type uuid",
 						argument),
 				 errdetail("Recordings are known by their MSID or MBID."),
-				 errhint("Cast the column in the query.")));
+				 errhint(LBREC_UUID_HINT)));
 	for (int i = 0; i < n_args; i++)
 	{
 		params->params[i].value = values[i];
@@ -227,7 +249,7 @@ lbrec_user_listens(const char *listens, int64 user_id, const int64 *until)
 							 "ORDER BY l.listened_at DESC LIMIT 10000",
 							 query, bound),
 					"listens", 2, types, values, NULL);
-	type = SPI_gettypeid(SPI_tuptable->tupdesc, 2);
+	type = getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, 2));
 	list.keys = MemoryContextAlloc(context, Max(SPI_processed, 1) *
 								   sizeof(pg_uuid_t));
 	list.times = MemoryContextAlloc(context, Max(SPI_processed, 1) *
@@ -253,12 +275,18 @@ lbrec_listened_recordings(const char *listens, int64 user_id)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(user_id)};
+	ErrorContextCallback explain = {error_context_stack,
+		lbrec_explain_no_listens, unconstify(char *, listens)};
+	RecordingList list;
 
+	error_context_stack = &explain;
 	/* the condition reaches an index below the subquery */
-	return run_reading(psprintf("SELECT DISTINCT l.recording_msid FROM (%s\n) AS l "
+	list = run_reading(psprintf("SELECT DISTINCT l.recording_msid FROM (%s\n) AS l "
 								"WHERE l.user_id OPERATOR(pg_catalog.=) $1",
 								lbrec_listens_query(listens)),
 					   "listens", 1, types, values);
+	error_context_stack = explain.previous;
+	return list;
 }
 
 /* The column recording_msid of a query. */
@@ -348,24 +376,17 @@ lbrec_time_argument(FunctionCallInfo fcinfo, int arg)
 		USECS_PER_DAY;
 }
 
-void
-lbrec_check_k(int32 k, const ServingModel *serving)
+/* Rows that a call may return, of so many that there are. */
+int32
+lbrec_bounded_k(int32 k, int64 most)
 {
 	if (k < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("k is %d, but must be at least 1", k),
-				 errdetail("k is the number of recordings to recommend."),
+				 errdetail("k is the number of rows to return."),
 				 errhint("Ask for 10, for example.")));
-	if (k > serving->tower.n_recordings)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("k is %d, beyond the number of candidates", k),
-				 errdetail("Model \"%s\" knows %lld recordings.",
-						   serving->image->row.name,
-						   (long long) serving->tower.n_recordings),
-				 errhint("Ask for at most %lld.",
-						 (long long) serving->tower.n_recordings)));
+	return (int32) Min(k, most);
 }
 
 int32

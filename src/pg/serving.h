@@ -36,7 +36,7 @@ extern uint64 *lbrec_candidate_bits(const ServingModel *serving,
 									const RecordingList *list, bool listed);
 extern char *lbrec_model_argument(FunctionCallInfo fcinfo, int arg);
 extern int64 lbrec_time_argument(FunctionCallInfo fcinfo, int arg);
-extern void lbrec_check_k(int32 k, const ServingModel *serving);
+extern int32 lbrec_bounded_k(int32 k, int64 most);
 extern int32 lbrec_known_user(const ServingModel *serving, int64 user_id);
 extern float *lbrec_user_vector(const ServingModel *serving, int32 user,
 								int64 time);

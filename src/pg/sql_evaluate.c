@@ -113,6 +113,9 @@ typedef struct Evaluation
 	int64	   *new_ranks;
 	int64		unknown;		/* listens of recordings that are no
 								 * candidates */
+	bool		known;			/* some listen is of a user and a recording
+								 * that the model knows */
+	bool		any_new;		/* and of one that is new to its user */
 	int64		n_users;		/* distinct, each with the time of a listen */
 	int32	   *who;
 	int64	   *when;
@@ -277,6 +280,7 @@ put_rows(Evaluation *e, Recommender recommender, RowSink *sink)
 		values[5] = Float8GetDatum(m.new_recall);
 		values[6] = Float8GetDatum(m.new_ndcg);
 		nulls[5] = nulls[6] = m.users == 0;
+		e->any_new |= m.users > 0;
 		values[7] = Float8GetDatum((double) spreads[j].n_shown /
 								   e->serving->tower.n_recordings);
 		values[8] = Float8GetDatum(spreads[j].listens /
@@ -331,12 +335,21 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 	map_listens(e.serving, data, e.users, e.times, e.truth);
 	lbrec_spool_free(data->listens);
 	for (int64 i = 0; i < e.n; i++)
+	{
 		e.unknown += e.truth[i] < 0;
+		e.known |= e.truth[i] >= 0 && e.users[i] > 0;
+	}
 	e.pool = lbrec_start_threads(context);
 	find_users(&e);
 	lbrec_baselines_init(&e.baselines, e.serving);
 	for (int r = BY_MODEL; r <= BY_OWN_PLAYS; r++)
 		put_rows(&e, r, &sink);
+	if (e.known && !e.any_new)
+		ereport(NOTICE,
+				(errmsg("nothing that was evaluated is new to its user"),
+				 errdetail("Model \"%s\" was trained on these listens, or on others of the same recordings by the same users; how well it finds them again says little.",
+						   e.serving->image->row.name),
+				 errhint("Evaluate listens that are later than those of the training.")));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return (Datum) 0;

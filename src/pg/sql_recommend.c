@@ -113,7 +113,7 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 		PG_GETARG_INT64(ARG_MAX_LISTENS);
 
 	serving = lbrec_open_model(lbrec_model_argument(fcinfo, ARG_MODEL));
-	lbrec_check_k((int32) wanted.k, serving);
+	wanted.k = lbrec_bounded_k((int32) wanted.k, serving->tower.n_recordings);
 	read_wishes(&wanted, fcinfo, serving);
 	lbrec_identify(&asker, serving, user_id, &occasion);
 	wanted.allowed = lbrec_allowed(serving, &conditions);

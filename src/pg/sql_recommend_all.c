@@ -86,7 +86,7 @@ begin(FunctionCallInfo fcinfo)
 	b->k = PG_ARGISNULL(0) ? 10 : PG_GETARG_INT32(0);
 	b->occasion = lbrec_occasion(fcinfo, 3, 4);
 	b->serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
-	lbrec_check_k(b->k, b->serving);
+	b->k = lbrec_bounded_k(b->k, b->serving->tower.n_recordings);
 	b->all = PG_ARGISNULL(2);
 	if (b->all)
 		b->n_users = b->serving->tower.n_users;

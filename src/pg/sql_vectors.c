@@ -365,18 +365,6 @@ nearest_by_index(Neighbour *best, const ServingModel *serving, int64 self,
 	return proven ? m : -1;
 }
 
-static void
-check_neighbours(int32 k, int64 others)
-{
-	if (k < 1 || k > others)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("k is %d, outside of its range", k),
-				 errdetail("The model has %lld others to choose from.",
-						   (long long) others),
-				 errhint("Ask for 10, for example.")));
-}
-
 /* lbrec_similar(recording, k, model) */
 Datum
 lbrec_similar(PG_FUNCTION_ARGS)
@@ -391,7 +379,7 @@ lbrec_similar(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		return (Datum) 0;
 	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
-	check_neighbours(k, serving->tower.n_recordings - 1);
+	k = lbrec_bounded_k(k, serving->tower.n_recordings - 1);
 	self = known_recording(serving, PG_GETARG_UUID_P(0));
 	/* one more, for self may be the best of its block */
 	best = palloc_extended((k + 1) * sizeof(Neighbour), MCXT_ALLOC_HUGE);
@@ -448,7 +436,7 @@ lbrec_similar_users(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
 	n = serving->tower.n_users;
-	check_neighbours(k, n - 1);
+	k = lbrec_bounded_k(k, n - 1);
 	table = user_table(serving);
 	ids = palloc_extended((n + 1) * sizeof(int64), MCXT_ALLOC_HUGE);
 	for (int64 i = 0; i < n; i++)

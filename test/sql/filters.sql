@@ -65,7 +65,21 @@ SELECT count(*) FROM lbrec_recommend(7, 10, 'm', exclude_listened => true, liste
 SELECT count(*) FROM lbrec_recommend(1000, 10, 'm', candidates => '{}', per_artist => 1, diversity => 0.5);
 -- bounds of k
 SELECT * FROM lbrec_recommend(7, 0, 'm', candidates => '{}');
-SELECT * FROM lbrec_recommend(7, 86, 'm', candidates => '{}');
+-- beyond what there is: all of it, by every call
+SELECT count(*) AS all, (SELECT count(*) FROM lbrec_recommend_all(2147483647, 'm', '{7,1000}')) AS of_two_users,
+	(SELECT count(*) FROM lbrec_similar((SELECT recording_msid FROM lbrec_recommend(7, 1, 'm')), 1000, 'm')) AS others
+FROM lbrec_recommend(7, 86, 'm');
+-- a column that is not there is told with the argument that needs it, and
+-- columns of domains are what they are made of
+SELECT * FROM lbrec_recommend(7, 3, 'm', filter => 'SELECT recording_msid AS id FROM recording');
+SELECT * FROM lbrec_recommend(7, 3, 'm', exclude_listened => true, listens => 'SELECT user_id AS account, recording_msid FROM listen');
+SELECT * FROM lbrec_recommend(7, 3, 'm', filter => 'SELECT recording_msid::text FROM recording');
+CREATE DOMAIN pg_temp.track AS uuid;
+CREATE DOMAIN pg_temp.heard AS timestamptz;
+CREATE TEMP TABLE domains AS SELECT 1000::bigint AS user_id, recording_msid::pg_temp.track, listened_at::pg_temp.heard FROM listen WHERE user_id = 7;
+SELECT basis, count(*) FROM lbrec_recommend(1000, 3, 'm', filter => 'domains', listens => 'domains', at => '2005-03-20') GROUP BY 1;
+SELECT count(*) FROM lbrec_recommend(1000, 85, 'm', exclude_listened => true, listens => 'domains') AS r JOIN domains USING (recording_msid);
+DROP TABLE domains;
 
 -- recordings are found whatever their keys are like: many that begin alike,
 -- in the order of time, at both ends; and those between them are not

@@ -80,6 +80,6 @@ FROM lbrec_similar_users(7, 9);
 SELECT count(*) FROM lbrec_similar((SELECT min(recording_msid::text)::uuid FROM vector), 84);
 SELECT count(*) FROM lbrec_similar(NULL);
 SELECT * FROM lbrec_similar(md5('nothing')::uuid);
-SELECT * FROM lbrec_similar((SELECT min(recording_msid::text)::uuid FROM vector), 85);
+SELECT count(*) FROM lbrec_similar((SELECT min(recording_msid::text)::uuid FROM vector), 85);
 SELECT * FROM lbrec_similar_users(1000);
 SELECT lbrec_drop_model('m');

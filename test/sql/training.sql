@@ -149,6 +149,8 @@ SELECT count(*) > 0 AS trained FROM lbrec_train('train', $$SELECT * FROM listen 
 SELECT recommender, k, top_k_accuracy BETWEEN 0 AND 1 AS accuracy, new_recall BETWEEN 0 AND 1 AS recall,
 	coverage BETWEEN 0 AND 1 AS coverage, mean_popularity > 0 AS popularity, users_evaluated > 0 AS users
 FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at >= '2005-03-25'$$, '{5,20}') ORDER BY 1, 2;
+-- what the model was trained on says little, and the notice says so
+SELECT count(*) FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at < '2005-03-25'$$, '{5}');
 -- popularity as SQL counts it
 SELECT e.top_k_accuracy = (SELECT avg((recording_msid IN (SELECT recording_msid FROM listen WHERE listened_at < '2005-03-25'
 	GROUP BY 1 HAVING count(*) >= (SELECT n FROM (SELECT count(*) AS n FROM listen WHERE listened_at < '2005-03-25'
