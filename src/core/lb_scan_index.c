@@ -43,96 +43,19 @@
  */
 #include "core/lb_scan.h"
 
-#include <float.h>
-
 #include "core/lb_cpu.h"
-#include "core/lb_scan_int.h"
+#include "core/lb_scan_index.h"
 
-#define INDEX_MAGIC UINT64_C(0x3130786469626c)	/* "lbidx01" */
-#define CODE_ZERO 128
-#define CODE_MAX 127
-#define LARGEST_EXACT 0x1p50f
 #define SMALLEST_QUERY 0x1p-50f
-#define SMALLEST_SCALE 0x1p-60f
 #define ABSOLUTE_ERROR 0x1p-120f
 #define LARGEST_DOT 0x1p30f		/* more than any, and an int32 */
-
-/* 1.5 * 2^23: adding and taking it away rounds to the nearest integer */
-#define ROUNDER 12582912.0f
-
-typedef struct IndexHeader
-{
-	uint64_t	magic;			/* also tells the byte order */
-	int64_t		n;
-	int32_t		D;
-	int32_t		usable;			/* 0: a component is above LARGEST_EXACT */
-	uint64_t	bytes;			/* of the whole block */
-	uint64_t	order_at;		/* offsets into the block */
-	uint64_t	scale_at;
-	uint64_t	norm_at;
-	uint64_t	rest_at;
-	uint64_t	codes_at;
-} IndexHeader;
-
-/* the same with pointers */
-typedef struct Index
-{
-	int64_t		n_groups;
-	int			n_quads;
-	int32_t    *order;			/* (n): place -> candidate */
-	float	   *scale;			/* (n_groups padded) s */
-	float	   *norm;			/* (n_groups padded) largest |c| */
-	float	   *rest;			/* (n_groups padded) largest |r| */
-	uint8_t    *codes;			/* (n_groups, n_quads, 16, 4): C + 128 */
-} Index;
-
-static void
-plan(IndexHeader *header, int64_t n, int D)
-{
-	uint64_t	groups = (uint64_t) (n + LB_GROUP - 1) / LB_GROUP;
-	uint64_t	padded = (groups + LB_GROUPS_PER_BLOCK - 1) /
-		LB_GROUPS_PER_BLOCK * LB_GROUPS_PER_BLOCK;
-	uint64_t	quads = (uint64_t) (D + 3) / 4;
-	uint64_t	at = LB_ALIGN_UP(sizeof(IndexHeader));
-
-	memset(header, 0, sizeof(*header));
-	header->magic = INDEX_MAGIC;
-	header->n = n;
-	header->D = D;
-	header->order_at = at;
-	at += LB_ALIGN_UP(n * sizeof(int32_t));
-	header->scale_at = at;
-	at += LB_ALIGN_UP(padded * sizeof(float));
-	header->norm_at = at;
-	at += LB_ALIGN_UP(padded * sizeof(float));
-	header->rest_at = at;
-	at += LB_ALIGN_UP(padded * sizeof(float));
-	header->codes_at = at;
-	at += groups * quads * LB_GROUP * 4;
-	header->bytes = at;
-}
-
-static void
-point(Index *index, const void *block)
-{
-	const IndexHeader *header = block;
-	char	   *base = (char *) block;
-
-	index->n_groups = (header->n + LB_GROUP - 1) / LB_GROUP;
-	index->n_quads = (header->D + 3) / 4;
-	index->order = (int32_t *) (base + header->order_at);
-	index->scale = (float *) (base + header->scale_at);
-	index->norm = (float *) (base + header->norm_at);
-	index->rest = (float *) (base + header->rest_at);
-	index->codes = (uint8_t *) (base + header->codes_at);
-}
 
 size_t
 lb_index_bytes(int64_t n, int D)
 {
 	IndexHeader header;
 
-	plan(&header, n, D);
+	lb_index_plan(&header, n, D);
 	return header.bytes;
 }
 
@@ -146,203 +69,11 @@ lb_index_check(const void *block, size_t bytes, int64_t n, int D)
 		D > LB_SCAN_MAX_D)
 		return false;
 	memcpy(&found, block, sizeof(found));
-	plan(&wanted, n, D);
+	lb_index_plan(&wanted, n, D);
 	wanted.usable = found.usable != 0;
 	return bytes >= wanted.bytes &&
 		memcmp(&wanted, &found, sizeof(found)) == 0;
 }
-
-/*
- * Building
- */
-
-/* the largest component's bits; above 0x7f800000 when one is not finite */
-static uint32_t
-largest_bits(const float *c, int D)
-{
-	uint32_t	largest = 0;
-
-	for (int d = 0; d < D; d++)
-	{
-		uint32_t	bits;
-
-		memcpy(&bits, c + d, sizeof(bits));
-		bits &= 0x7fffffffu;
-		largest = bits > largest ? bits : largest;
-	}
-	return largest;
-}
-
-static float
-float_from_bits(uint32_t bits)
-{
-	float		x;
-
-	memcpy(&x, &bits, sizeof(x));
-	return x;
-}
-
-/* x as a float that is not below it, for sums of squares' roots */
-static float
-rounded_up(double x)
-{
-	return (float) (x * (1 + 0x1p-20) + FLT_MIN);
-}
-
-/*
- * Sorting key: exponent and seven bits of the largest component, descending.
- * A counting sort does, because a group needs likeness, not order.
- */
-#define N_BUCKETS 32768
-#define BUCKET_OF(bits) (N_BUCKETS - 1 - ((bits) >> 16))
-
-/*
- * index->order; *largest_all gets the largest component's bits of all.
- */
-static LbStatus
-sort_rows(Index *index, uint32_t *largest_all, const float *c, int64_t n,
-		  int D, LbCancel cancel)
-{
-	int32_t		start[N_BUCKETS];
-	int32_t		at = 0;
-
-	memset(start, 0, sizeof(start));
-	*largest_all = 0;
-	for (int64_t i = 0; i < n; i++)
-	{
-		uint32_t	bits = largest_bits(c + (size_t) i * D, D);
-
-		if (i % LB_SCAN_BLOCK == 0 && LB_CANCEL_REQUESTED(cancel))
-			return LB_CANCELLED;
-		if (bits >= 0x7f800000u)
-			return LB_NOT_FINITE;
-		*largest_all = bits > *largest_all ? bits : *largest_all;
-		start[BUCKET_OF(bits)]++;
-	}
-	for (int b = 0; b < N_BUCKETS; b++)
-	{
-		int32_t		count = start[b];
-
-		start[b] = at;
-		at += count;
-	}
-	for (int64_t i = 0; i < n; i++)
-	{
-		if (i % LB_SCAN_BLOCK == 0 && LB_CANCEL_REQUESTED(cancel))
-			return LB_CANCELLED;
-		index->order[start[BUCKET_OF(largest_bits(c + (size_t) i * D, D))]++] =
-			(int32_t) i;
-	}
-	return LB_OK;
-}
-
-typedef struct Build
-{
-	Index		index;
-	const float *c;
-	int64_t		n;
-	int			D;
-	LbCancel	cancel;
-} Build;
-
-static void
-build_group(const Build *build, int64_t group)
-{
-	const Index *index = &build->index;
-	int			D = build->D;
-	uint8_t    *codes = index->codes +
-		(size_t) group * index->n_quads * LB_GROUP * 4;
-	int			in_use = build->n - group * LB_GROUP < LB_GROUP ?
-		(int) (build->n - group * LB_GROUP) : LB_GROUP;
-	const float *rows[LB_GROUP];
-	uint32_t	largest = 0;
-	double		norm = 0;
-	double		rest = 0;
-	float		scale;
-
-	memset(codes, CODE_ZERO, (size_t) index->n_quads * LB_GROUP * 4);
-	for (int l = 0; l < in_use; l++)
-	{
-		uint32_t	bits;
-
-		rows[l] = build->c +
-			(size_t) index->order[group * LB_GROUP + l] * D;
-		bits = largest_bits(rows[l], D);
-		largest = bits > largest ? bits : largest;
-	}
-	scale = float_from_bits(largest) / CODE_MAX;
-	if (scale < SMALLEST_SCALE)
-		scale = SMALLEST_SCALE;
-	for (int l = 0; l < in_use; l++)
-	{
-		double		norm2 = 0;
-		double		rest2 = 0;
-
-		for (int d = 0; d < D; d++)
-		{
-			float		x = rows[l][d];
-			float		code = (x / scale + ROUNDER) - ROUNDER;
-			double		r = x - (double) scale * code;
-
-			codes[(d / 4 * LB_GROUP + l) * 4 + d % 4] =
-				(uint8_t) (CODE_ZERO + (int) code);
-			norm2 += (double) x * x;
-			rest2 += r * r;
-		}
-		norm = norm2 > norm ? norm2 : norm;
-		rest = rest2 > rest ? rest2 : rest;
-	}
-	index->scale[group] = scale;
-	index->norm[group] = rounded_up(sqrt(norm));
-	index->rest[group] = rounded_up(sqrt(rest));
-}
-
-static void
-build_groups(void *arg, int worker, int n_workers)
-{
-	Build	   *build = arg;
-	int64_t		from;
-	int64_t		to;
-
-	lb_threads_part(&from, &to, build->index.n_groups, worker, n_workers);
-	for (int64_t g = from; g < to; g++)
-	{
-		if (LB_CANCEL_REQUESTED(build->cancel))
-			return;
-		build_group(build, g);
-	}
-}
-
-LbStatus
-lb_index_build(void *block, const float *c, int64_t n, int D, LbThreads *pool,
-			   LbCancel cancel)
-{
-	IndexHeader *header = block;
-	Build		build = {.c = c, .n = n, .D = D, .cancel = cancel};
-	uint32_t	largest;
-	LbStatus	status;
-
-	if (n < 0 || n > LB_SCAN_MAX_N || D < 1 || D > LB_SCAN_MAX_D)
-		return LB_BAD_ARGUMENT;
-	plan(header, n, D);
-	point(&build.index, block);
-	/* what no group fills: alignment, so that equal rows give equal blocks */
-	memset((char *) block + header->order_at, 0,
-		   header->codes_at - header->order_at);
-	status = sort_rows(&build.index, &largest, c, n, D, cancel);
-	if (status != LB_OK)
-		return status;
-	header->usable = float_from_bits(largest) <= LARGEST_EXACT;
-	/* a finite candidate that is too large has no codes to speak of */
-	if (!header->usable)
-		return LB_OK;
-	lb_threads_run(pool, build_groups, &build);
-	return LB_CANCEL_REQUESTED(cancel) ? LB_CANCELLED : LB_OK;
-}
-
-/*
- * Scanning
- */
 
 struct LbIndexScan
 {
@@ -549,7 +280,7 @@ lb_index_begin(LbTop *top, const float *q, const LbCandidates *set,
 
 	if (header->n != set->n || header->D != set->D || !header->usable)
 		return NULL;
-	point(&scan->index, header);
+	lb_index_point(&scan->index, header);
 	scan->q = q;
 	scan->set = set;
 	scan->top = top;

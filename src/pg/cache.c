@@ -14,6 +14,7 @@
  * that it was opened in is reset: a query that is given as an argument may
  * open any number of other models meanwhile.
  */
+#include "imagebuild.h"
 #include "imagefile.h"
 
 #include "catalog/namespace.h"
@@ -162,41 +163,54 @@ lbrec_check_model_memory(const ModelRow *row, Size size)
 			 errhint("Raise lbrec.max_model_memory, or train with min_listens or a smaller embedding_dim.")));
 }
 
+/* Builds the model's image, in a file if that is possible. */
+static const ImageHeader *
+build_image(CacheEntry *e, const ModelRow *row)
+{
+	ImageBuilder b;
+	MemoryContext context;
+	void	   *block = NULL;
+
+	lbrec_plan_image(&b, row);
+	lbrec_check_model_memory(row, b.used);
+	if (lbrec_shared_images)
+		block = lbrec_begin_image(&e->map, row, b.used);
+	if (block != NULL)
+	{
+		const ImageHeader *image;
+
+		lbrec_build_image(&b, block);
+		image = lbrec_finish_image(&e->map, row);
+		if (image != NULL)
+		{
+			lbrec_sweep_images();
+			return image;
+		}
+	}
+	context = AllocSetContextCreate(e->self, "lbrec image memory",
+									ALLOCSET_DEFAULT_SIZES);
+	block = lbrec_alloc_aligned(context, b.used, "model");
+	lbrec_build_image(&b, block);
+	return block;
+}
+
 /* Maps the model's image, or builds it.  Called within SPI. */
 static const ImageHeader *
 get_image(CacheEntry *e, const ModelRow *row)
 {
 	const ImageHeader *image = NULL;
-	MemoryContext context;
 
-	if (lbrec_shared_images)
-	{
-		image = lbrec_map_image(&e->map, row);
-		if (image != NULL)
-			return image;
-		/* one backend builds, the others wait and find its file */
-		lbrec_lock_image(row);
-		image = lbrec_map_image(&e->map, row);
-	}
+	if (!lbrec_shared_images)
+		return build_image(e, row);
+	image = lbrec_map_image(&e->map, row);
+	if (image != NULL)
+		return image;
+	/* one backend builds, the others wait and find its file */
+	lbrec_lock_image(row);
+	image = lbrec_map_image(&e->map, row);
 	if (image == NULL)
-	{
-		context = AllocSetContextCreate(e->self, "lbrec image memory",
-										ALLOCSET_DEFAULT_SIZES);
-		image = lbrec_build_image(row, context);
-		if (lbrec_shared_images && lbrec_write_image(image))
-		{
-			const ImageHeader *mapped = lbrec_map_image(&e->map, row);
-
-			if (mapped != NULL)
-			{
-				image = mapped;
-				MemoryContextDelete(context);
-			}
-			lbrec_sweep_images();
-		}
-	}
-	if (lbrec_shared_images)
-		lbrec_unlock_image(row);
+		image = build_image(e, row);
+	lbrec_unlock_image(row);
 	return image;
 }
 

@@ -13,6 +13,10 @@
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/memutils.h"
+
+/* Below that, starting threads is not worth their while. */
+#define THREADED_BYTES ((Size) 32 << 20)
 
 void
 lbrec_bad_part(const ImageBuilder *b, const char *tensor)
@@ -186,46 +190,54 @@ take_settings(ImageBuilder *b)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* The places of all parts, from what the tables say of their shapes. */
-static ImageBuilder
-size_image(const ModelRow *row, ImageHeader *sizing)
+/*
+ * The places of all parts, from what the tables say of their shapes; b->used
+ * is then the bytes that lbrec_build_image() needs.  Called within SPI.
+ */
+void
+lbrec_plan_image(ImageBuilder *b, const ModelRow *row)
 {
-	ImageBuilder b = {.row = row, .header = sizing};
-
-	memset(sizing, 0, sizeof(ImageHeader));
+	memset(b, 0, sizeof(ImageBuilder));
+	b->row = row;
+	b->header = &b->sizing;
 	if (row->n_users < 1 || row->n_recordings < 1 ||
 		row->n_users > PG_INT32_MAX / 2 || row->n_recordings > PG_INT32_MAX / 2)
-		lbrec_bad_part(&b, "user_key");
-	check_config(&b);
-	take_settings(&b);
-	take_parts(&b);
-	return b;
+		lbrec_bad_part(b, "user_key");
+	check_config(b);
+	take_settings(b);
+	take_parts(b);
 }
 
 /* An error where serving would not find the tensors that the config needs. */
 void
 lbrec_check_image(const ModelRow *row)
 {
-	ImageHeader sizing;
+	ImageBuilder b;
 
-	(void) size_image(row, &sizing);
+	lbrec_plan_image(&b, row);
 }
 
-/* Builds a model's image in context.  Called within SPI. */
-ImageHeader *
-lbrec_build_image(const ModelRow *row, MemoryContext context)
+/* Builds the image that was planned in block.  Called within SPI. */
+void
+lbrec_build_image(ImageBuilder *b, void *block)
 {
-	ImageHeader sizing;
-	ImageBuilder b = size_image(row, &sizing);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec image builder",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 
-	lbrec_check_model_memory(row, b.used);
-	b.header = lbrec_alloc_aligned(context, b.used, "model");
-	*b.header = sizing;
-	b.header->magic = IMAGE_MAGIC;
-	b.header->image_version = IMAGE_VERSION;
-	b.header->size = b.used;
-	b.header->row = *row;
-	b.loading = true;
-	take_parts(&b);
-	return b.header;
+	if (b->used >= THREADED_BYTES)
+		b->pool = lbrec_start_threads(context);
+	b->header = block;
+	*b->header = b->sizing;
+	b->header->magic = IMAGE_MAGIC;
+	b->header->image_version = IMAGE_VERSION;
+	b->header->size = b->used;
+	b->header->row = *b->row;
+	b->loading = true;
+	take_parts(b);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	b->pool = NULL;
+	lbrec_check_images();
 }

@@ -115,8 +115,6 @@ extern void lbrec_check_model_memory(const ModelRow *row, Size size);
 extern const int32 *lbrec_grouping(const ServingModel *serving,
 								   const char *column, int64 *n);
 extern void lbrec_check_image(const ModelRow *row);
-extern ImageHeader *lbrec_build_image(const ModelRow *row,
-									  MemoryContext context);
 extern void lbrec_attach_image(ServingModel *serving,
 							   const ImageHeader *image);
 extern uint64 lbrec_key_head(const pg_uuid_t *recording);

@@ -17,6 +17,8 @@ typedef struct ImageBuilder
 	ImageHeader *header;		/* the block, or a header alone while sizing */
 	bool		loading;
 	Size		used;
+	LbThreads  *pool;			/* while loading a large image, or NULL */
+	ImageHeader sizing;
 } ImageBuilder;
 
 /* A part, while loading. */
@@ -27,6 +29,8 @@ lbrec_part(const ImageBuilder *b, int64 offset)
 }
 
 /* image.c */
+extern void lbrec_plan_image(ImageBuilder *b, const ModelRow *row);
+extern void lbrec_build_image(ImageBuilder *b, void *block);
 extern void lbrec_bad_part(const ImageBuilder *b, const char *tensor);
 extern int64 lbrec_reserve_part(ImageBuilder *b, Size bytes);
 extern int64 lbrec_take_tensor(ImageBuilder *b, const char *name,

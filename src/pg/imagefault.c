@@ -3,7 +3,8 @@
  *		A page of an image that cannot be read is an error, not a crash.
  *
  * What is mapped can vanish under the reader: somebody cuts the file, or the
- * disk fails and the kernel cannot read a page.  The kernel tells by SIGBUS,
+ * disk fails and the kernel cannot read a page, or, while an image is built,
+ * has no room for one that was promised.  The kernel tells by SIGBUS,
  * whose default ends the backend, and with it every session of the server.
  *
  * The signal is synchronous: it comes to the thread that reads, at the
@@ -61,7 +62,8 @@ on_bus_error(int signo, siginfo_t * info, void *context)
 			raise_lost();
 		lost = true;
 		page = (char *) ((uintptr_t) at & ~(uintptr_t) (page_size - 1));
-		if (mmap(page, map->base + map->size - page, PROT_READ,
+		if (mmap(page, map->base + map->size - page,
+				 map->part[0] ? PROT_READ | PROT_WRITE : PROT_READ,
 				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page)
 			return;
 		break;

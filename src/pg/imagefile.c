@@ -8,10 +8,12 @@
  * this server since its last start.  It is never the truth: who cannot use it
  * builds the image from the tables.
  *
- * Writing: the backend that finds no file takes a lock on (database, model),
- * looks again, builds the image in its own memory, and writes it to a name of
- * its own with write(), never through a mapping: a full disk is then an error
- * and not a SIGBUS.  The file is made read-only, and renamed.
+ * Building: the backend that finds no file takes a lock on (database, model),
+ * looks again, makes a file under a name of its own, sets aside room for all
+ * of it, so that a full disk is told at once, and builds the image in the
+ * mapping.  A copy in memory that is then written costs more than all else:
+ * gigabytes of pages that are zeroed, filled and copied.  The file is made
+ * read-only, and renamed.
  *
  * What is verified when:
  *	- each time that a file is mapped: its size, its header's checksum, and that
@@ -52,15 +54,19 @@
 /* Fourth field of our lock tags; SQL's advisory locks have 1 or 2 there. */
 #define LOCK_FIELD 0x6c62		/* "lb" */
 
-#define FILE_MAGIC UINT64CONST(0x32656c6966626c6c)	/* "llbfile2" */
+#define FILE_MAGIC UINT64CONST(0x33656c6966626c6c)	/* "llbfile3" */
 
 /* The image follows at this offset: a page, as mapping wants it. */
 #define IMAGE_OFFSET 4096
 
-#define WRITE_BYTES ((Size) 4 << 20)
+/*
+ * A block, which has a checksum of its own: they can be made by several
+ * threads.  It fits the cache of a core, so that one costs no second reading.
+ */
+#define BLOCK_BYTES ((Size) 256 << 10)
 
-/* Fits the cache of a core, so that the checksum costs no second reading. */
-#define VERIFY_BYTES ((Size) 256 << 10)
+/* Below that, starting threads is not worth their while. */
+#define THREADED_BYTES ((Size) 32 << 20)
 
 #define SEAL_MAGIC UINT64CONST(0x316c616573626c6c)	/* "llbseal1" */
 
@@ -73,7 +79,7 @@ typedef struct FileHeader
 	int64		checksum;
 	uint64		size;			/* of the image */
 	uint32		database;
-	uint32		image_crc;		/* CRC-32C of the image */
+	uint32		image_crc;		/* CRC-32C of those of the image's blocks */
 	uint32		padding;
 	uint32		header_crc;		/* of all fields above */
 } FileHeader;
@@ -212,6 +218,13 @@ write_seal(const char *path, const struct stat *st)
 	CloseTransientFile(fd);
 }
 
+/* An image is summed up by blocks, whose checksums have a checksum. */
+static int64
+n_blocks(uint64 size)
+{
+	return (int64) ((size + BLOCK_BYTES - 1) / BLOCK_BYTES);
+}
+
 /*
  * Compares the content with its checksum.  By reading, not through a mapping:
  * a file that is cut meanwhile, or a bad block, is then no signal.
@@ -219,28 +232,36 @@ write_seal(const char *path, const struct stat *st)
 static bool
 is_whole(int fd, const FileHeader *h)
 {
-	char	   *buffer = palloc(VERIFY_BYTES);
-	uint64		done = 0;
+	char	   *buffer = palloc(BLOCK_BYTES);
+	uint32		block_crc;
 	pg_crc32c	crc;
+	bool		whole = true;
 
 	INIT_CRC32C(crc);
-	while (done < h->size)
+	for (uint64 done = 0; whole && done < h->size; done += BLOCK_BYTES)
 	{
-		ssize_t		n;
+		Size		size = Min(h->size - done, BLOCK_BYTES);
+		Size		got = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		n = pread(fd, buffer, Min(h->size - done, VERIFY_BYTES),
-				  (off_t) (IMAGE_OFFSET + done));
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			break;
-		COMP_CRC32C(crc, buffer, n);
-		done += n;
+		while (got < size)
+		{
+			ssize_t		n = pread(fd, buffer + got, size - got,
+								  (off_t) (IMAGE_OFFSET + done + got));
+
+			if (n < 0 && errno == EINTR)
+				continue;
+			if (n <= 0)
+				break;
+			got += n;
+		}
+		whole = got == size;
+		block_crc = crc_of(buffer, got);
+		COMP_CRC32C(crc, &block_crc, sizeof(block_crc));
 	}
 	FIN_CRC32C(crc);
 	pfree(buffer);
-	return done == h->size && crc == h->image_crc;
+	return whole && crc == h->image_crc;
 }
 
 static bool
@@ -301,6 +322,25 @@ condemn(ImageMap *map, const char *path)
 	lbrec_unmap_image(map);
 }
 
+/* Maps size bytes of the open file. */
+static void
+map_file(ImageMap *map, const ModelRow *row, Size size, int protection)
+{
+	void	   *base = mmap(NULL, size, protection, MAP_SHARED, map->fd, 0);
+
+	if (base == MAP_FAILED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not map the image of version %d of model \"%s\": %m",
+						row->version, row->name),
+				 errdetail("It needs %zu MB of address space.",
+						   (size_t) (size >> 20)),
+				 errhint("Raise the limit of the server's processes (ulimit -v), or serve a smaller model.")));
+	map->base = base;
+	map->size = size;
+	lbrec_guard_image(map);
+}
+
 /*
  * Maps a model's file.  NULL when there is none that can be used: one that
  * cannot is removed.  What map holds, lbrec_unmap_image() gives back, also
@@ -313,7 +353,6 @@ lbrec_map_image(ImageMap *map, const ModelRow *row)
 	FileHeader	header;
 	struct stat st;
 	const ImageHeader *image;
-	void	   *base;
 
 	lbrec_unmap_image(map);
 	image_path(path, row->id, row->checksum);
@@ -328,21 +367,10 @@ lbrec_map_image(ImageMap *map, const ModelRow *row)
 		return NULL;
 	}
 	lbrec_check_model_memory(row, header.size);
-	base = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, map->fd, 0);
-	if (base == MAP_FAILED)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("could not map the image of version %d of model \"%s\": %m",
-						row->version, row->name),
-				 errdetail("It needs %zu MB of address space.",
-						   (size_t) (st.st_size >> 20)),
-				 errhint("Raise the limit of the server's processes (ulimit -v), or serve a smaller model.")));
-	map->base = base;
-	map->size = st.st_size;
+	map_file(map, row, st.st_size, PROT_READ);
 	map->changed = st.st_ctim;
 	map->written = st.st_mtim;
-	lbrec_guard_image(map);
-	image = (const ImageHeader *) ((const char *) base + IMAGE_OFFSET);
+	image = (const ImageHeader *) (map->base + IMAGE_OFFSET);
 	if (!is_image(image, header.size, row))
 	{
 		condemn(map, path);
@@ -359,6 +387,8 @@ lbrec_unmap_image(ImageMap *map)
 		lbrec_unguard_image(map);
 		munmap(map->base, map->size);
 	}
+	if (map->part[0])
+		unlink(map->part);
 	if (map->open)
 	{
 		close(map->fd);
@@ -393,101 +423,159 @@ lbrec_image_intact(const ImageMap *map, const ModelRow *row)
 		same_time(&st.st_mtim, &map->written);
 }
 
-/* Writes all, or false with errno; stops early when there is an interrupt. */
-static bool
-write_all(int fd, const char *data, Size size)
+/*
+ * Sets aside room on the disk, so that no page of the mapping can lack it.
+ * Where the file system cannot do that, a full disk raises SIGBUS, which is
+ * an error then (imagefault.c).
+ */
+static int
+set_aside(int fd, off_t size)
 {
-	while (size > 0)
-	{
-		ssize_t		done;
+	int			failure;
 
-		if (InterruptPending)
-			return false;
-		done = write(fd, data, Min(size, WRITE_BYTES));
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0)
-		{
-			if (done == 0)
-				errno = ENOSPC;
-			return false;
-		}
-		data += done;
-		size -= done;
-	}
-	return true;
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		failure = posix_fallocate(fd, 0, size);
+	} while (failure == EINTR);
+	if (failure == EINVAL || failure == EOPNOTSUPP)
+		failure = ftruncate(fd, size) == 0 ? 0 : errno;
+	return failure;
 }
 
-static bool
-write_file(int fd, const ImageHeader *image)
+/* There can be no file.  A session that goes on without says so once. */
+static void
+no_file(ImageMap *map, const char *file, Size size, int failure)
 {
-	char		page[IMAGE_OFFSET] = {0};
-	FileHeader *h = (FileHeader *) page;
+	static bool warned = false;
 
-	h->magic = FILE_MAGIC;
-	h->system = GetSystemIdentifier();
-	h->layout = layout();
-	h->model = image->row.id;
-	h->checksum = image->row.checksum;
-	h->size = image->size;
-	h->database = MyDatabaseId;
-	h->image_crc = crc_of(image, image->size);
-	h->header_crc = crc_of(h, offsetof(FileHeader, header_crc));
-	return write_all(fd, page, sizeof(page)) &&
-		write_all(fd, (const char *) image, image->size) &&
-		fchmod(fd, pg_file_create_mode & ~0222) == 0;
+	lbrec_unmap_image(map);
+	if (warned)
+		return;
+	warned = true;
+	errno = failure;
+	ereport(WARNING,
+			(errcode_for_file_access(),
+			 errmsg("could not write file \"%s\": %m", file),
+			 errdetail("The model is kept in this session's own memory, %zu MB.",
+					   (size_t) (size >> 20)),
+			 errhint("Other sessions need as much each until there is room in the folder of temporary files; or set lbrec.shared_images to off.")));
 }
 
 /*
- * Writes an image to its file.  False, and a warning once a session, when
- * that is not possible; the caller's memory has the image all the same.
+ * A block of zeros to build an image in that needs size bytes: a new file,
+ * mapped.  NULL, and a warning once a session, when there can be no file; the
+ * image is to be built in memory then.  Until lbrec_finish_image() the file
+ * has a name of its own, and lbrec_unmap_image() removes it.
  */
-bool
-lbrec_write_image(const ImageHeader *image)
+void *
+lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size)
 {
-	static bool warned = false;
 	char		path[MAXPGPATH];
 	char		part[MAXPGPATH + 16];
-	int			fd;
 	int			failure = 0;
 
-	image_path(path, image->row.id, image->row.checksum);
+	lbrec_unmap_image(map);
+	image_path(path, row->id, row->checksum);
 	snprintf(part, sizeof(part), "%s.%d", path, MyProcPid);
 	unlink(part);				/* of an earlier process with this number */
-	fd = OpenTransientFile(part, O_CREAT | O_EXCL | O_WRONLY | PG_BINARY);
-	if (fd < 0 && errno == ENOENT)
+	map->fd = BasicOpenFile(part, O_CREAT | O_EXCL | O_RDWR | PG_BINARY);
+	if (map->fd < 0 && errno == ENOENT)
 	{
 		/* the server makes the folder when it first needs it, as we do */
 		(void) MakePGDirectory(IMAGE_DIR);
-		fd = OpenTransientFile(part, O_CREAT | O_EXCL | O_WRONLY | PG_BINARY);
+		map->fd = BasicOpenFile(part, O_CREAT | O_EXCL | O_RDWR | PG_BINARY);
 	}
-	if (fd < 0)
+	if (map->fd < 0)
 		failure = errno;
 	else
 	{
-		errno = 0;
-		if (!write_file(fd, image))
-			failure = errno ? errno : EINTR;
-		if (CloseTransientFile(fd) != 0 && failure == 0)
-			failure = errno;
-		if (failure == 0 && rename(part, path) != 0)
-			failure = errno;
-		if (failure != 0)
-			unlink(part);
-		CHECK_FOR_INTERRUPTS();
+		ReserveExternalFD();
+		map->open = true;
+		strlcpy(map->part, part, sizeof(map->part));
+		failure = set_aside(map->fd, (off_t) (IMAGE_OFFSET + size));
 	}
 	if (failure == 0)
-		return true;
-	if (!warned)
 	{
-		warned = true;
-		errno = failure;
-		ereport(WARNING,
-				(errcode_for_file_access(),
-				 errmsg("could not write file \"%s\": %m", part),
-				 errdetail("The model is kept in this session's own memory, %zu MB.",
-						   (size_t) (image->size >> 20)),
-				 errhint("Other sessions need as much each until there is room in the folder of temporary files; or set lbrec.shared_images to off.")));
+		map_file(map, row, IMAGE_OFFSET + size, PROT_READ | PROT_WRITE);
+		return map->base + IMAGE_OFFSET;
 	}
-	return false;
+	no_file(map, part, size, failure);
+	return NULL;
+}
+
+/* The checksums of an image's blocks. */
+typedef struct Summing
+{
+	const char *image;
+	uint64		size;
+	uint32	   *crcs;
+	LbCancel	cancel;
+} Summing;
+
+static void
+sum_blocks(void *arg, int worker, int n_workers)
+{
+	Summing    *s = arg;
+	int64		from;
+	int64		to;
+
+	lb_threads_part(&from, &to, n_blocks(s->size), worker, n_workers);
+	for (int64 i = from; i < to && !LB_CANCEL_REQUESTED(s->cancel); i++)
+		s->crcs[i] = crc_of(s->image + i * BLOCK_BYTES,
+							Min(s->size - i * BLOCK_BYTES, BLOCK_BYTES));
+}
+
+/*
+ * The image is built: its file gets its header, its seal and its name.  Its
+ * content was summed up through the mapping, so who builds it need not verify
+ * it.  NULL when that is not possible.
+ */
+const ImageHeader *
+lbrec_finish_image(ImageMap *map, const ModelRow *row)
+{
+	const ImageHeader *image = (const ImageHeader *) (map->base + IMAGE_OFFSET);
+	FileHeader *h = (FileHeader *) map->base;
+	Summing		s = {.image = (const char *) image, .size = image->size,
+		.cancel = lbrec_cancel_flag()};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec image checksum",
+												  ALLOCSET_DEFAULT_SIZES);
+	LbThreads  *pool = NULL;
+	char		path[MAXPGPATH];
+	struct stat st;
+
+	s.crcs = MemoryContextAlloc(context, n_blocks(s.size) * sizeof(uint32));
+	if (s.size >= THREADED_BYTES)
+		pool = lbrec_start_threads(context);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		lb_threads_run(pool, sum_blocks, &s);
+	} while (LB_CANCEL_REQUESTED(s.cancel));
+	h->magic = FILE_MAGIC;
+	h->system = GetSystemIdentifier();
+	h->layout = layout();
+	h->model = row->id;
+	h->checksum = row->checksum;
+	h->size = image->size;
+	h->database = MyDatabaseId;
+	h->image_crc = crc_of(s.crcs, n_blocks(s.size) * sizeof(uint32));
+	h->header_crc = crc_of(h, offsetof(FileHeader, header_crc));
+	MemoryContextDelete(context);
+	lbrec_check_images();
+
+	image_path(path, row->id, row->checksum);
+	if (mprotect(map->base, map->size, PROT_READ) != 0 ||
+		fchmod(map->fd, pg_file_create_mode & ~0222) != 0 ||
+		rename(map->part, path) != 0 || fstat(map->fd, &st) != 0)
+	{
+		no_file(map, path, s.size, errno);
+		return NULL;
+	}
+	map->part[0] = '\0';
+	write_seal(path, &st);
+	map->changed = st.st_ctim;
+	map->written = st.st_mtim;
+	return image;
 }

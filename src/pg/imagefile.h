@@ -26,12 +26,16 @@ typedef struct ImageMap
 	struct timespec changed;	/* the inode, when it was verified */
 	struct timespec written;
 	volatile sig_atomic_t lost; /* a part of it could not be read */
+	char		part[MAXPGPATH];	/* the file's name until it is whole, or
+									 * "" */
 	struct ImageMap *volatile next; /* guarded */
 } ImageMap;
 
 /* imagefile.c */
 extern const ImageHeader *lbrec_map_image(ImageMap *map, const ModelRow *row);
-extern bool lbrec_write_image(const ImageHeader *image);
+extern void *lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size);
+extern const ImageHeader *lbrec_finish_image(ImageMap *map,
+											 const ModelRow *row);
 extern void lbrec_unmap_image(ImageMap *map);
 extern bool lbrec_image_intact(const ImageMap *map, const ModelRow *row);
 extern void lbrec_lock_image(const ModelRow *row);

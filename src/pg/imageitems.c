@@ -12,13 +12,69 @@
 #include "neighbours.h"
 #include "popularity.h"
 
-static int
-compare_candidates(const void *a, const void *b, void *keys)
+/* A candidate and the first bytes of its key. */
+typedef struct KeyPlace
 {
+	uint64		head;
+	int32		candidate;
+} KeyPlace;
+
+#define BUCKET_BITS 16
+
+static int
+compare_places(const void *a, const void *b, void *keys)
+{
+	const KeyPlace *x = a;
+	const KeyPlace *y = b;
+
 	CHECK_FOR_INTERRUPTS();
-	return memcmp(((const pg_uuid_t *) keys)[*(const int32 *) a].data,
-				  ((const pg_uuid_t *) keys)[*(const int32 *) b].data,
-				  UUID_LEN);
+	if (x->head != y->head)
+		return x->head < y->head ? -1 : 1;
+	return memcmp(((const pg_uuid_t *) keys)[x->candidate].data,
+				  ((const pg_uuid_t *) keys)[y->candidate].data, UUID_LEN);
+}
+
+/*
+ * Candidates in the order of their keys.  UUIDs are mostly random, so buckets
+ * by their first bits have a few each, and sorting those is quick; were all
+ * in one bucket, it would be a sort as any other.
+ */
+static void
+sort_recordings(int32 *order, uint64 *heads, const pg_uuid_t *keys, int64 n)
+{
+	KeyPlace   *places = palloc_extended(n * sizeof(KeyPlace),
+										 MCXT_ALLOC_HUGE);
+	int32	   *starts = palloc0(((1 << BUCKET_BITS) + 1) * sizeof(int32));
+
+	for (int64 i = 0; i < n; i++)
+		starts[(lbrec_key_head(&keys[i]) >> (64 - BUCKET_BITS)) + 1]++;
+	for (int b = 0; b < 1 << BUCKET_BITS; b++)
+		starts[b + 1] += starts[b];
+	for (int64 i = 0; i < n; i++)
+	{
+		uint64		head = lbrec_key_head(&keys[i]);
+		KeyPlace   *place = &places[starts[head >> (64 - BUCKET_BITS)]++];
+
+		place->head = head;
+		place->candidate = (int32) i;
+	}
+	/* each start has moved to the end of its bucket */
+	for (int b = 0; b < 1 << BUCKET_BITS; b++)
+	{
+		int32		from = b > 0 ? starts[b - 1] : 0;
+
+		CHECK_FOR_INTERRUPTS();
+		if (starts[b] - from > 1)
+			qsort_arg(places + from, starts[b] - from, sizeof(KeyPlace),
+					  compare_places, unconstify(pg_uuid_t *, keys));
+	}
+	for (int64 i = 0; i < n; i++)
+	{
+		order[i] = places[i].candidate;
+		heads[i] = places[i].head;
+	}
+	pfree(places);
+	pfree(starts);
 }
 
 void
@@ -27,9 +83,6 @@ lbrec_take_recordings(ImageBuilder *b)
 	ImageHeader *h = b->header;
 	int64		n = b->row->n_recordings;
 	TensorShape shape;
-	int32	   *order;
-	pg_uuid_t  *keys;
-	uint64	   *heads;
 	LbStatus	status;
 
 	h->recording_keys = lbrec_take_tensor(b, "recording_key", TENSOR_UUID, n, 1,
@@ -43,19 +96,15 @@ lbrec_take_recordings(ImageBuilder *b)
 	h->index = lbrec_reserve_part(b, lb_index_bytes(n, h->D));
 	if (!b->loading)
 		return;
-	order = lbrec_part(b, h->recording_order);
-	for (int64 i = 0; i < n; i++)
-		order[i] = (int32) i;
-	keys = lbrec_part(b, h->recording_keys);
-	qsort_arg(order, n, sizeof(int32), compare_candidates, keys);
-	heads = lbrec_part(b, h->recording_heads);
-	for (int64 i = 0; i < n; i++)
-		heads[i] = lbrec_key_head(&keys[order[i]]);
+	sort_recordings(lbrec_part(b, h->recording_order),
+					lbrec_part(b, h->recording_heads),
+					lbrec_part(b, h->recording_keys), n);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		status = lb_index_build(lbrec_part(b, h->index), lbrec_part(b, h->candidates), n,
-								h->D, NULL, lbrec_cancel_flag());
+		status = lb_index_build(lbrec_part(b, h->index),
+								lbrec_part(b, h->candidates), n, h->D,
+								b->pool, lbrec_cancel_flag());
 	} while (status == LB_CANCELLED);
 	lbrec_check_status(status, "a candidate's vector");
 }
