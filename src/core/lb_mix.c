@@ -27,9 +27,9 @@
 /* of the log likelihood: far less than a weight's standard error */
 #define CONVERGED 1e-3
 
-double
-lb_mix_loss(double *gradient, double *hessian, const LbChoices *c,
-			const double *b)
+static LbStatus
+find_loss(double *sum, double *gradient, double *hessian, const LbChoices *c,
+		  const double *b, LbCancel cancel)
 {
 	int			F = c->F;
 	double		loss = 0;
@@ -46,6 +46,8 @@ lb_mix_loss(double *gradient, double *hessian, const LbChoices *c,
 		double		mean[LB_MAX_CHOICE_FEATURES] = {0};
 		double		square[LB_MAX_CHOICE_FEATURES * LB_MAX_CHOICE_FEATURES] = {0};
 
+		if (LB_CANCEL_REQUESTED(cancel))
+			return LB_CANCELLED;
 		for (int64_t r = c->offsets[g]; r < c->offsets[g + 1]; r++)
 		{
 			double		s = c->log_count[r];
@@ -100,6 +102,17 @@ lb_mix_loss(double *gradient, double *hessian, const LbChoices *c,
 				hessian[h * F + f] = hessian[f * F + h];
 		}
 	}
+	*sum = loss;
+	return LB_OK;
+}
+
+double
+lb_mix_loss(double *gradient, double *hessian, const LbChoices *c,
+			const double *b)
+{
+	double		loss;
+
+	(void) find_loss(&loss, gradient, hessian, c, b, NULL);
 	return loss;
 }
 
@@ -151,7 +164,8 @@ lb_mix_fit(double *b, const LbChoices *c, LbCancel cancel)
 
 	for (int f = 0; f < F; f++)
 		b[f] = fmax(c->prior[f], c->lower[f]);
-	loss = lb_mix_loss(gradient, hessian, c, b);
+	if (find_loss(&loss, gradient, hessian, c, b, cancel) != LB_OK)
+		return LB_CANCELLED;
 	for (int n = 0; n < MAX_STEPS; n++)
 	{
 		double		step[LB_MAX_CHOICE_FEATURES];
@@ -160,8 +174,6 @@ lb_mix_fit(double *b, const LbChoices *c, LbCancel cancel)
 		double		decrease = 0;
 		double		scale = 1;
 
-		if (LB_CANCEL_REQUESTED(cancel))
-			return LB_CANCELLED;
 		if (!isfinite(loss))
 			return LB_NOT_FINITE;
 		for (int f = 0; f < F; f++)
@@ -180,7 +192,9 @@ lb_mix_fit(double *b, const LbChoices *c, LbCancel cancel)
 				return LB_OK;
 			for (int f = 0; f < F; f++)
 				next[f] = fmax(b[f] - scale * step[f], c->lower[f]);
-			next_loss = lb_mix_loss(gradient, hessian, c, next);
+			if (find_loss(&next_loss, gradient, hessian, c, next,
+						  cancel) != LB_OK)
+				return LB_CANCELLED;
 			if (next_loss < loss)
 			{
 				loss = next_loss;

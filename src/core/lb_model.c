@@ -262,7 +262,12 @@ typedef struct PositivesTask
 	const float *c;
 	const LbSoftmax *p;
 	const LbBatch *batch;
+	int64_t		from;			/* rows of this piece */
+	int64_t		to;
 } PositivesTask;
+
+/* Multiplications of a piece: some milliseconds. */
+#define PIECE_OPERATIONS 4194304.0
 
 static double
 logit(const LbSoftmax *p, const float *q, const float *c, int i, int j)
@@ -305,10 +310,10 @@ correct_positives(void *arg, int worker, int n_workers)
 	const LbBatch *batch = task->batch;
 	int64_t		from;
 	int64_t		to;
-	double		loss = 0;
+	double		loss = task->loss[worker];
 
 	lb_threads_part(&from, &to, p->B, worker, n_workers);
-	for (int i = 0; i < p->B; i++)
+	for (int64_t i = task->from; i < task->to; i++)
 	{
 		float		each = batch->weight ? batch->weight[i] : 1;
 		float		all = p->weight[i];
@@ -320,11 +325,11 @@ correct_positives(void *arg, int worker, int n_workers)
 		{
 			/* first what has to go, then each positive */
 			bool		stand_in = k < batch->positive_of[i];
-			int			j = stand_in ? i : batch->positives[k];
+			int			j = stand_in ? (int) i : batch->positives[k];
 			float		w = stand_in ? all : -each;
 
 			if (mine)
-				loss += w * logit(p, task->q, task->c, i, j);
+				loss += w * logit(p, task->q, task->c, (int) i, j);
 			if (mine && task->dq)
 				add_scaled(task->dq + (size_t) i * p->D,
 						   task->c + (size_t) j * p->D, w * p->scale, p->D);
@@ -341,12 +346,19 @@ static double
 add_positives(float *dq, float *dc, const LbWorkspace *ws,
 			  const LbSoftmax *p, const LbBatch *batch, LbThreads *pool)
 {
-	double		losses[LB_MAX_THREADS];
+	double		losses[LB_MAX_THREADS] = {0};
 	PositivesTask task = {dq, dc, losses, ws->query.out, ws->candidate.out,
 		p, batch};
+	int			n_pieces = lb_threads_pieces(3.0 * batch->positive_of[p->B] *
+											 p->D, PIECE_OPERATIONS, p->B, NULL);
 	double		sum = 0;
 
-	lb_threads_run(pool, correct_positives, &task);
+	for (int piece = 0; piece < n_pieces; piece++)
+	{
+		lb_threads_part(&task.from, &task.to, p->B, piece, n_pieces);
+		lb_threads_run(pool, correct_positives, &task);
+		lb_threads_pause(pool);
+	}
 	for (int w = 0; w < lb_threads_count(pool); w++)
 		sum += losses[w];
 	return sum;
@@ -357,6 +369,21 @@ static int
 terms(const LbBatch *batch)
 {
 	return batch->positive_of ? batch->positive_of[batch->B] : batch->B;
+}
+
+static void
+scale(float *x, size_t n, float factor, const LbThreads *pool)
+{
+	size_t		piece = (size_t) PIECE_OPERATIONS;
+
+	for (size_t from = 0; from < n; from += piece)
+	{
+		size_t		to = n - from < piece ? n : from + piece;
+
+		for (size_t i = from; i < to; i++)
+			x[i] *= factor;
+		lb_threads_pause(pool);
+	}
 }
 
 /*
@@ -388,12 +415,8 @@ lb_model_step(double *loss, LbModel *model, LbOptimizer *opt,
 	{
 		float		share = 1.0f / terms(batch);
 
-		for (size_t i = 0; i < (size_t) p.B * p.D; i++)
-			ws->dq[i] *= share;
-		lb_threads_pause(pool);
-		for (size_t i = 0; i < (size_t) p.N * p.D; i++)
-			ws->dc[i] *= share;
-		lb_threads_pause(pool);
+		scale(ws->dq, (size_t) p.B * p.D, share, pool);
+		scale(ws->dc, (size_t) p.N * p.D, share, pool);
 		*loss /= terms(batch);
 	}
 	lb_tower_backward(model->tensors, &ws->query, &model->query, ws->dq,

@@ -44,6 +44,9 @@
 /* Rows of different workers meet at multiples of this. */
 #define ROW_UNIT 16
 
+/* Numbers packed between two looks at the cancel flag: some milliseconds. */
+#define PIECE_NUMBERS ((int64_t) 1 << 19)
+
 typedef struct Job
 {
 	const LbSoftmax *p;
@@ -193,18 +196,30 @@ any_not_finite(const float *x, size_t n)
 	return bad != 0;
 }
 
+static bool
+should_stop(Job *job)
+{
+	if (LB_CANCEL_REQUESTED(job->cancel))
+		atomic_store(&job->stop, 1);
+	return atomic_load(&job->stop) != 0;
+}
+
 /*
  * The mean candidate.  What candidates have in common, most of them after the
  * first steps, would cancel out of dq in the end and leave its rounding errors
  * there, the same in every row: B times that in the query tower's biases.
  */
 static void
-find_mean(double *mean, const float *c, int N, int D)
+find_mean(Job *job, double *mean, const float *c, int N, int D)
 {
 	memset(mean, 0, D * sizeof(double));
 	for (int j = 0; j < N; j++)
+	{
+		if (should_stop(job))
+			return;
 		for (int d = 0; d < D; d++)
 			mean[d] += c[(size_t) j * D + d];
+	}
 	for (int d = 0; d < D; d++)
 		mean[d] /= N;
 }
@@ -218,20 +233,13 @@ center(LbSoftmaxTile *t, const float *c, int from, int to)
 				(float) (c[(size_t) j * t->D + d] - t->mean[d]);
 }
 
-/* Candidates, bias and ids in the forms that the kernel reads. */
+/* Columns from to to, all in the kernel's units. */
 static void
-pack_columns(void *arg, int worker, int n_workers)
+pack_piece(Job *job, int64_t from, int64_t to)
 {
-	Job		   *job = arg;
 	const LbSoftmax *p = job->p;
 	LbSoftmaxTile *t = &job->shared;
-	int			unit = job->kernel->column_unit;
-	int64_t		from;
-	int64_t		to;
 
-	lb_threads_part(&from, &to, t->Np / unit, worker, n_workers);
-	from *= unit;
-	to *= unit;
 	center(t, job->c, (int) from, (int) (to < p->N ? to : p->N));
 	job->kernel->pack_columns(t, t->c, (int) from, (int) to);
 	for (int64_t j = from; j < to; j++)
@@ -240,23 +248,32 @@ pack_columns(void *arg, int worker, int n_workers)
 			p->bias != NULL ? (float) (p->bias[j] * LOG2_E) : 0;
 		t->ids[j] = j < p->N && p->ids != NULL ? p->ids[j] : 0;
 	}
-	if (to > p->N)
-		to = p->N;
-	if (from < to &&
-		(any_not_finite(t->c + (size_t) from * p->D,
-						(size_t) (to - from) * p->D) ||
-		 any_not_finite(t->bias + from, to - from)))
+	to = to < p->N ? to : p->N;
+	if (from < to && (any_not_finite(t->c + from * p->D, (to - from) * p->D) ||
+					  any_not_finite(t->bias + from, to - from)))
 		atomic_store(&job->not_finite, 1);
-	if (from < p->B)
-	{
-		if (to > p->B)
-			to = p->B;
-		if (any_not_finite(job->q + (size_t) from * p->D,
-						   (size_t) (to - from) * p->D) ||
-			(p->weight != NULL &&
-			 any_not_finite(p->weight + from, to - from)))
-			atomic_store(&job->not_finite, 1);
-	}
+	to = to < p->B ? to : p->B;
+	if (from < to && (any_not_finite(job->q + from * p->D,
+									 (to - from) * p->D) ||
+					  (p->weight != NULL &&
+					   any_not_finite(p->weight + from, to - from))))
+		atomic_store(&job->not_finite, 1);
+}
+
+/* Candidates, bias and ids in the forms that the kernel reads. */
+static void
+pack_columns(void *arg, int worker, int n_workers)
+{
+	Job		   *job = arg;
+	int			unit = job->kernel->column_unit;
+	int64_t		piece = (1 + PIECE_NUMBERS / job->p->D / unit) * unit;
+	int64_t		from;
+	int64_t		to;
+
+	lb_threads_part(&from, &to, job->shared.Np / unit, worker, n_workers);
+	to *= unit;
+	for (from *= unit; from < to && !should_stop(job); from += piece)
+		pack_piece(job, from, to - from < piece ? to : from + piece);
 }
 
 static void
@@ -369,14 +386,6 @@ add_own_columns(LbSoftmaxTile *t)
 	}
 }
 
-static bool
-should_stop(Job *job)
-{
-	if (LB_CANCEL_REQUESTED(job->cancel))
-		atomic_store(&job->stop, 1);
-	return atomic_load(&job->stop) != 0;
-}
-
 /* one tile; false when cancelled */
 static bool
 do_tile(Job *job, LbSoftmaxTile *t, uint64_t *keys, double *loss, bool first)
@@ -401,6 +410,8 @@ do_tile(Job *job, LbSoftmaxTile *t, uint64_t *keys, double *loss, bool first)
 	{
 		float	   *s = t->s + (size_t) (t->row0 + i) * LB_SM_ROWS + i;
 
+		if (job->p->hard_negatives > 0 && should_stop(job))
+			return false;
 		own[i] = *s;
 		if (job->p->hard_negatives > 0)
 			keep_hard_negatives(t, job, keys, i);
@@ -477,6 +488,9 @@ reduce_dc(void *arg, int worker, int n_workers)
 		float	   *dc = job->dc + (size_t) j * D;
 		bool		first = true;
 
+		if (should_stop(job))
+			return;
+
 		for (int w = 0; w < n_workers; w++)
 		{
 			LbSoftmaxTile tile = {0};
@@ -501,13 +515,20 @@ reduce_dc(void *arg, int worker, int n_workers)
 
 /* As find_mean(), for dc: errors alike in every row add up in the biases. */
 static void
-balance(float *dc, double *mean, int N, int D)
+balance(Job *job, double *mean)
 {
-	find_mean(mean, dc, N, D);
+	int			N = job->p->N;
+	int			D = job->p->D;
+
+	find_mean(job, mean, job->dc, N, D);
 	for (int j = 0; j < N; j++)
+	{
+		if (should_stop(job))
+			return;
 		for (int d = 0; d < D; d++)
-			dc[(size_t) j * D + d] =
-				(float) (dc[(size_t) j * D + d] - mean[d]);
+			job->dc[(size_t) j * D + d] =
+				(float) (job->dc[(size_t) j * D + d] - mean[d]);
+	}
 }
 
 static LbStatus
@@ -538,8 +559,10 @@ run(double *loss, float *dq, float *dc, const float *q, const float *c,
 	job.dc = dc;
 	job.cancel = cancel;
 
-	find_mean(job.shared.mean, c, p->N, p->D);
+	find_mean(&job, job.shared.mean, c, p->N, p->D);
 	lb_threads_run(pool, pack_columns, &job);
+	if (atomic_load(&job.stop))
+		return LB_CANCELLED;
 	if (atomic_load(&job.not_finite))
 		return LB_NOT_FINITE;
 	lb_threads_run(pool, do_rows, &job);
@@ -548,7 +571,9 @@ run(double *loss, float *dq, float *dc, const float *q, const float *c,
 	if (dq != NULL)
 	{
 		lb_threads_run(pool, reduce_dc, &job);
-		balance(dc, job.shared.mean, p->N, p->D);
+		balance(&job, job.shared.mean);
+		if (atomic_load(&job.stop))
+			return LB_CANCELLED;
 	}
 	*loss = 0;
 	for (int w = 0; w < n_threads; w++)

@@ -145,15 +145,19 @@ lb_tensor_fill_uniform(LbTensor *t, float limit, LbRandom *rng,
 	return LB_OK;
 }
 
-bool
-lb_tensor_is_finite(const LbTensor *t)
+LbStatus
+lb_tensor_check_finite(const LbTensor *t, LbCancel cancel)
 {
 	/* x - x is 0 for finite x, NaN otherwise, and NaN survives addition */
 	float		sum = 0;
 
 	for (size_t i = 0; i < (size_t) t->rows * t->cols; i++)
+	{
+		if (i % 1048576 == 0 && LB_CANCEL_REQUESTED(cancel))
+			return LB_CANCELLED;
 		sum += t->value[i] - t->value[i];
-	return sum == 0;
+	}
+	return sum == 0 ? LB_OK : LB_NOT_FINITE;
 }
 
 /*

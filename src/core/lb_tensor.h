@@ -62,7 +62,9 @@ extern void lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block,
 							const LbThreads *pool);
 extern LbStatus lb_tensor_fill_uniform(LbTensor *t, float limit,
 									   LbRandom *rng, LbCancel cancel);
-extern bool lb_tensor_is_finite(const LbTensor *t);
+
+/* LB_NOT_FINITE when a weight is. */
+extern LbStatus lb_tensor_check_finite(const LbTensor *t, LbCancel cancel);
 extern int32_t lb_tensor_touch(LbTensor *t, int64_t row);
 extern void lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors,
 							   int n_tensors, LbThreads *pool);

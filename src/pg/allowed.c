@@ -26,6 +26,7 @@ compare_candidates(const void *a, const void *b)
 	int32		x = *(const int32 *) a;
 	int32		y = *(const int32 *) b;
 
+	CHECK_FOR_INTERRUPTS();
 	return x < y ? -1 : x > y;
 }
 
@@ -58,6 +59,7 @@ short_list(const ServingModel *serving, const Conditions *c,
 	{
 		int32		candidate = lbrec_candidate_of(serving, &only->keys[i]);
 
+		CHECK_FOR_INTERRUPTS();
 		if (candidate >= 0 && within_bounds(c, serving, candidate) &&
 			(others == NULL || bit_of(others, candidate)) &&
 			(rest == NULL || bit_of(rest, candidate)))
@@ -96,8 +98,11 @@ bitmap(const ServingModel *serving, const Conditions *c)
 		pfree(own);
 	}
 	for (int64 i = 0; c->bounded && i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (bit_of(bits, i) && !within_bounds(c, serving, i))
 			bits[i / 64] &= ~(UINT64CONST(1) << (i % 64));
+	}
 	allowed.n = (int64) pg_popcount((const char *) bits,
 									(int) (words * sizeof(uint64)));
 	return allowed;

@@ -23,6 +23,7 @@ compare_counted(const void *a, const void *b)
 	const Counted *x = a;
 	const Counted *y = b;
 
+	CHECK_FOR_INTERRUPTS();
 	if (x->count != y->count)
 		return x->count > y->count ? -1 : 1;
 	return x->id < y->id ? -1 : x->id > y->id;
@@ -46,6 +47,7 @@ lbrec_baselines_init(Baselines *b, const ServingModel *serving)
 	qsort(sorted, n, sizeof(Counted), compare_counted);
 	for (int64 i = 0; i < n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		b->by_listens[i] = sorted[i].id;
 		b->above[sorted[i].id] =
 			i > 0 && sorted[i].count == sorted[i - 1].count ?
@@ -125,6 +127,7 @@ lbrec_baseline_top(int64 *ids, const Baselines *b, bool own, int32 user,
 	{
 		bool		listed = false;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int j = 0; j < n && !listed; j++)
 			listed = codes[j] - 1 == b->by_listens[i];
 		if (!listed)

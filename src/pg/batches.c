@@ -77,7 +77,10 @@ compute_log_q(Batcher *b, MemoryContext context)
 		int64		pairs = b->lists->offsets[b->lists->n_users + 1];
 
 		for (int64 i = 0; i < pairs; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
 			counts[b->lists->codes[i]]++;
+		}
 		total = pairs;
 	}
 	else
@@ -99,6 +102,7 @@ compute_log_q(Batcher *b, MemoryContext context)
 		double		drawn = b->options->popular_negatives ? share : 1.0 / n;
 		double		q;
 
+		CHECK_FOR_INTERRUPTS();
 		if (b->options->batch_by == BATCH_USERS)
 		{
 			double		targets = total * b->max_rows / Max(b->n_rows, 1);
@@ -348,6 +352,7 @@ next_listens(Batcher *b, LbBatch *batch)
 	{
 		const Listen *l = &b->feeder.window[b->feeder.order[b->next++]];
 
+		CHECK_FOR_INTERRUPTS();
 		b->users[i] = l->user;
 		b->recordings[i] = l->recording;
 		b->times[i] = l->time;
@@ -414,6 +419,7 @@ next_users(Batcher *b, LbBatch *batch)
 	{
 		const UserRow *row = &b->rows[b->row_order[b->next++]];
 
+		CHECK_FOR_INTERRUPTS();
 		b->users[i] = row->user;
 		b->positive_of[i] = n_positives;
 		n_positives = take_targets(b, row, &N, n_positives);

@@ -492,6 +492,7 @@ lbrec_drop_rare(Dataset *data, int min_listens)
 		bool		is_new;
 		const char *key = lbrec_vocabulary_key(data->recordings, r, NULL);
 
+		CHECK_FOR_INTERRUPTS();
 		if (map[r] == 0)
 		{
 			plays[0] += plays[r];
@@ -542,6 +543,7 @@ lbrec_bucket_rows(int64 *n_rows, const Vocabulary *recordings,
 			const char *key = lbrec_vocabulary_key(recordings, (int32) r,
 												   NULL);
 
+			CHECK_FOR_INTERRUPTS();
 			rows[r] = own + 1 + (int32)
 				(lbrec_vocabulary_prefetch(recordings, key, UUID_LEN) %
 				 buckets);

@@ -205,8 +205,11 @@ append_bag(Feature *f, Datum value, MemoryContext context)
 			MemoryContextAllocHuge(context, f->bag_allocated * sizeof(int32));
 	}
 	for (int i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (!nulls[i])
 			f->bag_codes[f->n_bag_codes++] = category_code(f, values[i]);
+	}
 	f->longest_bag = Max(f->longest_bag, n);
 }
 
@@ -253,15 +256,21 @@ summarize_numbers(Feature *f)
 	int64		known = 0;
 
 	for (int64 i = 0; i < f->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (!isnan(f->numbers[i]))
 		{
 			sum += f->numbers[i];
 			known++;
 		}
+	}
 	f->mean = known > 0 ? sum / known : 0;
 	for (int64 i = 0; i < f->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (!isnan(f->numbers[i]))
 			squares += (f->numbers[i] - f->mean) * (f->numbers[i] - f->mean);
+	}
 	f->deviation = known > 0 ? sqrt(squares / known) : 0;
 	if (!(f->deviation > 0))
 		f->deviation = 1;
@@ -273,6 +282,7 @@ compare_floats(const void *a, const void *b)
 	float		x = *(const float *) a;
 	float		y = *(const float *) b;
 
+	CHECK_FOR_INTERRUPTS();
 	return x < y ? -1 : x > y;
 }
 
@@ -349,8 +359,11 @@ lbrec_finish_features(Dataset *data, int buckets)
 		f->codes = MemoryContextAllocHuge(data->context,
 										  Max(f->n, 1) * sizeof(int32));
 		for (int64 e = 0; e < f->n; e++)
+		{
+			CHECK_FOR_INTERRUPTS();
 			f->codes[e] = lbrec_bucket_of(f->edges, f->n_edges,
 										  f->numbers[e]);
+		}
 		f->kind = FEATURE_CATEGORY;
 	}
 }
@@ -377,6 +390,7 @@ lbrec_renumber_feature(Feature *f, const int32 *map)
 
 	for (int64 e = 1; e < f->n; e++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (map[e] == 0)
 			continue;
 		Assert(map[e] == kept);

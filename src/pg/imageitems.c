@@ -146,13 +146,17 @@ lbrec_take_popularity(ImageBuilder *b)
 	offsets = lbrec_part(b, h->week_offsets);
 	counts = lbrec_part(b, h->week_counts);
 	for (int64 i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (offsets[i] < 0 || offsets[i] > offsets[i + 1] ||
 			offsets[i + 1] > shape.rows)
 			lbrec_bad_part(b, "recording_week_starts");
+	}
 	h->first_week = PG_INT32_MAX;
 	h->last_week = PG_INT32_MIN;
 	for (int64 i = 0; i < shape.rows; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		h->first_week = Min(h->first_week, counts[2 * i]);
 		h->last_week = Max(h->last_week, counts[2 * i]);
 	}
@@ -196,8 +200,11 @@ lbrec_take_groupings(ImageBuilder *b)
 									 TENSOR_INT4, -1, 1, &shape);
 		g->n = shape.rows;
 		for (int64 c = 0; b->loading && c < g->n; c++)
+		{
+			CHECK_FOR_INTERRUPTS();
 			if (((const int32 *) lbrec_part(b, g->codes))[c] < 0)
 				lbrec_bad_part(b, g->column);
+		}
 	}
 	SPI_freetuptable(rows);
 }
@@ -231,12 +238,18 @@ lbrec_take_neighbours(ImageBuilder *b)
 	offsets = lbrec_part(b, h->neighbour_offsets);
 	codes = lbrec_part(b, h->neighbour_codes);
 	for (int64 r = 0; r <= n; r++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (offsets[r] < 0 || offsets[r] > offsets[r + 1] ||
 			offsets[r + 1] > entries)
 			lbrec_bad_part(b, "neighbour_offsets");
+	}
 	for (int64 i = 0; i < entries; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (codes[i] < 1 || codes[i] > n)
 			lbrec_bad_part(b, "neighbour_codes");
+	}
 	if (!lbrec_tensor_shape(b->row, "neighbour_sums", &shape) ||
 		shape.type != TENSOR_FLOAT4 || shape.rows != n + 1 || shape.cols != 1)
 		lbrec_bad_part(b, "neighbour_sums");

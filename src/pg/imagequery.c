@@ -45,6 +45,7 @@ take_feature(ImageBuilder *b, ImageInput *input, const char *column)
 		{
 			int32		code = ((int32 *) lbrec_part(b, input->codes))[i];
 
+			CHECK_FOR_INTERRUPTS();
 			if (code < 0 || code >= input->rows)
 				lbrec_bad_part(b, codes);
 		}
@@ -53,9 +54,12 @@ take_feature(ImageBuilder *b, ImageInput *input, const char *column)
 		const int64 *offsets = lbrec_part(b, input->offsets);
 
 		for (int64 i = 0; i < input->n; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
 			if (offsets[i] < 0 || offsets[i] > offsets[i + 1] ||
 				offsets[i + 1] > shape.rows)
 				lbrec_bad_part(b, codes);
+		}
 	}
 }
 
@@ -204,12 +208,14 @@ lbrec_take_users(ImageBuilder *b)
 	pairs = palloc_extended(n * sizeof(UserKey), MCXT_ALLOC_HUGE);
 	for (int64 i = 0; i < n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		pairs[i].key = keys[i];
 		pairs[i].code = (int32) (i + 1);
 	}
 	qsort(pairs, n, sizeof(UserKey), compare_user_keys);
 	for (int64 i = 0; i < n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		keys[i] = pairs[i].key;
 		((int32 *) lbrec_part(b, h->user_codes))[i] = pairs[i].code;
 	}
@@ -245,10 +251,16 @@ lbrec_take_history(ImageBuilder *b)
 	offsets = lbrec_part(b, h->history_offsets);
 	codes = lbrec_part(b, h->history_codes);
 	for (int64 u = 0; u <= n_users; u++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (offsets[u] < 0 || offsets[u] > offsets[u + 1] ||
 			offsets[u + 1] > n)
 			lbrec_bad_part(b, "history_offsets");
+	}
 	for (int64 i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (codes[i] < 1 || codes[i] > b->row->n_recordings)
 			lbrec_bad_part(b, "history_codes");
+	}
 }

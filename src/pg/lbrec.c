@@ -26,6 +26,9 @@ PG_MODULE_MAGIC;
 /* Blocks from here on ask for huge pages. */
 #define HUGE_BYTES ((Size) 16 << 20)
 
+/* Copied between two looks for interrupts: some milliseconds. */
+#define COPY_BYTES ((Size) 16 << 20)
+
 int			lbrec_threads = 0;
 static int	max_threads = 0;
 static int	max_spool_mem = 0;
@@ -215,6 +218,17 @@ lbrec_start_threads(MemoryContext context)
 	callback->arg = pool;
 	MemoryContextRegisterResetCallback(context, callback);
 	return pool;
+}
+
+void
+lbrec_copy(void *to, const void *from, Size bytes)
+{
+	for (Size done = 0; done < bytes; done += COPY_BYTES)
+	{
+		CHECK_FOR_INTERRUPTS();
+		memcpy((char *) to + done, (const char *) from + done,
+			   Min(bytes - done, COPY_BYTES));
+	}
 }
 
 void *

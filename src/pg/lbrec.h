@@ -35,6 +35,9 @@ extern LbThreads *lbrec_start_threads(MemoryContext context);
 extern void *lbrec_alloc_aligned(MemoryContext context, Size bytes,
 								 const char *what);
 
+/* memcpy() that answers a cancel between pieces */
+extern void lbrec_copy(void *to, const void *from, Size bytes);
+
 /* declared.c: an old declaration in SQL gets an error, not a crash */
 extern void lbrec_check_declaration(FunctionCallInfo fcinfo, int least_args,
 									int most_args, int most_columns);

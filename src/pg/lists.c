@@ -33,6 +33,8 @@ compare_times(const void *a, const void *b)
 	const Listen *x = a;
 	const Listen *y = b;
 
+	/* who has millions takes a while to sort */
+	CHECK_FOR_INTERRUPTS();
 	if (x->time != y->time)
 		return x->time < y->time ? -1 : 1;
 	/* listens of one second: any fixed order */
@@ -96,6 +98,7 @@ append_older(Grouping *g, int32 user, int64 first, int64 next)
 		double		plays = Max(older->plays[i], 1);
 		double		w = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		if (l->recency)
 			w = age_plays(older->recency ? exp(older->recency[i]) :
 						  plays * lb_mix_decay(UNKNOWN_AGE, power), plays,
@@ -141,6 +144,7 @@ append_user(int32 user, Listen *listens, int64 n, void *arg)
 		{
 			int32		r = listens[i].recording;
 
+			CHECK_FOR_INTERRUPTS();
 			if (r == 0)
 				continue;
 			if (g->seen[r] != user)
@@ -166,7 +170,10 @@ append_user(int32 user, Listen *listens, int64 n, void *arg)
 			next = append_older(g, user, first, next);
 		if (l->recency)
 			for (int64 i = first; i < next; i++)
+			{
+				CHECK_FOR_INTERRUPTS();
 				l->recency[i] = logf(l->recency[i]);
+			}
 	}
 	l->offsets[user + 1] = next;
 }
@@ -219,8 +226,7 @@ visit_range(const Dataset *data, const uint8 *held_out, const int64 *counts,
 	{
 		Listen	   *mine = sorted + next[u - first] - counts[u];
 
-		if (u % 256 == 0)
-			CHECK_FOR_INTERRUPTS();
+		CHECK_FOR_INTERRUPTS();
 		qsort(mine, counts[u], sizeof(Listen), compare_times);
 		visit(u, mine, counts[u], arg);
 	}

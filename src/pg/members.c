@@ -252,8 +252,11 @@ static void
 interleave(float *to, const float *from, int64 rows, int cols, int m, int n)
 {
 	for (int64 r = 0; r < rows; r++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		memcpy(to + ((Size) r * n + m) * cols, from + (Size) r * cols,
 			   cols * sizeof(float));
+	}
 }
 
 /* The wide model's weights from its members'. */

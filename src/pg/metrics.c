@@ -68,6 +68,7 @@ lbrec_metrics(Metrics *m, int k, const int64 *ranks, const int64 *new_ranks,
 	memset(m, 0, sizeof(Metrics));
 	for (int64 i = 0; i < n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (ranks[i] < k)
 		{
 			m->top_k++;
@@ -90,6 +91,7 @@ lbrec_metrics(Metrics *m, int k, const int64 *ranks, const int64 *new_ranks,
 		int64		first = i;
 		int			distinct = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		for (; i < n_targets && targets[i].user == targets[first].user; i++)
 			if (distinct == 0 ||
 				targets[first + distinct - 1].truth != targets[i].truth)

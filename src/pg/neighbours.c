@@ -123,10 +123,13 @@ fill_range(Counter *c, const Dataset *data, const uint8 *held_out,
 	}
 	lbrec_visit_users(data, held_out, fill_user, c);
 	for (int32 row = c->first; row <= c->last && older; row++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (row <= older->n_recordings)
 			for (int64 k = older->offsets[row]; k < older->offsets[row + 1];
 				 k++)
 				put_entry(c, row, older->codes[k], older->counts[k]);
+	}
 
 	/* no more than n of them are left */
 	r->codes = repalloc_huge(r->codes, Max(done + n, 1) * sizeof(int32));
@@ -135,8 +138,7 @@ fill_range(Counter *c, const Dataset *data, const uint8 *held_out,
 	{
 		int64		length = c->lengths[row];
 
-		if (row % 1024 == 0)
-			CHECK_FOR_INTERRUPTS();
+		CHECK_FOR_INTERRUPTS();
 		done += lb_neighbour_row(r->codes + done, r->counts + done,
 								 c->entries + c->next[row - c->first] - length,
 								 length, row, r->sums, most);
@@ -155,9 +157,12 @@ lbrec_weigh_neighbours(float *weights, int64 n_recordings,
 					   const float *counts, const float *sums)
 {
 	for (int64 row = 1; row <= n_recordings; row++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		for (int64 k = offsets[row]; k < offsets[row + 1]; k++)
 			weights[k] = lb_neighbour_weight(counts[k], sums[row],
 											 sums[codes[k]]);
+	}
 }
 
 /*

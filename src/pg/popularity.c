@@ -173,8 +173,11 @@ lbrec_count_weeks(const Dataset *data)
 								sizeof(int32), MCXT_ALLOC_HUGE);
 		sort_weeks(weeks, next, data, places, first, last);
 		for (int64 r = first; r <= last; r++)
+		{
+			CHECK_FOR_INTERRUPTS();
 			add_recording(w, weeks + places[r] - places[first],
 						  places[r + 1] - places[r], data->known_weeks);
+		}
 		pfree(weeks);
 	}
 	pfree(places);

@@ -139,7 +139,10 @@ rank_block(Ranker *r, int m, const int32 *users, const int64 *times,
 	lbrec_query_vectors(r->queries, r->request->model, users, times, m, pool,
 						context);
 	for (int k = 0; k < m; k++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		r->floors[k] = own_score(r, k);
+	}
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -151,8 +154,7 @@ rank_block(Ranker *r, int m, const int32 *users, const int64 *times,
 	lbrec_check_status(status, "ranks");
 	for (int k = 0; k < m; k++)
 	{
-		if (k % 1024 == 0)
-			CHECK_FOR_INTERRUPTS();
+		CHECK_FOR_INTERRUPTS();
 		finish_rank(r, k);
 	}
 }
@@ -165,6 +167,7 @@ compare_listens(const void *a, const void *b, void *arg)
 	int64		x = *(const int64 *) a;
 	int64		y = *(const int64 *) b;
 
+	CHECK_FOR_INTERRUPTS();
 	if (q->users[x] != q->users[y])
 		return q->users[x] < q->users[y] ? -1 : 1;
 	if (q->times[x] != q->times[y])
@@ -268,6 +271,7 @@ rank_by_lists(Ranker *r, int64 n, LbThreads *pool, MemoryContext context)
 		{
 			int64		i = r->at[k];
 
+			CHECK_FOR_INTERRUPTS();
 			if (u < 0 || users[u] != q->users[i] ||
 				(timed && times[u] != q->times[i]))
 			{
@@ -293,6 +297,7 @@ findable(Ranker *r, MemoryContext context)
 	r->at = MemoryContextAllocHuge(context, Max(q->n, 1) * sizeof(int64));
 	for (int64 i = 0; i < q->n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		q->ranks[i] = PG_INT64_MAX;
 		if (q->new_ranks)
 			q->new_ranks[i] = PG_INT64_MAX;
@@ -343,6 +348,7 @@ lbrec_rank_listens(const RankRequest *request, LbThreads *pool,
 		int			n;
 		const float *boosts;
 
+		CHECK_FOR_INTERRUPTS();
 		user_list(model, request->users[i], &n, &boosts);
 		longest = Max(longest, n);
 	}

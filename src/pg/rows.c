@@ -49,5 +49,6 @@ void
 lbrec_put_row(RowSink *sink, Datum *values, bool *nulls)
 {
 	lbrec_check_images();
+	CHECK_FOR_INTERRUPTS();
 	tuplestore_putvalues(sink->store, sink->desc, values, nulls);
 }

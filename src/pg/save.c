@@ -72,8 +72,11 @@ save_keys(Saver *saver, const char *name, TensorType type,
 									   MCXT_ALLOC_HUGE);
 
 	for (int32 code = 1; code <= n; code++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		memcpy(keys + (Size) (code - 1) * width,
 			   lbrec_vocabulary_key(v, code, NULL), width);
+	}
 	save_tensor(saver, name, type, n, 1, keys);
 	pfree(keys);
 }
@@ -92,14 +95,18 @@ save_text_keys(Saver *saver, const char *feature, const Vocabulary *v)
 	{
 		uint32		len;
 
+		CHECK_FOR_INTERRUPTS();
 		lbrec_vocabulary_key(v, code, &len);
 		offsets[code] = offsets[code - 1] + len;
 	}
 	bytes = palloc_extended(Max(offsets[n], 1), MCXT_ALLOC_HUGE);
 	for (int32 code = 1; code <= n; code++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		memcpy(bytes + offsets[code - 1],
 			   lbrec_vocabulary_key(v, code, NULL),
 			   offsets[code] - offsets[code - 1]);
+	}
 	save_tensor(saver, psprintf("%s_key_offsets", feature), TENSOR_INT8,
 				(int64) n + 1, 1, offsets);
 	save_tensor(saver, psprintf("%s_keys", feature), TENSOR_BYTES,

@@ -141,6 +141,7 @@ pick_diverse(Selected *out, Tally *tally, const Selected *pool, int64 k,
 		const float *c = serving->candidates + pool->ids[i] * D;
 		double		sum = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int d = 0; d < D; d++)
 			sum += (double) c[d] * c[d];
 		for (int d = 0; d < D; d++)

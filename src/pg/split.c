@@ -140,6 +140,7 @@ compare_places(const void *a, const void *b)
 	const Listen *x = a;
 	const Listen *y = b;
 
+	CHECK_FOR_INTERRUPTS();
 	/* the latest first; of one time, the one that came last */
 	if (x->time != y->time)
 		return x->time > y->time ? -1 : 1;
@@ -268,6 +269,7 @@ split_last(Splitter *s)
 		int			take = o->test_last > 0 ? o->test_last :
 		(int) (n * o->test_fraction);
 
+		CHECK_FOR_INTERRUPTS();
 		/* someone whose listens would all be held out keeps them all */
 		if (take == 0 || take >= n ||
 			(o->test_limit > 0 && total + take > o->test_limit))
@@ -321,6 +323,7 @@ split_query(Splitter *s, const char *listens)
 	{
 		Listen	   *l = &held.test[i];
 
+		CHECK_FOR_INTERRUPTS();
 		l->user = lbrec_vocabulary_find(s->data->users,
 										lbrec_vocabulary_key(test->users, l->user, NULL),
 										sizeof(int64));
@@ -396,8 +399,11 @@ lbrec_feeder_init(Feeder *feeder, const Dataset *data, const Split *split,
 	if (feeder->whole)
 	{
 		for (int64 i = 0; i < n; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
 			if (!lbrec_bit(split->excluded, i))
 				feeder->order[feeder->n++] = (uint32) i;
+		}
 		return;
 	}
 	feeder->window = MemoryContextAllocHuge(context, feeder->capacity *
@@ -460,7 +466,10 @@ lbrec_feeder_window(Feeder *feeder, LbRandom *rng)
 		feeder->n += kept;
 	}
 	for (int64 i = 0; i < feeder->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		feeder->order[i] = (uint32) i;
+	}
 	shuffle(rng, feeder->order, feeder->n);
 	return feeder->n > 0;
 }

@@ -71,13 +71,17 @@ map_listens(const ServingModel *serving, const Dataset *data,
 	{
 		int64		key;
 
+		CHECK_FOR_INTERRUPTS();
 		memcpy(&key, lbrec_vocabulary_key(data->users, i, NULL),
 			   sizeof(key));
 		user_codes[i] = lbrec_user_code(serving, key);
 	}
 	for (int32 i = 1; i <= n_recordings; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		candidates[i] = lbrec_candidate_of(serving, (const pg_uuid_t *)
 										   lbrec_vocabulary_key(data->recordings, i, NULL));
+	}
 	lbrec_scan_begin(&scan, data->listens);
 	while (lbrec_scan_next(&scan))
 		for (int64 i = 0; i < scan.n; i++)
@@ -145,12 +149,15 @@ find_users(Evaluation *e)
 	e->who = palloc_extended(e->n * sizeof(int32), MCXT_ALLOC_HUGE);
 	e->when = palloc_extended(e->n * sizeof(int64), MCXT_ALLOC_HUGE);
 	for (int64 i = 0; i < e->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (!seen[e->users[i]])
 		{
 			seen[e->users[i]] = true;
 			e->who[e->n_users] = e->users[i];
 			e->when[e->n_users++] = e->times[i];
 		}
+	}
 	pfree(seen);
 }
 
@@ -161,6 +168,7 @@ add_list(Spread *spreads, const Evaluation *e, const int64 *ids, int64 found)
 	{
 		Spread	   *s = &spreads[j];
 
+		CHECK_FOR_INTERRUPTS();
 		for (int64 i = 0; i < Min(found, e->ks[j]); i++)
 		{
 			uint64		bit = UINT64CONST(1) << (ids[i] % 64);
@@ -250,8 +258,7 @@ find_ranks(Evaluation *e, Recommender recommender)
 	}
 	for (int64 i = 0; i < e->n; i++)
 	{
-		if (i % 1024 == 0)
-			CHECK_FOR_INTERRUPTS();
+		CHECK_FOR_INTERRUPTS();
 		lbrec_baseline_rank(&e->ranks[i], &e->new_ranks[i], &e->baselines,
 							recommender == BY_OWN_PLAYS, e->users[i],
 							e->truth[i]);
@@ -336,6 +343,7 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 	lbrec_spool_free(data->listens);
 	for (int64 i = 0; i < e.n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		e.unknown += e.truth[i] < 0;
 		e.known |= e.truth[i] >= 0 && e.users[i] > 0;
 	}

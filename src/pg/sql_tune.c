@@ -81,12 +81,25 @@ past_deadline(const Tuning *t)
 	return t->deadline != 0 && GetCurrentTimestamp() >= t->deadline;
 }
 
+/* Sets an option; an error names what does not exist or fit. */
+static void
+set_option(TrainOptions *o, const char *name, const char *value)
+{
+	if (!lbrec_set_option(o, name, value))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("setting \"%s\" does not exist", name),
+				 errdetail("settings may name the arguments of lbrec_train that are numbers, words or layers."),
+				 errhint("Read the list with \\df lbrec_train.")));
+}
+
 /* The settings' names and values from a JSON object of arrays. */
 static void
 read_knobs(Tuning *t, Datum settings)
 {
 	Oid			types[] = {JSONBOID};
 	MemoryContext context = CurrentMemoryContext;
+	TrainOptions unused = {0};
 
 	SPI_connect();
 	if (SPI_execute_with_args("SELECT s.key, e.value FROM pg_catalog.jsonb_each($1) AS s, "
@@ -119,8 +132,10 @@ read_knobs(Tuning *t, Datum settings)
 		if (t->n_knobs == 0 ||
 			strcmp(t->knobs[t->n_knobs - 1].name, name) != 0)
 		{
+			/* so there are no more of them than settings exist */
+			set_option(&unused, name, value);
 			if (t->n_knobs == MAX_KEYS)
-				elog(ERROR, "too many settings");
+				elog(ERROR, "lbrec_train has more settings than lbrec_tune can try");
 			t->knobs[t->n_knobs].name = pstrdup(name);
 			t->knobs[t->n_knobs++].values = palloc((SPI_processed + 1) *
 												   sizeof(char *));
@@ -138,19 +153,13 @@ read_knobs(Tuning *t, Datum settings)
 				 errhint("For example: settings => '{\"temperature\": [0.05, 0.1, 0.2], \"history_dropout\": [0.4, 0.7]}'.")));
 }
 
-/* The settings of a trial; an error names what does not exist or fit. */
+/* The settings of a trial. */
 static void
 trial_options(TrainOptions *o, const Tuning *t, const Trial *trial, int epochs)
 {
 	lbrec_preset(o, t->preset);
 	for (int k = 0; k < t->n_knobs; k++)
-		if (!lbrec_set_option(o, t->knobs[k].name,
-							  t->knobs[k].values[trial->choice[k]]))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("setting \"%s\" does not exist", t->knobs[k].name),
-					 errdetail("settings may name the arguments of lbrec_train that are numbers, words or layers."),
-					 errhint("Read the list with \\df lbrec_train.")));
+		set_option(o, t->knobs[k].name, t->knobs[k].values[trial->choice[k]]);
 	lbrec_fit_options(o);
 	o->epochs = epochs;
 	o->evaluate_every = epochs;

@@ -194,6 +194,7 @@ compare_neighbours(const void *a, const void *b)
 	const Neighbour *x = a;
 	const Neighbour *y = b;
 
+	CHECK_FOR_INTERRUPTS();
 	if (x->score != y->score)
 		return x->score > y->score ? -1 : 1;
 	return x->row < y->row ? -1 : x->row > y->row;
@@ -349,6 +350,7 @@ nearest_by_index(Neighbour *best, const ServingModel *serving, int64 self,
 		4 * (D + 4) * ldexp(1, -24);
 	for (int64 i = 0; i < found; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		unit_rows(unit, candidate_vector(serving, ids[i]), 1, D);
 		pool[i].score = lb_score(query, unit, D);
 		pool[i].row = ids[i];
@@ -440,7 +442,10 @@ lbrec_similar_users(PG_FUNCTION_ARGS)
 	table = user_table(serving);
 	ids = palloc_extended((n + 1) * sizeof(int64), MCXT_ALLOC_HUGE);
 	for (int64 i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		ids[serving->user_codes[i]] = serving->user_keys[i];
+	}
 	best = palloc_extended((k + 1) * sizeof(Neighbour), MCXT_ALLOC_HUGE);
 	found = nearest(best, table->value + table->cols, n, table->cols,
 					lbrec_known_user(serving, PG_GETARG_INT64(0)) - 1, k + 1);

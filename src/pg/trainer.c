@@ -280,9 +280,9 @@ note_epoch(Trainer *trainer, const EpochReport *report)
 									"copy of the best epoch");
 	}
 	for (int i = 0; i < core->n_tensors; i++)
-		memcpy(trainer->best[i], core->tensors[i].value,
-			   (Size) core->tensors[i].rows * core->tensors[i].cols *
-			   sizeof(float));
+		lbrec_copy(trainer->best[i], core->tensors[i].value,
+				   (Size) core->tensors[i].rows * core->tensors[i].cols *
+				   sizeof(float));
 	return true;
 }
 
@@ -343,14 +343,24 @@ run_epochs(Trainer *trainer, int n_epochs)
 		{
 			LbTensor   *t = &trainer->model->core.tensors[i];
 
-			memcpy(t->value, trainer->best[i],
-				   (Size) t->rows * t->cols * sizeof(float));
+			lbrec_copy(t->value, trainer->best[i],
+					   (Size) t->rows * t->cols * sizeof(float));
 		}
 	for (int i = 0; i < trainer->model->core.n_tensors; i++)
-		if (!lb_tensor_is_finite(&trainer->model->core.tensors[i]))
+	{
+		const LbTensor *t = &trainer->model->core.tensors[i];
+		LbStatus	status;
+
+		do
+		{
+			CHECK_FOR_INTERRUPTS();
+			status = lb_tensor_check_finite(t, lbrec_cancel_flag());
+		} while (status == LB_CANCELLED);
+		if (status != LB_OK)
 			diverged(trainer,
 					 psprintf("Weights of \"%s\" are not finite after the last step.",
-							  trainer->model->core.tensors[i].name));
+							  t->name));
+	}
 }
 
 /*

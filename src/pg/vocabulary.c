@@ -151,6 +151,7 @@ grow_slots(Vocabulary *v)
 		{
 			uint32		j = old[i].hash & v->mask;
 
+			CHECK_FOR_INTERRUPTS();
 			while (v->slots[j].code != 0)
 				j = (j + 1) & v->mask;
 			v->slots[j] = old[i];

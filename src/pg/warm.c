@@ -90,7 +90,10 @@ load_weeks(const WarmStart *warm)
 	w->offsets = need(warm, "recording_week_starts", TENSOR_INT8, w->n + 1);
 	sound = w->offsets[0] == 0;
 	for (int64 r = 0; r < w->n; r++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		sound = sound && w->offsets[r] <= w->offsets[r + 1];
+	}
 	w->counts = need(warm, "recording_weeks", TENSOR_INT4,
 					 sound ? w->offsets[w->n] : -1);
 	return w;
@@ -267,8 +270,11 @@ prepare_keys(const WarmStart *warm, Feature *f)
 	keys = load(warm, psprintf("%s_keys", f->name), TENSOR_BYTES,
 				&ignored);
 	for (int64 i = 0; i + 1 < shape.rows; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		lbrec_vocabulary_add(f->keys, keys + offsets[i],
 							 (uint32) (offsets[i + 1] - offsets[i]));
+	}
 }
 
 /* The values that the older model has of a column, or unknown for all. */
@@ -317,7 +323,10 @@ prepare_feature(const WarmStart *warm, Feature *f)
 		return;
 	}
 	for (int64 e = 1; e < entities; e++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		lbrec_append_value(f, (Datum) 0, true, warm->context);
+	}
 }
 
 /* Called before the first row is read: what is known comes first. */
@@ -327,10 +336,16 @@ lbrec_warm_prepare(Dataset *data, void *arg)
 	WarmStart  *warm = arg;
 
 	for (int64 i = 0; i < warm->row.n_users; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		lbrec_vocabulary_add(data->users, &warm->users[i], sizeof(int64));
+	}
 	for (int64 i = 0; i < warm->row.n_recordings; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		lbrec_vocabulary_add(data->recordings, &warm->recordings[i],
 							 UUID_LEN);
+	}
 	while (data->recording_listens_allocated <= warm->row.n_recordings)
 		data->recording_listens_allocated *= 2;
 	data->recording_listens = repalloc_huge(data->recording_listens,
@@ -375,6 +390,7 @@ rows_before(int64 *n_rows, const WarmStart *warm, const Dataset *data,
 	{
 		int64		row = rows ? rows[r] : r;
 
+		CHECK_FOR_INTERRUPTS();
 		if (row < *n_rows - options->hash_buckets)
 			from[row] = old ? old[r] : (int32) r;
 	}
@@ -398,6 +414,7 @@ take_columns(float *to, const float *from, int64 rows, int cols, int m, int n,
 	{
 		int64		row = map ? map[r] : r;
 
+		CHECK_FOR_INTERRUPTS();
 		if (row >= 0)
 			memcpy(to + (Size) r * cols, from + ((Size) row * n + m) * cols,
 				   cols * sizeof(float));

@@ -81,6 +81,7 @@ compare_listens(const void *a, const void *b)
 	const Listen *x = a;
 	const Listen *y = b;
 
+	CHECK_FOR_INTERRUPTS();
 	if (x->user != y->user)
 		return x->user < y->user ? -1 : 1;
 	return x->recording < y->recording ? -1 : x->recording > y->recording;
@@ -97,7 +98,10 @@ known_recordings(const TwoTower *model)
 										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
 	for (int64 i = 0; i < model->history_offsets[model->n_users + 1]; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		known[model->history_codes[i]] = true;
+	}
 	return known;
 }
 
@@ -120,6 +124,7 @@ find_choosers(Weigher *w)
 	{
 		const Listen *l = &q->test[i];
 
+		CHECK_FOR_INTERRUPTS();
 		if (l->user > 0 && known[l->recording] &&
 			q->model->history_offsets[l->user + 1] >
 			q->model->history_offsets[l->user])
@@ -133,6 +138,7 @@ find_choosers(Weigher *w)
 	{
 		int64		first = i;
 
+		CHECK_FOR_INTERRUPTS();
 		while (i < n && w->sorted[i].user == w->sorted[first].user)
 			i++;
 		/* every n_users / MAX_USERS-th */
@@ -299,6 +305,7 @@ take_block(Weigher *w, int from, int m, LbThreads *pool)
 	{
 		Boosts		b = lbrec_boosts_of(q->model, users[i]);
 
+		CHECK_FOR_INTERRUPTS();
 		lbrec_gather_boosts(&b);
 		MemoryContextSwitchTo(w->context);
 		take_chooser(w, from + i, &b, queries + (Size) i * D, ids + i * k,
@@ -346,6 +353,7 @@ fit_new(double *a, const Weigher *w, const double *prior)
 		int64		first = n;
 		int			targets = 0;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int64 r = w->offsets[g]; r < w->offsets[g + 1]; r++)
 		{
 			if (w->own[r])
@@ -386,6 +394,7 @@ fit_all(double *b, const Weigher *w, const double *a, const double *prior)
 	{
 		float		explore = (float) (a[0] * w->dot[r] + a[1] * w->near[r]);
 
+		CHECK_FOR_INTERRUPTS();
 		x[4 * r] = w->own[r] ? 0 : explore;
 		x[4 * r + 1] = w->own[r];
 		x[4 * r + 2] = w->recency[r];

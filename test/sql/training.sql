@@ -169,6 +169,7 @@ WHERE name = 'tuned' GROUP BY 1;
 SELECT count(epochs_trained) FILTER (WHERE epochs_trained > 0) FROM lbrec_tune('soon', time_limit => '0 s', trials => 5,
 	settings => '{"temperature": [0.1, 0.2, 0.3], "ensemble": [1, 2]}');
 SELECT * FROM lbrec_tune('never', settings => '{"colour": ["red"]}');
+SELECT lbrec_tune('never', settings => jsonb_object_agg('colour' || n, '["red"]'::jsonb)) FROM generate_series(1, 100) AS n;
 SELECT * FROM lbrec_tune('never', settings => '{"epochs": [1]}');
 SELECT * FROM lbrec_tune('never', settings => '{}');
 SELECT * FROM lbrec_tune('never', metric => 'beauty');
