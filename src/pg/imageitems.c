@@ -47,7 +47,10 @@ sort_recordings(int32 *order, uint64 *heads, const pg_uuid_t *keys, int64 n)
 	int32	   *starts = palloc0(((1 << BUCKET_BITS) + 1) * sizeof(int32));
 
 	for (int64 i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		starts[(lbrec_key_head(&keys[i]) >> (64 - BUCKET_BITS)) + 1]++;
+	}
 	for (int b = 0; b < 1 << BUCKET_BITS; b++)
 		starts[b + 1] += starts[b];
 	for (int64 i = 0; i < n; i++)
@@ -55,6 +58,7 @@ sort_recordings(int32 *order, uint64 *heads, const pg_uuid_t *keys, int64 n)
 		uint64		head = lbrec_key_head(&keys[i]);
 		KeyPlace   *place = &places[starts[head >> (64 - BUCKET_BITS)]++];
 
+		CHECK_FOR_INTERRUPTS();
 		place->head = head;
 		place->candidate = (int32) i;
 	}
