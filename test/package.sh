@@ -61,7 +61,7 @@ check()
 }
 
 # shellcheck disable=SC2046,SC2086
-install_packages $build_packages dpkg-dev debhelper fakeroot postgresql-server-dev-all libipc-run-perl \
+install_packages $build_packages build-essential dpkg-dev debhelper fakeroot postgresql-server-dev-all libipc-run-perl \
 	zstd xz-utils unzip $(packages_for_server) || exit 2
 make_work
 copy_server
