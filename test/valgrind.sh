@@ -67,18 +67,44 @@ as sh -c "cat >>'$work/data/postgresql.conf'" <<-EOT
 	lbrec.cpu = 'avx2'
 EOT
 run "$work/log/start" pg_ctl -D "$work/data" -l "$work/log/server" -w -t 300 start || die "the server did not start: $(tail -n 3 "$work/log/server")"
+# count_errors: all of them so far, and those of lbrec, whose text is kept.
+count_errors()
+{
+	cat "$work"/vg/*.log 2>/dev/null | awk -v show="$work/ours" '
+		/BEGIN-ERROR/ { block = ""; inside = 1 }
+		inside { block = block $0 "\n" }
+		/END-ERROR/ { inside = 0; all++; if (block ~ /lbrec\.so|src\/(core|pg)\//) { ours++; printf "%s", block >show } }
+		END { print all + 0, ours + 0 }'
+}
+
+# One test at a time: who stops this has the verdicts so far.  All in one
+# database, as pg_regress has it: to create one takes minutes.
+[ -n "$tests" ] || tests=$(cd "$top/test/sql" && ls ./*.sql | sed 's|^\./\(.*\)\.sql$|\1|')
 status=0
-start=$(now)
-run "$work/log/regress" env PGHOST="$work/sock" make installcheck CONVERT=no PG_CONFIG="$PG_CONFIG" ${tests:+REGRESS="$tests"} || status=1
+begun=$(now)
+before=0
+existing=
+for test in $tests; do
+	start=$(now)
+	word=ok
+	run "$work/log/$test" env PGHOST="$work/sock" make installcheck CONVERT=no PG_CONFIG="$PG_CONFIG" REGRESS="$test" \
+		EXTRA_REGRESS_OPTS="$existing" || word=FAILED
+	existing=--use-existing
+	# shellcheck disable=SC2046
+	set -- $(count_errors)
+	printf '  %-34s %-7s %6s s  %s errors of lbrec\n' "$test" $word "$(since "$start")" $(($2 - before))
+	before=$2
+	if [ $word = FAILED ]; then
+		status=1
+		tail -n 5 "$work/log/$test"
+		tail -n 40 "$work/src/regression.diffs" 2>/dev/null
+	fi
+done
+# The processes that live on tell of errors when they end too.
 run "$work/log/stop" pg_ctl -D "$work/data" -w -t 300 -m fast stop || status=1
-grep -E '^(test|ok|not ok) |^ok ' "$work/log/regress"
-[ $status = 0 ] || tail -n 40 "$work/src/regression.diffs" 2>/dev/null
-set -- $(cat "$work"/vg/*.log 2>/dev/null | awk -v show="$work/ours" '
-	/BEGIN-ERROR/ { block = ""; inside = 1 }
-	inside { block = block $0 "\n" }
-	/END-ERROR/ { inside = 0; all++; if (block ~ /lbrec\.so|src\/(core|pg)\//) { ours++; printf "%s", block >show } }
-	END { print all + 0, ours + 0 }')
+# shellcheck disable=SC2046
+set -- $(count_errors)
 [ ! -s "$work/ours" ] || head -n 120 "$work/ours"
-say "valgrind $(valgrind --version | sed 's/valgrind-//'), $("$PG_CONFIG" --version): $2 errors of lbrec, $(($1 - $2)) of the server alone, in $(since "$start") s"
+say "valgrind $(valgrind --version | sed 's/valgrind-//'), $("$PG_CONFIG" --version): $2 errors of lbrec, $(($1 - $2)) of the server alone, in $(since "$begun") s"
 trap 'cleanup >/dev/null' EXIT
 [ "$2" = 0 ] && [ $status = 0 ]
