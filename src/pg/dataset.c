@@ -4,9 +4,10 @@
  *
  * The query runs with the caller's rights, once, in batches of FETCH_ROWS
  * rows whose memory goes with each batch.  What stays is 16 bytes a listen,
- * spooled to a file beyond lbrec.spool_mem, and the vocabularies; the snapshot
- * that the cursor held is released before training begins, so a long training
- * does not hold back vacuum.
+ * spooled to a file beyond lbrec.spool_mem, and the vocabularies.  The cursor
+ * and its resources are gone before training begins; the snapshot of the
+ * statement that called us is not ours to release, so a long training holds
+ * back vacuum as any long statement does.
  *
  * Looking keys up is most of the work, and most of that is waiting for memory:
  * a batch's keys are hashed first and their slots fetched ahead.
