@@ -115,11 +115,12 @@ lb_neighbour_row(int32_t *codes, float *counts, uint64_t *entries, int64_t n,
 }
 
 int64_t
-lb_touched_most(const LbNeighbours *nb, const int32_t *codes, int64_t n)
+lb_touched_most(const LbNeighbours *nb, const int32_t *codes, int64_t n,
+				int64_t near)
 {
 	int64_t		most = n;
 
-	for (int64_t i = 0; nb != NULL && i < n; i++)
+	for (int64_t i = 0; nb != NULL && i < near; i++)
 		most += nb->offsets[codes[i] + 1] - nb->offsets[codes[i]];
 	return most;
 }
@@ -186,11 +187,11 @@ touch(LbTouched *t, int32_t code, double weight)
 
 void
 lb_touched_gather(LbTouched *t, const LbNeighbours *nb, const int32_t *codes,
-				  const float *plays, int64_t n)
+				  const float *plays, int64_t n, int64_t near)
 {
 	for (int64_t i = 0; i < n; i++)
 		touch(t, codes[i], 0);
-	for (int64_t i = 0; nb != NULL && i < n; i++)
+	for (int64_t i = 0; nb != NULL && i < near; i++)
 	{
 		double		factor = log1p(plays[i]);
 

@@ -96,17 +96,18 @@ typedef struct LbTouched
 
 /* How many they can be, and the bytes of that. */
 extern int64_t lb_touched_most(const LbNeighbours *nb, const int32_t *codes,
-							   int64_t n);
+							   int64_t n, int64_t near);
 extern size_t lb_touched_bytes(int64_t most);
 extern void lb_touched_place(LbTouched *t, int64_t most, void *block);
 
 /*
- * Fills t: codes (n) are distinct, each row counts log(1 + plays) of it.  nb
- * may be NULL: then only the codes themselves are touched.
+ * Fills t: codes (n) are distinct; the rows of the first of them, near, count
+ * log(1 + plays) each.  nb may be NULL: then only the codes themselves are
+ * touched.
  */
 extern void lb_touched_gather(LbTouched *t, const LbNeighbours *nb,
 							  const int32_t *codes, const float *plays,
-							  int64_t n);
+							  int64_t n, int64_t near);
 
 /* The place of a code, or -1. */
 extern int64_t lb_touched_find(const LbTouched *t, int32_t code);

@@ -10,6 +10,11 @@
  * own recordings that are lowered: lbrec_boosted_depth().  The others are
  * scored one by one, unless even the lowest dot product that was found would
  * leave them behind the k-th best: who was not found has no higher one.
+ *
+ * Somebody has played ten thousand recordings, and of most only that they were
+ * played once, years ago, is left: l is that many.  So the first attempt counts
+ * the lowered among the latest only.  It has succeeded when k of what was found
+ * have kept a score of at least the lowest dot product; else all are counted.
  */
 #include "boosts.h"
 
@@ -56,11 +61,12 @@ lbrec_gather_boosts(Boosts *b)
 	if (b->n_own == 0 || b->touched.n > 0)
 		return;
 	nb = b->model->neighbours.offsets ? &b->model->neighbours : NULL;
-	most = lb_touched_most(nb, b->codes, b->n_own);
+	most = lb_touched_most(nb, b->codes, b->n_own, lbrec_near(b));
 	lb_touched_place(&b->touched, most,
 					 palloc_extended(lb_touched_bytes(most),
 									 MCXT_ALLOC_HUGE));
-	lb_touched_gather(&b->touched, nb, b->codes, b->plays, b->n_own);
+	lb_touched_gather(&b->touched, nb, b->codes, b->plays, b->n_own,
+					  lbrec_near(b));
 }
 
 void
@@ -189,21 +195,20 @@ take_block(uint64 *keys, int64 n, Scorer *s)
 }
 
 /*
- * How many of the highest dot products hold what the best k scores need.
- * Nothing need be gathered: without neighbours no fewer of the own are
- * lowered.
+ * How many of the highest dot products hold what the best k scores need, if
+ * only the latest of the own, among, were lowered.  Nothing need be gathered:
+ * without neighbours no fewer of them are.
  */
 int64
-lbrec_boosted_depth(const Boosts *boosts, int64 k, const float *query,
-					const float *candidates, int D)
+lbrec_boosted_depth(const Boosts *boosts, int among, int64 k,
+					const float *query, const float *candidates, int D)
 {
 	int32		rows[SCORE_BLOCK];
 	float		dots[SCORE_BLOCK];
 
-	for (int from = 0; from < boosts->n_own && boosts->recency;
-		 from += SCORE_BLOCK)
+	for (int from = 0; from < among && boosts->recency; from += SCORE_BLOCK)
 	{
-		int			n = Min(boosts->n_own - from, SCORE_BLOCK);
+		int			n = Min(among - from, SCORE_BLOCK);
 
 		for (int i = 0; i < n; i++)
 			rows[i] = boosts->codes[from + i] - 1;
@@ -283,17 +288,31 @@ add_touched(uint64 *keys, int64 n, int64 k, float bar_dot, Scorer *s,
 	return n;
 }
 
+/* Do k of the found have a score that nobody who was not found can have? */
+static bool
+has_kept(const uint64 *keys, int64 n, int64 k, float bar_dot)
+{
+	int64		kept = 0;
+
+	for (int64 i = 0; i < n && kept < k; i++)
+		kept += lb_key_score(keys[i]) >= bar_dot;
+	return kept >= k;
+}
+
 /*
  * ids and scores hold the found candidates with the highest dot products, best
  * first, as lb_topk() gives them for depth, which is at least
- * lbrec_boosted_depth() of k; afterwards the k best.  candidates is (n, D);
- * allowed tells which may be recommended, NULL that all may.  Returns their
- * number.
+ * lbrec_boosted_depth() of k and among; afterwards the k best.  candidates is
+ * (n, D); allowed tells which may be recommended, NULL that all may.  Returns
+ * their number, and in n_new, unless that is NULL, how many are not the user's
+ * own.  -1 tells that more of the own are lowered than were counted: call
+ * again for all of them.
  */
 int64
 lbrec_apply_boosts(int64 *ids, float *scores, int64 found, int64 depth,
-				   int64 k, const Boosts *boosts, const float *query,
-				   const float *candidates, int D, const Allowed *allowed)
+				   int among, int64 k, int64 *n_new, const Boosts *boosts,
+				   const float *query, const float *candidates, int D,
+				   const Allowed *allowed)
 {
 	Boosts		gathered = *boosts;
 	const LbTouched *t = &gathered.touched;
@@ -304,7 +323,11 @@ lbrec_apply_boosts(int64 *ids, float *scores, int64 found, int64 depth,
 	uint64	   *keys;
 
 	if (boosts->n_own == 0)
+	{
+		if (n_new)
+			*n_new = Min(found, k);
 		return Min(found, k);
+	}
 	lbrec_gather_boosts(&gathered);
 	done = palloc_extended(t->n, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	keys = palloc_extended((found + t->n) * sizeof(uint64), MCXT_ALLOC_HUGE);
@@ -319,14 +342,21 @@ lbrec_apply_boosts(int64 *ids, float *scores, int64 found, int64 depth,
 								(uint32) ids[i]);
 	}
 	/* where fewer were found than asked for, these are all that may be */
-	if (found == depth)
+	if (found == depth && among < boosts->n_own &&
+		!has_kept(keys, n, k, scores[found - 1]))
+		n = -1;
+	else if (found == depth)
 		n = add_touched(keys, n, k, scores[found - 1], &s, done);
 	n = best_keys(keys, n, k);
 	lb_key_sort(keys, n);
+	if (n_new)
+		*n_new = 0;
 	for (int64 i = 0; i < n; i++)
 	{
 		ids[i] = lb_key_index(keys[i]);
 		scores[i] = lb_key_score(keys[i]);
+		if (n_new)
+			*n_new += !lbrec_is_own(&gathered, ids[i]);
 	}
 	pfree(done);
 	pfree(keys);
@@ -335,10 +365,91 @@ lbrec_apply_boosts(int64 *ids, float *scores, int64 found, int64 depth,
 	return n;
 }
 
+/* What lists of how many users are made from, and where they go. */
+typedef struct ListMaker
+{
+	TopLists   *lists;
+	const LbCandidates *set;
+	int64		k;
+	bool		beyond_own;
+	LbThreads  *pool;
+} ListMaker;
+
+/* The places that a user's list has, when so many of the own are looked at. */
+static int64
+places_for(const ListMaker *l, int among)
+{
+	return Min(l->k + (l->beyond_own ? among : 0), l->set->n);
+}
+
 /*
- * The k best of m users' queries (m, D), or, beyond_own, so many more as the
- * user has recordings of their own: k that are new to them are among those.
- * All that lists has is allocated in context.
+ * Makes the lists of m users, to put at lists->...[at]: all in one scan, with
+ * the depth that the most demanding needs.  Those that did not succeed, of the
+ * lowered among the latest own, have found -1.
+ */
+static void
+make_lists(ListMaker *l, int at, const Boosts *const *boosts,
+		   const float *queries, int m, bool all)
+{
+	const LbCandidates *set = l->set;
+	MemoryContext working = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec selection",
+												  ALLOCSET_DEFAULT_SIZES);
+	int64		depth = 1;
+	int64	   *ids;
+	float	   *scores;
+	void	   *scratch;
+	LbStatus	status;
+
+	for (int u = 0; u < m; u++)
+	{
+		int			among = all ? boosts[u]->n_own : lbrec_near(boosts[u]);
+
+		depth = Max(depth, lbrec_boosted_depth(boosts[u], among,
+											   places_for(l, among),
+											   queries + (Size) u * set->D,
+											   set->c, set->D));
+	}
+	depth = Min(depth, set->n);
+	ids = palloc_extended(m * depth * sizeof(int64), MCXT_ALLOC_HUGE);
+	scores = palloc_extended(m * depth * sizeof(float), MCXT_ALLOC_HUGE);
+	scratch = lbrec_alloc_aligned(working,
+								  lb_topk_batch_bytes(set, m, depth,
+													  lb_threads_count(l->pool)),
+								  "selection");
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_topk_batch(l->lists->found + at, ids, scores, queries, m,
+							   set, depth, scratch, l->pool,
+							   lbrec_cancel_flag());
+	} while (status == LB_CANCELLED);
+	lbrec_check_status(status, "a score");
+	for (int u = 0; u < m; u++)
+	{
+		int64	   *found = &l->lists->found[at + u];
+		int			among = all || depth == set->n ? boosts[u]->n_own :
+		lbrec_near(boosts[u]);
+		int64		n_new;
+
+		CHECK_FOR_INTERRUPTS();
+		l->lists->ids[at + u] = ids + u * depth;
+		l->lists->scores[at + u] = scores + u * depth;
+		*found = lbrec_apply_boosts(ids + u * depth, scores + u * depth,
+									*found, depth, among,
+									places_for(l, among), &n_new, boosts[u],
+									queries + (Size) u * set->D, set->c,
+									set->D, NULL);
+		if (l->beyond_own && among < boosts[u]->n_own && n_new < l->k)
+			*found = -1;
+	}
+	MemoryContextDelete(working);
+}
+
+/*
+ * The k best of m users' queries (m, D), or, beyond_own, as many more as it
+ * takes for k that are new to the user to be among them.  All that lists has
+ * is allocated in context.
  */
 void
 lbrec_top_lists(TopLists *lists, const LbCandidates *set,
@@ -347,48 +458,17 @@ lbrec_top_lists(TopLists *lists, const LbCandidates *set,
 				MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
-	int64		depth = 1;
-	void	   *scratch;
-	LbStatus	status;
+	ListMaker	l = {lists, set, k, beyond_own, pool};
 
-	for (int u = 0; u < m; u++)
-	{
-		int64		mine = k + (beyond_own ? boosts[u]->n_own : 0);
-
-		depth = Max(depth, lbrec_boosted_depth(boosts[u], mine,
-											   queries + (Size) u * set->D,
-											   set->c, set->D));
-	}
-	depth = Min(depth, set->n);
-	lists->depth = depth;
 	lists->found = palloc(Max(m, 1) * sizeof(int64));
-	lists->ids = palloc_extended(Max(m, 1) * depth * sizeof(int64),
-								 MCXT_ALLOC_HUGE);
-	lists->scores = palloc_extended(Max(m, 1) * depth * sizeof(float),
-									MCXT_ALLOC_HUGE);
-	scratch = lbrec_alloc_aligned(context,
-								  lb_topk_batch_bytes(set, m, depth,
-													  lb_threads_count(pool)),
-								  "selection");
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_topk_batch(lists->found, lists->ids, lists->scores,
-							   queries, m, set, depth, scratch, pool,
-							   lbrec_cancel_flag());
-	} while (status == LB_CANCELLED);
-	lbrec_check_status(status, "a score");
+	lists->ids = palloc(Max(m, 1) * sizeof(int64 *));
+	lists->scores = palloc(Max(m, 1) * sizeof(float *));
+	if (m > 0)
+		make_lists(&l, 0, boosts, queries, m, false);
+	/* one by one: who needs a long list does not make the others' long */
 	for (int u = 0; u < m; u++)
-	{
-		int64		mine = k + (beyond_own ? boosts[u]->n_own : 0);
-
-		CHECK_FOR_INTERRUPTS();
-		lists->found[u] =
-			lbrec_apply_boosts(lists->ids + u * depth,
-							   lists->scores + u * depth, lists->found[u],
-							   depth, Min(mine, depth), boosts[u],
-							   queries + (Size) u * set->D, set->c, set->D,
-							   NULL);
-	}
+		if (lists->found[u] < 0)
+			make_lists(&l, u, boosts + u, queries + (Size) u * set->D, 1,
+					   true);
 	MemoryContextSwitchTo(old);
 }

@@ -11,6 +11,12 @@
 #include "core/lb_scan.h"
 
 /*
+ * So many of a user's own recordings bring up their neighbours, the latest.
+ * What who has played ten thousand would bring up is all of the catalogue.
+ */
+#define NEAR_LENGTH 500
+
+/*
  * The recordings of which a user's score is not the dot product alone: the
  * user's own, first, and their neighbours.
  */
@@ -25,6 +31,13 @@ typedef struct Boosts
 	LbTouched	touched;		/* from lbrec_gather_boosts() on */
 } Boosts;
 
+/* Own recordings whose neighbours count. */
+static inline int
+lbrec_near(const Boosts *b)
+{
+	return Min(b->n_own, NEAR_LENGTH);
+}
+
 /* What is not the dot product of one score. */
 typedef struct ScoreParts
 {
@@ -35,13 +48,12 @@ typedef struct ScoreParts
 	double		share;			/* of dot product and neighbours, added */
 } ScoreParts;
 
-/* The best lists of m users: row u begins at ids + u * depth. */
+/* The best lists of m users, each of its own length. */
 typedef struct TopLists
 {
-	int64		depth;
 	int64	   *found;			/* (m) */
-	int64	   *ids;			/* (m, depth) */
-	float	   *scores;
+	int64	  **ids;			/* (m) */
+	float	  **scores;			/* (m) */
 } TopLists;
 
 extern Boosts lbrec_boosts_of(const TwoTower *model, int32 user);
@@ -50,11 +62,12 @@ extern void lbrec_free_boosts(Boosts *boosts);
 extern bool lbrec_is_own(const Boosts *boosts, int64 candidate);
 extern float lbrec_boosted(const Boosts *boosts, int64 candidate, float dot);
 extern ScoreParts lbrec_score_parts(const Boosts *boosts, int64 candidate);
-extern int64 lbrec_boosted_depth(const Boosts *boosts, int64 k,
+extern int64 lbrec_boosted_depth(const Boosts *boosts, int among, int64 k,
 								 const float *query, const float *candidates,
 								 int D);
 extern int64 lbrec_apply_boosts(int64 *ids, float *scores, int64 found,
-								int64 depth, int64 k, const Boosts *boosts,
+								int64 depth, int among, int64 k,
+								int64 *n_new, const Boosts *boosts,
 								const float *query, const float *candidates,
 								int D, const Allowed *allowed);
 extern void lbrec_top_lists(TopLists *lists, const LbCandidates *set,

@@ -62,6 +62,9 @@ has_listens(const char *listens)
 		pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
 
+/* So many recordings of a user are looked at, or as the history input takes. */
+#define STRANGER_LENGTH 100
+
 /* What a user plays, distinct, latest first. */
 typedef struct Played
 {
@@ -77,7 +80,7 @@ static void
 collect(Played *played, const ServingModel *serving, const ListenList *list)
 {
 	const ImageHeader *image = serving->image;
-	int			most = Max(image->history_length, SERVING_LIST);
+	int			most = Max(image->history_length, STRANGER_LENGTH);
 	double		per_day = image->repeat_half_life > 0 ?
 		M_LN2 / image->repeat_half_life : 0;
 
@@ -127,7 +130,7 @@ boost(Asker *asker, const ServingModel *serving, const Played *played,
 	  MemoryContext context)
 {
 	const ImageHeader *image = serving->image;
-	int			n = Min(played->n, Max(image->history_length, SERVING_LIST));
+	int			n = Min(played->n, Max(image->history_length, STRANGER_LENGTH));
 	Boosts	   *b = &asker->boosts;
 	float	   *added;
 

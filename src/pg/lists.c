@@ -77,7 +77,7 @@ age_plays(double w, double n, double days, double power)
 
 /* Appends what the user played before these listens, as far as not among them. */
 static int64
-append_older(Grouping *g, int32 user, int64 first, int64 next)
+append_older(Grouping *g, int32 user, int64 next)
 {
 	const UserLists *older = g->request->older;
 	double		power = g->request->power;
@@ -109,7 +109,7 @@ append_older(Grouping *g, int32 user, int64 first, int64 next)
 			if (l->recency)
 				l->recency[g->place[r]] += w;
 		}
-		else if (next - first < g->request->max_length)
+		else
 		{
 			l->codes[next] = r;
 			l->plays[next] = older->plays[i];
@@ -149,8 +149,6 @@ append_user(int32 user, Listen *listens, int64 n, void *arg)
 				continue;
 			if (g->seen[r] != user)
 			{
-				if (next - first == g->request->max_length)
-					continue;
 				g->seen[r] = user;
 				g->place[r] = next;
 				l->codes[next] = r;
@@ -167,7 +165,7 @@ append_user(int32 user, Listen *listens, int64 n, void *arg)
 								 g->request->power);
 		}
 		if (n > 0 || !g->request->active_only)
-			next = append_older(g, user, first, next);
+			next = append_older(g, user, next);
 		if (l->recency)
 			for (int64 i = first; i < next; i++)
 			{

@@ -30,14 +30,10 @@ typedef struct ListRequest
 {
 	const uint8 *held_out;		/* bitmap over listens to leave out, or NULL */
 	bool		sequence;
-	int			max_length;		/* of a list */
 	double		power;			/* of the decay; 0: recency is not needed */
 	const struct UserLists *older;	/* lists that these continue, or NULL */
 	bool		active_only;	/* no list for users without a listen here */
 } ListRequest;
-
-/* What serving keeps of users at least, whatever the history input takes. */
-#define SERVING_LIST 100
 
 /* One user's listens in the order of time; they may be changed. */
 typedef void (*UserVisitor) (int32 user, Listen *listens, int64 n, void *arg);

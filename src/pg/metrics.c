@@ -7,6 +7,10 @@
  * the user's test recordings that are not in the user's list of the training
  * time, candidates that are in it do not count, recall is hits / min(K,
  * relevant), and users are weighted alike (Liang et al., WWW 2018).
+ *
+ * Ties count for the recording looked for.  A user's relevant ones may tie with
+ * each other, as those do that nobody else has played among the most popular:
+ * two of them cannot have one place, so the n-th best is n-th at most.
  */
 #include "metrics.h"
 
@@ -32,20 +36,33 @@ compare_targets(const void *a, const void *b)
 	return x->truth < y->truth ? -1 : x->truth > y->truth;
 }
 
-/* recall and NDCG at k of one user's n distinct targets */
+static int
+compare_ranks(const void *a, const void *b)
+{
+	const Target *x = a;
+	const Target *y = b;
+
+	return x->rank < y->rank ? -1 : x->rank > y->rank;
+}
+
+/* recall and NDCG at k of one user's n distinct targets, which are put in order */
 static void
-add_user(Metrics *m, int k, const Target *targets, int n)
+add_user(Metrics *m, int k, Target *targets, int n)
 {
 	int			hits = 0;
 	double		gain = 0;
 	double		ideal = 0;
 
+	qsort(targets, n, sizeof(Target), compare_ranks);
 	for (int i = 0; i < n; i++)
-		if (targets[i].rank < k)
-		{
-			hits++;
-			gain += 1 / log2(targets[i].rank + 2.0);
-		}
+	{
+		int64		rank = Max(targets[i].rank, i);
+
+		if (rank >= k)
+			break;
+		hits++;
+		gain += 1 / log2(rank + 2.0);
+	}
 	for (int i = 0; i < Min(k, n); i++)
 		ideal += 1 / log2(i + 2.0);
 	m->new_recall += (double) hits / Min(k, n);

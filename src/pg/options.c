@@ -350,6 +350,17 @@ is_given(const TrainOptions *options, const char *name)
 	return false;
 }
 
+/* Nothing is to tell, or can, how many epochs are best. */
+void
+lbrec_fix_epochs(TrainOptions *o)
+{
+	if (o->early_stopping != METRIC_NONE && !is_given(o, "epochs"))
+		o->epochs = FIXED_EPOCHS;
+	if (o->early_stopping != METRIC_NONE && !is_given(o, "evaluate_every"))
+		o->evaluate_every = FIXED_EVALUATE_EVERY;
+	o->early_stopping = METRIC_NONE;
+}
+
 /*
  * Settings that were left out follow those that were given where the preset's
  * would not go with them: who asks for layers need not know of ensembles.
@@ -372,13 +383,7 @@ lbrec_fit_options(TrainOptions *o)
 	/* who says how many epochs means it */
 	if ((o->split == SPLIT_NONE || is_given(o, "epochs")) &&
 		!is_given(o, "early_stopping"))
-	{
-		if (o->early_stopping != METRIC_NONE && !is_given(o, "epochs"))
-			o->epochs = FIXED_EPOCHS;
-		if (o->early_stopping != METRIC_NONE && !is_given(o, "evaluate_every"))
-			o->evaluate_every = FIXED_EVALUATE_EVERY;
-		o->early_stopping = METRIC_NONE;
-	}
+		lbrec_fix_epochs(o);
 	/* losses at different temperatures do not compare */
 	o->find_temperature = o->refit && o->normalize &&
 		!is_given(o, "temperature") && o->early_stopping != METRIC_NONE &&

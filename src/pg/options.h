@@ -122,6 +122,7 @@ extern void lbrec_preset(TrainOptions *options, const char *name);
 extern bool lbrec_set_option(TrainOptions *options, const char *name,
 							 const char *value);
 extern void lbrec_fit_options(TrainOptions *options);
+extern void lbrec_fix_epochs(TrainOptions *options);
 extern void lbrec_check_options(const TrainOptions *options);
 extern char *lbrec_options_json(const TrainOptions *options);
 

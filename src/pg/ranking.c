@@ -189,26 +189,47 @@ has_time(const TwoTower *model)
 	return false;
 }
 
-/* The rank of one listen of user u of a block, from the user's list. */
+/* How many of a list's first entries are new to the user: (found + 1). */
+static int64 *
+count_new(const Boosts *b, const int64 *ids, int64 found)
+{
+	int64	   *n_new = palloc_extended((found + 1) * sizeof(int64),
+										MCXT_ALLOC_HUGE);
+
+	n_new[0] = 0;
+	for (int64 i = 0; i < found; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		n_new[i + 1] = n_new[i] + !lbrec_is_own(b, ids[i]);
+	}
+	return n_new;
+}
+
+/*
+ * The rank of one listen of user u of a block, from the user's list, of which
+ * n_new is count_new().
+ */
 static void
-rank_in_list(const Ranker *r, const TopLists *lists, const Boosts *b, int u,
-			 int64 i)
+rank_in_list(const Ranker *r, const TopLists *lists, const int64 *n_new,
+			 const Boosts *b, int u, int64 i)
 {
 	const RankRequest *q = r->request;
 	float		floor = lbrec_boosted(b, q->truth[i],
 									  list_score(r, u, q->truth[i] + 1));
-	int64		rank = 0;
-	int64		new_rank = 0;
+	int64		rank = 0;		/* entries above the floor */
+	int64		end = lists->found[u];
+	int64		new_rank;
 
-	for (int64 j = 0; j < lists->found[u]; j++)
+	while (rank < end)
 	{
-		int64		at = u * lists->depth + j;
+		int64		middle = (rank + end) / 2;
 
-		if (!(lists->scores[at] > floor))
-			break;
-		rank++;
-		new_rank += !lbrec_is_own(b, lists->ids[at]);
+		if (lists->scores[u][middle] > floor)
+			rank = middle + 1;
+		else
+			end = middle;
 	}
+	new_rank = n_new[rank];
 	if (lbrec_is_own(b, q->truth[i]))
 		new_rank = -1;
 	if (is_nobody(r, u))
@@ -243,6 +264,7 @@ rank_by_lists(Ranker *r, int64 n, LbThreads *pool, MemoryContext context)
 		int			m = 0;
 		int			u = -1;
 		TopLists	lists;
+		int64	   *n_new = NULL;
 		MemoryContext old;
 
 		for (; next < n; next++)
@@ -276,10 +298,14 @@ rank_by_lists(Ranker *r, int64 n, LbThreads *pool, MemoryContext context)
 				(timed && times[u] != q->times[i]))
 			{
 				if (u >= 0)
+				{
 					lbrec_free_boosts(&boosts[u]);
+					pfree(n_new);
+				}
 				lbrec_gather_boosts(&boosts[++u]);
+				n_new = count_new(&boosts[u], lists.ids[u], lists.found[u]);
 			}
-			rank_in_list(r, &lists, &boosts[u], u, i);
+			rank_in_list(r, &lists, n_new, &boosts[u], u, i);
 		}
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(scratch);

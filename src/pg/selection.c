@@ -27,17 +27,20 @@
 /* Cosines that are computed at once. */
 #define COSINES 256
 
-/* The best k by score. */
+/*
+ * The best k by score, if of the own, among, no others are lowered; else -1
+ * are found.
+ */
 static Selected
-best(const ServingModel *serving, const Asker *asker, const Allowed *allowed,
-	 int64 k)
+best_among(const ServingModel *serving, const Asker *asker,
+		   const Allowed *allowed, int64 k, int among)
 {
 	Selected	s = {0};
 	LbCandidates set = {.c = asker->vectors, .n = serving->tower.n_recordings,
 		.D = asker->D, .index = asker->index, .allow = allowed->bits,
 	.list = allowed->list, .n_list = allowed->n};
-	int64		depth = lbrec_boosted_depth(&asker->boosts, k, asker->query,
-											set.c, set.D);
+	int64		depth = lbrec_boosted_depth(&asker->boosts, among, k,
+											asker->query, set.c, set.D);
 	void	   *scratch;
 	LbStatus	status;
 
@@ -52,9 +55,22 @@ best(const ServingModel *serving, const Asker *asker, const Allowed *allowed,
 						 scratch, lbrec_cancel_flag());
 	} while (status == LB_CANCELLED);
 	lbrec_check_status(status, "a score");
-	s.n = lbrec_apply_boosts(s.ids, s.scores, s.n, depth, k, &asker->boosts,
-							 asker->query, set.c, set.D, allowed);
+	s.n = lbrec_apply_boosts(s.ids, s.scores, s.n, depth, among, k, NULL,
+							 &asker->boosts, asker->query, set.c, set.D,
+							 allowed);
 	return s;
+}
+
+/* The best k by score. */
+static Selected
+best(const ServingModel *serving, const Asker *asker, const Allowed *allowed,
+	 int64 k)
+{
+	Selected	s = best_among(serving, asker, allowed, k,
+							   lbrec_near(&asker->boosts));
+
+	return s.n >= 0 ? s :
+		best_among(serving, asker, allowed, k, asker->boosts.n_own);
 }
 
 /*

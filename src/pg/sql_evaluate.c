@@ -120,6 +120,7 @@ typedef struct Evaluation
 	bool		known;			/* some listen is of a user and a recording
 								 * that the model knows */
 	bool		any_new;		/* and of one that is new to its user */
+	int64	   *by_user;		/* places of the listens, a user's together */
 	int64		n_users;		/* distinct, each with the time of a listen */
 	int32	   *who;
 	int64	   *when;
@@ -139,10 +140,11 @@ typedef struct Spread
 	int64		entries;
 } Spread;
 
-/* The users of the listens, each once. */
+/* The listens by user, and the users, each once. */
 static void
 find_users(Evaluation *e)
 {
+	int64	   *starts;
 	int64		n = e->serving->tower.n_users + 1;
 	bool	   *seen = palloc_extended(n, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
@@ -159,6 +161,22 @@ find_users(Evaluation *e)
 		}
 	}
 	pfree(seen);
+	starts = palloc_extended((n + 1) * sizeof(int64),
+							 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int64 i = 0; i < e->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		starts[e->users[i] + 1]++;
+	}
+	for (int64 u = 0; u < n; u++)
+		starts[u + 1] += starts[u];
+	e->by_user = palloc_extended(e->n * sizeof(int64), MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < e->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		e->by_user[starts[e->users[i]]++] = i;
+	}
+	pfree(starts);
 }
 
 static void
@@ -207,12 +225,12 @@ add_model_lists(Spread *spreads, const Evaluation *e, int64 from, int64 m,
 	lbrec_top_lists(&lists, &set, each, q, (int) m, e->most, false, e->pool,
 					scratch);
 	for (int64 i = 0; i < m; i++)
-		add_list(spreads, e, lists.ids + i * lists.depth, lists.found[i]);
+		add_list(spreads, e, lists.ids[i], lists.found[i]);
 }
 
 /* Coverage and popularity of the lists of all users, at each of ks. */
 static Spread *
-find_spreads(const Evaluation *e, Recommender recommender)
+find_spreads(Evaluation *e, Recommender recommender)
 {
 	Size		words = (e->serving->tower.n_recordings + 63) / 64;
 	Spread	   *spreads = palloc0(e->n_ks * sizeof(Spread));
@@ -233,10 +251,13 @@ find_spreads(const Evaluation *e, Recommender recommender)
 			add_model_lists(spreads, e, from, m, scratch);
 		else
 			for (int64 i = 0; i < m; i++)
+			{
+				lbrec_baseline_user(&e->baselines, e->who[from + i]);
 				add_list(spreads, e, ids,
 						 lbrec_baseline_top(ids, &e->baselines,
 											recommender == BY_OWN_PLAYS,
-											e->who[from + i], e->most));
+											e->most));
+			}
 		MemoryContextReset(scratch);
 	}
 	MemoryContextDelete(scratch);
@@ -258,10 +279,13 @@ find_ranks(Evaluation *e, Recommender recommender)
 	}
 	for (int64 i = 0; i < e->n; i++)
 	{
+		int64		at = e->by_user[i];
+
 		CHECK_FOR_INTERRUPTS();
-		lbrec_baseline_rank(&e->ranks[i], &e->new_ranks[i], &e->baselines,
-							recommender == BY_OWN_PLAYS, e->users[i],
-							e->truth[i]);
+		if (i == 0 || e->users[at] != e->users[e->by_user[i - 1]])
+			lbrec_baseline_user(&e->baselines, e->users[at]);
+		lbrec_baseline_rank(&e->ranks[at], &e->new_ranks[at], &e->baselines,
+							recommender == BY_OWN_PLAYS, e->truth[at]);
 	}
 }
 

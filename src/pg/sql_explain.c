@@ -159,7 +159,7 @@ explain_neighbours(Explanation *e, const ScoreParts *p)
 
 	if (p->sum == 0 || nb->offsets == NULL)
 		return;
-	for (int i = 0; i < b->n_own; i++)
+	for (int i = 0; i < lbrec_near(b); i++)
 	{
 		int32		code = b->codes[i];
 

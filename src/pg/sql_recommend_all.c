@@ -163,7 +163,7 @@ rank(Batch *b, const float *queries, const int *at, int m, LbThreads *pool)
 	for (int i = 0; i < m; i++)
 		b->lists[at[i]] = (Selected)
 	{
-		top.found[i], top.ids + i * top.depth, top.scores + i * top.depth
+		top.found[i], top.ids[i], top.scores[i]
 	};
 }
 

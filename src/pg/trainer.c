@@ -372,8 +372,7 @@ make_training_lists(Trainer *trainer)
 {
 	const TrainOptions *o = trainer->options;
 	ListRequest request = {.held_out = trainer->split.excluded,
-		.max_length = PG_INT32_MAX,
-	.power = o->repeat_power};
+		.power = o->repeat_power};
 	const Neighbours *older = NULL;
 
 	if (trainer->request->warm)
@@ -402,8 +401,7 @@ static UserLists *
 make_serving_lists(Trainer *trainer)
 {
 	const TrainOptions *o = trainer->options;
-	ListRequest request = {.max_length = Max(o->history_length, SERVING_LIST),
-		.power = o->repeat_power};
+	ListRequest request = {.power = o->repeat_power};
 
 	if (trainer->request->warm)
 		request.older = lbrec_warm_lists(trainer->request->warm);
@@ -506,6 +504,16 @@ lbrec_run_training(const TrainRequest *request, MemoryContext context)
 	check_dataset(request->data, o);
 	lbrec_split(&split, request->data, o, request->test_listens, context);
 	trained->temperature = o->temperature;
+	if (split.n_test == 0)
+	{
+		/* such as the last fifth of users with a listen each */
+		TrainOptions *options = palloc(sizeof(TrainOptions));
+
+		*options = *o;
+		lbrec_fix_epochs(options);
+		o = options;
+		split.excluded = NULL;
+	}
 	if (o->refit && split.excluded)
 	{
 		Split		all = {.n_train = request->data->n_listens};

@@ -96,6 +96,8 @@ SELECT count(*) > 0 AS trained FROM lbrec_train('none', split => 'none');
 SELECT count(*) > 0 AS trained FROM lbrec_train('tiny',
 	$$SELECT * FROM listen WHERE user_id < 3 AND listened_at < '2005-02-05'$$);
 SELECT count(*) FROM lbrec_recommend(1, 3, 'tiny');
+SELECT count(*) AS epochs, count(ndcg_20) AS measured FROM lbrec_train('first', 'SELECT DISTINCT ON (user_id) * FROM listen ORDER BY user_id');
+SELECT config -> 'best_epoch' AS best_epoch, (SELECT count(*) FROM lbrec_recommend(1, 3, 'first')) AS recommended FROM lbrec.model WHERE name = 'first';
 -- a later training adds to what is counted
 SELECT count(*) FROM lbrec_train('monday', $$SELECT * FROM listen WHERE listened_at < '2005-02-08'$$, epochs => 2);
 SELECT count(*) FROM lbrec_train('tuesday', $$SELECT * FROM listen WHERE listened_at >= '2005-02-08'$$, start_from => 'monday', epochs => 2);
@@ -114,5 +116,33 @@ SELECT count(*) FROM lbrec_train('inputs', user_embedding => true, hour_of_day =
 SELECT name, count(score) AS pairs, count(*) FILTER (WHERE abs(value - score) <= 1e-6 * abs(score)) AS add_up,
 	(SELECT array_agg(DISTINCT p ORDER BY p) FROM explained AS e, unnest(parts) AS p WHERE e.name = o.name) AS parts
 FROM explained AS o GROUP BY name ORDER BY name;
+
+-- somebody with more recordings than are looked at first, all played once, so
+-- that what was played counts less: the list is exact, everything played is kept
+CREATE TEMP TABLE singles AS
+SELECT u::bigint AS user_id, timestamptz '2005-02-01 00:00+00' + i * interval '1 hour' AS listened_at, md5('single ' || r)::uuid AS recording_msid
+FROM (SELECT u, r, row_number() OVER (PARTITION BY u ORDER BY md5(u || ' ' || r)) AS i
+	FROM generate_series(1, 60) AS u, generate_series(1, 2400) AS r WHERE r % 4 = u % 4 OR r % 31 = 0 OR (u = 1 AND r % 4 < 3)) AS x
+WHERE i <= CASE u WHEN 1 THEN 1500 ELSE 40 END;
+SELECT count(*) > 0 AS trained FROM lbrec_train('singles', 'singles', epochs => 3, ensemble => 1, embedding_dim => 16);
+SELECT t.rows = (SELECT count(*) FROM singles) AS all_kept, (m.config #>> '{mix,own}')::float8 < 0 AS lowered
+FROM lbrec.model AS m JOIN lbrec.tensor AS t ON t.model = m.id WHERE m.name = 'singles' AND t.name = 'history_codes' AND t.chunk = 0;
+CREATE TEMP VIEW ranked_singles AS
+SELECT u.user_id, s.recording_msid, s.score, row_number() OVER (PARTITION BY u.user_id ORDER BY s.score DESC) AS place
+FROM generate_series(1, 60) AS u (user_id),
+	LATERAL (SELECT array_agg(DISTINCT recording_msid) AS keys FROM singles) AS c,
+	LATERAL unnest(c.keys, lbrec_score(u.user_id, c.keys, 'singles')) AS s (recording_msid, score);
+SELECT k, count(*) AS rows, count(*) FILTER (WHERE r.score = s.score) AS same
+FROM unnest('{1,10,300,1400}'::int[]) AS k, LATERAL lbrec_recommend(1, k, 'singles') AS r
+JOIN ranked_singles AS s ON s.user_id = 1 AND s.place = r.rank
+GROUP BY k ORDER BY k;
+SELECT count(*) AS rows, count(*) FILTER (WHERE r.score = s.score) AS same
+FROM lbrec_recommend_all(30, 'singles') AS r JOIN ranked_singles AS s ON s.user_id = r.user_id AND s.place = r.rank;
+SELECT e.top_k_accuracy = (SELECT avg((s.place <= e.k)::int)::float8 FROM singles AS l JOIN ranked_singles AS s USING (user_id, recording_msid)) AS agrees,
+	users_evaluated
+FROM lbrec_evaluate('singles', 'singles', '{10,1000}') AS e WHERE recommender = 'model' ORDER BY e.k;
+-- recordings that are as popular as each other: no two have one place
+SELECT recommender, new_recall <= 1 AND new_ndcg <= 1 AS within
+FROM lbrec_evaluate('singles', 'SELECT 2 AS user_id, listened_at, recording_msid FROM singles WHERE user_id = 1', '{3}') AS e ORDER BY 1;
 
 DELETE FROM lbrec.model;

@@ -216,6 +216,7 @@ test_touched(void)
 		bool		touched[N] = {false};
 		int			n = 0;
 		int			n_touched = 0;
+		int			near;
 		int64_t		most;
 		LbTouched	t;
 		void	   *block;
@@ -226,19 +227,21 @@ test_touched(void)
 				own[n] = a;
 				plays[n++] = (float) (1 + unit_below(20));
 			}
+		near = n > 0 ? unit_below(n + 1) : 0;
 		for (int i = 0; i < n; i++)
 		{
 			touched[own[i]] = true;
-			for (int64_t k = offsets[own[i]]; k < offsets[own[i] + 1]; k++)
+			for (int64_t k = offsets[own[i]];
+				 i < near && k < offsets[own[i] + 1]; k++)
 			{
 				touched[codes[k]] = true;
 				expected[codes[k]] += weights[k] * log1p(plays[i]);
 			}
 		}
-		most = lb_touched_most(&nb, own, n);
+		most = lb_touched_most(&nb, own, n, near);
 		block = malloc(lb_touched_bytes(most));
 		lb_touched_place(&t, most, block);
-		lb_touched_gather(&t, &nb, own, plays, n);
+		lb_touched_gather(&t, &nb, own, plays, n, near);
 		for (int a = 1; a < N; a++)
 		{
 			int64_t		at = lb_touched_find(&t, a);
