@@ -206,11 +206,11 @@ get_image(CacheEntry *e, const ModelRow *row)
 	if (image != NULL)
 		return image;
 	/* one backend builds, the others wait and find its file */
-	lbrec_lock_image(row);
+	lbrec_lock_image(row->id);
 	image = lbrec_map_image(&e->map, row);
 	if (image == NULL)
 		image = build_image(e, row);
-	lbrec_unlock_image(row);
+	lbrec_unlock_image(row->id);
 	return image;
 }
 

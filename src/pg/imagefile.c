@@ -128,22 +128,35 @@ set_tag(struct LOCKTAG *tag, int64 model)
 						 (uint32) model, LOCK_FIELD);
 }
 
-/* At the end of the (sub)transaction the lock is gone, also by an error. */
+/*
+ * Who builds a model's image has this lock.  At the end of the transaction it
+ * is gone, also by an error.
+ */
 void
-lbrec_lock_image(const ModelRow *row)
+lbrec_lock_image(int64 model)
 {
 	LOCKTAG		tag;
 
-	set_tag(&tag, row->id);
+	set_tag(&tag, model);
 	(void) LockAcquire(&tag, ExclusiveLock, false, false);
 }
 
-void
-lbrec_unlock_image(const ModelRow *row)
+bool
+lbrec_try_lock_image(int64 model)
 {
 	LOCKTAG		tag;
 
-	set_tag(&tag, row->id);
+	set_tag(&tag, model);
+	return LockAcquire(&tag, ExclusiveLock, false,
+					   true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+lbrec_unlock_image(int64 model)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag, model);
 	LockRelease(&tag, ExclusiveLock, false);
 }
 

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 
+#include "access/xact.h"
 #include "common/file_utils.h"	/* PG_TEMP_FILES_DIR, from 16 on */
 #include "storage/fd.h"
 
@@ -38,8 +39,9 @@ extern const ImageHeader *lbrec_finish_image(ImageMap *map,
 											 const ModelRow *row);
 extern void lbrec_unmap_image(ImageMap *map);
 extern bool lbrec_image_intact(const ImageMap *map, const ModelRow *row);
-extern void lbrec_lock_image(const ModelRow *row);
-extern void lbrec_unlock_image(const ModelRow *row);
+extern void lbrec_lock_image(int64 model);
+extern bool lbrec_try_lock_image(int64 model);
+extern void lbrec_unlock_image(int64 model);
 
 /* imagefault.c */
 extern void lbrec_guard_image(ImageMap *map);
@@ -47,6 +49,9 @@ extern void lbrec_unguard_image(ImageMap *map);
 
 /* imagesweep.c */
 extern void lbrec_sweep_images(void);
-extern void lbrec_forget_images_at_commit(int64 model);
+extern void lbrec_forget_images(int64 model, XactEvent when);
+
+/* imageready.c */
+extern void lbrec_prepare_image(const char *name);
 
 #endif							/* LBREC_IMAGEFILE_H */

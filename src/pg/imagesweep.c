@@ -5,6 +5,10 @@
  * Nothing depends on it but room on the disk: an image that is removed while
  * somebody still asks the model, because of an older snapshot, is built again,
  * and who has mapped it keeps what is mapped.
+ *
+ * What this transaction sees as superfluous, others may need until it has
+ * committed; so files go when it does.  Those that it made for versions that
+ * nobody else can see yet go when it is rolled back.
  */
 #include "imagefile.h"
 
@@ -18,8 +22,14 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-/* Models whose images go when this transaction commits. */
-static int64 *doomed;
+/* Models whose images go when this transaction ends. */
+typedef struct Doomed
+{
+	int64		model;
+	XactEvent	when;			/* XACT_EVENT_COMMIT or XACT_EVENT_ABORT */
+} Doomed;
+
+static Doomed *doomed;
 static int	n_doomed;
 static int	max_doomed;
 
@@ -73,9 +83,9 @@ is_active(int64 model, int64 checksum)
 
 /*
  * Removes images of this database whose model is not the active one of its
- * name any more, and those of databases that are gone.  Called within SPI
- * when an image has been written, which is seldom.  A file that somebody
- * still needs, because of an older snapshot, is built again.
+ * name any more, when this transaction commits, and those of databases that
+ * are gone.  Who builds an image, or will leave one behind, has its lock: it
+ * stays.  Called within SPI when an image has been built, which is seldom.
  */
 void
 lbrec_sweep_images(void)
@@ -104,17 +114,26 @@ lbrec_sweep_images(void)
 
 		if (!parse_name(name, &database, &model, &checksum))
 			continue;
-		if (database == MyDatabaseId ? is_active(model, checksum) :
-			SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database)))
-			continue;
-		snprintf(path, sizeof(path), IMAGE_DIR "/%s", name);
-		unlink(path);
+		if (database == MyDatabaseId)
+		{
+			if (!is_active(model, checksum) && lbrec_try_lock_image(model))
+			{
+				lbrec_unlock_image(model);
+				lbrec_forget_images(model, XACT_EVENT_COMMIT);
+			}
+		}
+		else if (!SearchSysCacheExists1(DATABASEOID,
+										ObjectIdGetDatum(database)))
+		{
+			snprintf(path, sizeof(path), IMAGE_DIR "/%s", name);
+			unlink(path);
+		}
 	}
 	PopActiveSnapshot();
 	list_free_deep(names);
 }
 
-/* Removes the images of dropped models.  Nothing here may fail. */
+/* Removes the images of those models.  Nothing here may fail. */
 static void
 remove_doomed(XactEvent event, void *arg)
 {
@@ -122,11 +141,11 @@ remove_doomed(XactEvent event, void *arg)
 	struct dirent *entry;
 	int			n = n_doomed;
 
-	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT)
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
+		event != XACT_EVENT_PREPARE)
 		return;
 	n_doomed = 0;
-	if (n == 0 || event != XACT_EVENT_COMMIT ||
-		(dir = opendir(IMAGE_DIR)) == NULL)
+	if (n == 0 || (dir = opendir(IMAGE_DIR)) == NULL)
 		return;
 	while ((entry = readdir(dir)) != NULL)
 	{
@@ -139,7 +158,7 @@ remove_doomed(XactEvent event, void *arg)
 			database != MyDatabaseId)
 			continue;
 		for (int i = 0; i < n; i++)
-			if (doomed[i] == model)
+			if (doomed[i].model == model && doomed[i].when == event)
 			{
 				snprintf(path, sizeof(path), IMAGE_DIR "/%s", entry->d_name);
 				unlink(path);
@@ -149,11 +168,12 @@ remove_doomed(XactEvent event, void *arg)
 }
 
 /*
- * A model is dropped: its image goes when the transaction commits.  If only a
- * subtransaction is rolled back, the image goes too and is built again.
+ * A model's images go when the transaction commits, or when it is rolled
+ * back.  Subtransactions do not matter: an image that went too early is built
+ * again, one that was left goes with the next sweep.
  */
 void
-lbrec_forget_images_at_commit(int64 model)
+lbrec_forget_images(int64 model, XactEvent when)
 {
 	static bool registered = false;
 
@@ -166,9 +186,10 @@ lbrec_forget_images_at_commit(int64 model)
 	{
 		int			more = Max(16, max_doomed * 2);
 
-		doomed = doomed ? repalloc(doomed, more * sizeof(int64)) :
-			MemoryContextAlloc(TopMemoryContext, more * sizeof(int64));
+		doomed = doomed ? repalloc(doomed, more * sizeof(Doomed)) :
+			MemoryContextAlloc(TopMemoryContext, more * sizeof(Doomed));
 		max_doomed = more;
 	}
-	doomed[n_doomed++] = model;
+	doomed[n_doomed].model = model;
+	doomed[n_doomed++].when = when;
 }

@@ -56,7 +56,7 @@ void
 _PG_init(void)
 {
 	DefineCustomIntVariable("lbrec.threads",
-							"Threads that a training, an evaluation or a batch of recommendations may use.",
+							"Threads that a training, an evaluation, a batch of recommendations or the making of an image may use.",
 							"0 uses as many as the server may run on.",
 							&lbrec_threads,
 							0, 0, MAX_THREADS,

@@ -21,7 +21,7 @@
 #include "utils/snapmgr.h"
 
 #include "check.h"
-#include "image.h"
+#include "imagefile.h"
 
 PG_FUNCTION_INFO_V1(lbrec_import);
 
@@ -448,5 +448,7 @@ lbrec_import(PG_FUNCTION_ARGS)
 	lbrec_check_image(&import.row);
 	PopActiveSnapshot();
 	SPI_finish();
+	if (import.activate)
+		lbrec_prepare_image(import.row.name);
 	PG_RETURN_INT32(import.row.version);
 }

@@ -52,9 +52,10 @@ change_models(FunctionCallInfo fcinfo, const char *sql)
 	{
 		bool		isnull;
 
-		lbrec_forget_images_at_commit(DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i],
-																  SPI_tuptable->tupdesc,
-																  1, &isnull)));
+		lbrec_forget_images(DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i],
+														SPI_tuptable->tupdesc,
+														1, &isnull)),
+							XACT_EVENT_COMMIT);
 	}
 	SPI_finish();
 	return changed;
@@ -122,6 +123,7 @@ lbrec_activate(PG_FUNCTION_ARGS)
 					  "COALESCE($2, (SELECT pg_catalog.max(m.version) FROM lbrec.model AS m "
 					  "WHERE m.name OPERATOR(pg_catalog.=) $1))") == 0)
 		no_such_version(fcinfo);
+	lbrec_prepare_image(text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	PG_RETURN_VOID();
 }
 
@@ -218,7 +220,7 @@ lbrec_prune_model(const char *name, int keep)
 			elog(ERROR, "could not drop a version of a model");
 		if (SPI_processed == 0)
 			continue;
-		lbrec_forget_images_at_commit(id);
+		lbrec_forget_images(id, XACT_EVENT_COMMIT);
 		dropped++;
 	}
 	SPI_finish();

@@ -15,7 +15,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "store.h"
+#include "imagefile.h"
 #include "warm.h"
 
 PG_FUNCTION_INFO_V1(lbrec_train);
@@ -276,5 +276,7 @@ lbrec_train(PG_FUNCTION_ARGS)
 
 	lbrec_spool_free(request.data->listens);
 	MemoryContextDelete(context);
+	if (options.activate)
+		lbrec_prepare_image(a.model);
 	return (Datum) 0;
 }

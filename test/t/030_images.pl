@@ -43,11 +43,14 @@ sub damage
 
 make_listens($node, 60, 400, 20);
 $node->safe_psql('postgres', q{SELECT lbrec_train('a', epochs => 2, seed => 1)});
-is(join(' ', images()), '', 'training makes no image');
-my $first = answer($node, 'a');
 my @files = images();
-is(scalar @files, 1, 'the first question makes one');
+is(scalar @files, 1, 'training leaves an image ready');
 my $made = identity($files[0]);
+my $first = answer($node, 'a');
+is(identity($files[0]), $made, 'the first question need not make one');
+unlink "$tmp/$files[0]";
+is(answer($node, 'a'), $first, 'but makes one where there is none');
+$made = identity($files[0]);
 is(answer($node, 'a'), $first, 'another session answers the same');
 is(identity($files[0]), $made, 'from the same file');
 
@@ -98,6 +101,7 @@ is(answer($node, 'a'), $first, 'another model in its place: the same answer');
 # as with tables, what is rolled back was never there
 $node->safe_psql('postgres', q{BEGIN; SELECT lbrec_train('a', epochs => 1, seed => 7); SELECT count(*) FROM lbrec_recommend(1, 5, 'a'); ROLLBACK});
 is(answer($node, 'a'), $first, 'after a rollback');
+is(scalar(images()), 2, 'whose image is gone');
 # a new version's image replaces the old one's
 $node->safe_psql('postgres', q{SELECT lbrec_train('a', epochs => 2, seed => 3)});
 my $second = answer($node, 'a');
@@ -109,6 +113,73 @@ is($node->safe_psql('postgres', q{BEGIN; SELECT lbrec_drop_model('b'); ROLLBACK}
 is(scalar(images()), 2, 'takes no image');
 $node->safe_psql('postgres', q{SELECT lbrec_drop_model('b')});
 is(scalar(images()), 1, 'one that commits does');
+
+# Made ready in a transaction: the image is there before COMMIT, other
+# sessions' sweeps leave it alone, and it goes with a rollback.
+for my $end ('COMMIT', 'ROLLBACK')
+{
+	$node->safe_psql('postgres', q{SELECT lbrec_activate('a', 1)});
+	my @before = images();
+	my $s = $node->background_psql('postgres');
+	$s->query(q{BEGIN; SELECT lbrec_activate('a', 2)});
+	my @during = images();
+	is(scalar @during, @before + 1, "$end: activating makes the image");
+	unlink map { "$tmp/$_" } @before;
+	is(answer($node, 'a'), $first, "$end: others are answered by the version that they see, and build");
+	is(join(' ', images()), join(' ', @during), "$end: without removing what is ready");
+	$s->query($end);
+	$s->quit;
+	my @after = $end eq 'COMMIT' ? grep { my $f = $_; !grep { $f eq $_ } @before } @during : @before;
+	is(join(' ', images()), join(' ', @after), "$end: the image that is needed is there, and no other");
+	is(answer($node, 'a'), $end eq 'COMMIT' ? $second : $first, "$end: and answers");
+}
+$node->safe_psql('postgres', q{SELECT lbrec_activate('a', 2); SET lbrec.shared_images = off; SELECT lbrec_activate('a', 1)});
+is(answer($node, 'a'), $first, 'nothing is made ready with lbrec.shared_images = off');
+SKIP:
+{
+	skip 'this user may write everywhere', 3 if do { chmod 0500, $tmp; -w $tmp };
+	my $err;
+	is($node->psql('postgres', q{SELECT lbrec_train('d', epochs => 1)}, stderr => \$err), 0, 'training succeeds where no file can be written');
+	like($err, qr/WARNING:  could not write file/, 'and tells');
+	my $offset = -s $node->logfile;
+	is($node->psql('postgres', q{SET lbrec.max_model_memory = '10kB'; SELECT lbrec_train('d', epochs => 1); SELECT lbrec_drop_model('d')}), 0, 'or where models may not be so large');
+	unlike(log_since($node, $offset), qr/could not make the image/, 'silently');
+}
+chmod 0700, $tmp;
+
+# The builder is cancelled, or killed: those who wait for its image go on, one
+# of them building.  It is stopped in the midst of its work, which takes some
+# tenths of a second.
+$node->safe_psql('postgres', q{CREATE TABLE wide AS SELECT i % 100 AS user_id, to_timestamp(1100000000 + i) AS listened_at, md5(i::text)::uuid AS recording_msid FROM generate_series(1, 40000) AS i;
+	SELECT lbrec_train('wide', 'wide', epochs => 1, embedding_dim => 128, ensemble => 2, targets => 1, history_length => 1, temperature => 0.1, neighbours => 0, refit => false, split => 'none')});
+my ($wide) = grep { -s "$tmp/$_" > 50_000_000 } images();
+my $one = q{SELECT count(*) FROM lbrec_recommend(1, 5, 'wide')};
+for my $how ('pg_cancel_backend', 'pg_terminate_backend')
+{
+	my ($pid, $builder);
+	for my $try (1 .. 10)
+	{
+		unlink "$tmp/$wide";
+		$builder = start_psql($node, $one);
+		wait_until(sub { eval { $builder->{h}->pump_nb }; ($pid) = map { /\.(\d+)$/ } grep { /^\Q$wide\E\./ } images(); $pid || -e "$tmp/$wide" });
+		next unless $pid;
+		kill 'STOP', $pid;
+		last unless -e "$tmp/$wide";
+		kill 'CONT', $pid;
+		finish_psql($builder);
+	}
+	ok(!-e "$tmp/$wide", "$how: a builder is stopped at work");
+	my @waiting = map { start_psql($node, $one, name => 'waiting') } 1 .. 8;
+	ok(wait_until(sub { $node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waiting' AND wait_event_type = 'Lock'}) eq '8' }), 'eight wait for it');
+	is(scalar(grep { /^\Q$wide\E/ } images()), 1, 'and none builds one of its own');
+	$node->safe_psql('postgres', "SELECT $how($pid)");
+	kill 'CONT', $pid;
+	like(finish_psql($builder)->{err}, qr/canceling statement due to user request|terminating connection/, 'the builder is gone');
+	my %got = map { my $r = finish_psql($_); $r->{out} . $r->{err} => 1 } @waiting;
+	is(join('', keys %got), "5\n", 'and they are answered');
+	is(join(' ', grep { /^\Q$wide\E/ } images()), $wide, 'from one file, and no part of another is left');
+}
+is($node->safe_psql('postgres', q{SELECT lbrec_drop_model('wide'); DROP TABLE wide}), '1', 'done with it');
 
 # the same id and name in another database is another model
 $node->safe_psql('postgres', 'CREATE DATABASE two');
