@@ -4,10 +4,11 @@
  *
  * What a file holds is found by its first bytes, never by its name.
  * Decompression and tar are two libarchive readers on top of each other: the
- * lower one (format "raw") undoes the compression, the upper one reads tar from it.  One reader could
- * do both, but then nobody sees the end of the tar stream: libarchive 3.6
- * takes a tar file cut exactly between two members for a complete one.  So
- * we keep the last bytes and require the end-of-archive blocks.
+ * lower one (format "raw") undoes the compression, the upper one reads tar
+ * from it.  One reader could do both, but then nobody sees the end of the tar
+ * stream: libarchive 3.6 takes a tar file cut exactly between two members for
+ * a complete one.  So we keep the last bytes and require the end-of-archive
+ * blocks.
  *
  * Archives come from strangers.  Nothing is ever written by a member's name;
  * links, devices and sparse members are not followed; only in-process

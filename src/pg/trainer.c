@@ -524,6 +524,11 @@ lbrec_run_training(const TrainRequest *request, MemoryContext context)
 		trained->temperature = best.options.temperature;
 		trained->best_epoch = best.best_epoch;
 		mix = best.mix;
+		if (o->verbose)
+			ereport(INFO,
+					(errmsg("now on all listens: %d epochs of %d models side by side",
+							best.best_epoch > 0 ? best.best_epoch : o->epochs,
+							o->ensemble)));
 		trainer = lbrec_run(lbrec_prepare_run(request, &all, pool, context),
 							options, o->ensemble,
 							best.best_epoch > 0 ? best.best_epoch : o->epochs,

@@ -45,6 +45,13 @@ run_trial(const Trainer *prepared, const TrainOptions *options)
 	trial.n_reports = trainer->n_kept;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
+
+	/* its epochs are not shown before the last trial: say that it goes on */
+	if (options->verbose && options->find_temperature)
+		ereport(INFO,
+				(errmsg("trial at temperature %g: %.4f after epoch %d, the best of %d",
+						options->temperature, trial.metric, trial.best_epoch,
+						trial.n_reports)));
 	return trial;
 }
 

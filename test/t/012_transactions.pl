@@ -107,6 +107,15 @@ is(sql(q{SELECT count(*) FROM pg_class WHERE relname = 'stolen'}), '0', 'no tabl
 	is(sql(q{SELECT string_agg(version::text, ' ') FROM lbrec.model WHERE name = 'waits'}), '1', 'and is version 1');
 }
 
+# verbose: trials are told as they end, not only the epochs of the last one
+{
+	my ($out, $err);
+	$node->psql('postgres', q{SELECT lbrec_train('told', verbose => true)}, stdout => \$out, stderr => \$err);
+	like($err, qr/INFO:  trial at temperature 0\.12: \d.* after epoch \d+, the best of \d+\n.*INFO:  trial at.*INFO:  epoch 1 of 20: loss .*INFO:  now on all listens: \d+ epochs of 4 models side by side/s,
+		'verbose tells of trials and of what follows');
+	sql(q{SELECT lbrec_drop_model('told')});
+}
+
 # Dropped and altered while a session serves.
 {
 	my $s = $node->background_psql('postgres', on_error_stop => 0);

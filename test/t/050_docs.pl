@@ -485,6 +485,15 @@ sub dead_links
 	my @dead = map { my $f = $_; map { substr($f, length("$top/")) . ": $_" } dead_links($f, Encode::decode('UTF-8', slurp_file($f))) } "$top/README.md", "$top/CHANGELOG.md", glob("$top/docs/*.md");
 	is(join("\n", @dead), '', 'every link leads somewhere');
 	is(join(' ', dead_links("$top/README.md", '[a](docs/nothing.md) [b](docs/training.md#nowhere) [c](LICENSE) [d](docs/training.md#memory-and-time)')), 'docs/nothing.md docs/training.md#nowhere', 'told: links that do not');
+	# the tour of the source names each file, or its kind: `lb_scan*`
+	my @named = slurp_file("$top/docs/architecture.md") =~ /`(\w+)(\*)?(?:\.\w+)?`/g;
+	my (%whole, @begin);
+	while (my ($name, $star) = splice @named, 0, 2) { $star ? push(@begin, $name) : ($whole{$name} = 1) }
+	my $toured = sub { my ($name) = @_; return $whole{$name} || grep { index($name, $_) == 0 } @begin };
+	my @files = map { m|([^/]*)\.\w+$| } map { glob "$top/src/$_" } qw(core/*.c pg/*.c convert/*.c convert/*.cpp);
+	cmp_ok(scalar @files, '>', 80, 'the source has files');
+	is(join(' ', grep { !$toured->($_) } @files), '', 'the tour of the source names every file');
+	ok(!$toured->($_), "told: $_ is not there") for qw(lb_sca nothing);
 	my $index = slurp_file("$top/docs/README.md");
 	is(join(' ', grep { $_ ne 'README.md' && $index !~ /\(\Q$_\E\)/ } map { s|.*/||r } glob "$top/docs/*.md"), '', 'the index has every page');
 }
