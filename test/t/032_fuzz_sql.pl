@@ -18,7 +18,9 @@ my $rounds = defined $ENV{LBREC_FUZZ} ? $ENV{LBREC_FUZZ} : 1200;
 my $seed = defined $ENV{LBREC_SEED} ? $ENV{LBREC_SEED} : 32;
 srand $seed;
 
-my $node = new_cluster('fuzz_sql', settings => "max_parallel_workers = 2\n");
+# UTF8: some names and texts are not of ASCII
+my $node = new_cluster('fuzz_sql', init => { extra => [ '--encoding=UTF8', '--no-locale' ] },
+	settings => "max_parallel_workers = 2\n");
 make_listens($node, 20, 50, 10);
 $node->safe_psql('postgres', q{
 	SELECT lbrec_train('a', epochs => 1, embedding_dim => 8, layers => '{8}', split => 'none');
