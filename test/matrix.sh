@@ -16,6 +16,11 @@
 # (Debian's libraries of both can be installed together), lbrec built for
 # each, and test/t/018_pg_upgrade.pl from one to the other.
 #
+# And one: package, which is a bare bookworm where test/package.sh builds the
+# Debian packages, lintian included, and apt installs them for real: a cluster
+# converts a dump, trains and recommends with them, and they are removed,
+# installed again and purged.  It takes the last commit.
+#
 # --cache DIR keeps the bare roots as DIR/SUITE.tar for the next time.
 #
 # The last lines tell each suite's versions and verdict; docs/versions.md has
@@ -80,7 +85,10 @@ trap 'exit 130' INT TERM HUP
 make_root()
 {
 	debian=$1
-	[ "$debian" != upgrade ] || debian=trixie
+	case $debian in
+	upgrade) debian=trixie ;;
+	package) debian=bookworm ;;
+	esac
 	root=$work/$debian
 	if [ -n "$cache" ] && [ -s "$cache/$debian.tar" ]; then
 		mkdir "$root" && tar -C "$root" -xpf "$cache/$debian.tar" || return 1
@@ -99,6 +107,10 @@ make_root()
 	mount -t tmpfs tmpfs "$root/dev/shm" || return 1
 	# a mirror may stand still for the sake of builds that repeat
 	echo 'Acquire::Check-Valid-Until "false";' >"$root/etc/apt/apt.conf.d/90lbrec"
+	if [ "$1" = package ]; then
+		git -c safe.directory='*' clone -q "$top" "$root/lbrec"
+		return
+	fi
 	mkdir "$root/lbrec"
 	tar -C "$top" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.so' \
 		--exclude=./lbrec-convert --exclude=./tmp_check -cf - . | tar -C "$root/lbrec" --no-same-owner -xf -
@@ -135,6 +147,25 @@ upgrade_inside()
 			prove -v --merge -I $pgxs/src/test/perl test/t/018_pg_upgrade.pl'
 }
 
+# What an administrator does with the packages, on a machine that has nothing.
+package_inside()
+{
+	mkdir -p "$root/etc/postgresql-common/createcluster.d"
+	echo 'create_main_cluster = false' >"$root/etc/postgresql-common/createcluster.d/lbrec.conf"
+	inside sh -e -c 'apt-get update -q && apt-get install -q -y --no-install-recommends git lintian' >"$work/apt.package" 2>&1 || {
+		tail -n 20 "$work/apt.package"
+		return 1
+	}
+	inside sh /lbrec/test/package.sh --out /tmp/packages || return 1
+	# What building needed must not hide what the packages fail to name.
+	inside sh -e -c 'apt-get purge -q -y build-essential gcc g++ make git lintian debhelper libarchive-dev libsimdjson-dev libpq-dev "postgresql-*" &&
+		apt-get autoremove -q -y --purge' >"$work/apt.package" 2>&1 || {
+		tail -n 20 "$work/apt.package"
+		return 1
+	}
+	inside sh -e /lbrec/test/package_use.sh /tmp/packages
+}
+
 verdicts=
 status=0
 for suite in $suites; do
@@ -151,6 +182,14 @@ $suite: could not make its root"
 		cat "$work/upgrade"
 		verdicts="$verdicts
 upgrade: $(sed -n 's/^# \(PostgreSQL .* to .*\)/\1/p' "$work/upgrade"): $(grep -c '^ok' "$work/upgrade") passed, $(grep -c '^not ok' "$work/upgrade") failed, $(tail -n 1 "$work/upgrade")"
+		unmount
+		continue
+	fi
+	if [ "$suite" = package ]; then
+		package_inside >"$work/package" 2>&1 || status=1
+		cat "$work/package"
+		verdicts="$verdicts
+package: $(grep -E '^[0-9]+ passed' "$work/package"); $(tail -n 1 "$work/package")"
 		unmount
 		continue
 	fi
