@@ -23,12 +23,16 @@
 
 int64_t
 lb_neighbour_pairs(uint64_t *pairs, const int32_t *codes,
-				   const int64_t *times, int64_t n, int64_t gap)
+				   const int64_t *times, int64_t n, int64_t gap,
+				   LbCancel cancel)
 {
 	int64_t		made = 0;
 	int64_t		kept = 0;
 
 	for (int64_t i = 0; i < n; i++)
+	{
+		if (LB_CANCEL_REQUESTED(cancel))
+			return -1;
 		for (int64_t d = 1; d <= LB_NEIGHBOUR_REACH && i + d < n; d++)
 		{
 			if (times[i + d] - times[i] >= gap)
@@ -37,7 +41,9 @@ lb_neighbour_pairs(uint64_t *pairs, const int32_t *codes,
 				pairs[made++] = (uint64_t) codes[i] << 33 |
 					(uint64_t) codes[i + d] << 2 | (uint64_t) d;
 		}
-	lb_key_sort(pairs, made);
+	}
+	if (lb_key_sort_polling(pairs, made, cancel) != LB_OK)
+		return -1;
 	for (int64_t i = 0; i < made; i++)
 		if (kept == 0 || pairs[kept - 1] != pairs[i])
 			pairs[kept++] = pairs[i];
@@ -55,12 +61,14 @@ lb_neighbour_entry(int32_t code, float count)
 
 int64_t
 lb_neighbour_row(int32_t *codes, float *counts, uint64_t *entries, int64_t n,
-				 int32_t self, const float *sums, int64_t most)
+				 int32_t self, const float *sums, int64_t most,
+				 LbCancel cancel)
 {
 	int64_t		found = 0;
 	int64_t		kept = 0;
 
-	lb_key_sort(entries, n);
+	if (lb_key_sort_polling(entries, n, cancel) != LB_OK)
+		return -1;
 	for (int64_t i = 0; i < n; i++)
 	{
 		int32_t		code = (int32_t) (entries[i] >> 32);

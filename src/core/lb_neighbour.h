@@ -44,11 +44,11 @@ lb_pair_count(uint64_t pair)
 /*
  * The distinct pairs of one user's n listens in the order of time: codes and
  * times are (n), times and gap in the same unit.  pairs has room for n *
- * LB_NEIGHBOUR_REACH.  Returns their number.
+ * LB_NEIGHBOUR_REACH.  Returns their number, -1 after a cancel.
  */
 extern int64_t lb_neighbour_pairs(uint64_t *pairs, const int32_t *codes,
 								  const int64_t *times, int64_t n,
-								  int64_t gap);
+								  int64_t gap, LbCancel cancel);
 
 /* An entry of a row before it is summed up: a neighbour and a count. */
 extern uint64_t lb_neighbour_entry(int32_t code, float count);
@@ -67,11 +67,13 @@ lb_neighbour_weight(float count, float sum_a, float sum_b)
 /*
  * One row from its n entries, which are put out of order: codes and counts,
  * by code, of the most nearest.  sums is by code; self is the row's.  codes
- * and counts have room for n.  Returns how many there are.
+ * and counts have room for n.  Returns how many there are, -1 after a cancel:
+ * then it may be called again.
  */
 extern int64_t lb_neighbour_row(int32_t *codes, float *counts,
 								uint64_t *entries, int64_t n, int32_t self,
-								const float *sums, int64_t most);
+								const float *sums, int64_t most,
+								LbCancel cancel);
 
 /* Rows of neighbours: those of code r are offsets[r] up to offsets[r + 1]. */
 typedef struct LbNeighbours

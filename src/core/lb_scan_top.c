@@ -83,14 +83,23 @@ lb_key_select(uint64_t *keys, int64_t n, int64_t k)
 void
 lb_key_sort(uint64_t *keys, int64_t n)
 {
+	(void) lb_key_sort_polling(keys, n, NULL);
+}
+
+LbStatus
+lb_key_sort_polling(uint64_t *keys, int64_t n, LbCancel cancel)
+{
 	uint64_t	state = 1;
 
 	while (n > 24)
 	{
+		LbStatus	status;
 		uint64_t	pivot = median_of_three(keys, n, &state);
 		int64_t		front = partition(keys, n, pivot + 1);
 		int64_t		rest;
 
+		if (LB_CANCEL_REQUESTED(cancel))
+			return LB_CANCELLED;
 		/* [0, front) is above the pivot; the pivot is among the others */
 		for (int64_t i = front; i < n; i++)
 		{
@@ -105,15 +114,17 @@ lb_key_sort(uint64_t *keys, int64_t n)
 		/* recurse into the smaller part: the stack stays logarithmic */
 		if (front < rest)
 		{
-			lb_key_sort(keys, front);
+			status = lb_key_sort_polling(keys, front, cancel);
 			keys += front + 1;
 			n = rest;
 		}
 		else
 		{
-			lb_key_sort(keys + front + 1, rest);
+			status = lb_key_sort_polling(keys + front + 1, rest, cancel);
 			n = front;
 		}
+		if (status != LB_OK)
+			return status;
 	}
 	for (int64_t i = 1; i < n; i++)
 	{
@@ -124,6 +135,7 @@ lb_key_sort(uint64_t *keys, int64_t n)
 			keys[j] = keys[j - 1];
 		keys[j] = x;
 	}
+	return LB_OK;
 }
 
 void

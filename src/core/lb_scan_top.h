@@ -60,4 +60,8 @@ extern void lb_key_select(uint64_t *keys, int64_t n, int64_t k);
 /* Sorts n keys, largest first. */
 extern void lb_key_sort(uint64_t *keys, int64_t n);
 
+/* The same; after LB_CANCELLED all keys are there, in some order. */
+extern LbStatus lb_key_sort_polling(uint64_t *keys, int64_t n,
+									LbCancel cancel);
+
 #endif							/* LB_SCAN_TOP_H */

@@ -104,6 +104,51 @@ check_names(const Dataset *data, ArrayType *names, const char *argument)
 	}
 }
 
+static void
+refuse_name(const Feature *f, const char *detail)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DUPLICATE_COLUMN),
+			 errmsg("column \"%s\" of the query of listens needs another name",
+					f->name),
+			 errdetail_internal("%s", detail),
+			 errhint("Rename it in the query with AS.")));
+}
+
+/*
+ * A column's arrays are named after it, <column>_embedding for one, and two
+ * of one name would be taken for one array, of the first one's size.
+ */
+static void
+check_unique(const Dataset *data)
+{
+	static const char *const taken[] = {
+		"recording", "user", "time", "history", "neighbour"
+	};
+
+	for (int i = 0; i < data->n_features; i++)
+	{
+		const Feature *f = &data->features[i];
+
+		for (int t = 0; t < lengthof(taken); t++)
+			if (strcmp(f->name, taken[t]) == 0)
+				refuse_name(f, "Arrays of the model itself have this name.");
+		for (int j = 0; j < data->n_features; j++)
+		{
+			const char *other = data->features[j].name;
+			Size		len = strlen(other);
+
+			if (i > j && strcmp(f->name, other) == 0)
+				refuse_name(f, "Another column has the same name.");
+			/* the offsets of its lists and of the other one's keys */
+			if (f->kind == FEATURE_BAG && strncmp(f->name, other, len) == 0 &&
+				strcmp(f->name + len, "_key") == 0)
+				refuse_name(f, psprintf("The keys of column \"%s\" have this name.",
+										other));
+		}
+	}
+}
+
 /*
  * Every column but the first three is a feature, of users where the caller
  * says so.
@@ -123,6 +168,7 @@ lbrec_find_features(Dataset *data, TupleDesc desc, const int *listen_columns,
 		add_feature(data, att, i, is_named(source->user_features, name),
 					is_named(source->bucketize, name));
 	}
+	check_unique(data);
 	check_names(data, source->user_features, "user_features");
 	check_names(data, source->bucketize, "bucketize");
 }

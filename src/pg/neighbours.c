@@ -43,6 +43,8 @@ typedef struct Counter
 static int64
 pairs_of(Counter *c, const Listen *listens, int64 n)
 {
+	int64		made;
+
 	if (n > c->room)
 	{
 		c->room = Max(n, 2 * c->room);
@@ -56,7 +58,13 @@ pairs_of(Counter *c, const Listen *listens, int64 n)
 		c->codes[i] = listens[i].recording;
 		c->times[i] = listens[i].time;
 	}
-	return lb_neighbour_pairs(c->pairs, c->codes, c->times, n, SESSION_GAP);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		made = lb_neighbour_pairs(c->pairs, c->codes, c->times, n,
+								  SESSION_GAP, lbrec_cancel_flag());
+	} while (made < 0);
+	return made;
 }
 
 static void
@@ -71,6 +79,7 @@ count_user(int32 user, Listen *listens, int64 n, void *arg)
 		int32		to = lb_pair_to(c->pairs[i]);
 		float		count = lb_pair_count(c->pairs[i]);
 
+		CHECK_FOR_INTERRUPTS();
 		c->lengths[from]++;
 		c->lengths[to]++;
 		c->result->sums[from] += count;
@@ -98,6 +107,7 @@ fill_user(int32 user, Listen *listens, int64 n, void *arg)
 		int32		to = lb_pair_to(c->pairs[i]);
 		float		count = lb_pair_count(c->pairs[i]);
 
+		CHECK_FOR_INTERRUPTS();
 		put_entry(c, from, to, count);
 		put_entry(c, to, from, count);
 	}
@@ -137,11 +147,17 @@ fill_range(Counter *c, const Dataset *data, const uint8 *held_out,
 	for (int32 row = c->first; row <= c->last; row++)
 	{
 		int64		length = c->lengths[row];
+		int64		made;
 
-		CHECK_FOR_INTERRUPTS();
-		done += lb_neighbour_row(r->codes + done, r->counts + done,
-								 c->entries + c->next[row - c->first] - length,
-								 length, row, r->sums, most);
+		do
+		{
+			CHECK_FOR_INTERRUPTS();
+			made = lb_neighbour_row(r->codes + done, r->counts + done,
+									c->entries + c->next[row - c->first] -
+									length, length, row, r->sums, most,
+									lbrec_cancel_flag());
+		} while (made < 0);
+		done += made;
 		r->offsets[row + 1] = done;
 	}
 	r->codes = repalloc_huge(r->codes, Max(done, 1) * sizeof(int32));

@@ -238,7 +238,12 @@ lbrec_prune(PG_FUNCTION_ARGS)
 	lbrec_check_declaration(fcinfo, 2, 2, 0);
 	need_name(fcinfo);
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	keep = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT32(1);
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", "keep"),
+				 errhint("Say how many of the newest versions are to stay.")));
+	keep = PG_GETARG_INT32(1);
 	if (keep < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

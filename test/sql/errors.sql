@@ -80,6 +80,13 @@ SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, 0)$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, -5)$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, 3, 'nobody')$$);
 
+-- columns whose arrays would be taken for others
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT *, user_id AS recording FROM listen')$$);
+SELECT pg_temp.try(format($$SELECT * FROM lbrec_train('x', 'SELECT *, user_id %% 2 AS %I FROM listen')$$, name))
+FROM unnest('{user,time,history,neighbour}'::text[]) AS name;
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT *, 1 AS twice, user_id AS twice FROM listen')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT *, ''a''::text AS genre, ARRAY[1, 2] AS genre_key FROM listen')$$);
+
 -- evaluating, drawing, managing
 SELECT pg_temp.try($$SELECT * FROM lbrec_evaluate('nobody')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_evaluate('m', ks => '{}')$$);

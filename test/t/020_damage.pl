@@ -221,6 +221,22 @@ my %odd = (float4 => [ map { pack 'f<', $_ } 9**9**9, -sin(9**9**9), -3e38, 1e-4
 	int8 => [ map { pack 'q<', $_ } -1, 9223372036854775807, -9223372036854775807 - 1, 4294967296, 1000000, 0 ], bytes => [ map { chr } 0, 255, 34 ], uuid => [ "\0" x 16, "\xff" x 16 ]);
 srand $seed;
 my @scripts;
+sub odd_tensor
+{
+	my ($ask, @t) = @_;
+	push @scripts, sprintf q{BEGIN; UPDATE lbrec.tensor SET data = '\x%s', crc32c = %d WHERE (model, name, chunk) = (%d, '%s', %d); UPDATE lbrec.model SET checksum = %d; %s; ROLLBACK;},
+	  unpack('H*', $t[6]), checksum(@t), @t[ 0 .. 2 ], 1_000_000_000 + @scripts, $ask;
+	return;
+}
+# places outside of what they point into, which are found out in any case
+my @sure = grep { $_->[1] =~ /^(history|neighbour)_(codes|offsets)$/ } @tensors;
+is(scalar @sure, 4, 'there are tensors of places');
+for my $tensor (@sure)
+{
+	my @t = @$tensor;
+	substr($t[6], 0, $t[3] eq 'int8' ? 8 : 4) = $odd{ $t[3] }[0];
+	odd_tensor($asked[0], @t);
+}
 for my $i (1 .. $rounds / 20)
 {
 	my @t = @{ $tensors[ rand @tensors ] };
@@ -229,8 +245,7 @@ for my $i (1 .. $rounds / 20)
 		my $value = $odd{ $t[3] }[ rand @{ $odd{ $t[3] } } ];
 		substr($t[6], int(rand(length($t[6]) / length $value)) * length $value, length $value) = $value;
 	}
-	push @scripts, sprintf q{BEGIN; UPDATE lbrec.tensor SET data = '\x%s', crc32c = %d WHERE (model, name, chunk) = (%d, '%s', %d); UPDATE lbrec.model SET checksum = %d; %s; ROLLBACK;},
-	  unpack('H*', $t[6]), checksum(@t), @t[ 0 .. 2 ], 1_000_000_000 + $i, $asked[ rand @asked ];
+	odd_tensor($asked[ rand @asked ], @t);
 }
 my $hostile = finish_psql(start_psql($node, "\\set VERBOSITY verbose\n\\o /dev/null\n" . join "\n", @scripts, "\\o\n\\echo all asked\n"));
 my %states;
@@ -238,7 +253,7 @@ $states{$1}++ while $hostile->{err} =~ /ERROR:  (\w{5}):/g;
 diag(@scripts . ' odd tensors under a right checksum: ' . join ', ', map { "$_: $states{$_}" } sort keys %states);
 like($hostile->{out}, qr/all asked/, 'odd tensors: the server lived through all of it');
 unlike($hostile->{err}, qr/XX000|closed the connection/, 'odd tensors: no internal error');
-cmp_ok($states{XX001} || 0, '>', 0, 'odd tensors: some are found out');
+cmp_ok($states{XX001} || 0, '>=', @sure, 'odd tensors: those that point outside are found out');
 
 # A model of several chunks: the one that is named is the one.
 $node->safe_psql('postgres', q{

@@ -69,7 +69,7 @@ count_all(void)
 
 		make_listens(codes, times, n);
 		naive_counts(J, codes, times, n);
-		n_pairs = lb_neighbour_pairs(pairs, codes, times, n, GAP);
+		n_pairs = lb_neighbour_pairs(pairs, codes, times, n, GAP, NULL);
 		for (int64_t i = 0; i < n_pairs; i++)
 		{
 			int32_t		a = lb_pair_from(pairs[i]);
@@ -107,7 +107,7 @@ test_rows_of_all(void)
 		static int32_t codes[LISTENS * 10 * LB_NEIGHBOUR_REACH * 2];
 		static float counts[LISTENS * 10 * LB_NEIGHBOUR_REACH * 2];
 		int64_t		n = lb_neighbour_row(codes, counts, entries[a],
-										 n_entries[a], a, sums, N);
+										 n_entries[a], a, sums, N, NULL);
 		int			expected = 0;
 
 		for (int b = 0; b < N; b++)
@@ -133,7 +133,7 @@ test_rows_of_the_nearest(void)
 		static int32_t codes[LISTENS * 10 * LB_NEIGHBOUR_REACH * 2];
 		static float counts[LISTENS * 10 * LB_NEIGHBOUR_REACH * 2];
 		int64_t		n = lb_neighbour_row(codes, counts, entries[a],
-										 n_entries[a], a, sums, 4);
+										 n_entries[a], a, sums, 4, NULL);
 		bool		kept[N] = {false};
 		double		least = 1;
 
@@ -155,7 +155,7 @@ test_borders(void)
 	int32_t		codes[] = {1, 2, 2, 3, 0, 4};
 	int64_t		times[] = {0, GAP - 1, GAP, GAP + 1, GAP + 2, GAP + 3};
 	uint64_t	pairs[6 * LB_NEIGHBOUR_REACH];
-	int64_t		n = lb_neighbour_pairs(pairs, codes, times, 6, GAP);
+	int64_t		n = lb_neighbour_pairs(pairs, codes, times, 6, GAP, NULL);
 	bool		has_1_2 = false;
 
 	for (int64_t i = 0; i < n; i++)
@@ -170,8 +170,8 @@ test_borders(void)
 	CHECK(has_1_2);
 	/* 1-2; 2-3 at 1 and 2; 2-4 at 3; 3-4 at 2 */
 	CHECK_MSG(n == 5, "%d", (int) n);
-	CHECK(lb_neighbour_pairs(pairs, codes, times, 0, GAP) == 0);
-	CHECK(lb_neighbour_pairs(pairs, codes, times, 1, GAP) == 0);
+	CHECK(lb_neighbour_pairs(pairs, codes, times, 0, GAP, NULL) == 0);
+	CHECK(lb_neighbour_pairs(pairs, codes, times, 1, GAP, NULL) == 0);
 }
 
 /* codes up to the largest keep apart */
@@ -182,7 +182,7 @@ test_large_codes(void)
 	int64_t		times[] = {0, 1};
 	uint64_t	pairs[2 * LB_NEIGHBOUR_REACH];
 
-	CHECK(lb_neighbour_pairs(pairs, codes, times, 2, GAP) == 1);
+	CHECK(lb_neighbour_pairs(pairs, codes, times, 2, GAP, NULL) == 1);
 	CHECK(lb_pair_from(pairs[0]) == INT32_MAX);
 	CHECK(lb_pair_to(pairs[0]) == INT32_MAX - 1);
 	CHECK(lb_pair_count(pairs[0]) == 1);

@@ -1,0 +1,104 @@
+--
+-- Keeping models: lbrec_comment, lbrec_prune, lbrec_check, and models as rows
+-- with lbrec_export and lbrec_import; what each says when it cannot.
+--
+\i test/sql/listens.inc
+SELECT n, (SELECT count(*) FROM lbrec_train('kept', epochs => 1, embedding_dim => 4, ensemble => 1, split => 'none', seed => n)) AS epochs
+FROM generate_series(1, 4) AS n;
+
+-- a comment is the newest version's, or that of the one that is named
+SELECT lbrec_comment('kept', 'the newest'), lbrec_comment('kept', E'with "quotes" and\n\ttwo lines', 2);
+SELECT version, comment FROM lbrec_models WHERE name = 'kept' ORDER BY version;
+SELECT lbrec_comment('kept', NULL);
+SELECT count(comment) FROM lbrec_models WHERE name = 'kept';
+SELECT lbrec_comment('nobody', 'x');
+SELECT lbrec_comment('kept', 'x', 5);
+SELECT lbrec_comment(NULL, 'x');
+
+-- pruning leaves the newest and the active one
+SELECT lbrec_activate('kept', 1);
+SELECT lbrec_prune('kept', 10) AS ten, lbrec_prune('kept', 2) AS two;
+SELECT version, active FROM lbrec_models WHERE name = 'kept' ORDER BY version;
+SELECT lbrec_prune('kept', 2) AS again;
+SELECT lbrec_activate('kept', 4);
+SELECT lbrec_prune('kept', 1) AS one;
+SELECT version, active FROM lbrec_models WHERE name = 'kept';
+SELECT lbrec_prune('kept', 0);
+SELECT lbrec_prune('kept', NULL);
+SELECT lbrec_prune('nobody', 1);
+SELECT lbrec_prune(NULL, 1);
+BEGIN READ ONLY; SELECT lbrec_prune('kept', 1); ROLLBACK;
+
+-- a check has a row for each tensor and one for what serving needs
+SELECT checked_model, checked_version, bool_and(ok) AS ok, count(problem) AS problems,
+	count(*) FILTER (WHERE what LIKE 'tensor %') = (SELECT count(DISTINCT t.name)
+		FROM lbrec.tensor AS t JOIN lbrec.model AS m ON m.id = t.model WHERE m.name = 'kept') AS each_tensor,
+	count(*) FILTER (WHERE what = 'serving') AS serving, sum(bytes) =
+	(SELECT sum(length(data)) FROM lbrec.tensor AS t JOIN lbrec.model AS m ON m.id = t.model WHERE m.name = 'kept') AS all_bytes
+FROM lbrec_check('kept') GROUP BY 1, 2;
+SELECT count(*) FROM lbrec_check('nobody');
+SELECT count(*) FROM lbrec_check('kept', 3);
+SELECT count(*) AS of_no_name FROM lbrec_check(NULL, 1000);
+-- damage is told of, all of it, and what serving makes of it
+BEGIN;
+UPDATE lbrec.tensor AS t SET data = set_byte(data, 5, 255 - get_byte(data, 5)) FROM lbrec.model AS m WHERE m.id = t.model AND m.name = 'kept' AND t.name = 'candidate';
+UPDATE lbrec.tensor AS t SET data = substr(data, 2) FROM lbrec.model AS m WHERE m.id = t.model AND m.name = 'kept' AND t.name = 'user_key';
+DELETE FROM lbrec.tensor AS t USING lbrec.model AS m WHERE m.id = t.model AND m.name = 'kept' AND t.name = 'history_plays';
+SELECT what, ok, problem FROM lbrec_check('kept') WHERE NOT ok ORDER BY what COLLATE "C";
+SELECT count(*) FROM lbrec_export('kept');
+ROLLBACK;
+BEGIN;
+UPDATE lbrec.model SET config = jsonb_set(config, '{options,seed}', '77') WHERE name = 'kept';
+SELECT what, problem FROM lbrec_check('kept') WHERE NOT ok;
+ROLLBACK;
+BEGIN;
+UPDATE lbrec.model SET n_users = n_users + 1 WHERE name = 'kept';
+SELECT what, problem FROM lbrec_check('kept') WHERE NOT ok ORDER BY what COLLATE "C";
+ROLLBACK;
+
+-- out and in again: the same model under another name
+SELECT lbrec_comment('kept', 'travels');
+CREATE TEMP TABLE rows AS SELECT * FROM lbrec_export('kept');
+SELECT min(seq), count(*) = max(seq) + 1 AS counted, count(*) = (SELECT count(*) + 2 FROM lbrec.tensor AS t
+	JOIN lbrec.model AS m ON m.id = t.model WHERE m.name = 'kept') AS each_chunk FROM rows;
+SELECT lbrec_import('rows', 'moved') AS moved, lbrec_import('rows') AS same_name,
+	lbrec_import('SELECT seq, chunk FROM rows ORDER BY seq DESC', 'moved', activate => true) AS again;
+SELECT name, version, active, comment FROM lbrec_models WHERE name IN ('kept', 'moved') ORDER BY 1, 2;
+SELECT count(*), bool_and(a.recording_msid = b.recording_msid AND a.score = b.score) AS same
+FROM lbrec_recommend(7, 20, 'kept', at => '2005-04-01') AS a JOIN lbrec_recommend(7, 20, 'moved', at => '2005-04-01') AS b USING (rank);
+SELECT bool_and(ok) AS ok FROM lbrec_check('moved');
+SELECT count(*) FROM (SELECT chunk FROM lbrec_export('kept', 4) EXCEPT SELECT chunk FROM rows) AS x;
+
+-- an export of what there is not
+SELECT count(*) FROM lbrec_export('nobody');
+SELECT count(*) FROM lbrec_export('kept', 77);
+SELECT count(*) FROM lbrec_export(NULL);
+
+-- an import of what is not whole; nothing is left of any
+SELECT lbrec_import(NULL);
+SELECT lbrec_import('rows', '');
+SELECT lbrec_import('rows', repeat('x', 5000));
+SELECT lbrec_import('nowhere');
+SELECT lbrec_import('SELECT 1 AS one');
+SELECT lbrec_import('SELECT seq, seq AS chunk FROM rows');
+SELECT lbrec_import('SELECT * FROM rows; SELECT 1');
+SELECT lbrec_import('DELETE FROM rows RETURNING *');
+SELECT lbrec_import('SELECT * FROM rows WHERE false');
+SELECT lbrec_import('SELECT seq, NULL::bytea AS chunk FROM rows');
+SELECT lbrec_import('SELECT seq, ''short''::bytea AS chunk FROM rows');
+SELECT lbrec_import('SELECT seq, decode(repeat(''00'', 100), ''hex'') AS chunk FROM rows');
+SELECT lbrec_import('SELECT seq, decode(repeat(''00'', 20000000), ''hex'') AS chunk FROM rows');
+SELECT lbrec_import('SELECT * FROM rows WHERE seq > 0');
+SELECT lbrec_import('SELECT * FROM rows WHERE seq <> 3');
+SELECT lbrec_import('SELECT * FROM rows WHERE seq < 5');
+SELECT lbrec_import('SELECT * FROM rows UNION ALL SELECT * FROM rows WHERE seq = 2');
+SELECT lbrec_import('SELECT seq, CASE seq WHEN 2 THEN set_byte(chunk, 60, 255 - get_byte(chunk, 60)) ELSE chunk END AS chunk FROM rows');
+\set VERBOSITY terse
+SELECT lbrec_import('SELECT seq, set_byte(chunk, 12, 9) AS chunk FROM rows');
+\set VERBOSITY default
+SELECT lbrec_import('SELECT seq, set_byte(set_byte(set_byte(set_byte(chunk, 8, 1), 9, 2), 10, 3), 11, 4) AS chunk FROM rows');
+SELECT lbrec_import('SELECT seq, set_byte(chunk, 8, 0) AS chunk FROM rows');
+BEGIN READ ONLY; SELECT lbrec_import('rows'); ROLLBACK;
+SELECT name, count(*) FROM lbrec.model WHERE name IN ('kept', 'moved') GROUP BY name ORDER BY name;
+SELECT count(*) AS orphans FROM lbrec.tensor WHERE model NOT IN (SELECT id FROM lbrec.model);
+DELETE FROM lbrec.model;
