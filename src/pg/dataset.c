@@ -9,8 +9,13 @@
  * statement that called us is not ours to release, so a long training holds
  * back vacuum as any long statement does.
  *
- * Looking keys up is most of the work, and most of that is waiting for memory:
- * a batch's keys are hashed first and their slots fetched ahead.
+ * The executor hands each row to a receiver of ours, which takes the keys
+ * out of the slot: SPI's would form a tuple of every row for us to take apart
+ * again.  The receiver must not create what outlives a batch, for it runs under
+ * the portal's resource owner; so rows are numbered between batches.
+ *
+ * Looking keys up is most of the rest, and most of that is waiting for memory:
+ * slots and then keys are fetched ahead.
  *
  * The transaction is read-only while the query runs: training on a query must
  * not be a way to write.
@@ -19,13 +24,15 @@
 
 #include <math.h>
 
-#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "common/int.h"
 #include "executor/spi.h"
+#include "tcop/dest.h"
+#include "tcop/pquery.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -33,7 +40,11 @@
 #include "utils/varlena.h"
 
 /* Few enough that a batch stays in the processor's cache. */
-#define FETCH_ROWS 2000
+#define FETCH_ROWS 1024
+
+/* Rows ahead whose slots are fetched, and whose keys are. */
+#define SLOT_AHEAD 24
+#define KEY_AHEAD 12
 
 #define UNIX_EPOCH_OFFSET \
 	(((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * USECS_PER_DAY)
@@ -220,26 +231,48 @@ typedef struct RowKeys
 	uint32		recording_hash;
 } RowKeys;
 
+/* What rows of a batch have in further columns, and how to keep it. */
+typedef struct FeatureColumn
+{
+	int			attno;
+	bool		byval;
+	int16		length;
+	Datum	   *values;			/* (FETCH_ROWS) */
+	bool	   *nulls;			/* (FETCH_ROWS) */
+} FeatureColumn;
+
 typedef struct Reader
 {
+	DestReceiver dest;			/* first: the executor knows nothing else */
 	Dataset    *data;
 	ListenColumns columns;
-	Datum	   *values;
-	bool	   *nulls;
+	int			n_columns;		/* that are looked at, from the first on */
+	FeatureColumn features[MAX_FEATURES];
+	int			n;				/* rows of the batch */
 	RowKeys    *keys;			/* (FETCH_ROWS) */
 	Listen	   *listens;		/* (FETCH_ROWS) */
+	MemoryContext batch;		/* values of further columns */
 } Reader;
 
-static void
-read_keys(Reader *reader, RowKeys *row, HeapTuple tuple, TupleDesc desc,
-		  int64 number)
+/*
+ * Takes a row from the executor.  Its memory may be a page that is let go with
+ * the next row, so values that are not numbers are copied; they are not
+ * detoasted, which is for the few that are kept.
+ */
+static bool
+take_row(TupleTableSlot *slot, DestReceiver *self)
 {
+	Reader	   *reader = (Reader *) self;
 	const ListenColumns *c = &reader->columns;
-	Dataset    *data = reader->data;
-	Datum	   *values = reader->values;
-	bool	   *nulls = reader->nulls;
+	RowKeys    *row = &reader->keys[reader->n];
+	int64		number = reader->data->n_listens + reader->n + 1;
+	const Datum *values;
+	const bool *nulls;
+	MemoryContext old;
 
-	heap_deform_tuple(tuple, desc, values, nulls);
+	slot_getsomeattrs(slot, reader->n_columns);
+	values = slot->tts_values;
+	nulls = slot->tts_isnull;
 	if (nulls[c->user])
 		null_value(number, "user_id");
 	if (nulls[c->time])
@@ -249,19 +282,87 @@ read_keys(Reader *reader, RowKeys *row, HeapTuple tuple, TupleDesc desc,
 	row->user = integer_value(values[c->user], c->user_type);
 	row->time = time_value(number, values[c->time], c->time_type);
 	row->recording = *DatumGetUUIDP(values[c->recording]);
-	row->user_hash = lbrec_vocabulary_prefetch(data->users, &row->user,
-											   sizeof(row->user));
-	row->recording_hash = lbrec_vocabulary_prefetch(data->recordings,
-													&row->recording,
-													UUID_LEN);
+	if (reader->data->n_features > 0)
+	{
+		old = MemoryContextSwitchTo(reader->batch);
+		for (int i = 0; i < reader->data->n_features; i++)
+		{
+			FeatureColumn *f = &reader->features[i];
+
+			f->nulls[reader->n] = nulls[f->attno];
+			if (!nulls[f->attno])
+				f->values[reader->n] = f->byval ? values[f->attno] :
+					datumCopy(values[f->attno], false, f->length);
+		}
+		MemoryContextSwitchTo(old);
+	}
+	reader->n++;
+	return true;
 }
 
-/* Codes for a row's keys, and features of what is new. */
 static void
-number_row(Reader *reader, Listen *listen, const RowKeys *row,
-		   HeapTuple tuple, TupleDesc desc)
+start_rows(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+end_rows(DestReceiver *self)
+{
+}
+
+static void
+make_reader(Reader *reader, Dataset *data, TupleDesc desc)
+{
+	reader->dest.receiveSlot = take_row;
+	reader->dest.rStartup = start_rows;
+	reader->dest.rShutdown = end_rows;
+	reader->dest.rDestroy = end_rows;
+	reader->dest.mydest = DestTuplestore;	/* nothing for a client */
+	reader->data = data;
+	reader->n_columns = Max(Max(reader->columns.user, reader->columns.time),
+							reader->columns.recording) + 1;
+	for (int i = 0; i < data->n_features; i++)
+	{
+		FeatureColumn *f = &reader->features[i];
+		Form_pg_attribute att = TupleDescAttr(desc, data->features[i].attno);
+
+		f->attno = data->features[i].attno;
+		f->byval = att->attbyval;
+		f->length = att->attlen;
+		f->values = palloc(FETCH_ROWS * sizeof(Datum));
+		f->nulls = palloc(FETCH_ROWS * sizeof(bool));
+		reader->n_columns = Max(reader->n_columns, f->attno + 1);
+	}
+	reader->keys = palloc(FETCH_ROWS * sizeof(RowKeys));
+	reader->listens = palloc(FETCH_ROWS * sizeof(Listen));
+	reader->batch = AllocSetContextCreate(CurrentMemoryContext,
+										  "lbrec rows",
+										  ALLOCSET_DEFAULT_SIZES);
+}
+
+/* The values that the reader keeps of row i for a new user or recording. */
+static void
+keep_features(Reader *reader, int i, bool new_user, bool new_recording)
 {
 	Dataset    *data = reader->data;
+
+	for (int k = 0; k < data->n_features; k++)
+	{
+		Feature    *f = &data->features[k];
+
+		if (f->of_user ? new_user : new_recording)
+			lbrec_append_value(f, reader->features[k].values[i],
+							   reader->features[k].nulls[i], data->context);
+	}
+}
+
+/* Codes for the keys of row i, and features of what is new. */
+static void
+number_row(Reader *reader, int i)
+{
+	Dataset    *data = reader->data;
+	const RowKeys *row = &reader->keys[i];
+	Listen	   *listen = &reader->listens[i];
 	bool		new_user;
 	bool		new_recording;
 
@@ -284,38 +385,54 @@ number_row(Reader *reader, Listen *listen, const RowKeys *row,
 		memset(data->recording_listens + old, 0, old * sizeof(int64));
 	}
 	data->recording_listens[listen->recording]++;
-	if (data->n_features == 0 || !(new_user || new_recording))
-		return;
-	heap_deform_tuple(tuple, desc, reader->values, reader->nulls);
-	for (int i = 0; i < data->n_features; i++)
-	{
-		Feature    *f = &data->features[i];
+	if (data->n_features > 0 && (new_user || new_recording))
+		keep_features(reader, i, new_user, new_recording);
+	data->first_time = Min(data->first_time, listen->time);
+	data->last_time = Max(data->last_time, listen->time);
+}
 
-		if (f->of_user ? new_user : new_recording)
-			lbrec_append_value(f, reader->values[f->attno],
-							   reader->nulls[f->attno], data->context);
+/* On the way from memory: slots of a row to come, and keys of a nearer one. */
+static inline void
+fetch_ahead(Reader *reader, int i)
+{
+	Dataset    *data = reader->data;
+
+	if (i + SLOT_AHEAD < reader->n)
+	{
+		RowKeys    *row = &reader->keys[i + SLOT_AHEAD];
+
+		row->user_hash = lbrec_vocabulary_prefetch(data->users, &row->user,
+												   sizeof(row->user));
+		row->recording_hash =
+			lbrec_vocabulary_prefetch(data->recordings, &row->recording,
+									  UUID_LEN);
+	}
+	if (i + KEY_AHEAD >= 0 && i + KEY_AHEAD < reader->n)
+	{
+		const RowKeys *row = &reader->keys[i + KEY_AHEAD];
+		int32		recording =
+			lbrec_vocabulary_prefetch_key(data->recordings,
+										  row->recording_hash);
+
+		lbrec_vocabulary_prefetch_key(data->users, row->user_hash);
+		__builtin_prefetch(&data->recording_listens[recording], 1);
 	}
 }
 
 static void
-read_batch(Reader *reader, SPITupleTable *rows, int n)
+number_batch(Reader *reader)
 {
 	Dataset    *data = reader->data;
 
-	for (int i = 0; i < n; i++)
-		read_keys(reader, &reader->keys[i], rows->vals[i], rows->tupdesc,
-				  data->n_listens + i + 1);
-	for (int i = 0; i < n; i++)
+	for (int i = -SLOT_AHEAD; i < 0; i++)
+		fetch_ahead(reader, i);
+	for (int i = 0; i < reader->n; i++)
 	{
-		Listen	   *listen = &reader->listens[i];
-
-		number_row(reader, listen, &reader->keys[i], rows->vals[i],
-				   rows->tupdesc);
-		data->first_time = Min(data->first_time, listen->time);
-		data->last_time = Max(data->last_time, listen->time);
+		fetch_ahead(reader, i);
+		number_row(reader, i);
 	}
-	lbrec_spool_append(data->listens, reader->listens, n);
-	data->n_listens += n;
+	lbrec_spool_append(data->listens, reader->listens, reader->n);
+	data->n_listens += reader->n;
 }
 
 /* Mean and standard deviation over all listens, as Keras' Normalization. */
@@ -372,7 +489,7 @@ run_query(Dataset *data, const ListenSource *source)
 {
 	SPIPlanPtr	plan;
 	Portal		portal;
-	Reader		reader = {.data = data};
+	Reader		reader = {0};
 	bool		was_read_only = XactReadOnly;
 	ErrorContextCallback explain = {error_context_stack,
 		lbrec_explain_no_listens, unconstify(char *, source->listens)};
@@ -404,27 +521,21 @@ run_query(Dataset *data, const ListenSource *source)
 	}
 	if (source->prepare)
 		source->prepare(data, source->prepare_arg);
-	reader.values = palloc(portal->tupDesc->natts * sizeof(Datum));
-	reader.nulls = palloc(portal->tupDesc->natts * sizeof(bool));
-	reader.keys = palloc(FETCH_ROWS * sizeof(RowKeys));
-	reader.listens = palloc(FETCH_ROWS * sizeof(Listen));
+	make_reader(&reader, data, portal->tupDesc);
 	for (;;)
 	{
-		SPITupleTable *rows;
-		uint64		n;
 		MemoryContext old;
 
-		SPI_cursor_fetch(portal, true, FETCH_ROWS);
-		rows = SPI_tuptable;
-		n = SPI_processed;
-		if (n == 0)
+		CHECK_FOR_INTERRUPTS();
+		reader.n = 0;
+		PortalRunFetch(portal, FETCH_FORWARD, FETCH_ROWS, &reader.dest);
+		if (reader.n == 0)
 			break;
 		/* what detoasting and deconstructing leave goes with the batch */
-		old = MemoryContextSwitchTo(rows->tuptabcxt);
-		read_batch(&reader, rows, (int) n);
+		old = MemoryContextSwitchTo(reader.batch);
+		number_batch(&reader);
 		MemoryContextSwitchTo(old);
-		SPI_freetuptable(rows);
-		CHECK_FOR_INTERRUPTS();
+		MemoryContextReset(reader.batch);
 	}
 	SPI_cursor_close(portal);
 	XactReadOnly = was_read_only;

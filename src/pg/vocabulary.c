@@ -189,6 +189,20 @@ lbrec_vocabulary_prefetch(const Vocabulary *v, const void *key, uint32 len)
 	return hash;
 }
 
+/*
+ * The code that a key of that hash has, most likely, and its key on the way
+ * from memory.  Only a hint, for keys of one width.
+ */
+int32
+lbrec_vocabulary_prefetch_key(const Vocabulary *v, uint32 hash)
+{
+	int32		code = v->slots[hash & v->mask].code;
+
+	if (code > 0)
+		__builtin_prefetch(v->fixed + (Size) (code - 1) * v->width);
+	return code;
+}
+
 static void
 grow_keys(Vocabulary *v)
 {

@@ -13,6 +13,7 @@ typedef struct Vocabulary Vocabulary;
 extern Vocabulary *lbrec_vocabulary_create(MemoryContext context, int width);
 extern uint32 lbrec_vocabulary_prefetch(const Vocabulary *v, const void *key,
 										uint32 len);
+extern int32 lbrec_vocabulary_prefetch_key(const Vocabulary *v, uint32 hash);
 extern int32 lbrec_vocabulary_code(Vocabulary *v, const void *key,
 								   uint32 len, uint32 hash, bool *is_new);
 extern int32 lbrec_vocabulary_add(Vocabulary *v, const void *key, uint32 len);
