@@ -260,6 +260,8 @@ lbrec_open_model(const char *name)
 	e->unmap.arg = e;
 	MemoryContextRegisterResetCallback(self, &e->unmap);
 	lbrec_attach_image(&e->serving, get_image(e, &row));
+	/* a policy on lbrec.tensor may have asked a model meanwhile */
+	empty_place(place);
 	MemoryContextSetParent(self, CacheMemoryContext);
 	e->cached = true;
 	entries[place] = e;

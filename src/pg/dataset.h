@@ -44,7 +44,7 @@ typedef struct Feature
 	int			n_edges;
 } Feature;
 
-#define MAX_FEATURES 24
+#define MAX_FEATURES 23
 
 typedef struct Dataset
 {

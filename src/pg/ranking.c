@@ -22,6 +22,7 @@
 /* Queries whose vectors are held at a time; and whose lists are. */
 #define QUERY_BLOCK 16384
 #define LIST_BLOCK 256
+#define LIST_ENTRIES ((int64) 1 << 24)	/* at most, of a block's lists */
 
 typedef struct Ranker
 {
@@ -251,11 +252,13 @@ rank_by_lists(Ranker *r, int64 n, LbThreads *pool, MemoryContext context)
 	int64		times[LIST_BLOCK];
 	Boosts		boosts[LIST_BLOCK];
 	const Boosts *each[LIST_BLOCK];
+	int			block;
 	MemoryContext scratch = AllocSetContextCreate(context,
 												  "lbrec ranking by lists",
 												  ALLOCSET_DEFAULT_SIZES);
 
 	r->most = q->most > 0 ? Min(q->most, set.n) : set.n;
+	block = (int) Max(Min(LIST_BLOCK, LIST_ENTRIES / r->most), 1);
 	qsort_arg(r->at, n, sizeof(int64), compare_listens,
 			  unconstify(RankRequest *, q));
 	for (int64 next = 0; next < n;)
@@ -274,7 +277,7 @@ rank_by_lists(Ranker *r, int64 n, LbThreads *pool, MemoryContext context)
 			if (m > 0 && users[m - 1] == q->users[i] &&
 				(!timed || times[m - 1] == q->times[i]))
 				continue;
-			if (m == LIST_BLOCK)
+			if (m == block)
 				break;
 			users[m] = q->users[i];
 			times[m++] = q->times[i];

@@ -24,6 +24,7 @@ PG_FUNCTION_INFO_V1(lbrec_evaluate);
 
 /* Users whose lists are made at a time. */
 #define USER_BLOCK 256
+#define LIST_ENTRIES ((int64) 1 << 24)	/* at most, of a block's lists */
 
 static int32 *
 read_ks(ArrayType *array, int *n)
@@ -236,15 +237,16 @@ find_spreads(Evaluation *e, Recommender recommender)
 	Spread	   *spreads = palloc0(e->n_ks * sizeof(Spread));
 	int64	   *ids = palloc_extended(e->most * sizeof(int64),
 									  MCXT_ALLOC_HUGE);
+	int64		block = Max(Min(USER_BLOCK, LIST_ENTRIES / e->most), 1);
 	MemoryContext scratch = AllocSetContextCreate(e->context, "lbrec lists",
 												  ALLOCSET_DEFAULT_SIZES);
 
 	for (int j = 0; j < e->n_ks; j++)
 		spreads[j].shown = palloc_extended(words * sizeof(uint64),
 										   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	for (int64 from = 0; from < e->n_users; from += USER_BLOCK)
+	for (int64 from = 0; from < e->n_users; from += block)
 	{
-		int64		m = Min(USER_BLOCK, e->n_users - from);
+		int64		m = Min(block, e->n_users - from);
 
 		CHECK_FOR_INTERRUPTS();
 		if (recommender == BY_MODEL)

@@ -80,6 +80,12 @@ SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, 0)$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, -5)$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, 3, 'nobody')$$);
 
+-- as many columns as there may be, and one more
+SELECT pg_temp.try(format($$SELECT count(*) FROM lbrec_train('many', 'SELECT *, %s FROM listen', epochs => 1, embedding_dim => 2, ensemble => 1, split => 'none')$$,
+	string_agg('1 AS c' || i, ', ')))
+FROM (SELECT m, i FROM generate_series(23, 24) AS m, generate_series(1, m) AS i) AS columns GROUP BY m ORDER BY m;
+SELECT lbrec_drop_model('many');
+
 -- columns whose arrays would be taken for others
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT *, user_id AS recording FROM listen')$$);
 SELECT pg_temp.try(format($$SELECT * FROM lbrec_train('x', 'SELECT *, user_id %% 2 AS %I FROM listen')$$, name))
