@@ -196,6 +196,7 @@ test_neighbours(void)
 		int32_t		own[64];
 		float		plays[64];
 		int			n_own = unit_below(n) + 1;
+		int64_t		near = unit_below(n_own + 1);
 		int64_t		most;
 		LbNeighbours nb;
 		LbTouched	t;
@@ -221,10 +222,10 @@ test_neighbours(void)
 		{
 			offsets, codes, weights
 		};
-		most = lb_touched_most(&nb, own, n_own);
+		most = lb_touched_most(&nb, own, n_own, near);
 		block = unit_alloc(lb_touched_bytes(most));
 		lb_touched_place(&t, most, block);
-		lb_touched_gather(&t, &nb, own, plays, n_own);
+		lb_touched_gather(&t, &nb, own, plays, n_own, near);
 		CHECK(t.n >= n_own && t.n <= most);
 		for (int64_t i = 0; i < t.n; i++)
 		{
