@@ -10,8 +10,10 @@
 
 #include "store.h"
 
+#include "port/pg_bswap.h"
+
 #define IMAGE_MAGIC 0x4c42494d	/* "LBIM" */
-#define IMAGE_VERSION 6
+#define IMAGE_VERSION 7
 
 typedef struct ImageInput
 {
@@ -73,6 +75,10 @@ typedef struct ImageHeader
 	int64		recording_order;	/* (n_recordings) int32 candidates by key */
 	int64		recording_heads;	/* (n_recordings) uint64 of the keys,
 									 * ascending */
+	int64		recording_buckets;	/* (2^bucket_bits + 1) int32: the first
+									 * place of heads that begin with these
+									 * bits */
+	int32		bucket_bits;
 	int64		recording_listens;	/* (n_recordings) int64, by candidate */
 	int64		popular;		/* (n_recordings) float, at popular_week */
 	int64		week_offsets;	/* (n_recordings + 1) int64; 0: no weeks */
@@ -90,6 +96,10 @@ typedef struct ImageHeader
 	int64		neighbour_weights;	/* float */
 	int64		candidates;		/* (n_recordings, D) floats */
 	int64		index;			/* lb_index of the candidates */
+	int64		lengths;		/* (n_recordings) floats, of candidates */
+	double		shortest;		/* of lengths */
+	double		least;			/* of those that are not 0 */
+	double		longest;
 } ImageHeader;
 
 /* An image attached to this backend. */
@@ -102,12 +112,14 @@ typedef struct ServingModel
 	const pg_uuid_t *recording_keys;
 	const int32 *recording_order;
 	const uint64 *recording_heads;
+	const int32 *recording_buckets;
 	const int64 *recording_listens;
 	const float *popular;
 	const int64 *week_offsets;	/* NULL: the model has none */
 	const int32 *week_counts;
 	const float *history_plays;
 	const float *candidates;
+	const float *lengths;		/* of candidates */
 	const void *index;
 } ServingModel;
 
@@ -117,10 +129,30 @@ extern const int32 *lbrec_grouping(const ServingModel *serving,
 extern void lbrec_check_image(const ModelRow *row);
 extern void lbrec_attach_image(ServingModel *serving,
 							   const ImageHeader *image);
-extern uint64 lbrec_key_head(const pg_uuid_t *recording);
+
+/* The first eight bytes of a key as a number that is ordered like the keys. */
+static inline uint64
+lbrec_key_head(const pg_uuid_t *recording)
+{
+	uint64		head;
+
+	memcpy(&head, recording->data, sizeof(head));
+	return pg_ntoh64(head);
+}
+
+/* Its first bits; of none, 0. */
+static inline int64
+lbrec_key_bucket(uint64 head, int bits)
+{
+	return (int64) (head >> 1 >> (63 - bits));
+}
+
 extern int32 lbrec_user_code(const ServingModel *serving, int64 user_id);
 extern int32 lbrec_candidate_of(const ServingModel *serving,
 								const pg_uuid_t *recording);
+extern void lbrec_candidates_of(int32 *candidates,
+								const ServingModel *serving,
+								const pg_uuid_t *recordings, int n);
 
 /*
  * cache.c: the model of that name, or the one activated last for NULL; valid

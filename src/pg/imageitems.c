@@ -5,6 +5,8 @@
  */
 #include "imagebuild.h"
 
+#include <math.h>
+
 #include "executor/spi.h"
 #include "utils/timestamp.h"
 
@@ -19,7 +21,8 @@ typedef struct KeyPlace
 	int32		candidate;
 } KeyPlace;
 
-#define BUCKET_BITS 16
+/* Recordings of a bucket, about. */
+#define BUCKET_SIZE 8
 
 static int
 compare_places(const void *a, const void *b, void *keys)
@@ -35,42 +38,46 @@ compare_places(const void *a, const void *b, void *keys)
 }
 
 /*
- * Candidates in the order of their keys.  UUIDs are mostly random, so buckets
- * by their first bits have a few each, and sorting those is quick; were all
- * in one bucket, it would be a sort as any other.
+ * Candidates in the order of their keys, heads of these, and where the heads
+ * of each bucket begin (2^bits + 1).  UUIDs are mostly random, so buckets by
+ * their first bits have a few each, and sorting those is quick; were all in
+ * one bucket, it would be a sort as any other.
  */
 static void
-sort_recordings(int32 *order, uint64 *heads, const pg_uuid_t *keys, int64 n)
+sort_recordings(int32 *order, uint64 *heads, int32 *buckets, int bits,
+				const pg_uuid_t *keys, int64 n)
 {
 	KeyPlace   *places = palloc_extended(n * sizeof(KeyPlace),
 										 MCXT_ALLOC_HUGE);
-	int32	   *starts = palloc0(((1 << BUCKET_BITS) + 1) * sizeof(int32));
+	int64		n_buckets = INT64CONST(1) << bits;
+	int32	   *next;
 
+	memset(buckets, 0, (n_buckets + 1) * sizeof(int32));
 	for (int64 i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		starts[(lbrec_key_head(&keys[i]) >> (64 - BUCKET_BITS)) + 1]++;
+		buckets[lbrec_key_bucket(lbrec_key_head(&keys[i]), bits) + 1]++;
 	}
-	for (int b = 0; b < 1 << BUCKET_BITS; b++)
-		starts[b + 1] += starts[b];
+	for (int64 b = 0; b < n_buckets; b++)
+		buckets[b + 1] += buckets[b];
+	next = palloc_extended(n_buckets * sizeof(int32), MCXT_ALLOC_HUGE);
+	memcpy(next, buckets, n_buckets * sizeof(int32));
 	for (int64 i = 0; i < n; i++)
 	{
 		uint64		head = lbrec_key_head(&keys[i]);
-		KeyPlace   *place = &places[starts[head >> (64 - BUCKET_BITS)]++];
+		KeyPlace   *place = &places[next[lbrec_key_bucket(head, bits)]++];
 
 		CHECK_FOR_INTERRUPTS();
 		place->head = head;
 		place->candidate = (int32) i;
 	}
-	/* each start has moved to the end of its bucket */
-	for (int b = 0; b < 1 << BUCKET_BITS; b++)
+	for (int64 b = 0; b < n_buckets; b++)
 	{
-		int32		from = b > 0 ? starts[b - 1] : 0;
-
 		CHECK_FOR_INTERRUPTS();
-		if (starts[b] - from > 1)
-			qsort_arg(places + from, starts[b] - from, sizeof(KeyPlace),
-					  compare_places, unconstify(pg_uuid_t *, keys));
+		if (buckets[b + 1] - buckets[b] > 1)
+			qsort_arg(places + buckets[b], buckets[b + 1] - buckets[b],
+					  sizeof(KeyPlace), compare_places,
+					  unconstify(pg_uuid_t *, keys));
 	}
 	for (int64 i = 0; i < n; i++)
 	{
@@ -78,7 +85,63 @@ sort_recordings(int32 *order, uint64 *heads, const pg_uuid_t *keys, int64 n)
 		heads[i] = places[i].head;
 	}
 	pfree(places);
-	pfree(starts);
+	pfree(next);
+}
+
+typedef struct Lengths
+{
+	float	   *lengths;
+	const float *vectors;
+	int64		n;
+	int			D;
+	LbCancel	cancel;
+} Lengths;
+
+/* A task of threads. */
+static void
+measure(void *arg, int worker, int n_workers)
+{
+	Lengths    *l = arg;
+	int64		from;
+	int64		to;
+
+	lb_threads_part(&from, &to, l->n, worker, n_workers);
+	for (int64 i = from; i < to; i++)
+	{
+		const float *v = l->vectors + (Size) i * l->D;
+		double		sum = 0;
+
+		if (i % 256 == 0 && LB_CANCEL_REQUESTED(l->cancel))
+			return;
+		for (int d = 0; d < l->D; d++)
+			sum += (double) v[d] * v[d];
+		l->lengths[i] = (float) sqrt(sum);
+	}
+}
+
+/* Cosines need the lengths of vectors. */
+static void
+measure_candidates(ImageBuilder *b)
+{
+	ImageHeader *h = b->header;
+	Lengths		l = {.lengths = lbrec_part(b, h->lengths),
+		.vectors = lbrec_part(b, h->candidates),
+	.n = b->row->n_recordings, .D = h->D, .cancel = lbrec_cancel_flag()};
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		lb_threads_run(b->pool, measure, &l);
+	} while (LB_CANCEL_REQUESTED(l.cancel));
+	h->shortest = h->least = INFINITY;
+	h->longest = 0;
+	for (int64 i = 0; i < l.n; i++)
+	{
+		h->shortest = Min(h->shortest, l.lengths[i]);
+		h->longest = Max(h->longest, l.lengths[i]);
+		if (l.lengths[i] > 0)
+			h->least = Min(h->least, l.lengths[i]);
+	}
 }
 
 void
@@ -95,13 +158,20 @@ lbrec_take_recordings(ImageBuilder *b)
 											 n, 1, &shape);
 	h->recording_order = lbrec_reserve_part(b, n * sizeof(int32));
 	h->recording_heads = lbrec_reserve_part(b, n * sizeof(uint64));
+	h->bucket_bits = 0;
+	while (n >> h->bucket_bits > BUCKET_SIZE)
+		h->bucket_bits++;
+	h->recording_buckets = lbrec_reserve_part(b, ((INT64CONST(1) << h->bucket_bits) + 1) *
+											  sizeof(int32));
 	h->candidates = lbrec_take_tensor(b, "candidate", TENSOR_FLOAT4, n, h->D,
 									  &shape);
 	h->index = lbrec_reserve_part(b, lb_index_bytes(n, h->D));
+	h->lengths = lbrec_reserve_part(b, n * sizeof(float));
 	if (!b->loading)
 		return;
 	sort_recordings(lbrec_part(b, h->recording_order),
 					lbrec_part(b, h->recording_heads),
+					lbrec_part(b, h->recording_buckets), h->bucket_bits,
 					lbrec_part(b, h->recording_keys), n);
 	do
 	{
@@ -111,6 +181,7 @@ lbrec_take_recordings(ImageBuilder *b)
 								b->pool, lbrec_cancel_flag());
 	} while (status == LB_CANCELLED);
 	lbrec_check_status(status, "a candidate's vector");
+	measure_candidates(b);
 }
 
 /* Who was played when, and what is popular now; see popularity.c. */

@@ -40,6 +40,9 @@ explain_columns(void *arg)
 				   "column recording_msid");
 }
 
+/* Recordings that are looked up at a time. */
+#define LOOKED_UP 1024
+
 static SPIPlanPtr
 prepare_reading(const char *sql, const char *argument, int n_args,
 				Oid *types)
@@ -333,23 +336,29 @@ lbrec_candidate_bits(const ServingModel *serving, const RecordingList *list,
 	Size		words = (serving->tower.n_recordings + 63) / 64;
 	uint64	   *bits = palloc_extended(words * sizeof(uint64),
 									   MCXT_ALLOC_HUGE);
+	int32		candidates[LOOKED_UP];
 
 	memset(bits, listed ? 0 : 0xff, words * sizeof(uint64));
-	for (int64 i = 0; i < list->n; i++)
+	for (int64 from = 0; from < list->n; from += LOOKED_UP)
 	{
-		int32		c = lbrec_candidate_of(serving, &list->keys[i]);
-		uint64		bit;
+		int			n = (int) Min(list->n - from, LOOKED_UP);
 
 		/* looking millions up takes longer than a cancel may wait */
-		if (i % 4096 == 0)
-			CHECK_FOR_INTERRUPTS();
-		if (c < 0)
-			continue;
-		bit = UINT64CONST(1) << (c % 64);
-		if (listed)
-			bits[c / 64] |= bit;
-		else
-			bits[c / 64] &= ~bit;
+		CHECK_FOR_INTERRUPTS();
+		lbrec_candidates_of(candidates, serving, list->keys + from, n);
+		for (int i = 0; i < n; i++)
+		{
+			int32		c = candidates[i];
+			uint64		bit;
+
+			if (c < 0)
+				continue;
+			bit = UINT64CONST(1) << (c % 64);
+			if (listed)
+				bits[c / 64] |= bit;
+			else
+				bits[c / 64] &= ~bit;
+		}
 	}
 	return bits;
 }

@@ -23,6 +23,9 @@ PG_FUNCTION_INFO_V1(lbrec_similar_users);
 /* Vectors that are given unit length at a time. */
 #define BLOCK_ROWS 8192
 
+/* Cosines that are computed at once. */
+#define COSINES 256
+
 static const float *
 candidate_vector(const ServingModel *serving, int32 candidate)
 {
@@ -253,40 +256,109 @@ nearest(Neighbour *best, const float *vectors, int64 n, int D, int64 self,
 	return n_pool;
 }
 
-/* The shortest and the longest of vectors (n, D); once for an image. */
-static void
-find_lengths(double *shortest, double *longest, const ServingModel *serving)
+/* Unit vectors' product by two ways of rounding differs by less than this. */
+static double
+slack(int D)
 {
-	static int64 model = 0;
-	static int64 checksum = 0;
-	static double least;
-	static double most;
-	const ModelRow *row = &serving->image->row;
+	return 4 * (D + 4) * ldexp(1, -24);
+}
 
-	if (model != row->id || checksum != row->checksum)
+/* The best k first, and all that may be among them: how many that are. */
+static int64
+thin(Neighbour *pool, int64 n, int64 k, double margin)
+{
+	if (n <= k)
+		return n;
+	qsort(pool, n, sizeof(Neighbour), compare_neighbours);
+	while (n > k && pool[n - 1].score < pool[k - 1].score - margin)
+		n--;
+	return n;
+}
+
+/*
+ * What nearest() finds, from the lengths that the image has; -1 where these
+ * are too extreme.
+ *
+ * A product divided by the length is the cosine but for rounding, of which
+ * slack() is more than twice what there can be: a product of D terms is off
+ * by less than (D + 1) 2^-24 times both lengths, making a row unit length by
+ * less than 3 * 2^-24.  So what is more than two slacks below the k-th best
+ * quotient has k above it by whatever rounding, and the others' cosines are
+ * computed as nearest() does.
+ */
+static int64
+nearest_by_lengths(Neighbour *best, const ServingModel *serving, int64 self,
+				   int64 k)
+{
+	int			D = serving->image->D;
+	int64		n = serving->tower.n_recordings;
+	MemoryContext context;
+	MemoryContext old;
+	double		margin = 2 * slack(D);
+	int64		room = 4 * k + 1024;
+	int64		n_pool = 0;
+	float		floor = -INFINITY;
+	float	   *query;
+	float	   *unit;
+	Neighbour  *pool;
+	int32		rows[COSINES];
+	float		products[COSINES];
+
+	if (serving->image->longest > ldexp(1, 60) ||
+		serving->image->least < ldexp(1, -60))
+		return -1;
+	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec nearest",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	query = lbrec_alloc_aligned(context, D * sizeof(float), "query");
+	unit = lbrec_alloc_aligned(context, D * sizeof(float), "vector");
+	pool = palloc_extended(room * sizeof(Neighbour), MCXT_ALLOC_HUGE);
+	unit_rows(query, candidate_vector(serving, self), 1, D);
+	for (int i = 0; i < COSINES; i++)
+		rows[i] = i;
+	for (int64 from = 0; from < n; from += COSINES)
 	{
-		model = 0;
-		least = INFINITY;
-		most = 0;
-		for (int64 i = 0; i < serving->tower.n_recordings; i++)
-		{
-			const float *v = candidate_vector(serving, i);
-			double		sum = 0;
+		int			m = (int) Min(n - from, COSINES);
 
-			if (i % BLOCK_ROWS == 0)
-				CHECK_FOR_INTERRUPTS();
-			for (int d = 0; d < serving->image->D; d++)
-				sum += (double) v[d] * v[d];
-			least = Min(least, sum);
-			most = Max(most, sum);
+		CHECK_FOR_INTERRUPTS();
+		if (room - n_pool < COSINES)
+		{
+			n_pool = thin(pool, n_pool, k, margin);
+			floor = pool[k - 1].score - margin;
+			/* many are equal */
+			if (room - n_pool < room / 2)
+				pool = repalloc_huge(pool, (room *= 2) * sizeof(Neighbour));
 		}
-		least = sqrt(least);
-		most = sqrt(most);
-		model = row->id;
-		checksum = row->checksum;
+		lb_score_rows(products, query, candidate_vector(serving, from), D,
+					  rows, m);
+		for (int i = 0; i < m; i++)
+		{
+			float		length = serving->lengths[from + i];
+			float		cosine = length > 0 ? products[i] / length : 0;
+
+			if (cosine >= floor)
+			{
+				pool[n_pool].score = cosine;
+				pool[n_pool++].row = from + i;
+			}
+		}
 	}
-	*shortest = least;
-	*longest = most;
+	n_pool = thin(pool, n_pool, k, margin);
+	for (int64 i = 0; i < n_pool; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		unit_rows(unit, candidate_vector(serving, pool[i].row), 1, D);
+		pool[i].score = lb_score(query, unit, D);
+	}
+	qsort(pool, n_pool, sizeof(Neighbour), compare_neighbours);
+	room = n_pool;
+	n_pool = 0;
+	for (int64 i = 0; i < room && n_pool < k; i++)
+		if (pool[i].row != self)
+			best[n_pool++] = pool[i];
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return n_pool;
 }
 
 /*
@@ -295,11 +367,9 @@ find_lengths(double *shortest, double *longest, const ServingModel *serving)
  * as one another, as towers give them that end in unit length.
  *
  * Whoever is not among the m best products has none above that of the last of
- * them, p, so its cosine is at most p / the shortest length.  To both come
- * the roundings: a product of D terms is off by less than (D + 1) 2^-24 times
- * both lengths, making a row unit length by less than 3 * 2^-24, and four
- * times the sum of both is ample.  So if the k-th best cosine of those m is
- * above that, nobody else's is as high.
+ * them, p, so its cosine is at most p / the shortest length, but for slack().
+ * So if the k-th best cosine of those m is above that, nobody else's is as
+ * high.
  */
 static int64
 nearest_by_index(Neighbour *best, const ServingModel *serving, int64 self,
@@ -311,8 +381,7 @@ nearest_by_index(Neighbour *best, const ServingModel *serving, int64 self,
 	int64		m = Min(2 * k + 64, set.n);
 	MemoryContext context;
 	MemoryContext old;
-	double		shortest;
-	double		longest;
+	double		shortest = serving->image->shortest;
 	double		bound;
 	float	   *query;
 	float	   *unit;
@@ -323,10 +392,7 @@ nearest_by_index(Neighbour *best, const ServingModel *serving, int64 self,
 	bool		proven;
 	LbStatus	status;
 
-	if (m > set.n / 8)
-		return -1;
-	find_lengths(&shortest, &longest, serving);
-	if (!(shortest > 0.99 * longest))
+	if (m > set.n / 8 || !(shortest > 0.99 * serving->image->longest))
 		return -1;
 	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec nearest",
 									ALLOCSET_DEFAULT_SIZES);
@@ -346,8 +412,7 @@ nearest_by_index(Neighbour *best, const ServingModel *serving, int64 self,
 						 lbrec_cancel_flag());
 	} while (status == LB_CANCELLED);
 	lbrec_check_status(status, "a score");
-	bound = Max(scores[found - 1], 0) / shortest +
-		4 * (D + 4) * ldexp(1, -24);
+	bound = Max(scores[found - 1], 0) / shortest + slack(D);
 	for (int64 i = 0; i < found; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -386,6 +451,8 @@ lbrec_similar(PG_FUNCTION_ARGS)
 	/* one more, for self may be the best of its block */
 	best = palloc_extended((k + 1) * sizeof(Neighbour), MCXT_ALLOC_HUGE);
 	found = nearest_by_index(best, serving, self, k);
+	if (found < 0)
+		found = nearest_by_lengths(best, serving, self, k + 1);
 	if (found < 0)
 		found = nearest(best, serving->candidates,
 						serving->tower.n_recordings, serving->image->D, self,
