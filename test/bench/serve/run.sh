@@ -5,7 +5,8 @@
 #
 #	sh test/bench/serve/run.sh [--keep] [PART...]
 #
-# Parts: warm (one session, and the first query of a new one), calls (what
+# Each part can be run alone.  warm (one session, and the first query of a new
+# one, with and without an image at hand), calls (what
 # filters and other calls cost), load (pgbench with 1 to 32 clients while a
 # training run activates new versions again and again; each answer is
 # checked), peers.  All by default.  Settings, from the environment:
@@ -184,11 +185,11 @@ wall_ms()
 	rm -f "$work"/tmp/wall.*
 }
 
-# first_cpu: CPU ms of the first query of a new connection, median of 11
+# first_cpu [N]: CPU ms of the first query of a new connection, median of N
 first_cpu()
 {
 	clock="SELECT split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::bigint"
-	for u in 1 2 3 4 5 6 7 8 9 10 11; do
+	for u in $(seq "${1:-11}"); do
 		printf '%s\n' "$clock AS begun \\gset" '\o /dev/null' \
 			"SELECT * FROM lbrec_recommend($u, 100, 'trained');" '\o' "$clock - :begun;" | as psql -XAtq
 	done | awk '{ print $1 / 1e6 }' | quantiles | cut -d ' ' -f 2
@@ -204,9 +205,10 @@ warm()
 		\set u random(1, $n_users)
 		SELECT * FROM lbrec_recommend(:u, 100, 'trained');
 	EOT
+	say "  the image, $(du -m "$work"/data/base/pgsql_tmp/*lbrec* | awk '{ n += $1 } END { print n }') MB, was made by the training"
+	rm -f "$work"/data/base/pgsql_tmp/*lbrec*
 	start=$(now)
-	sql "SELECT count(*) FROM lbrec_recommend(1, 100, 'trained')" >/dev/null
-	say "  the first query after training builds the image: $(since "$start") s, $(du -m "$work"/data/base/pgsql_tmp/*lbrec* | awk '{ n += $1 } END { print n }') MB"
+	say "  where there is none, the first query takes $(first_cpu 1) ms of CPU on the session's own thread, $(since "$start") s"
 	set -- $(wall_ms 1000 "$work/plain.sql" -M prepared)
 	warm_median=$2
 	warm_cpu=$(cpu_ms 500 'SELECT 1' "SELECT * FROM lbrec_recommend(%d, 100, 'trained')")
