@@ -3,8 +3,7 @@
 --
 -- A training run that holds everything out stops when all is read and numbered,
 -- with an error of which we make sure that it is that one.  Beside it, what the
--- executor alone takes to give the same columns of the same rows, and to sort
--- them.  One core; needs a superuser (for the processor time) and Linux.
+-- executor alone takes to give the same columns of the same rows.  One core; needs a superuser (for the processor time) and Linux.
 \set ON_ERROR_STOP 1
 SET client_min_messages = warning;
 SET max_parallel_workers_per_gather = 0;
@@ -54,12 +53,17 @@ BEGIN
 	RETURN round((2500000 / least)::numeric, -4);
 END $$;
 
-SELECT what, pg_temp.rate(call) AS rows_a_second
-FROM (VALUES
-	('executor alone: count of the columns',
-		$$SELECT count(user_id), count(listened_at), count(recording_msid) FROM play$$),
-	('lbrec, uuid keys', $$SELECT pg_temp.read_listens('TABLE play')$$),
-	('executor alone, with a text column',
-		$$SELECT count(user_id), count(listened_at), count(recording_msid), count(artist_name) FROM play_with_text$$),
-	('lbrec, uuid keys and a text column',
-		$$SELECT pg_temp.read_listens('TABLE play_with_text')$$)) AS x (what, call);
+-- Beside each the share of the executor's rate that it keeps.
+SELECT what, rate AS rows_a_second, CASE WHEN what LIKE 'lbrec%' THEN
+	round(rate::numeric / lag(rate) OVER (ORDER BY n), 2) END AS of_the_executor
+FROM (SELECT n, what, pg_temp.rate(call) AS rate
+	FROM (VALUES
+		(1, 'executor alone: count of the columns',
+			$$SELECT count(user_id), count(listened_at), count(recording_msid) FROM play$$),
+		(2, 'lbrec, uuid keys', $$SELECT pg_temp.read_listens('TABLE play')$$),
+		(3, 'executor alone, with a text column',
+			$$SELECT count(user_id), count(listened_at), count(recording_msid), count(artist_name) FROM play_with_text$$),
+		(4, 'lbrec, uuid keys and a text column',
+			$$SELECT pg_temp.read_listens('TABLE play_with_text')$$)) AS x (n, what, call)
+	ORDER BY n OFFSET 0) AS y
+ORDER BY n;
