@@ -115,7 +115,7 @@ as tee -a "$work/data/postgresql.conf" >/dev/null <<-EOT
 	fsync = off
 	wal_level = minimal
 	max_wal_senders = 0
-	max_wal_size = 8GB
+	max_wal_size = 1GB
 	autovacuum = off
 	max_parallel_workers_per_gather = 0
 EOT
