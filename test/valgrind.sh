@@ -16,7 +16,8 @@
 # got from malloc, so reading beyond a chunk within it is not seen.
 #
 # Valgrind 3.19 knows no AVX-512: the kernels are held at AVX2 by lbrec.cpu.
-# Takes some twenty times as long as the suite itself.
+# Takes hours: a training costs some hundred times its time.  Each test tells of
+# itself as it ends.
 
 . "$(dirname "$0")/lib.sh"
 
