@@ -18,6 +18,8 @@ ALTER FUNCTION lbrec_evaluate PARALLEL RESTRICTED;
 ALTER FUNCTION lbrec_recording_embeddings SUPPORT lbrec.planner_support;
 ALTER FUNCTION lbrec_similar SUPPORT lbrec.planner_support;
 ALTER FUNCTION lbrec_similar_users SUPPORT lbrec.planner_support;
+COMMENT ON FUNCTION lbrec_similar_users IS
+'the k users whose own embeddings are nearest to a user''s by cosine, exactly; score is the cosine. For models with an embedding of each user''s own, as the preset paper has';
 
 -- Users whom the model does not know, in every call that takes a user.
 DROP FUNCTION lbrec_recommend_all;

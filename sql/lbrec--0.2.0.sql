@@ -327,7 +327,7 @@ AS 'MODULE_PATHNAME', 'lbrec_similar_users'
 LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_similar_users IS
-'the k users whose own embeddings are nearest to a user''s by cosine, exactly; score is the cosine';
+'the k users whose own embeddings are nearest to a user''s by cosine, exactly; score is the cosine. For models with an embedding of each user''s own, as the preset paper has';
 
 CREATE FUNCTION lbrec_evaluate(
 	model text DEFAULT NULL,

@@ -31,9 +31,16 @@ print_line(const char *prefix, const char *format, va_list args)
 	char		text[2048];
 
 	vsnprintf(text, sizeof(text), format, args);
+	/* libpq's messages end with a newline, and some are of two lines */
+	for (size_t n = strlen(text); n > 0 && text[n - 1] == '\n'; n--)
+		text[n - 1] = '\0';
 	for (char *p = text; *p; p++)
-		if ((unsigned char) *p < 0x20 || *p == 0x7f)
+	{
+		if (*p == '\n' || *p == '\t')
+			*p = ' ';
+		else if ((unsigned char) *p < 0x20 || *p == 0x7f)
 			*p = '?';
+	}
 	/* One call, so that lines of two threads do not mix. */
 	fprintf(stderr, "%s%s\n", prefix, text);
 }

@@ -268,6 +268,7 @@ main(int argc, char **argv)
 		return write_ddl(args.run.by_month);
 	if (args.rejects != NULL && !cv_rejects_open(args.rejects))
 		return 2;
+	cv_progress_start();
 	if (args.dbname != NULL)
 		ok = load_database(&args, argv + optind, argc - optind, &result);
 	else

@@ -330,7 +330,6 @@ cv_run(const CvOptions *options, char *const *paths, int n_paths,
 	memset(result, 0, sizeof(*result));
 	run.json = cv_json_create();
 	run.load = cv_load_create(target, options->table, options->by_month);
-	cv_progress_start();
 	/* Not before the tables are there: a server may make us wait. */
 	result->finished = begin_tables(&run);
 	if (result->finished)

@@ -484,7 +484,7 @@ user_table(const ServingModel *serving)
 			 errmsg("model \"%s\" has no embeddings of users",
 					serving->image->row.name),
 			 errdetail("Its query tower knows users by their history only."),
-			 errhint("Compare lbrec_user_embedding() of users instead.")));
+			 errhint("Train with user_embedding => true, or compare lbrec_user_embedding() of users.")));
 	return NULL;				/* keep compiler quiet */
 }
 

@@ -99,6 +99,8 @@ SELECT count(*), bool_and(r.score = l.n) AS listens FROM lbrec_recommend(1000, 1
 JOIN (SELECT recording_msid, count(*) AS n FROM listen GROUP BY 1) AS l USING (recording_msid);
 SELECT count(*) FROM lbrec_train('continued', 'SELECT * FROM listen', epochs => 1, start_from => 'm');
 ROLLBACK;
+-- users without embeddings of their own
+SELECT * FROM lbrec_similar_users(7, 3, 'm');
 -- weeks that are damaged are found out
 BEGIN;
 UPDATE lbrec.tensor SET rows = 7 WHERE name = 'recording_week_starts' AND model = (SELECT id FROM lbrec.model WHERE name = 'm');

@@ -254,6 +254,7 @@ for my $by_month (0, 1)
 # What cannot be.
 for (
 	[ [ '-d', 'host=/nowhere dbname=x', $full ], qr/could not connect/ ],
+	[ [ '-d', $node->connstr('nobody'), $full ], qr/could not connect: .*database "nobody" does not exist\n.*gave up after \d\.\d s/s ],
 	[ [ '-d', 'x', '--table', 'listen', $full ], qr/goes neither with --ddl nor with --table/ ],
 	[ [ '--replace', $full ], qr/--replace needs --dbname/ ],
 	[ [ '-d', 'x', '--replace', $full, $full ], qr/one full dump/ ])
