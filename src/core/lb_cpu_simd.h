@@ -33,7 +33,26 @@ typedef __m512 LbVec;
 #define vec_add(a, b) _mm512_add_ps(a, b)
 #define vec_sub(a, b) _mm512_sub_ps(a, b)
 #define vec_max(a, b) _mm512_max_ps(a, b)
+#define vec_mul(a, b) _mm512_mul_ps(a, b)
 #define vec_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+
+/*
+ * 1 / sqrt(x) for x > 0, within 2 ulp: an approximation and a step of Newton's,
+ * for square root and division take ten times as long.  An infinite x would
+ * give NaN there.
+ */
+LB_INLINE LbVec
+vec_rsqrt(LbVec x)
+{
+	LbVec		y;
+	LbVec		half;
+
+	x = _mm512_min_ps(vec_set1(3.0e38f), x);	/* a NaN stays one */
+	y = _mm512_rsqrt14_ps(x);
+	half = vec_mul(vec_mul(vec_set1(-0.5f), x), y);
+	return vec_fma(y, vec_fma(half, y, vec_set1(0.5f)), y);
+}
+
 typedef __m512i LbVecInt;
 
 #define vec_int_load(p) _mm512_load_si512(p)
@@ -102,7 +121,9 @@ typedef __m256 LbVec;
 #define vec_add(a, b) _mm256_add_ps(a, b)
 #define vec_sub(a, b) _mm256_sub_ps(a, b)
 #define vec_max(a, b) _mm256_max_ps(a, b)
+#define vec_mul(a, b) _mm256_mul_ps(a, b)
 #define vec_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define vec_rsqrt(x) _mm256_div_ps(vec_set1(1), _mm256_sqrt_ps(x))
 typedef __m256i LbVecInt;
 
 #define vec_int_load(p) _mm256_load_si256((const __m256i *) (p))
@@ -170,7 +191,17 @@ typedef uint32_t LbVecBits __attribute__((vector_size(16)));
 #define vec_store(p, v) (*(LbVec *) (p) = (v))
 #define vec_add(a, b) ((a) + (b))
 #define vec_sub(a, b) ((a) - (b))
+#define vec_mul(a, b) ((a) * (b))
 #define vec_fma(a, b, c) ((a) * (b) + (c))
+
+LB_INLINE LbVec
+vec_rsqrt(LbVec x)
+{
+	for (int l = 0; l < LB_VL; l++)
+		x[l] = 1 / __builtin_sqrtf(x[l]);
+	return x;
+}
+
 
 /* a where the mask is all ones, b where it is zero */
 LB_INLINE LbVec

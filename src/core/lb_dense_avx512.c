@@ -1,6 +1,6 @@
 /*
  * lb_dense_avx512.c
- *		Dense products for AVX-512; nothing on other machines.
+ *		Dense products and rows for AVX-512; nothing on other machines.
  *
  * The pragma stands before every include, so that no make rule is needed; only
  * lb_dense.c's dispatch may call what is compiled here.
@@ -18,9 +18,13 @@
 #include "core/lb_cpu_simd.h"
 
 #include "core/lb_dense.h"
+#include "core/lb_rows.h"
 
 #define LB_DENSE_KERNEL lb_dense_avx512
 #include "core/lb_dense_tile.h"
+
+#define LB_ROWS_KERNEL lb_rows_avx512
+#include "core/lb_rows_tile.h"
 
 #if defined(__clang__)
 #pragma clang attribute pop

@@ -15,10 +15,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* An embedding table; a step touches at most max_touched of its rows. */
+/* An embedding table; a step uses rows of it at most max_shares times. */
 int
 lb_model_add_table(LbModel *model, const char *name, int64_t rows, int cols,
-				   int64_t max_touched)
+				   int64_t max_shares)
 {
 	LbTensor   *t = &model->tensors[model->n_tensors];
 
@@ -27,7 +27,7 @@ lb_model_add_table(LbModel *model, const char *name, int64_t rows, int cols,
 	t->rows = rows;
 	t->cols = cols;
 	t->sparse = true;
-	t->max_touched = max_touched < rows ? max_touched : rows;
+	t->max_shares = max_shares;
 	return model->n_tensors++;
 }
 

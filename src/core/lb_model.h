@@ -65,7 +65,7 @@ typedef struct LbWorkspace
 } LbWorkspace;
 
 extern int	lb_model_add_table(LbModel *model, const char *name,
-							   int64_t rows, int cols, int64_t max_touched);
+							   int64_t rows, int cols, int64_t max_shares);
 extern void lb_model_add_input(LbTower *tower, LbInputKind kind, int table);
 extern LbStatus lb_model_add_layers(LbModel *model, LbTower *tower,
 									const char *tower_name,

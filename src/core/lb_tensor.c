@@ -27,6 +27,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/lb_rows.h"
+
 /* Weights between two pauses, of a worker: some milliseconds of memory. */
 #define PIECE_WEIGHTS ((size_t) 1 << 21)
 
@@ -71,6 +73,13 @@ lb_tensor_state_size(const LbTensor *t, const LbOptimizer *opt)
 	return (size_t) t->rows * (is_rowwise(t, opt) ? 1 : t->cols);
 }
 
+/* Distinct rows of a step. */
+static size_t
+max_touched(const LbTensor *t)
+{
+	return (size_t) (t->max_shares < t->rows ? t->max_shares : t->rows);
+}
+
 /* Memory for training; serving needs lb_tensor_value_bytes() alone. */
 size_t
 lb_tensor_bytes(const LbTensor *t, const LbOptimizer *opt)
@@ -81,9 +90,10 @@ lb_tensor_bytes(const LbTensor *t, const LbOptimizer *opt)
 
 	if (!t->sparse)
 		return bytes + matrix_bytes(t->rows, t->cols);
-	return bytes + matrix_bytes(t->max_touched, t->cols) +
+	return bytes + matrix_bytes(LB_MAX_THREADS, t->cols) +
 		LB_ALIGN_UP(t->rows * sizeof(int32_t)) +
-		LB_ALIGN_UP(t->max_touched * sizeof(int32_t));
+		2 * LB_ALIGN_UP(max_touched(t) * sizeof(int32_t)) +
+		LB_ALIGN_UP(t->max_shares * sizeof(LbShare));
 }
 
 /*
@@ -122,13 +132,17 @@ lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block,
 			t->state[0][i] = opt->initial_accumulator;
 		}
 	t->grad = (float *) p;
-	t->n_touched = 0;
+	t->n_touched = t->n_shares = 0;
 	if (!t->sparse)
 		return;
-	p += matrix_bytes(t->max_touched, t->cols);
+	p += matrix_bytes(LB_MAX_THREADS, t->cols);
 	t->slot = (int32_t *) p;
 	p += LB_ALIGN_UP(t->rows * sizeof(int32_t));
 	t->touched = (int32_t *) p;
+	p += LB_ALIGN_UP(max_touched(t) * sizeof(int32_t));
+	t->first = (int32_t *) p;
+	p += LB_ALIGN_UP(max_touched(t) * sizeof(int32_t));
+	t->shares = (LbShare *) p;
 }
 
 /* Keras' RandomUniform: from -limit to limit. */
@@ -161,28 +175,50 @@ lb_tensor_check_finite(const LbTensor *t, LbCancel cancel)
 }
 
 /*
- * The gradient slot of a row, zeroed when the row is new in this step.
- * max_touched bounds the distinct rows of a step, so there is always room.
+ * The gradient of a row has scale * from (cols) in it.  from must stay as it
+ * is until the step is applied.
  */
-int32_t
-lb_tensor_touch(LbTensor *t, int64_t row)
+void
+lb_tensor_add_share(LbTensor *t, int64_t row, const float *from, float scale)
 {
 	int32_t		slot = t->slot[row];
+	LbShare    *share = &t->shares[t->n_shares];
 
 	if (slot == 0)
 	{
 		t->touched[t->n_touched] = (int32_t) row;
-		memset(t->grad + (size_t) t->n_touched * t->cols, 0,
-			   t->cols * sizeof(float));
+		t->first[t->n_touched] = -1;
 		slot = t->slot[row] = (int32_t) ++t->n_touched;
 	}
-	return slot - 1;
+	share->from = from;
+	share->scale = scale;
+	share->next = t->first[slot - 1];
+	t->first[slot - 1] = (int32_t) t->n_shares++;
+}
+
+/* The gradient of the k-th row touched: in g, or where it is already. */
+static const float *
+sum_shares(float *g, const LbTensor *t, int64_t k, const LbRows *rows)
+{
+	const LbShare *share = &t->shares[t->first[k]];
+
+	if (share->next < 0 && share->scale == 1)
+		return share->from;
+	for (int d = 0; d < t->cols; d++)
+		g[d] = share->scale * share->from[d];
+	while (share->next >= 0)
+	{
+		share = &t->shares[share->next];
+		rows->add_scaled(g, share->from, share->scale, t->cols);
+	}
+	return g;
 }
 
 /* One run of n weights whose gradients lie side by side: a row, or all. */
 static void
-apply_run(const LbOptimizer *opt, float *restrict w, float *restrict s0,
-		  float *restrict s1, float *restrict g, int64_t n, bool row)
+apply_run(const LbOptimizer *opt, const LbRows *rows, float *restrict w,
+		  float *restrict s0, float *restrict s1, const float *restrict g,
+		  int64_t n, bool row)
 {
 	float		rate = opt->learning_rate;
 	float		eps = opt->epsilon;
@@ -198,24 +234,12 @@ apply_run(const LbOptimizer *opt, float *restrict w, float *restrict s0,
 	{
 		case LB_ROWWISE_ADAGRAD:
 			if (row)
-			{
-				double		squares = 0;
-
-				for (int64_t i = 0; i < n; i++)
-					squares += (double) g[i] * g[i];
-				*s0 += (float) (squares / n);
-				rate /= sqrtf(*s0 + eps);
-				for (int64_t i = 0; i < n; i++)
-					w[i] -= rate * g[i];
-				break;
-			}
-			/* FALLTHROUGH */
+				rows->rowwise(w, s0, g, n, rate, eps);
+			else
+				rows->adagrad(w, s0, g, n, rate, eps);
+			break;
 		case LB_ADAGRAD:
-			for (int64_t i = 0; i < n; i++)
-			{
-				s0[i] += g[i] * g[i];
-				w[i] -= rate * g[i] / sqrtf(s0[i] + eps);
-			}
+			rows->adagrad(w, s0, g, n, rate, eps);
 			break;
 		case LB_ADAM:
 			{
@@ -234,8 +258,7 @@ apply_run(const LbOptimizer *opt, float *restrict w, float *restrict s0,
 				break;
 			}
 		case LB_SGD:
-			for (int64_t i = 0; i < n; i++)
-				w[i] -= rate * g[i];
+			rows->add_scaled(w, g, -rate, n);
 			break;
 	}
 }
@@ -244,17 +267,21 @@ typedef struct ApplyTask
 {
 	const LbOptimizer *opt;
 	LbTensor   *t;
+	float		factor;			/* of all gradients, after clipping */
 	int			piece;			/* of n_pieces */
 	int			n_pieces;
 } ApplyTask;
 
-/* A worker's share of a piece of the touched rows, its slots cleared on the way. */
+/* A worker's part of a piece of the touched rows, slots cleared on the way. */
 static void
 apply_sparse(void *arg, int worker, int n_workers)
 {
 	ApplyTask  *task = arg;
 	LbTensor   *t = task->t;
+	const LbRows *rows = lb_rows();
 	int			cols = t->cols;
+	bool		rowwise = is_rowwise(t, task->opt);
+	float	   *sum = t->grad + (size_t) worker * cols;
 	int64_t		first;
 	int64_t		end;
 	int64_t		from;
@@ -267,54 +294,80 @@ apply_sparse(void *arg, int worker, int n_workers)
 	for (int64_t k = from; k < to; k++)
 	{
 		size_t		at = (size_t) t->touched[k] * cols;
-		size_t		state = is_rowwise(t, task->opt) ?
-			(size_t) t->touched[k] : at;
+		size_t		state = rowwise ? (size_t) t->touched[k] : at;
+		const float *g = sum_shares(sum, t, k, rows);
 
-		apply_run(task->opt, t->value + at,
+		if (k + LB_ROWS_AHEAD < to)
+		{
+			int32_t		ahead = t->touched[k + LB_ROWS_AHEAD];
+
+			lb_rows_prefetch(t->value + (size_t) ahead * cols, cols);
+			if (rowwise)
+				__builtin_prefetch(t->state[0] + ahead, 1, 2);
+			else if (t->state[0])
+				lb_rows_prefetch(t->state[0] + (size_t) ahead * cols, cols);
+			__builtin_prefetch(t->slot + ahead, 1, 2);
+		}
+		if (task->factor != 1)
+		{
+			for (int d = 0; d < cols; d++)
+				sum[d] = task->factor * g[d];
+			g = sum;
+		}
+		apply_run(task->opt, rows, t->value + at,
 				  t->state[0] ? t->state[0] + state : NULL,
-				  t->state[1] ? t->state[1] + at : NULL,
-				  t->grad + (size_t) k * cols, cols, true);
+				  t->state[1] ? t->state[1] + at : NULL, g, cols, true);
 		t->slot[t->touched[k]] = 0;
 	}
 }
 
-/* Scales all gradients when they are longer than the limit together. */
-static void
-clip_gradients(const LbOptimizer *opt, LbTensor *tensors, int n_tensors,
-			   const LbThreads *pool)
+static double
+squares_of(const float *g, size_t n)
+{
+	double		sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += (double) g[i] * g[i];
+	return sum;
+}
+
+/*
+ * What all gradients are to be multiplied by: less than 1 when they are
+ * longer than the limit together.
+ */
+static float
+clip_factor(const LbOptimizer *opt, const LbTensor *tensors, int n_tensors,
+			const LbThreads *pool)
 {
 	double		squares = 0;
-	float		factor;
+	const LbRows *rows = lb_rows();
 
 	for (int i = 0; i < n_tensors; i++)
 	{
 		const LbTensor *t = &tensors[i];
-		size_t		n = (size_t) (t->sparse ? t->n_touched : t->rows) * t->cols;
+		size_t		n = (size_t) t->rows * t->cols;
+		int64_t		a_piece = 1 + (int64_t) (PIECE_WEIGHTS / t->cols);
 
-		for (size_t k = 0; k < n; k++)
+		if (t->sparse)
 		{
-			if (k % PIECE_WEIGHTS == 0)
-				lb_threads_pause(pool);
-			squares += (double) t->grad[k] * t->grad[k];
+			for (int64_t k = 0; k < t->n_touched; k++)
+			{
+				if (k % a_piece == 0)
+					lb_threads_pause(pool);
+				squares += squares_of(sum_shares(t->grad, t, k, rows),
+									  t->cols);
+			}
+			continue;
 		}
-	}
-	if (!(sqrt(squares) > opt->clip_norm))
-		return;
-	factor = (float) (opt->clip_norm / sqrt(squares));
-	for (int i = 0; i < n_tensors; i++)
-	{
-		LbTensor   *t = &tensors[i];
-		size_t		n = (size_t) (t->sparse ? t->n_touched : t->rows) * t->cols;
-
 		for (size_t from = 0; from < n; from += PIECE_WEIGHTS)
 		{
-			size_t		to = n - from < PIECE_WEIGHTS ? n : from + PIECE_WEIGHTS;
-
-			for (size_t k = from; k < to; k++)
-				t->grad[k] *= factor;
+			squares += squares_of(t->grad + from, n - from < PIECE_WEIGHTS ?
+								  n - from : PIECE_WEIGHTS);
 			lb_threads_pause(pool);
 		}
 	}
+	return sqrt(squares) > opt->clip_norm ?
+		(float) (opt->clip_norm / sqrt(squares)) : 1;
 }
 
 /*
@@ -324,16 +377,18 @@ void
 lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors, int n_tensors,
 				   LbThreads *pool)
 {
+	float		factor = 1;
+
 	opt->step++;
 	if (opt->clip_norm > 0)
-		clip_gradients(opt, tensors, n_tensors, pool);
+		factor = clip_factor(opt, tensors, n_tensors, pool);
 	for (int i = 0; i < n_tensors; i++)
 	{
 		LbTensor   *t = &tensors[i];
 
 		if (t->sparse)
 		{
-			ApplyTask	task = {opt, t};
+			ApplyTask	task = {opt, t, factor};
 
 			task.n_pieces = lb_threads_pieces((double) t->n_touched * t->cols,
 											  PIECE_WEIGHTS, t->n_touched,
@@ -343,7 +398,7 @@ lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors, int n_tensors,
 				lb_threads_run(pool, apply_sparse, &task);
 				lb_threads_pause(pool);
 			}
-			t->n_touched = 0;
+			t->n_touched = t->n_shares = 0;
 		}
 		else
 		{
@@ -354,7 +409,10 @@ lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors, int n_tensors,
 				size_t		m = n - from < PIECE_WEIGHTS ?
 					n - from : PIECE_WEIGHTS;
 
-				apply_run(opt, t->value + from,
+				if (factor != 1)
+					for (size_t k = from; k < from + m; k++)
+						t->grad[k] *= factor;
+				apply_run(opt, lb_rows(), t->value + from,
 						  t->state[0] ? t->state[0] + from : NULL,
 						  t->state[1] ? t->state[1] + from : NULL,
 						  t->grad + from, (int64_t) m, false);

@@ -11,10 +11,22 @@
 #define LB_NAME_LEN 64
 
 /*
- * An embedding table is sparse: a step touches few rows, so its gradient holds
- * only these.  slot[row] is 1 + the row's place in grad while a step runs, 0
- * otherwise; touched[] is the way back.  max_touched bounds the rows of a step;
- * who fills batches keeps to it.
+ * A part of the gradient of a row: scale times a row of a tower's input
+ * gradient, which stays there until the step is applied.
+ */
+typedef struct LbShare
+{
+	const float *from;			/* (cols) */
+	float		scale;
+	int32_t		next;			/* share of the same row, or -1 */
+} LbShare;
+
+/*
+ * An embedding table is sparse: a step touches few rows.  Their gradients are
+ * never written down: shares[] tells what they are sums of, and each is summed
+ * when its row is moved.  slot[row] is 1 + the row's place in touched[] while
+ * a step runs, 0 otherwise; first[] has the place's shares.  max_shares bounds
+ * how often a step uses rows; who fills batches keeps to it.
  */
 typedef struct LbTensor
 {
@@ -25,11 +37,15 @@ typedef struct LbTensor
 	float	   *value;			/* (rows, cols) */
 	float	   *state[2];		/* (rows, cols) each as the optimiser needs;
 								 * row-wise: (rows) */
-	float	   *grad;			/* (rows, cols), sparse: (max_touched, cols) */
+	float	   *grad;			/* (rows, cols); sparse: a row for each of
+								 * LB_MAX_THREADS workers, to sum in */
 	int32_t    *slot;			/* sparse: (rows) */
 	int32_t    *touched;		/* sparse: (max_touched) */
-	int64_t		max_touched;
+	int32_t    *first;			/* sparse: (max_touched) */
+	LbShare    *shares;			/* sparse: (max_shares) */
+	int64_t		max_shares;
 	int64_t		n_touched;
+	int64_t		n_shares;
 } LbTensor;
 
 typedef enum LbOptimizerKind
@@ -65,7 +81,8 @@ extern LbStatus lb_tensor_fill_uniform(LbTensor *t, float limit,
 
 /* LB_NOT_FINITE when a weight is. */
 extern LbStatus lb_tensor_check_finite(const LbTensor *t, LbCancel cancel);
-extern int32_t lb_tensor_touch(LbTensor *t, int64_t row);
+extern void lb_tensor_add_share(LbTensor *t, int64_t row, const float *from,
+								float scale);
 extern void lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors,
 							   int n_tensors, LbThreads *pool);
 

@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include "core/lb_dense.h"
+#include "core/lb_rows.h"
 
 int
 lb_tower_input_width(const LbTower *tower, const LbTensor *tensors)
@@ -129,6 +130,7 @@ lb_tower_pass_place(LbTowerPass *pass, const LbTower *tower, int B,
 #define PIECE_OPERATIONS 67108864.0
 #define GATHER_COST 4
 #define PIECE_ROWS 32
+#define SHARE_ROWS 128			/* of a batch, between pauses */
 
 typedef struct TowerTask
 {
@@ -202,22 +204,6 @@ rows_of_piece(const TowerTask *task, int worker, int n_workers,
 	*to = (int) (first + part_end);
 }
 
-/* Adds scale times the n rows of table t to row. */
-static void
-add_rows(float *restrict row, const LbTensor *t, const int32_t *codes, int n,
-		 float scale)
-{
-	int			D = t->cols;
-
-	for (int j = 0; j < n; j++)
-	{
-		const float *e = t->value + (size_t) codes[j] * D;
-
-		for (int d = 0; d < D; d++)
-			row[d] += scale * e[d];
-	}
-}
-
 /*
  * Rows [from, to) of input i, added to x, whose columns begin at offset and
  * are zero where inputs are not summed.
@@ -229,6 +215,7 @@ gather_input(float *x, const TowerTask *task, int i, int offset,
 	const LbInput *input = &task->tower->inputs[i];
 	const LbInputValues *v = &task->values[i];
 	int			W = task->tower->input_width;
+	const LbRows *rows = lb_rows();
 	const LbTensor *t;
 
 	if (input->kind == LB_INPUT_NUMBER)
@@ -242,11 +229,16 @@ gather_input(float *x, const TowerTask *task, int i, int offset,
 	{
 		float	   *row = x + (size_t) b * W + offset;
 
-		if (input->kind == LB_INPUT_EMBEDDING)
-			add_rows(row, t, &v->codes[b], 1, 1);
-		else
-			add_rows(row, t, v->spans[b].codes, v->spans[b].n,
-					 v->spans[b].scale);
+		if (input->kind == LB_INPUT_BAG)
+		{
+			rows->add(row, t->value, t->cols, v->spans[b].codes,
+					  v->spans[b].n, v->spans[b].scale);
+			continue;
+		}
+		if (b + LB_ROWS_AHEAD < to)
+			lb_rows_prefetch(t->value + (size_t)
+							 v->codes[b + LB_ROWS_AHEAD] * t->cols, t->cols);
+		rows->add(row, t->value, t->cols, &v->codes[b], 1, 1);
 	}
 }
 
@@ -477,59 +469,44 @@ reduce_weights(const TowerTask *task, const LbThreads *pool)
 	}
 }
 
-/* A worker adds dx to the gradient slots that are its own. */
+/*
+ * Rows of dx become shares of the gradients of the input's rows [from, to).
+ * On one thread: which row has which slot is the order of the batch.
+ */
 static void
-scatter_inputs(void *arg, int worker, int n_workers)
+share_input(const TowerTask *task, int i, int offset, int from, int to)
 {
-	TowerTask  *task = arg;
-	const LbTower *tower = task->tower;
-	int			W = tower->input_width;
-	int			offset = 0;
-	int64_t		from;
-	int64_t		to;
+	const LbInput *input = &task->tower->inputs[i];
+	const LbInputValues *v = &task->values[i];
+	int			W = task->tower->input_width;
+	LbTensor   *t = &task->tensors[input->table];
 
-	lb_threads_part(&from, &to, task->B, task->piece, task->n_pieces);
-	for (int i = 0; i < tower->n_inputs; i++)
+	for (int b = from; b < to; b++)
 	{
-		const LbInput *input = &tower->inputs[i];
-		const LbInputValues *v = &task->values[i];
-		LbTensor   *t;
+		const float *dx = task->pass->dx + (size_t) b * W + offset;
 
-		if (input->kind == LB_INPUT_NUMBER)
+		if (input->kind == LB_INPUT_EMBEDDING)
 		{
-			offset++;
+			if (b + LB_ROWS_AHEAD < to)
+				__builtin_prefetch(t->slot + v->codes[b + LB_ROWS_AHEAD], 1);
+			lb_tensor_add_share(t, v->codes[b], dx, 1);
 			continue;
 		}
-		t = &task->tensors[input->table];
-		for (int64_t b = from; b < to; b++)
+		for (int j = 0; j < v->spans[b].n; j++)
 		{
-			const float *dx = task->pass->dx + (size_t) b * W + offset;
-			const int32_t *codes = input->kind == LB_INPUT_EMBEDDING ?
-				&v->codes[b] : v->spans[b].codes;
-			int			n = input->kind == LB_INPUT_EMBEDDING ?
-				1 : v->spans[b].n;
-			float		scale = input->kind == LB_INPUT_EMBEDDING ?
-				1 : v->spans[b].scale;
-
-			for (int j = 0; j < n; j++)
-			{
-				int32_t		slot = t->slot[codes[j]] - 1;
-				float	   *g = t->grad + (size_t) slot * t->cols;
-
-				if (slot % n_workers != worker)
-					continue;
-				for (int d = 0; d < t->cols; d++)
-					g[d] += scale * dx[d];
-			}
+			if (j + LB_ROWS_AHEAD < v->spans[b].n)
+				__builtin_prefetch(t->slot +
+								   v->spans[b].codes[j + LB_ROWS_AHEAD], 1);
+			lb_tensor_add_share(t, v->spans[b].codes[j], dx,
+								v->spans[b].scale);
 		}
-		if (tower->n_layers > 0)
-			offset += t->cols;
 	}
 }
 
 /*
  * Adds the gradients of dout (B,D), for the batch that lb_tower_forward saw
- * last, to the tensors.
+ * last, to the tensors.  Those of embedding rows refer to pass->dx until the
+ * step is applied.
  */
 void
 lb_tower_backward(LbTensor *tensors, LbTowerPass *pass, const LbTower *tower,
@@ -537,6 +514,7 @@ lb_tower_backward(LbTensor *tensors, LbTowerPass *pass, const LbTower *tower,
 				  LbThreads *pool)
 {
 	TowerTask	task = {pass, tower, tensors, values, dout, pass->B};
+	int			offset = 0;
 
 	task.n_pieces = count_pieces(&task, pool);
 	for (int l = 0; l < tower->n_layers; l++)
@@ -550,21 +528,18 @@ lb_tower_backward(LbTensor *tensors, LbTowerPass *pass, const LbTower *tower,
 	reduce_weights(&task, pool);
 	for (int i = 0; i < tower->n_inputs; i++)
 	{
-		const LbInput *input = &tower->inputs[i];
-
-		if (input->kind == LB_INPUT_NUMBER)
-			continue;
-		for (int b = 0; b < task.B; b++)
+		if (tower->inputs[i].kind == LB_INPUT_NUMBER)
 		{
-			if (b % PIECE_ROWS == 0)
-				lb_threads_pause(pool);
-			if (input->kind == LB_INPUT_EMBEDDING)
-				lb_tensor_touch(&tensors[input->table], values[i].codes[b]);
-			else
-				for (int j = 0; j < values[i].spans[b].n; j++)
-					lb_tensor_touch(&tensors[input->table],
-									values[i].spans[b].codes[j]);
+			offset++;
+			continue;
 		}
+		for (int b = 0; b < task.B; b += SHARE_ROWS)
+		{
+			share_input(&task, i, offset, b, task.B - b < SHARE_ROWS ?
+						task.B : b + SHARE_ROWS);
+			lb_threads_pause(pool);
+		}
+		if (tower->n_layers > 0)
+			offset += tensors[tower->inputs[i].table].cols;
 	}
-	run_pieces(&task, scatter_inputs, pool);
 }

@@ -21,24 +21,24 @@ add_feature(Trainer *trainer, TwoTower *model, int dim, int i)
 {
 	const Feature *f = &trainer->data->features[i];
 	const Batcher *b = &trainer->members[0].batcher;
-	int64		touched = f->of_user ? b->max_rows : b->max_columns;
+	int64		uses = f->of_user ? b->max_rows : b->max_columns;
 	char	   *table = psprintf("%s_embedding", f->name);
 
 	if (f->kind == FEATURE_BAG)
-		touched *= Max(f->longest_bag, 1);
+		uses *= Max(f->longest_bag, 1);
 	lbrec_feature_values(&model->features[i], f);
 	model->n_features = i + 1;
 	lbrec_add_input(model, f->of_user, SOURCE_FEATURE, i, table,
-					lbrec_feature_rows(f), dim, touched);
+					lbrec_feature_rows(f), dim, uses);
 }
 
 /* A number of the query tower, with a table where inputs are summed. */
 static void
-add_number(TwoTower *model, InputSource source, int dim)
+add_number(TwoTower *model, InputSource source, int dim, int rows)
 {
 	lbrec_add_input(model, true, source, -1,
 					psprintf("%s_weight", lbrec_source_name(source)), 1, dim,
-					1);
+					rows);
 }
 
 static void
@@ -54,17 +54,17 @@ add_query_inputs(Trainer *trainer, TwoTower *model, int dim)
 	{
 		lbrec_add_input(model, true, SOURCE_TIME_BUCKET, -1, "time_embedding",
 						o->time_buckets + 1, dim, rows);
-		add_number(model, SOURCE_TIME, dim);
+		add_number(model, SOURCE_TIME, dim, rows);
 	}
 	if (o->hour_of_day)
 	{
-		add_number(model, SOURCE_HOUR_SIN, dim);
-		add_number(model, SOURCE_HOUR_COS, dim);
+		add_number(model, SOURCE_HOUR_SIN, dim, rows);
+		add_number(model, SOURCE_HOUR_COS, dim, rows);
 	}
 	if (o->day_of_week)
 	{
-		add_number(model, SOURCE_WEEK_SIN, dim);
-		add_number(model, SOURCE_WEEK_COS, dim);
+		add_number(model, SOURCE_WEEK_SIN, dim, rows);
+		add_number(model, SOURCE_WEEK_COS, dim, rows);
 	}
 }
 

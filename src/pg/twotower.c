@@ -63,13 +63,13 @@ is_number(const TwoTower *model, InputSource source, int feature)
 
 /*
  * Adds an input to the query or the candidate tower, with a table of rows x
- * cols unless it is a number beside others.  A step touches at most
- * max_touched rows.  Where inputs are summed, a number x is the bag of x times
+ * cols unless it is a number beside others.  A step uses its rows at most
+ * max_shares times.  Where inputs are summed, a number x is the bag of x times
  * the one row of its table.
  */
 int
 lbrec_add_input(TwoTower *model, bool query, InputSource source, int feature,
-				const char *table, int64 rows, int cols, int64 max_touched)
+				const char *table, int64 rows, int cols, int64 max_shares)
 {
 	LbTower    *tower = query ? &model->core.query : &model->core.candidate;
 	int			i = tower->n_inputs;
@@ -93,7 +93,7 @@ lbrec_add_input(TwoTower *model, bool query, InputSource source, int feature,
 		if (input->table < 0)
 			input->table = lb_model_add_table(&model->core, table,
 											  number ? 1 : rows, cols,
-											  number ? 1 : max_touched);
+											  max_shares);
 	}
 	lb_model_add_input(tower, input->kind, input->table);
 	return i;

@@ -103,7 +103,7 @@ extern const char *lbrec_source_name(InputSource source);
 extern InputSource lbrec_source_by_name(const char *name);
 extern int	lbrec_add_input(TwoTower *model, bool query, InputSource source,
 							int feature, const char *table, int64 rows,
-							int cols, int64 max_touched);
+							int cols, int64 max_shares);
 extern LbSpan lbrec_history(const TwoTower *model, const int32 *codes, int n);
 extern bool lbrec_has_history(const TwoTower *model);
 extern void lbrec_feature_values(FeatureValues *values, const Feature *f);

@@ -152,7 +152,7 @@ load_initial(const Case *c, LbModel *model)
 }
 
 static int
-table_of(const Case *c, LbModel *model, const char *name, int max_touched)
+table_of(const Case *c, LbModel *model, const char *name, int max_shares)
 {
 	char		array[LB_NAME_LEN + 16];
 	int64_t		rows;
@@ -160,7 +160,7 @@ table_of(const Case *c, LbModel *model, const char *name, int max_touched)
 
 	snprintf(array, sizeof(array), "initial_%s", name);
 	free(read_array(c, array, &rows, &cols));
-	return lb_model_add_table(model, name, rows, cols, max_touched);
+	return lb_model_add_table(model, name, rows, cols, max_shares);
 }
 
 /* Returns whether the case is within bounds. */

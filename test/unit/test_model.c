@@ -49,7 +49,8 @@ make_toy(Toy *toy, const int *layers, int n_layers, bool normalize,
 	};
 	toy->objective.temperature = 1;
 	users = lb_model_add_table(&toy->model, "user", USERS, 3, ROWS);
-	items = lb_model_add_table(&toy->model, "item", ITEMS, 4, COLS);
+	items = lb_model_add_table(&toy->model, "item", ITEMS, 4,
+							   COLS + 3 * ROWS);
 	tags = lb_model_add_table(&toy->model, "tag", TAGS, 2, 3 * COLS);
 	lb_model_add_input(&toy->model.query, LB_INPUT_EMBEDDING, users);
 	lb_model_add_input(&toy->model.query, LB_INPUT_NUMBER, -1);
@@ -368,19 +369,18 @@ static void
 test_clipping(void)
 {
 	LbOptimizer opt = {.kind = LB_SGD, .learning_rate = 1, .clip_norm = 0.5f};
-	LbTensor	t = {.rows = 3, .cols = 2, .sparse = true, .max_touched = 3};
+	LbTensor	t = {.rows = 3, .cols = 2, .sparse = true, .max_shares = 3};
 	void	   *block = unit_alloc(lb_tensor_bytes(&t, &opt));
-	int32_t		slot;
+	float		long_one[] = {3, 4};
+	float		short_one[] = {0.25f, 0};
 
 	lb_tensor_place(&t, &opt, block, NULL);
-	slot = lb_tensor_touch(&t, 1);
-	t.grad[slot * 2] = 3;
-	t.grad[slot * 2 + 1] = 4;
+	lb_tensor_add_share(&t, 1, long_one, 1);
 	lb_optimizer_apply(&opt, &t, 1, NULL);
 	CHECK(fabsf(t.value[2] + 0.3f) < 1e-6f);
 	CHECK(fabsf(t.value[3] + 0.4f) < 1e-6f);
-	slot = lb_tensor_touch(&t, 2);
-	t.grad[slot * 2] = 0.25f;
+	CHECK(long_one[0] == 3);	/* what a share refers to stays as it is */
+	lb_tensor_add_share(&t, 2, short_one, 1);
 	lb_optimizer_apply(&opt, &t, 1, NULL);
 	CHECK(t.value[4] == -0.25f);
 	free(block);
@@ -450,7 +450,7 @@ test_schedules(void)
 static void
 check_optimizer(LbOptimizer opt)
 {
-	LbTensor	t = {.rows = 3, .cols = 2, .sparse = true, .max_touched = 3};
+	LbTensor	t = {.rows = 3, .cols = 2, .sparse = true, .max_shares = 3};
 	double		w = 0.25;
 	double		s0 = opt.initial_accumulator;
 	double		s1 = 0;
@@ -462,12 +462,13 @@ check_optimizer(LbOptimizer opt)
 	for (int step = 1; step <= 3; step++)
 	{
 		double		g = 0.3 * step - 0.5;
-		int32_t		slot = lb_tensor_touch(&t, 1);
+		float		half[] = {(float) (g / 2), 0};
+		float		quarter[] = {(float) (g / 4), 0};
 
 		/* the same row twice: gradients add before they are squared */
-		t.grad[slot * 2] += (float) (g / 2);
-		CHECK(lb_tensor_touch(&t, 1) == slot);
-		t.grad[slot * 2] += (float) (g / 2);
+		lb_tensor_add_share(&t, 1, half, 1);
+		lb_tensor_add_share(&t, 1, quarter, 2);
+		CHECK(t.n_touched == 1 && t.n_shares == 2);
 		lb_optimizer_apply(&opt, &t, 1, NULL);
 		w *= 1 - opt.learning_rate * opt.weight_decay;
 		switch (opt.kind)
@@ -497,7 +498,7 @@ check_optimizer(LbOptimizer opt)
 	}
 	CHECK(t.value[0] == 7);		/* not touched, not moved */
 	CHECK(t.value[3] == 0);
-	CHECK(t.n_touched == 0 && t.slot[1] == 0);
+	CHECK(t.n_touched == 0 && t.n_shares == 0 && t.slot[1] == 0);
 	free(block);
 }
 

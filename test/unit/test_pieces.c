@@ -41,7 +41,8 @@ make_model(void)
 
 	memset(&model, 0, sizeof(model));
 	lb_model_add_input(&model.query, LB_INPUT_EMBEDDING,
-					   lb_model_add_table(&model, "user", USERS, WIDTH, ROWS));
+					   lb_model_add_table(&model, "user", USERS, WIDTH,
+										  2 * ROWS));
 	CHECK(lb_model_add_layers(&model, &model.query, "query", layers, 2) ==
 		  LB_OK);
 	block = unit_alloc(lb_model_bytes(&model, &optimizer));

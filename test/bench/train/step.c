@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "core/lb_model.h"
@@ -23,6 +24,7 @@
 #define D 32
 #define COLUMNS 4				/* user, recording, artist, seconds */
 #define ROUNDS 6
+#define PAGE_BYTES ((size_t) 1 << 21)
 
 typedef struct Listens
 {
@@ -51,10 +53,15 @@ fail(const char *what)
 static void *
 allocate(size_t bytes)
 {
-	void	   *p = aligned_alloc(LB_ALIGN, LB_ALIGN_UP(bytes + 1));
+	size_t		unit = bytes < PAGE_BYTES ? LB_ALIGN : PAGE_BYTES;
+	void	   *p = aligned_alloc(unit, (bytes / unit + 1) * unit);
 
 	if (p == NULL)
 		fail("out of memory");
+#ifdef MADV_HUGEPAGE
+	/* as the extension asks for it */
+	(void) madvise(p, bytes, MADV_HUGEPAGE);
+#endif
 	memset(p, 0, bytes);
 	return p;
 }
