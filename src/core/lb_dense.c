@@ -29,7 +29,7 @@ lb_dense_forward(float *y, const float *x, const float *w, const float *bias,
 				 bool relu, int m, int n, int k)
 {
 	LbDense		p = {.out = y, .a = x, .a_row = k, .a_step = 1, .b = w,
-		.bias = bias, .relu = relu, .m = m, .n = n, .k = k};
+		.bias = bias, .relu = relu, .m = m, .n = n, .k = k, .columns = n};
 
 	run(&p);
 }
@@ -38,7 +38,7 @@ lb_dense_forward(float *y, const float *x, const float *w, const float *bias,
  * Blocks of rows are summed each for itself: the error of a sum in float32
  * grows with its length, and rows of a batch cancel.
  */
-#define ROWS_OF_SUM 16
+#define ROWS_OF_SUM 64
 
 void
 lb_dense_add_weights(float *dw, const float *x, const float *dy,
@@ -48,6 +48,7 @@ lb_dense_add_weights(float *dw, const float *x, const float *dy,
 	{
 		LbDense		p = {.out = dw, .a = x + (size_t) row * k, .a_row = 1,
 			.a_step = k, .b = dy + (size_t) row * n, .add = true, .m = k, .n = n,
+			.columns = n,
 		.k = m - row < ROWS_OF_SUM ? m - row : ROWS_OF_SUM};
 
 		run(&p);
@@ -56,10 +57,10 @@ lb_dense_add_weights(float *dw, const float *x, const float *dy,
 
 void
 lb_dense_inputs(float *dx, const float *dy, const float *wt,
-				int m, int n, int k)
+				int m, int n, int k, int used)
 {
 	LbDense		p = {.out = dx, .a = dy, .a_row = n, .a_step = 1, .b = wt,
-		.m = m, .n = k, .k = n};
+		.m = m, .n = k, .k = n, .columns = used};
 
 	run(&p);
 }

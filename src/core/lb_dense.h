@@ -25,17 +25,18 @@ extern void lb_dense_forward(float *y, const float *x, const float *w,
 extern void lb_dense_add_weights(float *dw, const float *x, const float *dy,
 								 int m, int n, int k);
 
-/* dx (m,k) = dy (m,n) wt (n,k) */
+/* the first used columns of dx (m,k) = dy (m,n) wt (n,k) */
 extern void lb_dense_inputs(float *dx, const float *dy, const float *wt,
-							int m, int n, int k);
+							int m, int n, int k, int used);
 
 /* wt (n,k) = w (k,n)' */
 extern void lb_dense_transpose(float *wt, const float *w, int k, int n);
 
 /*
- * What all of them are: out (m,n), rows out_row apart, becomes the sum over
+ * What all of them are: the first columns of out (m,n) become the sum over
  * s < k of a[r * a_row + s * a_step] * b[s * n + column], a chain in ascending
- * s; added to what is there if add.  bias, if not NULL, is added last.
+ * s; added to what is there if add.  bias, if not NULL, is added last.  Either
+ * a_row or a_step is 1.
  */
 typedef struct LbDense
 {
@@ -50,6 +51,7 @@ typedef struct LbDense
 	int			m;
 	int			n;
 	int			k;
+	int			columns;
 } LbDense;
 
 extern void lb_dense_portable(const LbDense *p);

@@ -43,20 +43,32 @@ dense_load(const float *p, int n)
 	return vec_load(lanes);
 }
 
-/* Rows [row, row + mr) and columns [col, col + nv vectors), mr, nv constant. */
+/*
+ * Rows [row, row + mr) and columns [col, col + nv vectors); mr, nv and side
+ * are constants.  side: a_row is 1.  Otherwise every third row has a pointer
+ * of its own, for with a pointer to each the compiler runs out of registers
+ * and reads them from the stack, a third of the time (seen).
+ */
 LB_INLINE void
-dense_block(const LbDense *p, int row, int col, int mr, int nv)
+dense_block(const LbDense *p, int row, int col, int mr, int nv, bool side)
 {
 	LbVec		acc[LB_MR][2];
 	const float *a = p->a + row * p->a_row;
 	const float *b = p->b + col;
+	ptrdiff_t	a_row = side ? 1 : (ptrdiff_t) p->a_row;
+	ptrdiff_t	a_step = side ? (ptrdiff_t) p->a_step : 1;
+	const float *a3 = a + 3 * a_row;
+	const float *a6 = a + 6 * a_row;
+	const float *a9 = a + 9 * a_row;
+	ptrdiff_t	n = p->n;
+	bool		whole = col + nv * LB_VL <= p->columns;
 
 	LB_UNROLL
 	for (int r = 0; r < mr; r++)
 		LB_UNROLL
 		for (int v = 0; v < nv; v++)
 			acc[r][v] = vec_zero();
-	for (int s = 0; s < p->k; s++)
+	for (int s = p->k; s > 0; s--)
 	{
 		LbVec		b0 = LB_DENSE_LOAD(b);
 		LbVec		b1 = nv > 1 ? LB_DENSE_LOAD(b + LB_VL) : b0;
@@ -64,20 +76,24 @@ dense_block(const LbDense *p, int row, int col, int mr, int nv)
 		LB_UNROLL
 		for (int r = 0; r < mr; r++)
 		{
-			LbVec		x = vec_set1(a[r * p->a_row]);
+			const float *at = r < 3 ? a : r < 6 ? a3 : r < 9 ? a6 : a9;
+			LbVec		x = vec_set1(side ? a[r] : at[r % 3 * a_row]);
 
 			acc[r][0] = vec_fma(x, b0, acc[r][0]);
 			if (nv > 1)
 				acc[r][1] = vec_fma(x, b1, acc[r][1]);
 		}
-		a += p->a_step;
-		b += p->n;
+		a += a_step;
+		a3 += a_step;
+		a6 += a_step;
+		a9 += a_step;
+		b += n;
 	}
 	for (int v = 0; v < nv; v++)
 	{
-		int			n = p->n - col - v * LB_VL;
+		int			left = whole ? LB_VL : p->columns - col - v * LB_VL;
 		LbVec		bias = p->bias ?
-			dense_load(p->bias + col + v * LB_VL, n) : vec_zero();
+			dense_load(p->bias + col + v * LB_VL, left) : vec_zero();
 
 		LB_UNROLL
 		for (int r = 0; r < mr; r++)
@@ -87,41 +103,51 @@ dense_block(const LbDense *p, int row, int col, int mr, int nv)
 			LbVec		y = p->bias ? vec_add(acc[r][v], bias) : acc[r][v];
 
 			if (p->add)
-				y = vec_add(dense_load(out, n), y);
+				y = vec_add(dense_load(out, left), y);
 			if (p->relu)
 				y = vec_max(y, vec_zero());
-			dense_store(out, y, n);
+			dense_store(out, y, left);
 		}
 	}
 }
 
 LB_INLINE void
-dense_rows(const LbDense *p, int row, int mr)
+dense_rows(const LbDense *p, int row, int mr, bool side)
 {
 	int			col = 0;
 
 	/* two vectors while the second has at least one column */
-	for (; col + LB_VL < p->n; col += 2 * LB_VL)
-		dense_block(p, row, col, mr, 2);
-	if (col < p->n)
-		dense_block(p, row, col, mr, 1);
+	for (; col + LB_VL < p->columns; col += 2 * LB_VL)
+		dense_block(p, row, col, mr, 2, side);
+	if (col < p->columns)
+		dense_block(p, row, col, mr, 1, side);
 }
 
-void
-LB_DENSE_KERNEL(const LbDense *p)
+LB_INLINE void
+dense_all(const LbDense *p, bool side)
 {
 	int			row = 0;
 
 	for (; row + LB_MR <= p->m; row += LB_MR)
-		dense_rows(p, row, LB_MR);
+		dense_rows(p, row, LB_MR, side);
 #if LB_MR > 8
 	for (; row + 8 <= p->m; row += 8)
-		dense_rows(p, row, 8);
+		dense_rows(p, row, 8, side);
 #endif
 	for (; row + 4 <= p->m; row += 4)
-		dense_rows(p, row, 4);
+		dense_rows(p, row, 4, side);
 	for (; row + 2 <= p->m; row += 2)
-		dense_rows(p, row, 2);
+		dense_rows(p, row, 2, side);
 	for (; row < p->m; row++)
-		dense_rows(p, row, 1);
+		dense_rows(p, row, 1, side);
+}
+
+/* Either a_row or a_step is 1: which one, is compiled in. */
+void
+LB_DENSE_KERNEL(const LbDense *p)
+{
+	if (p->a_row == 1)
+		dense_all(p, true);
+	else
+		dense_all(p, false);
 }

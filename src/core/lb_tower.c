@@ -378,28 +378,52 @@ backward_output(const TowerTask *task, int from, int to)
 }
 
 /*
- * Adds to out (H) the sum of the rows of dz (n, H).  In double: rows cancel (in the
- * candidate tower's last layer to exactly zero, for softmax does not see that
- * bias), and what rounding leaves of them would be taken for a gradient.
+ * Adds to out (H) the sum of the rows of dz (n, H).  In double, but for a few
+ * rows at a time: rows cancel (in the candidate tower's last layer to exactly
+ * zero, for softmax does not see that bias), and what rounding leaves of them
+ * would be taken for a gradient.
  */
 static void
 add_sum_of_rows(float *out, const float *dz, int n, int H)
 {
 	enum
 	{
-	COLUMNS = 64};
+	COLUMNS = 64, FEW = 8};
 
 	for (int from = 0; from < H; from += COLUMNS)
 	{
 		int			columns = H - from < COLUMNS ? H - from : COLUMNS;
 		double		sum[COLUMNS] = {0};
 
-		for (int b = 0; b < n; b++)
+		for (int b = 0; b < n; b += FEW)
+		{
+			int			last = n - b < FEW ? n : b + FEW;
+			float		part[COLUMNS] = {0};
+
+			for (int k = b; k < last; k++)
+				for (int h = 0; h < columns; h++)
+					part[h] += dz[(size_t) k * H + from + h];
 			for (int h = 0; h < columns; h++)
-				sum[h] += dz[(size_t) b * H + from + h];
+				sum[h] += part[h];
+		}
 		for (int h = 0; h < columns; h++)
 			out[from + h] += (float) sum[h];
 	}
+}
+
+/* Columns up to the last that is of a table: numbers need no gradient. */
+static int
+inputs_used(const LbTower *tower)
+{
+	int			used = tower->input_width;
+
+	for (int i = tower->n_inputs - 1; i >= 0; i--)
+	{
+		if (tower->inputs[i].kind != LB_INPUT_NUMBER)
+			break;
+		used--;
+	}
+	return used;
 }
 
 static void
@@ -433,7 +457,8 @@ backward_rows(void *arg, int worker, int n_workers)
 		lb_dense_add_weights(grad, x, dz, to - from, H, in);
 		add_sum_of_rows(dbias, dz, to - from, H);
 		grad = dbias + H;
-		lb_dense_inputs(dx, dz, pass->wt[l], to - from, H, in);
+		lb_dense_inputs(dx, dz, pass->wt[l], to - from, H, in, l > 0 ? in :
+						inputs_used(tower));
 		if (l > 0)
 			for (size_t i = 0; i < (size_t) (to - from) * in; i++)
 				dx[i] = x[i] > 0 ? dx[i] * keep : 0;

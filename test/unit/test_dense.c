@@ -69,7 +69,7 @@ check_shape(int m, int n, int k)
 					  "weights %dx%dx%d", m, n, k);
 		}
 	lb_dense_transpose(wt, w, k, n);
-	lb_dense_inputs(dx, dy, wt, m, n, k);
+	lb_dense_inputs(dx, dy, wt, m, n, k, k);
 	for (int i = 0; i < m; i++)
 		for (int s = 0; s < k; s++)
 		{
