@@ -47,7 +47,7 @@ run "$work/log/build" make -j"$jobs" CONVERT=no PG_CONFIG="$PG_CONFIG" install |
 as mv "$bin/postgres" "$bin/postgres.real"
 as mkdir "$work/vg"
 # shellcheck disable=SC2016
-printf '#!/bin/sh\nexec valgrind --quiet --leak-check=no --gen-suppressions=all --trace-children=yes --track-origins=yes --error-limit=no --log-file=%s/%%p.log --error-markers=BEGIN-ERROR,END-ERROR %s/postgres.real "$@"\n' \
+printf '#!/bin/sh\nexec valgrind --quiet --leak-check=no --gen-suppressions=all --trace-children=yes --error-limit=no --log-file=%s/%%p.log --error-markers=BEGIN-ERROR,END-ERROR %s/postgres.real "$@"\n' \
 	"$work/vg" "$bin" >"$work/wrapper"
 as cp "$work/wrapper" "$bin/postgres"
 as chmod 755 "$bin/postgres"
@@ -66,6 +66,7 @@ as sh -c "cat >>'$work/data/postgresql.conf'" <<-EOT
 	fsync = off
 	autovacuum = off
 	lbrec.cpu = 'avx2'
+	lbrec.threads = 1
 EOT
 run "$work/log/start" pg_ctl -D "$work/data" -l "$work/log/server" -w -t 300 start || die "the server did not start: $(tail -n 3 "$work/log/server")"
 # count_errors: all of them so far, and those of lbrec, whose text is kept.
