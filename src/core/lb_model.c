@@ -7,7 +7,8 @@
  * of a batch is the softmax cross entropy of row i with label i, as TFRS's
  * Retrieval task computes it.
  *
- * A step whose loss is not finite changes no weight.
+ * A step whose loss is not finite, or whose batch uses more rows than its
+ * tables have room for, changes no weight.
  */
 #include "core/lb_model.h"
 
@@ -419,12 +420,15 @@ lb_model_step(double *loss, LbModel *model, LbOptimizer *opt,
 		scale(ws->dc, (size_t) p.N * p.D, share, pool);
 		*loss /= terms(batch);
 	}
-	lb_tower_backward(model->tensors, &ws->query, &model->query, ws->dq,
-					  batch->query, pool);
-	lb_tower_backward(model->tensors, &ws->candidate, &model->candidate,
-					  ws->dc, batch->candidate, pool);
-	lb_optimizer_apply(opt, model->tensors, model->n_tensors, pool);
-	return LB_OK;
+	status = lb_tower_backward(model->tensors, &ws->query, &model->query,
+							   ws->dq, batch->query, pool);
+	if (status == LB_OK)
+		status = lb_tower_backward(model->tensors, &ws->candidate,
+								   &model->candidate, ws->dc,
+								   batch->candidate, pool);
+	if (status == LB_OK)
+		lb_optimizer_apply(opt, model->tensors, model->n_tensors, pool);
+	return status;
 }
 
 /* The same loss without a step: for listens held out. */

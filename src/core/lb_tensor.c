@@ -178,12 +178,16 @@ lb_tensor_check_finite(const LbTensor *t, LbCancel cancel)
  * The gradient of a row has scale * from (cols) in it.  from must stay as it
  * is until the step is applied.
  */
-void
+LbStatus
 lb_tensor_add_share(LbTensor *t, int64_t row, const float *from, float scale)
 {
-	int32_t		slot = t->slot[row];
-	LbShare    *share = &t->shares[t->n_shares];
+	int32_t		slot;
+	LbShare    *share;
 
+	if (row < 0 || row >= t->rows || t->n_shares >= t->max_shares)
+		return LB_BAD_ARGUMENT;
+	slot = t->slot[row];
+	share = &t->shares[t->n_shares];
 	if (slot == 0)
 	{
 		t->touched[t->n_touched] = (int32_t) row;
@@ -194,6 +198,7 @@ lb_tensor_add_share(LbTensor *t, int64_t row, const float *from, float scale)
 	share->scale = scale;
 	share->next = t->first[slot - 1];
 	t->first[slot - 1] = (int32_t) t->n_shares++;
+	return LB_OK;
 }
 
 /* The gradient of the k-th row touched: in g, or where it is already. */

@@ -26,7 +26,8 @@ typedef struct LbShare
  * never written down: shares[] tells what they are sums of, and each is summed
  * when its row is moved.  slot[row] is 1 + the row's place in touched[] while
  * a step runs, 0 otherwise; first[] has the place's shares.  max_shares bounds
- * how often a step uses rows; who fills batches keeps to it.
+ * how often a step uses rows; who fills batches keeps to it, and a step that
+ * does not is refused.
  */
 typedef struct LbTensor
 {
@@ -81,8 +82,10 @@ extern LbStatus lb_tensor_fill_uniform(LbTensor *t, float limit,
 
 /* LB_NOT_FINITE when a weight is. */
 extern LbStatus lb_tensor_check_finite(const LbTensor *t, LbCancel cancel);
-extern void lb_tensor_add_share(LbTensor *t, int64_t row, const float *from,
-								float scale);
+
+/* LB_BAD_ARGUMENT: no such row, or max_shares are in use; nothing is added. */
+extern LbStatus lb_tensor_add_share(LbTensor *t, int64_t row,
+									const float *from, float scale);
 extern void lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors,
 							   int n_tensors, LbThreads *pool);
 

@@ -498,15 +498,16 @@ reduce_weights(const TowerTask *task, const LbThreads *pool)
  * Rows of dx become shares of the gradients of the input's rows [from, to).
  * On one thread: which row has which slot is the order of the batch.
  */
-static void
+static LbStatus
 share_input(const TowerTask *task, int i, int offset, int from, int to)
 {
 	const LbInput *input = &task->tower->inputs[i];
 	const LbInputValues *v = &task->values[i];
 	int			W = task->tower->input_width;
 	LbTensor   *t = &task->tensors[input->table];
+	LbStatus	status = LB_OK;
 
-	for (int b = from; b < to; b++)
+	for (int b = from; b < to && status == LB_OK; b++)
 	{
 		const float *dx = task->pass->dx + (size_t) b * W + offset;
 
@@ -514,18 +515,19 @@ share_input(const TowerTask *task, int i, int offset, int from, int to)
 		{
 			if (b + LB_ROWS_AHEAD < to)
 				__builtin_prefetch(t->slot + v->codes[b + LB_ROWS_AHEAD], 1);
-			lb_tensor_add_share(t, v->codes[b], dx, 1);
+			status = lb_tensor_add_share(t, v->codes[b], dx, 1);
 			continue;
 		}
-		for (int j = 0; j < v->spans[b].n; j++)
+		for (int j = 0; j < v->spans[b].n && status == LB_OK; j++)
 		{
 			if (j + LB_ROWS_AHEAD < v->spans[b].n)
 				__builtin_prefetch(t->slot +
 								   v->spans[b].codes[j + LB_ROWS_AHEAD], 1);
-			lb_tensor_add_share(t, v->spans[b].codes[j], dx,
-								v->spans[b].scale);
+			status = lb_tensor_add_share(t, v->spans[b].codes[j], dx,
+										 v->spans[b].scale);
 		}
 	}
+	return status;
 }
 
 /*
@@ -533,12 +535,13 @@ share_input(const TowerTask *task, int i, int offset, int from, int to)
  * last, to the tensors.  Those of embedding rows refer to pass->dx until the
  * step is applied.
  */
-void
+LbStatus
 lb_tower_backward(LbTensor *tensors, LbTowerPass *pass, const LbTower *tower,
 				  const float *dout, const LbInputValues *values,
 				  LbThreads *pool)
 {
 	TowerTask	task = {pass, tower, tensors, values, dout, pass->B};
+	LbStatus	status = LB_OK;
 	int			offset = 0;
 
 	task.n_pieces = count_pieces(&task, pool);
@@ -558,13 +561,15 @@ lb_tower_backward(LbTensor *tensors, LbTowerPass *pass, const LbTower *tower,
 			offset++;
 			continue;
 		}
-		for (int b = 0; b < task.B; b += SHARE_ROWS)
+		for (int b = 0; b < task.B && status == LB_OK; b += SHARE_ROWS)
 		{
-			share_input(&task, i, offset, b, task.B - b < SHARE_ROWS ?
-						task.B : b + SHARE_ROWS);
+			status = share_input(&task, i, offset, b,
+								 task.B - b < SHARE_ROWS ?
+								 task.B : b + SHARE_ROWS);
 			lb_threads_pause(pool);
 		}
 		if (tower->n_layers > 0)
 			offset += tensors[tower->inputs[i].table].cols;
 	}
+	return status;
 }

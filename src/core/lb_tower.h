@@ -99,8 +99,14 @@ extern void lb_tower_forward(LbTowerPass *pass, const LbTower *tower,
 							 const LbTensor *tensors,
 							 const LbInputValues *values, int B,
 							 LbThreads *pool);
-extern void lb_tower_backward(LbTensor *tensors, LbTowerPass *pass,
-							  const LbTower *tower, const float *dout,
-							  const LbInputValues *values, LbThreads *pool);
+
+/*
+ * LB_BAD_ARGUMENT: the batch uses more rows of a table than its max_shares.
+ * Weights are as they were, but gradients are not: no step may follow.
+ */
+extern LbStatus lb_tower_backward(LbTensor *tensors, LbTowerPass *pass,
+								  const LbTower *tower, const float *dout,
+								  const LbInputValues *values,
+								  LbThreads *pool);
 
 #endif							/* LB_TOWER_H */

@@ -211,12 +211,13 @@ lbrec_start_threads(MemoryContext context)
 
 	if (max_threads > 0)
 		n = Min(n, max_threads);
-	lbrec_check_status(lb_threads_start(pool, n), "thread pool");
-	lbrec_running_pools++;
-	pool->pause = pause_for_interrupts;
+	/* first who stops them: an error must not leave threads behind */
 	callback->func = stop_threads;
 	callback->arg = pool;
 	MemoryContextRegisterResetCallback(context, callback);
+	lbrec_running_pools++;
+	lbrec_check_status(lb_threads_start(pool, n), "thread pool");
+	pool->pause = pause_for_interrupts;
 	return pool;
 }
 
