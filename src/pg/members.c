@@ -147,14 +147,14 @@ set_optimizer(LbOptimizer *opt, const TrainOptions *o)
 
 /* Memory for a member's weights and what training needs beside them. */
 static void
-allocate_member(Trainer *trainer, int m)
+allocate_member(Trainer *trainer, int m, MemoryContext context)
 {
 	Member	   *member = &trainer->members[m];
 	LbModel    *core = &member->model->core;
 
 	set_optimizer(&member->optimizer, trainer->options);
 	lb_model_place(core, &member->optimizer,
-				   lbrec_alloc_aligned(trainer->context,
+				   lbrec_alloc_aligned(context,
 									   lb_model_bytes(core,
 													  &member->optimizer),
 									   "model"), trainer->pool);
@@ -168,6 +168,24 @@ allocate_member(Trainer *trainer, int m)
 		lbrec_warm_weights(trainer->request->warm, trainer->data,
 						   trainer->options, member->model->recording_rows,
 						   core, &member->optimizer, m);
+}
+
+/*
+ * A member is ready to be trained.  What it needs is in a context of its own:
+ * lbrec_end_member() lays it beside the others and frees that.
+ */
+void
+lbrec_begin_member(Trainer *trainer, int m)
+{
+	Member	   *member = &trainer->members[m];
+
+	CHECK_FOR_INTERRUPTS();
+	member->context = AllocSetContextCreate(trainer->context, "lbrec member",
+											ALLOCSET_DEFAULT_SIZES);
+	allocate_member(trainer, m, member->context);
+	lbrec_batcher_init(&member->batcher, member->model, trainer->sequence,
+					   (int) Min(TEST_BATCH, trainer->split.n_test),
+					   trainer->options->seed + m * 1000003, member->context);
 }
 
 /* What a model knows of users and of recordings beside its weights. */
@@ -188,7 +206,10 @@ lbrec_set_lists(TwoTower *model, const UserLists *lists,
 	model->mixed = lists->recency || neighbours;
 }
 
-/* The wide model, its members, and the scratch of their steps. */
+/*
+ * The wide model, the towers of its members, and the scratch of their steps;
+ * lbrec_begin_member() does the rest for each.
+ */
 void
 lbrec_build_members(Trainer *trainer)
 {
@@ -223,18 +244,9 @@ lbrec_build_members(Trainer *trainer)
 			build_towers(trainer, member->model, o->embedding_dim, n_rows);
 			member->model->history_offsets = wide->history_offsets;
 			member->model->history_codes = wide->history_codes;
-			if (m > 0)
-				member->batcher = *b;
 		}
-		allocate_member(trainer, m);
-	}
-	for (int m = 0; m < trainer->n_members; m++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		lbrec_batcher_init(&trainer->members[m].batcher,
-						   trainer->members[m].model, trainer->sequence,
-						   test_rows, o->seed + m * 1000003,
-						   trainer->context);
+		if (m > 0)
+			member->batcher = *b;
 	}
 	core = &trainer->members[0].model->core;
 	B = Max(b->max_rows, test_rows);
@@ -259,53 +271,69 @@ interleave(float *to, const float *from, int64 rows, int cols, int m, int n)
 	}
 }
 
-/* The wide model's weights from its members'. */
+/* A member's weights become the wide model's. */
 void
-lbrec_assemble_members(Trainer *trainer)
+lbrec_lay_member(Trainer *trainer, int m)
 {
-	if (trainer->n_members == 1)
-		return;
-	for (int m = 0; m < trainer->n_members; m++)
-	{
-		const LbModel *core = &trainer->members[m].model->core;
+	const LbModel *core = &trainer->members[m].model->core;
 
-		for (int i = 0; i < core->n_tensors; i++)
-			interleave(trainer->model->core.tensors[i].value,
-					   core->tensors[i].value, core->tensors[i].rows,
-					   core->tensors[i].cols, m, trainer->n_members);
-	}
+	for (int i = 0; trainer->n_members > 1 && i < core->n_tensors; i++)
+		interleave(trainer->model->core.tensors[i].value,
+				   core->tensors[i].value, core->tensors[i].rows,
+				   core->tensors[i].cols, m, trainer->n_members);
 }
 
-/* The optimiser's states, members side by side, for a later warm start. */
-void
-lbrec_keep_states(Trainer *trainer, Trained *trained)
+/* The optimiser's states are laid side by side too, for a later warm start. */
+static void
+lay_states(Trainer *trainer, int m)
 {
-	const LbModel *first = &trainer->members[0].model->core;
-	const LbOptimizer *opt = &trainer->members[0].optimizer;
+	const LbModel *core = &trainer->members[m].model->core;
+	const LbOptimizer *opt = &trainer->members[m].optimizer;
+	States	   *states = &trainer->states;
 	int			n = trainer->n_members;
 
-	trained->n_states = lb_optimizer_states(opt);
-	trained->state_cols = palloc(first->n_tensors * sizeof(int));
-	for (int s = 0; s < trained->n_states; s++)
-	{
-		trained->states[s] = palloc(first->n_tensors * sizeof(float *));
-		for (int i = 0; i < first->n_tensors; i++)
+	for (int s = 0; s < lb_optimizer_states(opt); s++)
+		for (int i = 0; i < core->n_tensors; i++)
 		{
-			const LbTensor *t = &first->tensors[i];
+			const LbTensor *t = &core->tensors[i];
 			Size		size = lb_tensor_state_size(t, opt);
-			int			cols = (int) (size / t->rows);
 
-			trained->state_cols[i] = cols * n;
-			trained->states[s][i] = t->state[s];
-			if (n == 1)
-				continue;
-			trained->states[s][i] =
-				lbrec_alloc_aligned(trainer->context, size * n * sizeof(float),
-									"optimiser's state");
-			for (int m = 0; m < n; m++)
-				interleave(trained->states[s][i],
-						   trainer->members[m].model->core.tensors[i].state[s],
-						   t->rows, cols, m, n);
+			if (m == 0)
+			{
+				states->cols[i] = (int) (size / t->rows) * n;
+				states->values[s][i] = n == 1 ? t->state[s] :
+					lbrec_alloc_aligned(trainer->context,
+										size * n * sizeof(float),
+										"optimiser's state");
+			}
+			if (n > 1)
+				interleave(states->values[s][i], t->state[s], t->rows,
+						   (int) (size / t->rows), m, n);
 		}
+}
+
+/*
+ * Members are laid in order, and after the last step.  A single one is the
+ * wide model itself, and stays.
+ */
+void
+lbrec_end_member(Trainer *trainer, int m)
+{
+	States	   *states = &trainer->states;
+	int			n_tensors = trainer->model->core.n_tensors;
+
+	if (m == 0)
+	{
+		states->n = lb_optimizer_states(&trainer->members[m].optimizer);
+		states->cols = MemoryContextAllocZero(trainer->context,
+											  n_tensors * sizeof(int));
+		for (int s = 0; s < states->n; s++)
+			states->values[s] =
+				MemoryContextAllocZero(trainer->context,
+									   n_tensors * sizeof(float *));
 	}
+	lbrec_lay_member(trainer, m);
+	lay_states(trainer, m);
+	if (trainer->n_members > 1)
+		MemoryContextDelete(trainer->members[m].context);
 }

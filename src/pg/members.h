@@ -15,6 +15,7 @@ typedef struct Member
 	TwoTower   *model;
 	LbOptimizer optimizer;
 	Batcher		batcher;
+	MemoryContext context;		/* of its weights and batches */
 } Member;
 
 typedef struct Trainer
@@ -37,6 +38,7 @@ typedef struct Trainer
 	UserLists  *lists;			/* recordings trained on, by user */
 	UserLists  *sequence;
 	Neighbours *neighbours;		/* or NULL */
+	States		states;
 	LbMix		mix;			/* of one member */
 	float	  **best;			/* the best epoch's values, by tensor, or NULL */
 	LbMix		best_mix;
@@ -53,7 +55,8 @@ extern Trainer *lbrec_run(const Trainer *prepared, const TrainOptions *options,
 extern void lbrec_set_lists(TwoTower *model, const UserLists *lists,
 							const Neighbours *neighbours);
 extern void lbrec_build_members(Trainer *trainer);
-extern void lbrec_assemble_members(Trainer *trainer);
-extern void lbrec_keep_states(Trainer *trainer, Trained *trained);
+extern void lbrec_begin_member(Trainer *trainer, int m);
+extern void lbrec_lay_member(Trainer *trainer, int m);
+extern void lbrec_end_member(Trainer *trainer, int m);
 
 #endif							/* LBREC_MEMBERS_H */

@@ -18,6 +18,8 @@
 
 #include "core/lb_core.h"
 
+const int	lbrec_top_ks[N_TOP_KS] = {1, 5, 10, 50, 100};
+
 typedef struct Target
 {
 	int32		user;
@@ -121,4 +123,36 @@ lbrec_metrics(Metrics *m, int k, const int64 *ranks, const int64 *new_ranks,
 		m->new_ndcg /= m->users;
 	}
 	pfree(targets);
+}
+
+/* What early stopping and tuning look at; larger is better. */
+double
+lbrec_metric(Metric metric, const EpochReport *report)
+{
+	switch (metric)
+	{
+		case METRIC_NONE:
+			break;
+		case METRIC_TEST_LOSS:
+			return -report->test_loss;
+		case METRIC_TOP_1:
+			return report->top_k[0];
+		case METRIC_TOP_5:
+			return report->top_k[1];
+		case METRIC_TOP_10:
+			return report->top_k[2];
+		case METRIC_TOP_50:
+			return report->top_k[3];
+		case METRIC_TOP_100:
+			return report->top_k[4];
+		case METRIC_RECALL:
+			return report->recall;
+		case METRIC_NDCG:
+			return report->ndcg;
+		case METRIC_NDCG_100:
+			return report->ndcg_100;
+		case METRIC_MRR:
+			return report->mrr;
+	}
+	return 0;
 }

@@ -1,11 +1,32 @@
 /*
  * metrics.h
- *		Ranks summed up.
+ *		Ranks summed up, and what is reported of an epoch.
  */
 #ifndef LBREC_METRICS_H
 #define LBREC_METRICS_H
 
-#include "lbrec.h"
+#include "options.h"
+
+#define N_TOP_KS 5
+extern const int lbrec_top_ks[N_TOP_KS];
+
+/* The K of an epoch's recall and NDCG. */
+#define REPORT_K 20
+
+typedef struct EpochReport
+{
+	int			epoch;
+	double		loss;			/* of a batch: mean over the epoch's batches */
+	bool		evaluated;
+	double		test_loss;
+	double		top_k[N_TOP_KS];
+	double		recall;			/* of new recordings, at REPORT_K */
+	double		ndcg;
+	double		ndcg_100;		/* the same at the largest of lbrec_top_ks */
+	double		mrr;			/* of listens, at the largest of lbrec_top_ks */
+	double		seconds;
+	double		listens_per_second;
+} EpochReport;
 
 /* What ranks say at one K. */
 typedef struct Metrics
@@ -22,5 +43,7 @@ typedef struct Metrics
 extern void lbrec_metrics(Metrics *m, int k, const int64 *ranks,
 						  const int64 *new_ranks, const int32 *users,
 						  const int32 *truth, int64 n);
+
+extern double lbrec_metric(Metric metric, const EpochReport *report);
 
 #endif							/* LBREC_METRICS_H */

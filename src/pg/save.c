@@ -24,6 +24,19 @@ typedef struct Saver
 } Saver;
 
 static void
+note_tensor(Saver *saver, const char *name, const TensorShape *shape)
+{
+	appendStringInfoString(&saver->manifest,
+						   saver->manifest.len > 1 ? ", {\"name\": " :
+						   "{\"name\": ");
+	escape_json(&saver->manifest, name);
+	appendStringInfo(&saver->manifest,
+					 ", \"type\": \"%s\", \"rows\": %lld, \"cols\": %d}",
+					 lbrec_tensor_type_name(shape->type),
+					 (long long) shape->rows, shape->cols);
+}
+
+static void
 save_tensor(Saver *saver, const char *name, TensorType type, int64 rows,
 			int cols, const void *data)
 {
@@ -41,13 +54,7 @@ save_tensor(Saver *saver, const char *name, TensorType type, int64 rows,
 						  (const char *) data + done, len);
 		done += len;
 	} while (done < size);
-	appendStringInfoString(&saver->manifest,
-						   saver->manifest.len > 1 ? ", {\"name\": " :
-						   "{\"name\": ");
-	escape_json(&saver->manifest, name);
-	appendStringInfo(&saver->manifest,
-					 ", \"type\": \"%s\", \"rows\": %lld, \"cols\": %d}",
-					 lbrec_tensor_type_name(type), (long long) rows, cols);
+	note_tensor(saver, name, &shape);
 }
 
 /* What was saved: lbrec_check finds out by it when a tensor is missing. */
@@ -189,11 +196,50 @@ save_weights(Saver *saver, const Trained *trained)
 
 		save_tensor(saver, t->name, TENSOR_FLOAT4, t->rows, t->cols,
 					t->value);
-		for (int s = 0; s < trained->n_states; s++)
+		for (int s = 0; s < trained->states.n; s++)
 			save_tensor(saver, psprintf("%s.state%d", t->name, s),
-						TENSOR_FLOAT4, t->rows, trained->state_cols[i],
-						trained->states[s][i]);
+						TENSOR_FLOAT4, t->rows, trained->states.cols[i],
+						trained->states.values[s][i]);
 	}
+}
+
+/*
+ * Candidate vectors as they will be searched.  All of them together can be a
+ * third of a training's memory, so they are made as chunks are filled.
+ */
+static void
+save_candidates(Saver *saver, const TwoTower *model)
+{
+	TensorShape shape = {TENSOR_FLOAT4, model->n_recordings,
+		lb_tower_width(&model->core.query)};
+	Size		row = shape.cols * sizeof(float);
+	int			most = (int) Min(shape.rows, TENSOR_CHUNK_BYTES / row + 1);
+	char	   *buffer = palloc(TENSOR_CHUNK_BYTES + most * row);
+	float	   *rows = lbrec_alloc_aligned(CurrentMemoryContext, most * row,
+										   "candidate vectors");
+	Size		used = 0;
+	int32		chunk = 0;
+
+	for (int64 from = 0; from < shape.rows; from += most)
+	{
+		int			n = (int) Min(most, shape.rows - from);
+
+		lbrec_candidate_rows(rows, model, from, n, NULL, CurrentMemoryContext);
+		memcpy(buffer + used, rows, n * row);
+		used += n * row;
+		while (used >= TENSOR_CHUNK_BYTES)
+		{
+			lbrec_write_chunk(&saver->writer, "candidate", &shape, chunk++,
+							  buffer, TENSOR_CHUNK_BYTES);
+			used -= TENSOR_CHUNK_BYTES;
+			memmove(buffer, buffer + TENSOR_CHUNK_BYTES, used);
+		}
+	}
+	if (used > 0)
+		lbrec_write_chunk(&saver->writer, "candidate", &shape, chunk, buffer,
+						  used);
+	note_tensor(saver, "candidate", &shape);
+	pfree(buffer);
 }
 
 static void
@@ -319,8 +365,6 @@ lbrec_save_model(const char *name, const Trained *trained,
 	Saver		saver = {0};
 	char	   *config;
 	WeekCounts *weeks;
-	float	   *candidates;
-	int			D = lb_tower_width(&model->core.query);
 
 	SPI_connect();
 	row.config = config_json(model, options, trained->best_epoch);
@@ -346,12 +390,7 @@ lbrec_save_model(const char *name, const Trained *trained,
 	if (trained->neighbours)
 		save_neighbours(&saver, trained->neighbours);
 	save_weights(&saver, trained);
-	candidates = lbrec_alloc_aligned(CurrentMemoryContext,
-									 (Size) model->n_recordings * D *
-									 sizeof(float), "candidate vectors");
-	lbrec_candidate_vectors(candidates, model, NULL, CurrentMemoryContext);
-	save_tensor(&saver, "candidate", TENSOR_FLOAT4, model->n_recordings, D,
-				candidates);
+	save_candidates(&saver, model);
 	save_manifest(&saver);
 	lbrec_end_model(&saver.writer);
 	SPI_finish();

@@ -20,8 +20,6 @@
 #include "warm.h"
 #include "weigh.h"
 
-const int	lbrec_top_ks[N_TOP_KS] = {1, 5, 10, 50, 100};
-
 /* Users and recordings enough for one to be told from the other. */
 static void
 check_dataset(const Dataset *data, const TrainOptions *options)
@@ -172,7 +170,8 @@ evaluate(Trainer *trainer, EpochReport *report)
 	Metrics		metrics;
 	float	   *candidates;
 
-	lbrec_assemble_members(trainer);
+	for (int m = 0; m < trainer->n_members; m++)
+		lbrec_lay_member(trainer, m);
 	candidates = lbrec_alloc_aligned(scratch, (Size) model->n_recordings *
 									 lb_tower_width(&model->core.query) *
 									 sizeof(float), "candidate vectors");
@@ -207,38 +206,6 @@ evaluate(Trainer *trainer, EpochReport *report)
 	report->evaluated = true;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
-}
-
-/* What early stopping and tuning look at; larger is better. */
-double
-lbrec_metric(Metric metric, const EpochReport *report)
-{
-	switch (metric)
-	{
-		case METRIC_NONE:
-			break;
-		case METRIC_TEST_LOSS:
-			return -report->test_loss;
-		case METRIC_TOP_1:
-			return report->top_k[0];
-		case METRIC_TOP_5:
-			return report->top_k[1];
-		case METRIC_TOP_10:
-			return report->top_k[2];
-		case METRIC_TOP_50:
-			return report->top_k[3];
-		case METRIC_TOP_100:
-			return report->top_k[4];
-		case METRIC_RECALL:
-			return report->recall;
-		case METRIC_NDCG:
-			return report->ndcg;
-		case METRIC_NDCG_100:
-			return report->ndcg_100;
-		case METRIC_MRR:
-			return report->mrr;
-	}
-	return 0;
 }
 
 /* Is this run to find out how to train the model? */
@@ -299,27 +266,48 @@ report_progress(const Trainer *trainer, int epoch, int n_epochs)
 	pgstat_report_activity(STATE_RUNNING, text);
 }
 
+/* An epoch of one member, and its share of the report. */
 static void
-run_epochs(Trainer *trainer, int n_epochs)
+run_member(Trainer *trainer, int m, EpochReport *report)
+{
+	instr_time	start;
+	instr_time	end;
+
+	INSTR_TIME_SET_CURRENT(start);
+	report->loss += train_epoch(trainer, &trainer->members[m],
+								report->epoch) / trainer->n_members;
+	INSTR_TIME_SET_CURRENT(end);
+	INSTR_TIME_SUBTRACT(end, start);
+	report->seconds += INSTR_TIME_GET_DOUBLE(end);
+	report->listens_per_second = trainer->split.n_train / report->seconds;
+}
+
+/* False when the caller has had enough. */
+static bool
+put_report(Trainer *trainer, const EpochReport *report)
+{
+	if (trainer->kept)
+		trainer->kept[trainer->n_kept++] = *report;
+	return !trainer->reports ||
+		trainer->request->callback(report, trainer->request->arg);
+}
+
+/* All members go through an epoch, and what they are together is measured. */
+static void
+run_side_by_side(Trainer *trainer, int n_epochs)
 {
 	const TrainOptions *o = trainer->options;
 
+	for (int m = 0; m < trainer->n_members; m++)
+		lbrec_begin_member(trainer, m);
 	for (int epoch = 1; epoch <= n_epochs; epoch++)
 	{
 		EpochReport report = {.epoch = epoch};
-		instr_time	start;
-		instr_time	end;
 		bool		go_on = true;
 
 		report_progress(trainer, epoch, n_epochs);
-		INSTR_TIME_SET_CURRENT(start);
 		for (int m = 0; m < trainer->n_members; m++)
-			report.loss += train_epoch(trainer, &trainer->members[m], epoch) /
-				trainer->n_members;
-		INSTR_TIME_SET_CURRENT(end);
-		INSTR_TIME_SUBTRACT(end, start);
-		report.seconds = INSTR_TIME_GET_DOUBLE(end);
-		report.listens_per_second = trainer->split.n_train / report.seconds;
+			run_member(trainer, m, &report);
 		if (trainer->split.n_test > 0 &&
 			(epoch % o->evaluate_every == 0 || epoch == n_epochs))
 		{
@@ -327,15 +315,50 @@ run_epochs(Trainer *trainer, int n_epochs)
 			if (o->early_stopping != METRIC_NONE)
 				go_on = note_epoch(trainer, &report);
 		}
-		if (trainer->kept)
-			trainer->kept[trainer->n_kept++] = report;
-		if (trainer->reports &&
-			!trainer->request->callback(&report, trainer->request->arg))
-			break;
-		if (!go_on)
+		if (!put_report(trainer, &report) || !go_on)
 			break;
 	}
-	lbrec_assemble_members(trainer);
+	for (int m = 0; m < trainer->n_members; m++)
+		lbrec_end_member(trainer, m);
+}
+
+/*
+ * With nothing to measure, a member goes through all epochs before the next
+ * one begins: the memory for one serves all, and the result is the same.
+ */
+static void
+run_one_by_one(Trainer *trainer, int n_epochs)
+{
+	int			n = trainer->n_members;
+	EpochReport *reports = palloc0(n_epochs * sizeof(EpochReport));
+
+	for (int m = 0; m < n; m++)
+	{
+		lbrec_begin_member(trainer, m);
+		for (int epoch = 1; epoch <= n_epochs; epoch++)
+		{
+			EpochReport *report = &reports[epoch - 1];
+
+			report->epoch = epoch;
+			/* epochs of all that the work so far would have been */
+			report_progress(trainer, 1 + (m * n_epochs + epoch - 1) / n,
+							n_epochs);
+			run_member(trainer, m, report);
+			if (m == n - 1)
+				(void) put_report(trainer, report);
+		}
+		lbrec_end_member(trainer, m);
+	}
+	pfree(reports);
+}
+
+static void
+run_epochs(Trainer *trainer, int n_epochs)
+{
+	if (trainer->split.n_test > 0)
+		run_side_by_side(trainer, n_epochs);
+	else
+		run_one_by_one(trainer, n_epochs);
 	if (trainer->best_epoch > 0)
 		trainer->mix = trainer->best_mix;
 	if (trainer->best)
@@ -541,7 +564,7 @@ lbrec_run_training(const TrainRequest *request, MemoryContext context)
 		trained->best_epoch = trainer->best_epoch;
 		mix = trainer->mix;
 	}
-	lbrec_keep_states(trainer, trained);
+	trained->states = trainer->states;
 	trained->model = trainer->model;
 	trained->lists = make_serving_lists(trainer);
 	/* scores are to know of all listens, held out or not */

@@ -345,12 +345,12 @@ lbrec_candidate_inputs(InputBuffers *buffers, const TwoTower *model,
 
 /*
  * Vectors (n, D) of one tower, PASS_ROWS at a time.  With users NULL the
- * candidate tower, whose n rows are the recordings 1 to n.
+ * candidate tower, whose n rows are the recordings from first on.
  */
 static void
 tower_vectors(float *out, const TwoTower *model, const int32 *users,
-			  const int64 *times, const LbSpan *histories, int64 n,
-			  LbThreads *pool, MemoryContext context)
+			  const int64 *times, const LbSpan *histories, int64 first,
+			  int64 n, LbThreads *pool, MemoryContext context)
 {
 	const LbTower *tower = users ?
 		&model->core.query : &model->core.candidate;
@@ -380,7 +380,7 @@ tower_vectors(float *out, const TwoTower *model, const int32 *users,
 		else
 		{
 			for (int i = 0; i < m; i++)
-				codes[i] = (int32) (from + i + 1);
+				codes[i] = (int32) (first + from + i);
 			lbrec_candidate_inputs(&buffers, model, codes, m);
 		}
 		lb_tower_forward(&pass, tower, model->core.tensors, buffers.values,
@@ -396,8 +396,15 @@ void
 lbrec_candidate_vectors(float *out, const TwoTower *model, LbThreads *pool,
 						MemoryContext context)
 {
-	tower_vectors(out, model, NULL, NULL, NULL, model->n_recordings, pool,
-				  context);
+	lbrec_candidate_rows(out, model, 0, model->n_recordings, pool, context);
+}
+
+/* n of them, (n, D), from row on. */
+void
+lbrec_candidate_rows(float *out, const TwoTower *model, int64 row, int64 n,
+					 LbThreads *pool, MemoryContext context)
+{
+	tower_vectors(out, model, NULL, NULL, NULL, row + 1, n, pool, context);
 }
 
 /* Query vectors (n, D) of users at times. */
@@ -406,7 +413,7 @@ lbrec_query_vectors(float *out, const TwoTower *model, const int32 *users,
 					const int64 *times, int64 n, LbThreads *pool,
 					MemoryContext context)
 {
-	tower_vectors(out, model, users, times, NULL, n, pool, context);
+	tower_vectors(out, model, users, times, NULL, 0, n, pool, context);
 }
 
 void
@@ -415,5 +422,5 @@ lbrec_query_vectors_from(float *out, const TwoTower *model,
 						 const LbSpan *histories, int64 n, LbThreads *pool,
 						 MemoryContext context)
 {
-	tower_vectors(out, model, users, times, histories, n, pool, context);
+	tower_vectors(out, model, users, times, histories, 0, n, pool, context);
 }

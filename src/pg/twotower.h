@@ -118,6 +118,9 @@ extern void lbrec_candidate_inputs(InputBuffers *buffers,
 								   const int32 *recordings, int n);
 extern void lbrec_candidate_vectors(float *out, const TwoTower *model,
 									LbThreads *pool, MemoryContext context);
+extern void lbrec_candidate_rows(float *out, const TwoTower *model, int64 row,
+								 int64 n, LbThreads *pool,
+								 MemoryContext context);
 extern void lbrec_query_vectors(float *out, const TwoTower *model,
 								const int32 *users, const int64 *times,
 								int64 n, LbThreads *pool,
