@@ -161,6 +161,16 @@ lb_model_initialize(LbModel *model, uint64_t seed, LbCancel cancel)
 	return status;
 }
 
+/* Of a term of the loss: with the mean, one over the number of terms. */
+static float
+share_of(const LbObjective *objective, const LbBatch *batch)
+{
+	if (!objective->mean)
+		return 1;
+	return 1.0f / (batch->positive_of ? batch->positive_of[batch->B] :
+				   batch->B);
+}
+
 static LbSoftmax
 softmax_of(const LbModel *model, const LbObjective *objective,
 		   const LbBatch *batch, float *bias, float *weight)
@@ -173,11 +183,14 @@ softmax_of(const LbModel *model, const LbObjective *objective,
 	p.D = lb_tower_width(&model->query);
 	p.scale = 1.0f / objective->temperature;
 	p.weight = batch->weight;
-	if (batch->positive_of != NULL)
+	if (batch->positive_of != NULL || objective->mean)
 	{
+		float		share = share_of(objective, batch);
+
 		for (int i = 0; i < batch->B; i++)
-			weight[i] = (batch->weight ? batch->weight[i] : 1) *
-				(batch->positive_of[i + 1] - batch->positive_of[i]);
+			weight[i] = share * (batch->weight ? batch->weight[i] : 1) *
+				(batch->positive_of ?
+				 batch->positive_of[i + 1] - batch->positive_of[i] : 1);
 		p.weight = weight;
 	}
 	p.hard_negatives = objective->hard_negatives;
@@ -263,6 +276,7 @@ typedef struct PositivesTask
 	const float *c;
 	const LbSoftmax *p;
 	const LbBatch *batch;
+	float		share;			/* of each positive's term */
 	int64_t		from;			/* rows of this piece */
 	int64_t		to;
 } PositivesTask;
@@ -316,7 +330,8 @@ correct_positives(void *arg, int worker, int n_workers)
 	lb_threads_part(&from, &to, p->B, worker, n_workers);
 	for (int64_t i = task->from; i < task->to; i++)
 	{
-		float		each = batch->weight ? batch->weight[i] : 1;
+		float		each = task->share *
+			(batch->weight ? batch->weight[i] : 1);
 		float		all = p->weight[i];
 		bool		mine = i >= from && i < to;
 		const float *q = task->q + (size_t) i * p->D;
@@ -345,11 +360,12 @@ correct_positives(void *arg, int worker, int n_workers)
 /* The loss of several positives a row, and its gradients unless NULL. */
 static double
 add_positives(float *dq, float *dc, const LbWorkspace *ws,
-			  const LbSoftmax *p, const LbBatch *batch, LbThreads *pool)
+			  const LbSoftmax *p, const LbBatch *batch, float share,
+			  LbThreads *pool)
 {
 	double		losses[LB_MAX_THREADS] = {0};
 	PositivesTask task = {dq, dc, losses, ws->query.out, ws->candidate.out,
-		p, batch};
+		p, batch, share};
 	int			n_pieces = lb_threads_pieces(3.0 * batch->positive_of[p->B] *
 											 p->D, PIECE_OPERATIONS, p->B, NULL);
 	double		sum = 0;
@@ -363,28 +379,6 @@ add_positives(float *dq, float *dc, const LbWorkspace *ws,
 	for (int w = 0; w < lb_threads_count(pool); w++)
 		sum += losses[w];
 	return sum;
-}
-
-/* What a mean is taken over: the terms of the loss. */
-static int
-terms(const LbBatch *batch)
-{
-	return batch->positive_of ? batch->positive_of[batch->B] : batch->B;
-}
-
-static void
-scale(float *x, size_t n, float factor, const LbThreads *pool)
-{
-	size_t		piece = (size_t) PIECE_OPERATIONS;
-
-	for (size_t from = 0; from < n; from += piece)
-	{
-		size_t		to = n - from < piece ? n : from + piece;
-
-		for (size_t i = from; i < to; i++)
-			x[i] *= factor;
-		lb_threads_pause(pool);
-	}
 }
 
 /*
@@ -409,17 +403,10 @@ lb_model_step(double *loss, LbModel *model, LbOptimizer *opt,
 	if (status != LB_OK)
 		return status;
 	if (batch->positive_of)
-		*loss += add_positives(ws->dq, ws->dc, ws, &p, batch, pool);
+		*loss += add_positives(ws->dq, ws->dc, ws, &p, batch,
+							   share_of(objective, batch), pool);
 	if (!isfinite(*loss))
 		return LB_NOT_FINITE;
-	if (objective->mean)
-	{
-		float		share = 1.0f / terms(batch);
-
-		scale(ws->dq, (size_t) p.B * p.D, share, pool);
-		scale(ws->dc, (size_t) p.N * p.D, share, pool);
-		*loss /= terms(batch);
-	}
 	status = lb_tower_backward(model->tensors, &ws->query, &model->query,
 							   ws->dq, batch->query, pool);
 	if (status == LB_OK)
@@ -445,8 +432,7 @@ lb_model_loss(double *loss, const LbModel *model,
 	status = lb_softmax_loss(loss, ws->query.out, ws->candidate.out, &p,
 							 ws->softmax, pool, cancel);
 	if (status == LB_OK && batch->positive_of)
-		*loss += add_positives(NULL, NULL, ws, &p, batch, pool);
-	if (status == LB_OK && objective->mean)
-		*loss /= terms(batch);
+		*loss += add_positives(NULL, NULL, ws, &p, batch,
+							   share_of(objective, batch), pool);
 	return status;
 }

@@ -18,7 +18,7 @@
  *
  * Softmax does not see what all candidates have in common.  We use it twice
  * against rounding: candidates enter less their mean, and what is left of the
- * sum of dc, zero in theory, is taken out again (find_mean, balance).
+ * sum of dc, zero in theory, is taken out again (center, balance_dc).
  *
  * The true maximum is kept, not a bound by norms: with a bound all exponentials
  * of a row can underflow and the loss becomes NaN (seen with deep towers).
@@ -116,6 +116,7 @@ cut_own(LbSoftmaxTile *t, uint64_t **keys, char *block, const LbSoftmax *p)
 	CUT(t->dq, wide);
 	CUT(t->dc, columns * width_room(p) * sizeof(float));
 	CUT(t->row_ids, LB_SM_ROWS * sizeof(int32_t));
+	CUT(t->sums, (size_t) p->D * sizeof(double));
 	CUT(t->extra, LB_SM_EXTRA_BYTES(width_room(p)));
 	CUT(*keys, p->hard_negatives > 0 ?
 		(size_t) p->N * sizeof(uint64_t) : 0);
@@ -130,7 +131,7 @@ cut_shared(LbSoftmaxTile *t, char *block, const LbSoftmax *p)
 	size_t		columns = column_room(p);
 
 	CUT(t->mean, (size_t) p->D * sizeof(double));
-	CUT(t->c, (size_t) p->N * p->D * sizeof(float));
+	CUT(t->c, columns * width_room(p) * sizeof(float));
 	CUT(t->cpack, columns * width_room(p) * sizeof(float));
 	CUT(t->crow, columns * width_room(p) * sizeof(float));
 	CUT(t->bias, columns * sizeof(float));
@@ -204,33 +205,80 @@ should_stop(Job *job)
 	return atomic_load(&job->stop) != 0;
 }
 
-/*
- * The mean candidate.  What candidates have in common, most of them after the
- * first steps, would cancel out of dq in the end and leave its rounding errors
- * there, the same in every row: B times that in the query tower's biases.
- */
-static void
-find_mean(Job *job, double *mean, const float *c, int N, int D)
+/* The arrays of a worker. */
+static LbSoftmaxTile
+tile_of(const Job *job, int worker)
 {
-	memset(mean, 0, D * sizeof(double));
-	for (int j = 0; j < N; j++)
+	LbSoftmaxTile tile = job->shared;
+	uint64_t   *keys = NULL;
+
+	cut_own(&tile, &keys, job->own + worker * job->own_bytes, job->p);
+	return tile;
+}
+
+static void
+add_row(double *sums, const float *row, int D)
+{
+	for (int d = 0; d < D; d++)
+		sums[d] += row[d];
+}
+
+/* A worker's share of the sum of candidates. */
+static void
+sum_candidates(void *arg, int worker, int n_workers)
+{
+	Job		   *job = arg;
+	int			D = job->p->D;
+	double	   *sums = tile_of(job, worker).sums;
+	int64_t		from;
+	int64_t		to;
+
+	memset(sums, 0, D * sizeof(double));
+	lb_threads_part(&from, &to, job->p->N, worker, n_workers);
+	for (int64_t j = from; j < to; j++)
 	{
 		if (should_stop(job))
 			return;
-		for (int d = 0; d < D; d++)
-			mean[d] += c[(size_t) j * D + d];
+		add_row(sums, job->c + (size_t) j * D, D);
 	}
-	for (int d = 0; d < D; d++)
-		mean[d] /= N;
 }
 
+/* From the workers' sums of N rows, in their order. */
+static void
+find_mean(Job *job, double *mean, int n_workers)
+{
+	int			D = job->p->D;
+
+	memset(mean, 0, D * sizeof(double));
+	for (int w = 0; w < n_workers; w++)
+	{
+		const double *sums = tile_of(job, w).sums;
+
+		for (int d = 0; d < D; d++)
+			mean[d] += sums[d];
+	}
+	for (int d = 0; d < D; d++)
+		mean[d] /= job->p->N;
+}
+
+/*
+ * Candidates less their mean.  What candidates have in common, most of them
+ * after the first steps, would cancel out of dq in the end and leave its
+ * rounding errors there, the same in every row: B times that in the query
+ * tower's biases.
+ */
 static void
 center(LbSoftmaxTile *t, const float *c, int from, int to)
 {
 	for (int j = from; j < to; j++)
+	{
+		float	   *out = t->c + (size_t) j * t->Dp;
+		const float *row = c + (size_t) j * t->D;
+
 		for (int d = 0; d < t->D; d++)
-			t->c[(size_t) j * t->D + d] =
-				(float) (c[(size_t) j * t->D + d] - t->mean[d]);
+			out[d] = j < t->N ? (float) (row[d] - t->mean[d]) : 0;
+		memset(out + t->D, 0, (t->Dp - t->D) * sizeof(float));
+	}
 }
 
 /* Columns from to to, all in the kernel's units. */
@@ -240,8 +288,8 @@ pack_piece(Job *job, int64_t from, int64_t to)
 	const LbSoftmax *p = job->p;
 	LbSoftmaxTile *t = &job->shared;
 
-	center(t, job->c, (int) from, (int) (to < p->N ? to : p->N));
-	job->kernel->pack_columns(t, t->c, (int) from, (int) to);
+	center(t, job->c, (int) from, (int) to);
+	job->kernel->pack_columns(t, (int) from, (int) to);
 	for (int64_t j = from; j < to; j++)
 	{
 		t->bias[j] = j >= p->N ? LB_SM_MASKED :
@@ -249,7 +297,8 @@ pack_piece(Job *job, int64_t from, int64_t to)
 		t->ids[j] = j < p->N && p->ids != NULL ? p->ids[j] : 0;
 	}
 	to = to < p->N ? to : p->N;
-	if (from < to && (any_not_finite(t->c + from * p->D, (to - from) * p->D) ||
+	if (from < to && (any_not_finite(t->c + from * t->Dp,
+									 (to - from) * t->Dp) ||
 					  any_not_finite(t->bias + from, to - from)))
 		atomic_store(&job->not_finite, 1);
 	to = to < p->B ? to : p->B;
@@ -351,7 +400,7 @@ finish_rows(LbSoftmaxTile *t, const Job *job, const float *own)
 		float		weight = p->weight != NULL ? p->weight[row] : 1;
 		float		factor = p->scale * weight / sum;
 		const float *q = job->q + (size_t) row * p->D;
-		const float *c = t->c + (size_t) row * p->D;
+		const float *c = t->c + (size_t) row * t->Dp;
 		const float *dq_sum = transposed ? t->dq + i :
 		t->dq + (size_t) i * t->Dp;
 		float	   *qg = t->qg + (size_t) i * t->Dp;
@@ -473,12 +522,45 @@ do_rows(void *arg, int worker, int n_workers)
 	job->loss[worker] = loss;
 }
 
-/* dc = the workers' shares, added in their order */
+/* dc = the workers' shares, added in their order; and the sum of its rows */
 static void
 reduce_dc(void *arg, int worker, int n_workers)
 {
 	Job		   *job = arg;
 	int			D = job->p->D;
+	double	   *sums = tile_of(job, worker).sums;
+	const float *shares[LB_MAX_THREADS];
+	int			n_shares = 0;
+	int64_t		from;
+	int64_t		to;
+
+	for (int w = 0; w < n_workers; w++)
+		if (job->has_dc[w])
+			shares[n_shares++] = tile_of(job, w).dc;
+	memset(sums, 0, D * sizeof(double));
+	lb_threads_part(&from, &to, job->p->N, worker, n_workers);
+	for (int64_t j = from; j < to; j++)
+	{
+		float	   *dc = job->dc + (size_t) j * D;
+		size_t		place = (size_t) j * job->shared.Dp;
+
+		if (should_stop(job))
+			return;
+		memcpy(dc, shares[0] + place, D * sizeof(float));
+		for (int k = 1; k < n_shares; k++)
+			for (int d = 0; d < D; d++)
+				dc[d] += shares[k][place + d];
+		add_row(sums, dc, D);
+	}
+}
+
+/* As center(), for dc: errors alike in every row add up in the biases. */
+static void
+balance_dc(void *arg, int worker, int n_workers)
+{
+	Job		   *job = arg;
+	int			D = job->p->D;
+	const double *mean = job->shared.mean;
 	int64_t		from;
 	int64_t		to;
 
@@ -486,48 +568,11 @@ reduce_dc(void *arg, int worker, int n_workers)
 	for (int64_t j = from; j < to; j++)
 	{
 		float	   *dc = job->dc + (size_t) j * D;
-		bool		first = true;
 
-		if (should_stop(job))
-			return;
-
-		for (int w = 0; w < n_workers; w++)
-		{
-			LbSoftmaxTile tile = {0};
-			uint64_t   *keys = NULL;
-			const float *share;
-
-			if (!job->has_dc[w])
-				continue;
-			cut_own(&tile, &keys, job->own + w * job->own_bytes, job->p);
-			share = tile.dc + (size_t) j * job->shared.Dp;
-			if (first)
-				memcpy(dc, share, D * sizeof(float));
-			else
-			{
-				for (int d = 0; d < D; d++)
-					dc[d] += share[d];
-			}
-			first = false;
-		}
-	}
-}
-
-/* As find_mean(), for dc: errors alike in every row add up in the biases. */
-static void
-balance(Job *job, double *mean)
-{
-	int			N = job->p->N;
-	int			D = job->p->D;
-
-	find_mean(job, mean, job->dc, N, D);
-	for (int j = 0; j < N; j++)
-	{
 		if (should_stop(job))
 			return;
 		for (int d = 0; d < D; d++)
-			job->dc[(size_t) j * D + d] =
-				(float) (job->dc[(size_t) j * D + d] - mean[d]);
+			dc[d] = (float) (dc[d] - mean[d]);
 	}
 }
 
@@ -559,7 +604,8 @@ run(double *loss, float *dq, float *dc, const float *q, const float *c,
 	job.dc = dc;
 	job.cancel = cancel;
 
-	find_mean(&job, job.shared.mean, c, p->N, p->D);
+	lb_threads_run(pool, sum_candidates, &job);
+	find_mean(&job, job.shared.mean, n_threads);
 	lb_threads_run(pool, pack_columns, &job);
 	if (atomic_load(&job.stop))
 		return LB_CANCELLED;
@@ -571,7 +617,8 @@ run(double *loss, float *dq, float *dc, const float *q, const float *c,
 	if (dq != NULL)
 	{
 		lb_threads_run(pool, reduce_dc, &job);
-		balance(&job, job.shared.mean);
+		find_mean(&job, job.shared.mean, n_threads);
+		lb_threads_run(pool, balance_dc, &job);
 		if (atomic_load(&job.stop))
 			return LB_CANCELLED;
 	}

@@ -103,7 +103,7 @@ pair(__m512i first, __m512i second)
  * all lo; t->crow as (Dp, N) the same way.
  */
 static void
-pack_columns(const LbSoftmaxTile *t, const float *c, int j0, int j1)
+pack_columns(const LbSoftmaxTile *t, int j0, int j1)
 {
 	size_t		half = (size_t) t->Np * t->Dp;
 	uint16_t   *rows = (uint16_t *) t->cpack;
@@ -113,7 +113,7 @@ pack_columns(const LbSoftmaxTile *t, const float *c, int j0, int j1)
 	{
 		for (int d = 0; d < t->Dp; d++)
 		{
-			float		x = j < t->N && d < t->D ? c[(size_t) j * t->D + d] : 0;
+			float		x = t->c[(size_t) j * t->Dp + d];
 			uint16_t	hi;
 			uint16_t	lo;
 

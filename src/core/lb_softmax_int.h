@@ -55,10 +55,10 @@ typedef struct LbSoftmaxTile
 	int			Np;				/* N in the kernel's column units */
 	int			Dp;				/* D in its width units */
 	double	   *mean;			/* (D): of the candidates */
-	float	   *c;				/* (N, D): candidates less their mean */
+	float	   *c;				/* (Np, Dp): candidates less their mean */
 	float	   *cpack;			/* c as logits want it: (Np / mr, D, mr),
 								 * columns in register blocks */
-	float	   *crow;			/* c as dq wants it: (Np, Dp) */
+	float	   *crow;			/* c as dq wants it, unless it takes c */
 	float	   *bias;			/* (Np), times log2(e) */
 	int32_t    *ids;			/* (Np) or NULL */
 
@@ -74,6 +74,7 @@ typedef struct LbSoftmaxTile
 	float	   *dq;				/* (ROWS, Dp), or (Dp, ROWS) if dq_transposed */
 	float	   *dc;				/* (Np, Dp): this worker's share */
 	int32_t    *row_ids;		/* (ROWS) */
+	double	   *sums;			/* (D): of its part of some rows */
 	void	   *extra;			/* LB_SM_EXTRA_BYTES(Dp), for the kernel */
 } LbSoftmaxTile;
 
@@ -90,14 +91,13 @@ typedef struct LbSoftmaxKernel
 	int			column_unit;
 	int			width_unit;
 	bool		dq_transposed;
-	/* t->cpack and t->crow from c (N,D) */
-	void		(*pack_columns) (const LbSoftmaxTile *t, const float *c, int j0,
-								 int j1);
+	/* t->cpack, and t->crow, from t->c */
+	void		(*pack_columns) (const LbSoftmaxTile *t, int j0, int j1);
 	/* s = logits to base 2, masked; row_max raised */
 	void		(*logits) (LbSoftmaxTile *t, int j0, int j1);
 	/* s = exp2(s - row_max); row_sum += s */
 	void		(*exps) (LbSoftmaxTile *t, int j0, int j1);
-	/* dq += s^T * crow */
+	/* dq += s^T * c */
 	void		(*dq) (LbSoftmaxTile *t, int j0, int j1);
 	/* dc (+)= s * qg; the first tile stores instead of adding */
 	void		(*dc) (LbSoftmaxTile *t, int j0, int j1, bool first);

@@ -17,22 +17,16 @@
 #define LANES_IN_USE(t, unit) (((t)->n_rows + (unit) - 1) / (unit) * (unit))
 
 static void
-pack_columns(const LbSoftmaxTile *t, const float *c, int j0, int j1)
+pack_columns(const LbSoftmaxTile *t, int j0, int j1)
 {
 	for (int j = j0; j < j1; j++)
 	{
+		const float *row = t->c + (size_t) j * t->Dp;
 		float	   *pack = t->cpack + (size_t) (j / LB_MR) * LB_MR * t->D +
 			j % LB_MR;
-		float	   *row = t->crow + (size_t) j * t->Dp;
 
 		for (int d = 0; d < t->D; d++)
-		{
-			float		x = j < t->N ? c[(size_t) j * t->D + d] : 0;
-
-			pack[(size_t) d * LB_MR] = x;
-			row[d] = x;
-		}
-		memset(row + t->D, 0, (t->Dp - t->D) * sizeof(float));
+			pack[(size_t) d * LB_MR] = row[d];
 	}
 }
 
@@ -185,7 +179,7 @@ tile_dq(LbSoftmaxTile *t, int j0, int j1)
 
 	for (int d = 0; d < t->Dp; d += PAIR)
 	{
-		const float *c = t->crow + (size_t) j0 * t->Dp + d;
+		const float *c = t->c + (size_t) j0 * t->Dp + d;
 
 		for (int i = 0; i < rows; i += LB_MR)
 		{
