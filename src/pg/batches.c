@@ -19,6 +19,7 @@
  * candidates are distinct, the log of the probability that it is among them.
  * It follows from the counts, or is estimated from the batches themselves
  * (lb_gap.c), which a constant factor in batches of listens does not change.
+ * What is added to it comes out in the dot products: so they learn trends.
  */
 #include "batches.h"
 
@@ -112,6 +113,8 @@ compute_log_q(Batcher *b, MemoryContext context)
 		else
 			q = (b->max_rows * share + extra * drawn) / (b->max_rows + extra);
 		b->log_q[r] = logf(Max((float) q, 1e-6f));
+		if (b->trends)
+			b->log_q[r] += (float) (b->trend * b->trends[r]);
 	}
 	pfree(counts);
 }

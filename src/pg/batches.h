@@ -28,6 +28,8 @@ typedef struct Batcher
 	const Split *split;
 	LbRandom	rng;
 	float	   *log_q;			/* (n_recordings + 1), or NULL */
+	const float *trends;		/* (n_recordings + 1), or NULL */
+	double		trend;			/* times which they are added to log_q */
 	LbGap	   *gaps;			/* (n_recordings + 1) in its place */
 	uint32		step;			/* batches so far */
 	int			max_rows;		/* B of a training batch at most */

@@ -39,9 +39,13 @@ typedef struct Trainer
 	UserLists  *sequence;
 	Neighbours *neighbours;		/* or NULL */
 	States		states;
+	float	   *trends;			/* (n_recordings + 1), or NULL */
+	double		trend;			/* their weight in the logits of training */
+	double		fitted_trend;	/* that a trial found; the best epoch's */
 	LbMix		mix;			/* of one member */
 	float	  **best;			/* the best epoch's values, by tensor, or NULL */
 	LbMix		best_mix;
+	double		best_trend;
 	double		best_metric;
 	int			best_epoch;
 } Trainer;

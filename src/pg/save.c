@@ -280,9 +280,9 @@ inputs_json(StringInfo s, const TwoTower *model, bool query)
 }
 
 static char *
-config_json(const TwoTower *model, const TrainOptions *options,
-			int best_epoch)
+config_json(const Trained *trained, const TrainOptions *options)
 {
+	const TwoTower *model = trained->model;
 	StringInfoData s;
 
 	initStringInfo(&s);
@@ -296,13 +296,15 @@ config_json(const TwoTower *model, const TrainOptions *options,
 					 "\"buckets\": %d}, \"best_epoch\": %d",
 					 model->time.mean, model->time.deviation,
 					 model->time.first_edge, model->time.last_edge,
-					 model->time.buckets, best_epoch);
+					 model->time.buckets, trained->best_epoch);
 	if (model->mixed)
 		appendStringInfo(&s, ", \"mix\": {\"neighbour\": %.17g, "
 						 "\"own\": %.17g, \"recency\": %.17g, "
 						 "\"own_share\": %.17g}", model->mix.neighbour,
 						 model->mix.own, model->mix.recency,
 						 model->mix.own_share);
+	if (trained->trend != 0)
+		appendStringInfo(&s, ", \"trend\": %.17g", trained->trend);
 	appendStringInfoChar(&s, '}');
 	return s.data;
 }
@@ -367,7 +369,7 @@ lbrec_save_model(const char *name, const Trained *trained,
 	WeekCounts *weeks;
 
 	SPI_connect();
-	row.config = config_json(model, options, trained->best_epoch);
+	row.config = config_json(trained, options);
 	lbrec_begin_model(&saver.writer, &version, &config, &row);
 	insert_epochs(saver.writer.id, epochs, n_epochs);
 	initStringInfo(&saver.manifest);

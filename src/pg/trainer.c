@@ -16,6 +16,7 @@
 #include "members.h"
 #include "metrics.h"
 #include "ranking.h"
+#include "trends.h"
 #include "trials.h"
 #include "warm.h"
 #include "weigh.h"
@@ -143,10 +144,12 @@ set_mix(Trainer *trainer, const float *candidates, MemoryContext context)
 	WeighRequest request = {.model = trainer->model,
 		.candidates = candidates, .n_members = trainer->n_members,
 		.temperature = trainer->options->temperature,
+		.trends = trainer->trends,
 		.test = trainer->split.test, .n_test = trainer->split.n_test,
 	.seed = trainer->options->seed};
 
-	trainer->mix = lbrec_weigh(&request, trainer->pool, context);
+	trainer->mix = lbrec_weigh(&trainer->fitted_trend, &request, trainer->pool,
+							   context);
 	trainer->model->mix = lbrec_mix_of_members(trainer->mix,
 											   trainer->n_members);
 }
@@ -232,6 +235,7 @@ note_epoch(Trainer *trainer, const EpochReport *report)
 	trainer->best_metric = metric;
 	trainer->best_epoch = report->epoch;
 	trainer->best_mix = trainer->mix;
+	trainer->best_trend = trainer->fitted_trend;
 	/* a model that is trained again leaves only its number of epochs */
 	if (is_trial(trainer))
 		return true;
@@ -360,7 +364,10 @@ run_epochs(Trainer *trainer, int n_epochs)
 	else
 		run_one_by_one(trainer, n_epochs);
 	if (trainer->best_epoch > 0)
+	{
 		trainer->mix = trainer->best_mix;
+		trainer->fitted_trend = trainer->best_trend;
+	}
 	if (trainer->best)
 		for (int i = 0; i < trainer->model->core.n_tensors; i++)
 		{
@@ -387,8 +394,21 @@ run_epochs(Trainer *trainer, int n_epochs)
 }
 
 /*
- * What training reads: all recordings of a user, latest first; and what is
- * near to what.
+ * Are trends to be found, and told to the towers?  Only a trial tells how much
+ * they say, and an older model's lists do not say when.
+ */
+static bool
+knows_trends(const Trainer *trainer)
+{
+	const TrainOptions *o = trainer->options;
+
+	return o->refit && o->repeat_power > 0 && o->batch_by == BATCH_USERS &&
+		o->logq && !o->streaming_logq && trainer->request->warm == NULL;
+}
+
+/*
+ * What training reads: all recordings of a user, latest first; what is near to
+ * what; and what is being discovered.
  */
 static void
 make_training_lists(Trainer *trainer)
@@ -410,6 +430,10 @@ make_training_lists(Trainer *trainer)
 								   o->neighbours, older, trainer->context);
 	trainer->lists = lbrec_make_lists(trainer->data, &request,
 									  trainer->context);
+	if (knows_trends(trainer))
+		trainer->trends = lbrec_find_trends(trainer->data,
+											trainer->split.excluded,
+											trainer->lists, trainer->context);
 	if (o->history_length == 0 || !o->history_before)
 		return;
 	request.sequence = true;
@@ -446,7 +470,7 @@ prior_mix(const Trainer *trainer)
 		(trainer->request->warm &&
 		 lbrec_warm_mix(trainer->request->warm, trainer->options, &mix)))
 		return mix;
-	return lbrec_weigh(&request, NULL, trainer->context);
+	return lbrec_weigh(NULL, &request, NULL, trainer->context);
 }
 
 static void
@@ -505,6 +529,11 @@ lbrec_run(const Trainer *prepared, const TrainOptions *options, int n_members,
 	trainer->members = palloc0(n_members * sizeof(Member));
 	lbrec_batcher_shape(&trainer->members[0].batcher, options, trainer->data,
 						&trainer->split, trainer->lists);
+	if (trainer->trend != 0)
+	{
+		trainer->members[0].batcher.trends = trainer->trends;
+		trainer->members[0].batcher.trend = trainer->trend;
+	}
 	set_objective(trainer);
 	lbrec_build_members(trainer);
 	trainer->mix = prior_mix(trainer);
@@ -545,6 +574,7 @@ lbrec_run_training(const TrainRequest *request, MemoryContext context)
 
 		*options = best.options;
 		trained->temperature = best.options.temperature;
+		trained->trend = best.trend;
 		trained->best_epoch = best.best_epoch;
 		mix = best.mix;
 		if (o->verbose)
@@ -552,8 +582,9 @@ lbrec_run_training(const TrainRequest *request, MemoryContext context)
 					(errmsg("now on all listens: %d epochs of %d models side by side",
 							best.best_epoch > 0 ? best.best_epoch : o->epochs,
 							o->ensemble)));
-		trainer = lbrec_run(lbrec_prepare_run(request, &all, pool, context),
-							options, o->ensemble,
+		trainer = lbrec_prepare_run(request, &all, pool, context);
+		trainer->trend = best.trend;
+		trainer = lbrec_run(trainer, options, o->ensemble,
 							best.best_epoch > 0 ? best.best_epoch : o->epochs,
 							false, NULL);
 	}

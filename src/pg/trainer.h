@@ -44,6 +44,7 @@ typedef struct Trained
 	States		states;
 	int			best_epoch;
 	double		temperature;	/* which trials may have found */
+	double		trend;			/* weight in the logits of training */
 } Trained;
 
 extern Trained *lbrec_run_training(const TrainRequest *request,

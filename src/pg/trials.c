@@ -42,6 +42,7 @@ run_trial(const Trainer *prepared, const TrainOptions *options)
 	trial.metric = trainer->best_metric;
 	trial.best_epoch = trainer->best_epoch;
 	trial.mix = trainer->mix;
+	trial.trend = trainer->fitted_trend;
 	trial.n_reports = trainer->n_kept;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);

@@ -14,6 +14,7 @@ typedef struct Trial
 	double		metric;			/* the best epoch's */
 	int			best_epoch;
 	LbMix		mix;
+	double		trend;
 	EpochReport *reports;
 	int			n_reports;
 } Trial;

@@ -8,8 +8,9 @@
  * conditional logits (core/lb_mix.c):
  *
  *	1.	of all recordings new to the user, which are played: the weights of the
- *		dot product and of the neighbours.  Each user counts as the root of how
- *		many there are, or a few heavy listeners would decide;
+ *		dot product, of the neighbours and of trends (trends.c).  Each user
+ *		counts as the root of how many there are, or a few heavy listeners would
+ *		decide;
  *	2.	of all recordings, which is played next: the weights of those together,
  *		and of having been played before.
  *
@@ -43,6 +44,9 @@
 #define PRIOR_OWN 4
 #define PRIOR_RECENCY 0.6
 #define PRIOR_OWN_EXPLORE 0.2
+
+/* More than vectors of unit length can show leaves no room for tastes. */
+#define MAX_TREND 4
 
 /* a user of the held out, and that user's listens there */
 typedef struct Chooser
@@ -330,20 +334,21 @@ fit(double *weights, const LbChoices *choices)
 	lbrec_check_status(status, "a score");
 }
 
-/* Weights of dot product and neighbours, over what is new to the user. */
+/* Weights of dot product, neighbours and trend, over what is new to the user. */
 static void
 fit_new(double *a, const Weigher *w, const double *prior)
 {
-	double		precision[2] = {1 / 4.0, 1};
-	double		lower[2] = {prior[0] / 20, 0};
+	const float *trends = w->request->trends;
+	double		precision[3] = {1 / 4.0, 1, 1};
+	double		lower[3] = {prior[0] / 20, 0, -INFINITY};
 	int64	   *offsets = palloc((w->n_choosers + 1) * sizeof(int64));
-	float	   *x = palloc_extended(Max(w->n_rows, 1) * 2 * sizeof(float),
+	float	   *x = palloc_extended(Max(w->n_rows, 1) * 3 * sizeof(float),
 									MCXT_ALLOC_HUGE);
 	float	   *log_count = palloc_extended(Max(w->n_rows, 1) * sizeof(float),
 											MCXT_ALLOC_HUGE);
 	float	   *chosen = palloc_extended(Max(w->n_rows, 1) * sizeof(float),
 										 MCXT_ALLOC_HUGE);
-	LbChoices	c = {2, w->n_choosers, offsets, x, log_count, chosen, prior,
+	LbChoices	c = {3, w->n_choosers, offsets, x, log_count, chosen, prior,
 		precision, lower};
 	int64		n = 0;
 
@@ -358,8 +363,9 @@ fit_new(double *a, const Weigher *w, const double *prior)
 		{
 			if (w->own[r])
 				continue;
-			x[2 * n] = w->dot[r];
-			x[2 * n + 1] = w->near[r];
+			x[3 * n] = w->dot[r];
+			x[3 * n + 1] = w->near[r];
+			x[3 * n + 2] = trends ? trends[w->codes[r]] : 0;
 			log_count[n] = w->log_count[r];
 			chosen[n] = w->plays[r] > 0;
 			targets += w->plays[r] > 0;
@@ -385,6 +391,7 @@ fit_all(double *b, const Weigher *w, const double *a, const double *prior)
 {
 	double		precision[4] = {4, 1 / 4.0, 4, 4};
 	double		lower[4] = {0.05, -INFINITY, -INFINITY, 0};
+	const float *trends = w->request->trends;
 	float	   *x = palloc_extended(Max(w->n_rows, 1) * 4 * sizeof(float),
 									MCXT_ALLOC_HUGE);
 	LbChoices	c = {4, w->n_choosers, w->offsets, x, w->log_count, w->plays,
@@ -392,7 +399,9 @@ fit_all(double *b, const Weigher *w, const double *a, const double *prior)
 
 	for (int64 r = 0; r < w->n_rows; r++)
 	{
-		float		explore = (float) (a[0] * w->dot[r] + a[1] * w->near[r]);
+		float		trend = trends ? trends[w->codes[r]] : 0;
+		float		explore = (float) (a[0] * w->dot[r] + a[1] * w->near[r] +
+									   a[2] * trend);
 
 		CHECK_FOR_INTERRUPTS();
 		x[4 * r] = w->own[r] ? 0 : explore;
@@ -405,14 +414,14 @@ fit_all(double *b, const Weigher *w, const double *a, const double *prior)
 }
 
 LbMix
-lbrec_weigh(const WeighRequest *request, LbThreads *pool,
+lbrec_weigh(double *trend, const WeighRequest *request, LbThreads *pool,
 			MemoryContext context)
 {
 	const TwoTower *model = request->model;
-	double		prior_a[2] = {PRIOR_DOT / request->temperature,
-		PRIOR_NEIGHBOUR};
+	double		prior_a[3] = {PRIOR_DOT / request->temperature,
+		PRIOR_NEIGHBOUR, 0};
 	double		prior_b[4] = {1, PRIOR_OWN, PRIOR_RECENCY, PRIOR_OWN_EXPLORE};
-	double		a[2];
+	double		a[3];
 	double		b[4];
 	Weigher		w = {.request = request};
 	MemoryContext old;
@@ -433,6 +442,9 @@ lbrec_weigh(const WeighRequest *request, LbThreads *pool,
 	if (model->neighbours.offsets == NULL)
 		a[1] = 0;
 	mix.neighbour = a[1] / a[0];
+	if (trend)
+		*trend = fmin(fmax(a[2] / (a[0] * request->temperature), -MAX_TREND),
+					  MAX_TREND);
 	if (model->history_recency)
 	{
 		fit_all(b, &w, a, prior_b);

@@ -11,6 +11,9 @@
 # scored from what lbrec_recommend_all writes.  The tables of PEERS.md are
 # printed with our row, and with what training took.
 #
+# A SET may also be a folder that has been split already, with train.tsv and
+# test.tsv as prepare.py writes them.
+#
 # All happens on a server of its own, in one folder under /tmp that is gone at
 # the end.  PG_CONFIG chooses the server's version.
 
@@ -63,10 +66,15 @@ psql_as() { as psql -X -q -v ON_ERROR_STOP=1 -h "$work/run" -U postgres "$@"; }
 
 say "$("$PG_CONFIG" --version), $jobs processors, load $(cut -d' ' -f1 /proc/loadavg)"
 for set in "$@"; do
-	split=$work/$set
-	as mkdir "$split"
-	as python3 "$shared/tools/prepare.py" "$set" "$split" >"$work/log/$set.prepare" ||
-		die "could not prepare $set"
+	if [ -r "$set/train.tsv" ] && [ -r "$set/test.tsv" ]; then
+		split=$(cd "$set" && pwd)
+		set=$(basename "$split")
+	else
+		split=$work/$set
+		as mkdir "$split"
+		as python3 "$shared/tools/prepare.py" "$set" "$split" >"$work/log/$set.prepare" ||
+			die "could not prepare $set"
+	fi
 	psql_as -d postgres -c "CREATE DATABASE \"$set\""
 	psql_as -d "$set" -c 'CREATE EXTENSION lbrec' -c "CREATE TABLE listen (
 		user_id bigint, listened_at bigint, recording_msid uuid, artist_name text)"

@@ -1,0 +1,14 @@
+/*
+ * trends.h
+ *		Which recordings are being discovered now, and which were once.
+ */
+#ifndef LBREC_TRENDS_H
+#define LBREC_TRENDS_H
+
+#include "lists.h"
+
+extern float *lbrec_find_trends(const Dataset *data, const uint8 *held_out,
+								const UserLists *lists,
+								MemoryContext context);
+
+#endif							/* LBREC_TRENDS_H */
