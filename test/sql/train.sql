@@ -37,7 +37,7 @@ SELECT shape, count(*) AS epochs, count(top_1) AS evaluated
 FROM (VALUES ('{32}'::int[]), ('{64,32}'), ('{128,64,32}')) AS v (shape),
 	LATERAL lbrec_train('paper', 'SELECT user_id, listened_at, recording_msid, artist_name
 		FROM listen JOIN recording USING (recording_msid)',
-		preset => 'paper', layers => shape, epochs => 10)
+		preset => 'paper', layers => shape, batch_size => 256, epochs => 10)
 GROUP BY shape ORDER BY shape;
 SELECT name, version, active FROM lbrec_models WHERE name = 'paper' ORDER BY version;
 SELECT DISTINCT m.version, t.name, t.rows, t.cols
