@@ -25,12 +25,13 @@ typedef enum LbStatus
 } LbStatus;
 
 /*
- * Long work polls this between tiles; the server points it at
- * InterruptPending, a unit test at a plain int.  NULL: never cancelled.
+ * Long work asks this between tiles, from any of its threads; NULL: it is
+ * never cancelled.  Once it says yes it must do so until the call has
+ * returned: workers that see it end their parts before the others.
  */
-typedef const volatile int *LbCancel;
+typedef bool (*LbCancel) (void);
 
-#define LB_CANCEL_REQUESTED(cancel) ((cancel) != NULL && *(cancel) != 0)
+#define LB_CANCEL_REQUESTED(cancel) ((cancel) != NULL && (cancel) ())
 
 /* Cache line, and the alignment of every array that kernels read. */
 #define LB_ALIGN 64

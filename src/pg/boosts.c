@@ -423,7 +423,7 @@ make_lists(ListMaker *l, int at, const Boosts *const *boosts,
 		status = lb_topk_batch(l->lists->found + at, ids, scores, queries, m,
 							   set, depth, scratch, l->pool,
 							   lbrec_cancel_flag());
-	} while (status == LB_CANCELLED);
+	} while (lbrec_again(status == LB_CANCELLED));
 	lbrec_check_status(status, "a score");
 	for (int u = 0; u < m; u++)
 	{

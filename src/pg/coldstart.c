@@ -255,7 +255,7 @@ fit(float *query, const ServingModel *serving, const Played *played,
 	{
 		CHECK_FOR_INTERRUPTS();
 		status = lb_fold_in(query, &f, scratch, lbrec_cancel_flag());
-	} while (status == LB_CANCELLED);
+	} while (lbrec_again(status == LB_CANCELLED));
 	lbrec_check_status(status, "a new user's vector");
 	if (image->normalize)
 		unit_groups(query, D, image->groups);

@@ -565,7 +565,7 @@ lbrec_finish_image(ImageMap *map, const ModelRow *row)
 	{
 		CHECK_FOR_INTERRUPTS();
 		lb_threads_run(pool, sum_blocks, &s);
-	} while (LB_CANCEL_REQUESTED(s.cancel));
+	} while (lbrec_again(LB_CANCEL_REQUESTED(s.cancel)));
 	h->magic = FILE_MAGIC;
 	h->system = GetSystemIdentifier();
 	h->layout = layout();

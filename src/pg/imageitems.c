@@ -132,7 +132,7 @@ measure_candidates(ImageBuilder *b)
 	{
 		CHECK_FOR_INTERRUPTS();
 		lb_threads_run(b->pool, measure, &l);
-	} while (LB_CANCEL_REQUESTED(l.cancel));
+	} while (lbrec_again(LB_CANCEL_REQUESTED(l.cancel)));
 	h->shortest = h->least = INFINITY;
 	h->longest = 0;
 	for (int64 i = 0; i < l.n; i++)
@@ -179,7 +179,7 @@ lbrec_take_recordings(ImageBuilder *b)
 		status = lb_index_build(lbrec_part(b, h->index),
 								lbrec_part(b, h->candidates), n, h->D,
 								b->pool, lbrec_cancel_flag());
-	} while (status == LB_CANCELLED);
+	} while (lbrec_again(status == LB_CANCELLED));
 	lbrec_check_status(status, "a candidate's vector");
 	measure_candidates(b);
 }

@@ -118,24 +118,46 @@ lbrec_spool_bytes(void)
 	return (Size) kB * 1024;
 }
 
+/* The call of the core that runs was interrupted before, by nothing. */
+static bool repeated = false;
+
 /*
- * The core polls this flag between tiles.  The server sets it from its signal
- * handlers, before anything else looks at it, so that a cancel, a timeout or
- * a shutdown stops the longest loop within a tile.
+ * The core asks this between tiles.  The server sets the flags in its signal
+ * handlers, so that a cancel, a timeout or a shutdown stops the longest loop
+ * within a tile.
  */
+static bool
+must_return(void)
+{
+	return InterruptPending &&
+		(!repeated || QueryCancelPending || ProcDiePending);
+}
+
 LbCancel
 lbrec_cancel_flag(void)
 {
-	StaticAssertStmt(sizeof(InterruptPending) == sizeof(int),
-					 "InterruptPending is an int");
-	return (LbCancel) &InterruptPending;
+	return must_return;
 }
 
 /*
- * Turn a core status into what the user sees.  An interrupt that turns out
- * to be nothing to stop for (a notify, say) is told to the caller by
- * returning: only LB_CANCELLED and LB_OK return.
+ * Is a call of the core, which begins anew, to be repeated?  Not after what
+ * ends the statement.  But an interrupt may turn out to be nothing to stop
+ * for, and such ones can come at short intervals: the check for a client that
+ * is gone (client_connection_check_interval) interrupted each attempt at work
+ * that takes longer than it, for good.  So the second attempt stops only for
+ * what is sure to end it; the rest is looked at when it returns.
  */
+bool
+lbrec_again(bool cancelled)
+{
+	repeated = false;
+	if (cancelled)
+		CHECK_FOR_INTERRUPTS();
+	repeated = cancelled;
+	return repeated;
+}
+
+/* Turn a core status into what the user sees: only LB_OK returns. */
 void
 lbrec_check_status(LbStatus status, const char *what)
 {
@@ -145,8 +167,8 @@ lbrec_check_status(LbStatus status, const char *what)
 		case LB_OK:
 			return;
 		case LB_CANCELLED:
-			CHECK_FOR_INTERRUPTS();
-			return;
+			elog(ERROR, "%s was not computed to its end", what);
+			break;
 		case LB_NOT_FINITE:
 			ereport(ERROR,
 					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),

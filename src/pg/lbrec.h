@@ -22,6 +22,7 @@ extern bool lbrec_shared_images;
 
 /* Cancellation flag for src/core, lbrec.c */
 extern LbCancel lbrec_cancel_flag(void);
+extern bool lbrec_again(bool cancelled);
 extern void lbrec_check_status(LbStatus status, const char *what);
 
 /* An error if an image was found unreadable by a helper, imagefault.c */

@@ -162,8 +162,10 @@ allocate_member(Trainer *trainer, int m, MemoryContext context)
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-	} while (lb_model_initialize(core, trainer->options->seed + m * 1000003,
-								 lbrec_cancel_flag()) == LB_CANCELLED);
+	} while (lbrec_again(lb_model_initialize(core, trainer->options->seed +
+											 m * 1000003,
+											 lbrec_cancel_flag()) ==
+						 LB_CANCELLED));
 	if (trainer->request->warm)
 		lbrec_warm_weights(trainer->request->warm, trainer->data,
 						   trainer->options, member->model->recording_rows,

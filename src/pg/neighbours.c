@@ -63,7 +63,7 @@ pairs_of(Counter *c, const Listen *listens, int64 n)
 		CHECK_FOR_INTERRUPTS();
 		made = lb_neighbour_pairs(c->pairs, c->codes, c->times, n,
 								  SESSION_GAP, lbrec_cancel_flag());
-	} while (made < 0);
+	} while (lbrec_again(made < 0));
 	return made;
 }
 
@@ -156,7 +156,7 @@ fill_range(Counter *c, const Dataset *data, const uint8 *held_out,
 									c->entries + c->next[row - c->first] -
 									length, length, row, r->sums, most,
 									lbrec_cancel_flag());
-		} while (made < 0);
+		} while (lbrec_again(made < 0));
 		done += made;
 		r->offsets[row + 1] = done;
 	}

@@ -151,7 +151,7 @@ rank_block(Ranker *r, int m, const int32 *users, const int64 *times,
 									  r->most, r->candidates,
 									  r->request->model->n_recordings, r->D,
 									  r->scratch, pool, lbrec_cancel_flag());
-	} while (status == LB_CANCELLED);
+	} while (lbrec_again(status == LB_CANCELLED));
 	lbrec_check_status(status, "ranks");
 	for (int k = 0; k < m; k++)
 	{

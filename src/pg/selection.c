@@ -53,7 +53,7 @@ best_among(const ServingModel *serving, const Asker *asker,
 		CHECK_FOR_INTERRUPTS();
 		status = lb_topk(&s.n, s.ids, s.scores, asker->query, &set, depth,
 						 scratch, lbrec_cancel_flag());
-	} while (status == LB_CANCELLED);
+	} while (lbrec_again(status == LB_CANCELLED));
 	lbrec_check_status(status, "a score");
 	s.n = lbrec_apply_boosts(s.ids, s.scores, s.n, depth, among, k, NULL,
 							 &asker->boosts, asker->query, set.c, set.D,

@@ -410,7 +410,7 @@ nearest_by_index(Neighbour *best, const ServingModel *serving, int64 self,
 						 lbrec_alloc_aligned(context, lb_topk_bytes(&set, m),
 											 "selection"),
 						 lbrec_cancel_flag());
-	} while (status == LB_CANCELLED);
+	} while (lbrec_again(status == LB_CANCELLED));
 	lbrec_check_status(status, "a score");
 	bound = Max(scores[found - 1], 0) / shortest + slack(D);
 	for (int64 i = 0; i < found; i++)

@@ -92,7 +92,7 @@ train_epoch(Trainer *trainer, Member *member, int epoch)
 								   &member->optimizer, &trainer->objective,
 								   &batch, &trainer->workspace, trainer->pool,
 								   lbrec_cancel_flag());
-		} while (status == LB_CANCELLED);
+		} while (lbrec_again(status == LB_CANCELLED));
 		steps++;
 		if (status == LB_NOT_FINITE)
 			diverged(trainer,
@@ -129,7 +129,7 @@ test_loss(Trainer *trainer)
 								   &trainer->objective, &batch,
 								   &trainer->workspace, trainer->pool,
 								   lbrec_cancel_flag());
-		} while (status == LB_CANCELLED);
+		} while (lbrec_again(status == LB_CANCELLED));
 		lbrec_check_status(status, "test loss");
 		sum += loss;
 		batches++;
@@ -385,7 +385,7 @@ run_epochs(Trainer *trainer, int n_epochs)
 		{
 			CHECK_FOR_INTERRUPTS();
 			status = lb_tensor_check_finite(t, lbrec_cancel_flag());
-		} while (status == LB_CANCELLED);
+		} while (lbrec_again(status == LB_CANCELLED));
 		if (status != LB_OK)
 			diverged(trainer,
 					 psprintf("Weights of \"%s\" are not finite after the last step.",

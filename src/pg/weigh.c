@@ -303,7 +303,7 @@ take_block(Weigher *w, int from, int m, LbThreads *pool)
 		CHECK_FOR_INTERRUPTS();
 		status = lb_topk_batch(found, ids, scores, queries, m, &set, k, work,
 							   pool, lbrec_cancel_flag());
-	} while (status == LB_CANCELLED);
+	} while (lbrec_again(status == LB_CANCELLED));
 	lbrec_check_status(status, "a score");
 	for (int i = 0; i < m; i++)
 	{
@@ -330,7 +330,7 @@ fit(double *weights, const LbChoices *choices)
 	{
 		CHECK_FOR_INTERRUPTS();
 		status = lb_mix_fit(weights, choices, lbrec_cancel_flag());
-	} while (status == LB_CANCELLED);
+	} while (lbrec_again(status == LB_CANCELLED));
 	lbrec_check_status(status, "a score");
 }
 

@@ -109,10 +109,15 @@ isnt($second, $first, 'a new version answers');
 is(scalar(images()), 2, 'and the old one has no image');
 $node->safe_psql('postgres', q{SELECT lbrec_activate('a', 1)});
 is(answer($node, 'a'), $first, 'the old one again');
-is($node->safe_psql('postgres', q{BEGIN; SELECT lbrec_drop_model('b'); ROLLBACK}), '1', 'a drop that is rolled back');
-is(scalar(images()), 2, 'takes no image');
+is($node->safe_psql('postgres', q{BEGIN; SELECT lbrec_drop_model('b'); ROLLBACK; CREATE TABLE later (); DROP TABLE later}), '1', 'a drop that is rolled back');
+is(scalar(images()), 2, 'takes no image, nor does what the session commits later');
 $node->safe_psql('postgres', q{SELECT lbrec_drop_model('b')});
 is(scalar(images()), 1, 'one that commits does');
+$node->safe_psql('postgres', q{SELECT lbrec_train('p', epochs => 1, embedding_dim => 4); SET lbrec.shared_images = off; SELECT lbrec_train('p', epochs => 1, embedding_dim => 4)});
+is(scalar(images()), 2, 'an older version has an image that nobody has swept');
+is($node->safe_psql('postgres', q{SELECT lbrec_prune('p', 1)}), '1', 'it is pruned');
+is(scalar(images()), 1, 'with its image');
+$node->safe_psql('postgres', q{SELECT lbrec_drop_model('p')});
 
 # Made ready in a transaction: the image is there before COMMIT, other
 # sessions' sweeps leave it alone, and it goes with a rollback.
@@ -133,8 +138,18 @@ for my $end ('COMMIT', 'ROLLBACK')
 	is(join(' ', images()), join(' ', @after), "$end: the image that is needed is there, and no other");
 	is(answer($node, 'a'), $end eq 'COMMIT' ? $second : $first, "$end: and answers");
 }
-$node->safe_psql('postgres', q{SELECT lbrec_activate('a', 2); SET lbrec.shared_images = off; SELECT lbrec_activate('a', 1)});
-is(answer($node, 'a'), $first, 'nothing is made ready with lbrec.shared_images = off');
+$node->safe_psql('postgres', q{SELECT lbrec_activate('a', 2)});
+my @ready = images();
+$node->safe_psql('postgres', q{SET lbrec.shared_images = off; SELECT lbrec_activate('a', 1)});
+is(join(' ', images()), join(' ', @ready), 'nothing is made ready with lbrec.shared_images = off');
+is(answer($node, 'a'), $first, 'but by who asks');
+@ready = images();
+$node->safe_psql('postgres', q{SET lbrec.max_model_memory = '10kB'; SELECT lbrec_train('e', epochs => 1)});
+is(join(' ', images()), join(' ', @ready), 'nor what is beyond lbrec.max_model_memory');
+$node->safe_psql('postgres', q{SELECT lbrec_drop_model('e')});
+# who has built one in a transaction does not keep others waiting
+unlink map { "$tmp/$_" } images();
+is($node->safe_psql('postgres', q{BEGIN; SELECT count(*) FROM lbrec_recommend(1, 5, 'a'); SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), "5\n0", 'a lock is held only while an image is built');
 SKIP:
 {
 	skip 'this user may write everywhere', 3 if do { chmod 0500, $tmp; -w $tmp };
@@ -154,7 +169,7 @@ $node->safe_psql('postgres', q{CREATE TABLE wide AS SELECT i % 100 AS user_id, t
 	SELECT lbrec_train('wide', 'wide', epochs => 1, embedding_dim => 128, ensemble => 2, targets => 1, history_length => 1, temperature => 0.1, neighbours => 0, refit => false, split => 'none')});
 my ($wide) = grep { -s "$tmp/$_" > 50_000_000 } images();
 my $one = q{SELECT count(*) FROM lbrec_recommend(1, 5, 'wide')};
-for my $how ('pg_cancel_backend', 'pg_terminate_backend')
+for my $how ('', 'pg_cancel_backend', 'pg_terminate_backend')
 {
 	my ($pid, $builder);
 	for my $try (1 .. 10)
@@ -168,16 +183,18 @@ for my $how ('pg_cancel_backend', 'pg_terminate_backend')
 		kill 'CONT', $pid;
 		finish_psql($builder);
 	}
-	ok(!-e "$tmp/$wide", "$how: a builder is stopped at work");
+	ok(!-e "$tmp/$wide", ($how || 'nothing') . ': a builder is stopped at work');
 	my @waiting = map { start_psql($node, $one, name => 'waiting') } 1 .. 8;
 	ok(wait_until(sub { $node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waiting' AND wait_event_type = 'Lock'}) eq '8' }), 'eight wait for it');
 	is(scalar(grep { /^\Q$wide\E/ } images()), 1, 'and none builds one of its own');
-	$node->safe_psql('postgres', "SELECT $how($pid)");
+	$node->safe_psql('postgres', "SELECT $how($pid)") if $how;
 	kill 'CONT', $pid;
-	like(finish_psql($builder)->{err}, qr/canceling statement due to user request|terminating connection/, 'the builder is gone');
+	like(finish_psql($builder)->{err}, $how ? qr/canceling statement due to user request|terminating connection/ : qr/^$/, 'the builder ' . ($how ? 'is gone' : 'goes on'));
+	my $built = $how ? '' : identity($wide);
 	my %got = map { my $r = finish_psql($_); $r->{out} . $r->{err} => 1 } @waiting;
 	is(join('', keys %got), "5\n", 'and they are answered');
 	is(join(' ', grep { /^\Q$wide\E/ } images()), $wide, 'from one file, and no part of another is left');
+	is(identity($wide), $built, 'which is the builder\'s') if $built;
 }
 is($node->safe_psql('postgres', q{SELECT lbrec_drop_model('wide'); DROP TABLE wide}), '1', 'done with it');
 
@@ -236,9 +253,17 @@ $node->safe_psql('postgres', q{CREATE ROLE reader; GRANT USAGE ON SCHEMA lbrec T
 fails($node, qq{$ask SET ROLE reader; $ask}, '42501', 'permission denied for table tensor', 'a role that may not read tensors');
 $node->safe_psql('postgres', q{GRANT SELECT ON lbrec.tensor TO reader});
 is($node->safe_psql('postgres', "SET ROLE reader; $ask"), '5', 'one that may');
+# A policy on the tensors asks another model while the first one is read: it
+# takes the place that was free for that, and leaves it.
+unlink map { "$tmp/$_" } images();
+$node->safe_psql('postgres', q{SELECT count(*) FROM lbrec_recommend(1, 1, 'c');
+	CREATE FUNCTION asks() RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) = 1 FROM lbrec_recommend(1, 1, 'c')); END $$;
+	ALTER TABLE lbrec.tensor ENABLE ROW LEVEL SECURITY; CREATE POLICY asking ON lbrec.tensor USING (asks())});
+is($node->safe_psql('postgres', qq{SET ROLE reader; $ask RESET ROLE; SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'lbrec image'}), "5\n1",
+	'a session holds no model that it does not know of');
+$node->safe_psql('postgres', q{ALTER TABLE lbrec.tensor DISABLE ROW LEVEL SECURITY; DROP POLICY asking ON lbrec.tensor; DROP FUNCTION asks});
 
 # a crash clears them
-my $before = (images())[0];
 $node->stop('immediate');
 $node->start;
 is(scalar(images()), 0, 'after a crash there is no image');

@@ -82,7 +82,6 @@ test_minimum(void)
 	float		p[N];
 	float		again[WIDTH];
 	double		norm = 0;
-	int			cancel = 1;
 
 	CHECK(lb_fold_in(q, &f, scratch, NULL) == LB_OK);
 	for (int d = 0; d < WIDTH; d++)
@@ -97,7 +96,7 @@ test_minimum(void)
 	CHECK(lb_fold_in(q, &f, scratch, NULL) == LB_OK);
 	for (int d = 0; d < WIDTH; d++)
 		CHECK(fabsf(q[d] - mean[d]) < 1e-6f);
-	CHECK(lb_fold_in(q, &f, scratch, &cancel) == LB_CANCELLED);
+	CHECK(lb_fold_in(q, &f, scratch, unit_cancel) == LB_CANCELLED);
 
 	/* what cannot be fitted is told */
 	f = problem(3);

@@ -255,7 +255,6 @@ test_rows(void)
 		float	   *counts = unit_alloc(n * sizeof(float));
 		float		sums[32];
 		int64_t		kept;
-		volatile int cancel = 1;
 
 		for (int i = 0; i <= N; i++)
 			sums[i] = odd_float(false);
@@ -265,7 +264,7 @@ test_rows(void)
 		most = most == 0 ? 1 : most;
 		if (n > 24)
 			CHECK(lb_neighbour_row(codes, counts, entries, n, 1, sums, most,
-								   &cancel) == -1);
+								   unit_cancel) == -1);
 		kept = lb_neighbour_row(codes, counts, entries, n, 1, sums, most,
 								NULL);
 		CHECK(kept >= 0 && kept <= n && kept <= N);

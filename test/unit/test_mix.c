@@ -174,10 +174,9 @@ test_cancel(void)
 {
 	double		truth[F] = {0};
 	LbChoices	c = make_choices(truth, 1);
-	volatile int cancel = 1;
 	double		b[F];
 
-	CHECK(lb_mix_fit(b, &c, &cancel) == LB_CANCELLED);
+	CHECK(lb_mix_fit(b, &c, unit_cancel) == LB_CANCELLED);
 }
 
 UNIT_MAIN(

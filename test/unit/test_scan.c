@@ -738,13 +738,12 @@ test_index_threads_and_bad_values(void)
 	void	   *other = unit_alloc(bytes);
 	LbThreads	pool;
 	Data		x;
-	int			cancel = 1;
 
 	data_make(&x, 5003, 12, 1, MIXED_NORMS);
 	lb_threads_start(&pool, 3);
 	CHECK(lb_index_build(other, x.c, 5003, 12, &pool, NULL) == LB_OK);
 	CHECK(memcmp(other, x.index, bytes) == 0);
-	CHECK(lb_index_build(other, x.c, 5003, 12, &pool, &cancel) ==
+	CHECK(lb_index_build(other, x.c, 5003, 12, &pool, unit_cancel) ==
 		  LB_CANCELLED);
 	lb_threads_stop(&pool);
 	for (int k = 0; k < 3; k++)
@@ -807,7 +806,6 @@ static void
 test_cancel_and_arguments(void)
 {
 	Data		x;
-	int			cancel = 1;
 	int64_t		found;
 	int64_t		counts[3];
 	int32_t		truth[3] = {0, 1, 2};
@@ -819,18 +817,18 @@ test_cancel_and_arguments(void)
 		x.set.index = with_index ? x.index : NULL;
 		scratch = unit_alloc(lb_topk_bytes(&x.set, 10));
 		CHECK(lb_topk(&found, x.ids, x.scores, x.q, &x.set, 10, scratch,
-					  &cancel) == LB_CANCELLED);
+					  unit_cancel) == LB_CANCELLED);
 		CHECK(lb_topk(&found, x.ids, x.scores, x.q, &x.set, 0, scratch,
 					  NULL) == LB_BAD_ARGUMENT);
 		free(scratch);
 	}
 	scratch = unit_alloc(lb_topk_batch_bytes(&x.set, 3, 10, 1));
 	CHECK(lb_topk_batch(counts, x.ids, x.scores, x.q, 3, &x.set, 10, scratch,
-						NULL, &cancel) == LB_CANCELLED);
+						NULL, unit_cancel) == LB_CANCELLED);
 	free(scratch);
 	scratch = unit_alloc(lb_rank_counts_bytes(3, 1000, 8, 1));
 	CHECK(lb_rank_counts(counts, x.q, 3, truth, x.c, 1000, 8, scratch, NULL,
-						 &cancel) == LB_CANCELLED);
+						 unit_cancel) == LB_CANCELLED);
 	free(scratch);
 
 	/* nothing to rank */

@@ -550,6 +550,12 @@ test_bad_values_are_found(void)
 	all_levels_done();
 }
 
+static bool
+unit_go_on(void)
+{
+	return false;
+}
+
 static void
 test_arguments_and_cancel(void)
 {
@@ -557,12 +563,10 @@ test_arguments_and_cancel(void)
 	float		dq[8 * 4];
 	float		dc[8 * 4];
 	double		loss;
-	int			cancel = 1;
 
 	problem_make(&x, 8, 8, 4, 1, 1);
-	CHECK(step(&loss, dq, dc, &x, NULL, &cancel) == LB_CANCELLED);
-	cancel = 0;
-	CHECK(step(&loss, dq, dc, &x, NULL, &cancel) == LB_OK);
+	CHECK(step(&loss, dq, dc, &x, NULL, unit_cancel) == LB_CANCELLED);
+	CHECK(step(&loss, dq, dc, &x, NULL, unit_go_on) == LB_OK);
 	x.p.N = 7;
 	CHECK(lb_softmax_step(&loss, dq, dc, x.q, x.c, &x.p, NULL, NULL, NULL) ==
 		  LB_BAD_ARGUMENT);

@@ -82,6 +82,13 @@ unit_alloc(size_t bytes)
 	return p;
 }
 
+/* what long work is told: to stop at once */
+__attribute__((unused)) static bool
+unit_cancel(void)
+{
+	return true;
+}
+
 /* the levels to test on this machine: 0 .. this */
 __attribute__((unused)) static LbCpuLevel
 unit_best_level(void)
