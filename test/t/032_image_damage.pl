@@ -64,19 +64,19 @@ sub flip
 my @kinds = (
 	sub { flip($file, int rand 64) },
 	sub { flip($file, 4096 + int rand 1000) },
-	sub { flip($file, 4096 + int rand(-s($file) - 4096)) },
-	sub { flip($file, 4096 + int rand(-s($file) - 4096)) },
-	sub { flip($file, -s($file) - 1 - int rand 4096) },
+	sub { flip($file, 4096 + int rand((-s $file) - 4096)) },
+	sub { flip($file, 4096 + int rand((-s $file) - 4096)) },
+	sub { flip($file, (-s $file) - 1 - int rand 4096) },
 	sub { my $s = -s $file; my @at = (0, 1, 8, 63, 64, 4095, 4096, 4097, 4200, 8192, $s - 1, $s - 4096); cut($file, $at[ rand @at ]) },
 	sub { my $s = -s $file; cut($file, int rand $s) },
 	sub { my $s = -s $file; cut($file, 4096 * int rand($s / 4096)) },
-	sub { cut($file, -s($file) + 1 + int rand 10000) =~ s/cut/longer:/r },
-	sub { my $at = int rand -s $file; my $n = 1 + int rand(-s($file) - $at); write_in_place($file, $at, "\0" x $n); "$n zeros at $at" },
+	sub { cut($file, (-s $file) + 1 + int rand 10000) =~ s/cut/longer:/r },
+	sub { my $at = int rand -s $file; my $n = 1 + int rand((-s $file) - $at); write_in_place($file, $at, "\0" x $n); "$n zeros at $at" },
 	sub { write_in_place($file, 0, "\0" x -s $file); 'all zeros' },
-	sub { write_in_place($file, 4096, join '', map { chr rand 256 } 1 .. -s($file) - 4096); 'noise' },
+	sub { write_in_place($file, 4096, join '', map { chr rand 256 } 1 .. (-s $file) - 4096); 'noise' },
 	sub { my $o = slurp_file($other); my $s = -s $file; cut($file, length $o); write_in_place($file, 0, $o); 'the other model, written over' },
 	sub { unlink $file, "$file.seal"; append_to_file($file, slurp_file($other)); append_to_file("$file.seal", slurp_file("$other.seal")); 'the other model and its seal' },
-	sub { my $o = slurp_file($other); write_in_place($file, 4096, substr $o, 4096, -s($file) - 4096); 'the other model below this one\'s header' },
+	sub { my $o = slurp_file($other); write_in_place($file, 4096, substr $o, 4096, (-s $file) - 4096); 'the other model below this one\'s header' },
 	sub { my $c = slurp_file($file); unlink $file; substr($c, 4096 + rand(length($c) - 4096), 1) ^= "\x10"; append_to_file($file, $c); 'a copy with another bit' },
 	sub { my $c = slurp_file($file); unlink $file; append_to_file($file, $c); 'a copy' },
 	sub { flip("$file.seal", int rand 56) . ' of the seal' },
@@ -88,6 +88,13 @@ my @kinds = (
 my $long = $node->background_psql('postgres', on_error_stop => 0);
 my $short = $node->background_psql('postgres', on_error_stop => 0);
 is($long->query($ask), $right, 'a session that has it mapped');
+# Below it, and nobody else has looked: it must see for itself.
+{
+	my @s = stat $file;
+	write_in_place($file, 4096, "\x55" x ((-s $file) - 4096));
+	utime $s[8], $s[9], $file;
+	is($long->query($ask), $right, 'it finds out that the file was written over');
+}
 my $offset = -s $node->logfile;
 my (%wrong, %missing);
 for my $round (1 .. $rounds)
