@@ -57,14 +57,15 @@ def table(shared, name, seconds):
     mine = [ours.get(h.split(': ')[-1]) for h in head[1:]]
     first = []
     for i, value in enumerate(mine, 1):
-        best = max([float(r[i].strip('*')) for r in rows[2:]] or [0])
+        best = max([float(r[i].strip('*')) for r in rows[2:]], default=1)
         first.append(value is not None and value > best)
     print()
     for r in rows:
         print('| ' + ' | '.join(r) + ' |')
     print('| lbrec | ' + ' | '.join('' if v is None else '**%s**' % show(v) if f else show(v)
                                     for v, f in zip(mine, first)) + ' |')
-    print('\n%s: first in %d of %d columns; training took %s s' % (name, sum(first), len(first), seconds))
+    place = 'first in %d of %d columns' % (sum(first), len(first)) if rows[2:] else 'no peers known'
+    print('\n%s: %s; training took %s s' % (name, place, seconds))
 
 
 if len(sys.argv) == 3 and sys.argv[1] == 'sets':
