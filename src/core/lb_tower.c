@@ -124,11 +124,13 @@ lb_tower_pass_place(LbTowerPass *pass, const LbTower *tower, int B,
 
 /*
  * Multiplications of a piece: some milliseconds with AVX2, some ten without.
- * A row that is gathered waits for memory: it counts as GATHER_COST times as
- * many.  Rows of a piece: a kernel of 64 MB is read once for each.
+ * Numbers that are gathered, or brought to unit length, wait for memory, for
+ * new pages at first, and for sums in double: they count as many times as
+ * much.  Rows of a piece: a kernel of 64 MB is read once for each.
  */
 #define PIECE_OPERATIONS 67108864.0
-#define GATHER_COST 4
+#define GATHER_COST 16
+#define OUTPUT_COST 32
 #define PIECE_ROWS 32
 #define SHARE_ROWS 128			/* of a batch, between pauses */
 
@@ -149,7 +151,8 @@ static int
 count_pieces(const TowerTask *task, const LbThreads *pool)
 {
 	const LbTower *tower = task->tower;
-	double		operations = 0;
+	double		operations = (double) OUTPUT_COST * task->B *
+		(tower->input_width + lb_tower_width(tower));
 	int			in = tower->input_width;
 
 	for (int l = 0; l < tower->n_layers; l++)

@@ -171,6 +171,7 @@ select_tensor(const char *sql, SPIPlanPtr *plan, int64 model,
 	values[2] = Int32GetDatum(chunk);
 	if (SPI_execute_plan(*plan, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read lbrec.tensor");
+	pfree(DatumGetPointer(values[1]));
 }
 
 /*
@@ -238,6 +239,7 @@ lbrec_load_tensor(const ModelRow *model, const char *name,
 		HeapTuple	tuple;
 		TupleDesc	desc;
 		bool		isnull;
+		Datum		stored;
 		bytea	   *data;
 		int64		crc;
 		Size		len = Min(size - done, TENSOR_CHUNK_BYTES);
@@ -253,7 +255,8 @@ lbrec_load_tensor(const ModelRow *model, const char *name,
 		tuple = SPI_tuptable->vals[0];
 		desc = SPI_tuptable->tupdesc;
 		crc = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-		data = DatumGetByteaPP(SPI_getbinval(tuple, desc, 2, &isnull));
+		stored = SPI_getbinval(tuple, desc, 2, &isnull);
+		data = DatumGetByteaPP(stored);
 		if (VARSIZE_ANY_EXHDR(data) != len)
 			lbrec_damaged(model, name, chunk,
 						  psprintf("It has %zu bytes instead of %zu.",
@@ -262,6 +265,9 @@ lbrec_load_tensor(const ModelRow *model, const char *name,
 										   VARDATA_ANY(data), len))
 			lbrec_damaged(model, name, chunk, "Its checksum does not match.");
 		memcpy(out + done, VARDATA_ANY(data), len);
+		/* SPI's memory is not that of its caller: this would stay there */
+		if (data != (bytea *) DatumGetPointer(stored))
+			pfree(data);
 		SPI_freetuptable(SPI_tuptable);
 		done += len;
 		chunk++;

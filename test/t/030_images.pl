@@ -196,6 +196,17 @@ for my $how ('', 'pg_cancel_backend', 'pg_terminate_backend')
 	is(join(' ', grep { /^\Q$wide\E/ } images()), $wide, 'from one file, and no part of another is left');
 	is(identity($wide), $built, 'which is the builder\'s') if $built;
 }
+# It is built where it is mapped, a chunk at a time: its tensors do not lie in
+# the builder's memory as well.
+SKIP:
+{
+	skip 'the system does not tell what memory a process has used', 1 if !-r '/proc/self/status';
+	unlink "$tmp/$wide";
+	my (undef, $peak, $after) = split /\n/, $node->safe_psql('postgres', qq{SET lbrec.threads = 1; $one;
+		SELECT substring(pg_read_file('/proc/self/status') FROM 'VmPeak:\\s*(\\d+) kB');
+		SELECT substring(pg_read_file('/proc/self/status') FROM 'VmSize:\\s*(\\d+) kB')});
+	cmp_ok($peak - $after, '<', 16 * 1024, 'who builds an image needs little memory beside it');
+}
 is($node->safe_psql('postgres', q{SELECT lbrec_drop_model('wide'); DROP TABLE wide}), '1', 'done with it');
 
 # the same id and name in another database is another model

@@ -174,5 +174,51 @@ test_leaving(void)
 	free(block);
 }
 
+/*
+ * A tower without layers gathers and normalises, which waits for memory: many
+ * rows of it were one piece of some hundred milliseconds.
+ */
+static void
+test_many_rows(void)
+{
+	enum
+	{
+	MANY = 16384};
+	LbTower		tower = {.normalize = true};
+	LbTowerPass pass;
+	LbInputValues inputs[LB_MAX_INPUTS] = {0};
+	int32_t    *rows = unit_alloc(MANY * sizeof(int32_t));
+	void	   *memory;
+	LbThreads	pool;
+
+	make_model();
+	lb_model_add_input(&tower, LB_INPUT_EMBEDDING, 0);
+	CHECK(lb_model_add_layers(&model, &tower, "sum", NULL, 0) == LB_OK);
+	for (int b = 0; b < MANY; b++)
+		rows[b] = unit_below(USERS);
+	inputs[0].codes = rows;
+	memory = unit_alloc(lb_tower_pass_bytes(&tower, MANY, 1, false));
+	lb_tower_pass_place(&pass, &tower, MANY, 1, false, memory);
+	CHECK(lb_threads_start(&pool, 1) == LB_OK);
+	pool.pause = count_pause;
+	pauses = 0;
+	lb_tower_forward(&pass, &tower, model.tensors, inputs, MANY, &pool);
+	CHECK_MSG(pauses > 8, "%d pauses", pauses);
+	for (int b = 0; b < MANY; b += MANY / 8)
+	{
+		double		square = 0;
+
+		for (int d = 0; d < WIDTH; d++)
+			square += (double) pass.out[(size_t) b * WIDTH + d] *
+				pass.out[(size_t) b * WIDTH + d];
+		CHECK_MSG(fabs(square - 1) < 1e-5, "%g", square);
+	}
+	lb_threads_stop(&pool);
+	free(rows);
+	free(memory);
+	free(block);
+}
+
 UNIT_MAIN(RUN(test_the_same);
+		  RUN(test_many_rows);
 		  RUN(test_leaving);)
