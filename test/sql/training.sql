@@ -24,7 +24,7 @@ SELECT count(DISTINCT sum) FROM weights WHERE name IN ('memory', 'file');
 -- and feed every listen once where rows are listens
 SELECT epoch, loss > 0 AS loss, top_100 > 0 AS measured
 FROM lbrec_train('blocks', 'SELECT l.* FROM listen AS l, generate_series(1, 4)',
-	batch_by => 'listens', history_length => 20, epochs => 1, evaluate_every => 1);
+	batch_by => 'listens', batch_size => 256, embedding_dim => 8, ensemble => 1, history_length => 20, epochs => 1, evaluate_every => 1);
 SET temp_file_limit = '64kB';
 -- in the words of each version
 \set VERBOSITY sqlstate
@@ -46,7 +46,7 @@ GROUP BY s ORDER BY s;
 SELECT (array_agg(loss ORDER BY epoch DESC))[1] < (array_agg(loss ORDER BY epoch))[1] AS falls
 FROM lbrec_train('l', batch_by => 'listens', layers => '{16,8}', ensemble => 1, embedding_dim => 8, user_embedding => true,
 	hard_negatives => 5, extra_negatives => 20, negative_sampling => 'popularity', dropout => 0.2, loss_reduction => 'mean',
-	epochs => 8);
+	batch_size => 256, epochs => 8);
 
 -- log q from counts or from the batches: either finds
 SELECT e, (array_agg(loss ORDER BY epoch DESC))[1] < (array_agg(loss ORDER BY epoch))[1] AS falls, max(recall_20) > 0.2 AS finds
@@ -55,7 +55,7 @@ FROM unnest('{counts,streaming}'::text[]) AS e,
 GROUP BY e ORDER BY e;
 SELECT count(DISTINCT loss) AS losses
 FROM unnest('{counts,streaming}'::text[]) AS e,
-	LATERAL lbrec_train('q', logq_estimate => e, batch_by => 'listens', extra_negatives => 20, ensemble => 1, epochs => 1, split => 'none');
+	LATERAL lbrec_train('q', logq_estimate => e, batch_by => 'listens', batch_size => 256, extra_negatives => 20, ensemble => 1, epochs => 1, split => 'none');
 SELECT config #>> '{options,logq}' AS logq, config #>> '{options,logq_estimate}' AS estimate FROM lbrec.model
 WHERE id = (SELECT id FROM lbrec.model WHERE name = 'q' ORDER BY version DESC LIMIT 1);
 SELECT count(*) FROM lbrec_train('q', logq_estimate => 'guessed');
