@@ -115,7 +115,9 @@ SET lbrec.shared_images = off;
 SELECT q, pg_temp.asked(q) = leader AS same FROM asked ORDER BY q;
 RESET lbrec.shared_images;
 -- a worker may be the first to ask a model, and makes its image
+SET lbrec.shared_images = off;
 SELECT count(*) FROM lbrec_train('fresh', epochs => 1, user_embedding => true);
+RESET lbrec.shared_images;
 SELECT pg_temp.asked('lbrec_similar(md5(''recording 1'')::uuid, 20, ''fresh'')') AS worker \gset
 -- these stay, and can read temporary tables
 EXPLAIN (COSTS OFF) SELECT * FROM lbrec_recommend(7, 5);

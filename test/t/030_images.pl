@@ -150,6 +150,14 @@ $node->safe_psql('postgres', q{SELECT lbrec_drop_model('e')});
 # who has built one in a transaction does not keep others waiting
 unlink map { "$tmp/$_" } images();
 is($node->safe_psql('postgres', q{BEGIN; SELECT count(*) FROM lbrec_recommend(1, 5, 'a'); SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), "5\n0", 'a lock is held only while an image is built');
+# a worker of a parallel query builds it, too
+unlink map { "$tmp/$_" } images();
+my $force = $node->safe_psql('postgres', 'SHOW server_version_num') < 160000 ? 'force_parallel_mode' : 'debug_parallel_query';
+my $parallel = "SET $force = on; SET lbrec.threads = 1;";
+my $similar = q{SELECT count(*) FROM lbrec_similar(md5('recording 1')::uuid, 5, 'a')};
+like($node->safe_psql('postgres', "$parallel EXPLAIN $similar"), qr/Gather.*lbrec_similar/s, 'a question within a parallel worker');
+is($node->safe_psql('postgres', "$parallel $similar"), '5', 'is answered');
+is(scalar(images()), 1, 'and leaves an image');
 SKIP:
 {
 	skip 'this user may write everywhere', 3 if do { chmod 0500, $tmp; -w $tmp };
@@ -187,6 +195,14 @@ for my $how ('', 'pg_cancel_backend', 'pg_terminate_backend')
 	my @waiting = map { start_psql($node, $one, name => 'waiting') } 1 .. 8;
 	ok(wait_until(sub { $node->safe_psql('postgres', q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'waiting' AND wait_event_type = 'Lock'}) eq '8' }), 'eight wait for it');
 	is(scalar(grep { /^\Q$wide\E/ } images()), 1, 'and none builds one of its own');
+	if (!$how)
+	{
+		# whose image cannot be made ready is active all the same, but a cancel is one
+		my $offset = -s $node->logfile;
+		is($node->psql('postgres', q{SET lock_timeout = 200; SELECT lbrec_activate('wide')}), 0, 'a version is made active that cannot be made ready');
+		like(log_since($node, $offset), qr/LOG:  could not make the image of model "wide" ready: canceling statement due to lock timeout/, 'and the log tells');
+		fails($node, q{SET statement_timeout = 200; SELECT lbrec_activate('wide')}, '57014', 'statement timeout', 'a timeout while it is made ready');
+	}
 	$node->safe_psql('postgres', "SELECT $how($pid)") if $how;
 	kill 'CONT', $pid;
 	like(finish_psql($builder)->{err}, $how ? qr/canceling statement due to user request|terminating connection/ : qr/^$/, 'the builder ' . ($how ? 'is gone' : 'goes on'));
