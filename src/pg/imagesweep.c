@@ -15,9 +15,14 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
@@ -51,6 +56,21 @@ parse_name(const char *name, Oid *database, int64 *model, int64 *checksum)
 	*model = m;
 	*checksum = (int64) c;
 	return true;
+}
+
+static Oid
+owner_of_models(void)
+{
+	Oid			table = get_relname_relid("model",
+										  get_namespace_oid("lbrec", false));
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "could not find table lbrec.model");
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
 }
 
 /* Is the model, as the newest snapshot sees it, the active one of its name? */
@@ -94,6 +114,8 @@ lbrec_sweep_images(void)
 	struct dirent *entry;
 	List	   *names = NIL;
 	ListCell   *cell;
+	Oid			user;
+	int			security;
 
 	/* a parallel query may not take a new snapshot */
 	if (IsInParallelMode() || (dir = opendir(IMAGE_DIR)) == NULL)
@@ -103,6 +125,14 @@ lbrec_sweep_images(void)
 			names = lappend(names, pstrdup(entry->d_name));
 	closedir(dir);
 
+	/*
+	 * As the owner of the table, like the checks of foreign keys: a policy
+	 * hides models from who asks, not from those whose images they are.
+	 */
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(owner_of_models(), security |
+						   SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_NOFORCE_RLS);
 	PushActiveSnapshot(GetLatestSnapshot());
 	foreach(cell, names)
 	{
@@ -130,6 +160,8 @@ lbrec_sweep_images(void)
 		}
 	}
 	PopActiveSnapshot();
+	/* an error restores this with the (sub)transaction */
+	SetUserIdAndSecContext(user, security);
 	list_free_deep(names);
 }
 

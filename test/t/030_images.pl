@@ -280,6 +280,14 @@ $node->safe_psql('postgres', q{CREATE ROLE reader; GRANT USAGE ON SCHEMA lbrec T
 fails($node, qq{$ask SET ROLE reader; $ask}, '42501', 'permission denied for table tensor', 'a role that may not read tensors');
 $node->safe_psql('postgres', q{GRANT SELECT ON lbrec.tensor TO reader});
 is($node->safe_psql('postgres', "SET ROLE reader; $ask"), '5', 'one that may');
+# a policy hides a model from a role, whose sweep leaves its image alone
+unlink map { "$tmp/$_" } images();
+$node->safe_psql('postgres', q{SELECT count(*) FROM lbrec_recommend(1, 1, 'a');
+	ALTER TABLE lbrec.model ENABLE ROW LEVEL SECURITY; CREATE POLICY one ON lbrec.model USING (name = 'c')});
+my @hidden = images();
+is($node->safe_psql('postgres', qq{SET ROLE reader; SELECT count(*) FROM lbrec_recommend(1, 5, 'c'); SELECT current_user}), "5\nreader", 'a role that a policy shows one model builds its image');
+is(scalar(grep { $_ eq $hidden[0] } images()), 1, 'and leaves that of the other');
+$node->safe_psql('postgres', q{ALTER TABLE lbrec.model DISABLE ROW LEVEL SECURITY; DROP POLICY one ON lbrec.model});
 # A policy on the tensors asks another model while the first one is read: it
 # takes the place that was free for that, and leaves it.
 unlink map { "$tmp/$_" } images();
