@@ -74,12 +74,12 @@ SELECT t.name, t.rows, t.cols FROM lbrec.tensor AS t JOIN lbrec.model AS m ON m.
 WHERE m.name = 'h' AND m.version = 3 AND t.name ~ '^(history|user)_(offsets|embedding)$' ORDER BY 1;
 
 -- the clock: a cyclic input tells the hours apart, and a day later is alike
-SELECT count(*) FROM lbrec_train('clock', hour_of_day => true, epochs => 2);
+SELECT count(*) FROM lbrec_train('clock', hour_of_day => true, batch_size => 256, embedding_dim => 16, epochs => 2);
 SELECT (SELECT score FROM lbrec_recommend(1, 1, 'clock', at => '2005-03-01 03:00+00')) =
 	(SELECT score FROM lbrec_recommend(1, 1, 'clock', at => '2005-03-02 03:00+00')) AS a_day_later,
 	(SELECT score FROM lbrec_recommend(1, 1, 'clock', at => '2005-03-01 03:00+00')) =
 	(SELECT score FROM lbrec_recommend(1, 1, 'clock', at => '2005-03-01 15:00+00')) AS half_a_day_later;
-SELECT count(*) FROM lbrec_train('clock', day_of_week => true, batch_by => 'listens', layers => '{8}', ensemble => 1, epochs => 2);
+SELECT count(*) FROM lbrec_train('clock', day_of_week => true, batch_by => 'listens', batch_size => 256, layers => '{8}', ensemble => 1, epochs => 2);
 
 -- splits: what is held out
 SELECT s, count(*) FILTER (WHERE test_loss IS NOT NULL) AS measured
