@@ -15,7 +15,7 @@ sub messages
 {
 	my ($dir) = @_;
 	my %found;
-	for my $file (sort glob "$dir/*.c")
+	for my $file (sort glob "$dir/*.c $dir/*/*.c")
 	{
 		open my $f, '<', $file or die "$file: $!";
 		local $/;

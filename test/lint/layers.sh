@@ -10,6 +10,9 @@
 # in one file at most; it does not allocate, print or exit.  src/pg knows the
 # server and src/core.  src/convert knows neither.  So core can be tested
 # without a server and no longjmp out of the server can leak its memory.
+#
+# src/pg has nine rooms.  A file includes only what stands in its own room or
+# in a room below, and no file includes itself by a detour.
 LC_ALL=C
 export LC_ALL
 
@@ -26,6 +29,12 @@ pfree'
 
 # The server's headers, by folder or by name.
 server='postgres\.h|postgres_ext\.h|c\.h|fmgr\.h|funcapi\.h|miscadmin\.h|pgstat\.h|(access|catalog|commands|common|executor|foreign|lib|libpq|mb|nodes|optimizer|parser|port|portability|storage|tcop|utils)/[a-z_/]*\.h'
+
+# The rooms of src/pg, the lowest first.
+rooms='server listens store model image evaluate serve train sql'
+
+# Rooms that do not see one another although one stands below.
+apart='store:listens evaluate:image'
 
 check()
 (
@@ -74,13 +83,62 @@ check()
 		done
 	fi
 
-	set -- src/pg/*.[ch]
-	if [ -e "$1" ]; then
-		includes "$@" | grep -E '(convert/|/?cv[_a-z]*\.h|cblas\.h)' >"$tmp/told"
-		while read -r where kind what; do
-			tell "$where" "src/pg includes $what"
-		done <"$tmp/told"
-	fi
+	set -- src/pg/*.[ch] src/pg/*/*.[ch]
+	for file in "$@"; do
+		case $file in
+		src/pg/\** | src/pg/*/\**) ;;
+		src/pg/*/*)
+			case " $rooms " in
+			*" $(basename "$(dirname "$file")") "*) ;;
+			*) tell "$file" "src/pg has no such room" ;;
+			esac
+			;;
+		*) tell "$file" "stands in no room of src/pg" ;;
+		esac
+	done
+	includes "$@" 2>/dev/null | grep -E '(convert/|/?cv[_a-z]*\.h|cblas\.h)' >"$tmp/told"
+	while read -r where kind what; do
+		tell "$where" "src/pg includes $what"
+	done <"$tmp/told"
+	includes "$@" 2>/dev/null | awk -v rooms="$rooms" -v apart="$apart" '
+		BEGIN {
+			n = split(rooms, r, " ")
+			for (i = 1; i <= n; i++) floor[r[i]] = i
+			n = split(apart, a, " ")
+			for (i = 1; i <= n; i++) blind[a[i]] = 1
+		}
+		$2 == "\"" && $3 !~ /^(pg|core)\// && $3 ~ /\.h$/ && $3 !~ /\// && $3 !~ /^(postgres|fmgr|funcapi|miscadmin|pgstat|plpgsql)\.h$/ {
+			print $1 ": includes \"" $3 "\": name it by its room, as \"pg/ROOM/" $3 "\""
+		}
+		$2 == "\"" && $3 ~ /^pg\/.*\// {
+			split($1, p, "/"); split($3, q, "/")
+			if (!(q[2] in floor)) print $1 ": there is no room " q[2]
+			else if (floor[q[2]] > floor[p[3]]) print $1 ": " p[3] " includes " $3 ", which stands above it"
+			else if ((p[3] ":" q[2]) in blind) print $1 ": " p[3] " must not see " q[2]
+			from = p[3] "/" p[4]; sub(/\.[ch]:.*/, "", from)
+			to = q[2] "/" q[3]; sub(/\.h$/, "", to)
+			if (from != to) edge[from, to] = from
+			if (from != to) { out[from] = out[from] " " to; subject[from] = 1; subject[to] = 1 }
+		}
+		# A subject that no longer includes another can be in no circle.
+		END {
+			do {
+				gone = 0
+				for (s in subject) {
+					m = split(out[s], o, " "); open = 0
+					for (i = 1; i <= m; i++) if (o[i] in subject) open = 1
+					if (!open) { delete subject[s]; gone = 1 }
+				}
+			} while (gone)
+			do {
+				gone = 0
+				for (s in subject) used[s] = 0
+				for (s in subject) { m = split(out[s], o, " "); for (i = 1; i <= m; i++) if (o[i] in subject) used[o[i]] = 1 }
+				for (s in subject) if (!used[s]) { delete subject[s]; gone = 1 }
+			} while (gone)
+			for (s in subject) print "src/pg/" s ": is part of a circle of includes:" out[s]
+		}' | sort >"$tmp/told"
+	while read -r line; do tell "${line%%: *}" "${line#*: }"; done <"$tmp/told"
 
 	set -- src/convert/*.c src/convert/*.h src/convert/*.cpp
 	if [ -e "$1" ]; then
@@ -108,10 +166,13 @@ self_test()
 	failed=0
 	while IFS='|' read -r file line; do
 		rm -rf "$tree"
-		mkdir -p "$tree/src/core" "$tree/src/pg" "$tree/src/convert" "$tree/test/unit"
+		mkdir -p "$tree/src/core" "$tree/src/pg/server" "$tree/src/pg/listens" "$tree/src/pg/store" "$tree/src/pg/model" "$tree/src/convert" "$tree/test/unit"
 		printf '#include <math.h>\n#include "lb_a.h"\n/* malloc(1) */\nfloat lb_a(float x) { return lb_free(x); }\n' >"$tree/src/core/lb_a.c"
 		printf '#include <cblas.h>\n' >"$tree/src/core/lb_a.h"
-		printf '#include "postgres.h"\n#include "core/lb_a.h"\n' >"$tree/src/pg/a.c"
+		printf '#include "postgres.h"\n#include "core/lb_a.h"\n' >"$tree/src/pg/server/a.h"
+		printf '#include "pg/server/a.h"\n#include "pg/model/a.h"\n#include "utils/uuid.h"\n' >"$tree/src/pg/model/a.c"
+		printf '#include "pg/server/a.h"\n' >"$tree/src/pg/model/a.h"
+		printf '#include "pg/model/a.h"\n' >"$tree/src/pg/model/c.h"
 		printf '#include <libpq-fe.h>\n#include "cv.h"\n' >"$tree/src/convert/a.c"
 		: >"$tree/src/convert/cv.h"
 		printf '#include "core/lb_a.h"\n' >"$tree/test/unit/a.c"
@@ -134,9 +195,15 @@ self_test()
 		src/core/lb_b.c|int f(void) { char *p = malloc (1); return 0; }
 		src/core/lb_b.c|int f(void) { return 1; } void g(void) { exit(1); }
 		src/core/lb_b.c|void f(void) { printf("a"); }
-		src/pg/b.c|#include "convert/cv.h"
-		src/pg/b.c|#include "../convert/cv_text.h"
-		src/pg/b.c|#include <cblas.h>
+		src/pg/server/b.c|#include "convert/cv.h"
+		src/pg/server/b.c|#include "../convert/cv_text.h"
+		src/pg/server/b.c|#include <cblas.h>
+		src/pg/b.c|#include "postgres.h"
+		src/pg/server/b.c|#include "pg/model/a.h"
+		src/pg/store/b.c|#include "pg/listens/a.h"
+		src/pg/server/b.c|#include "pg/attic/a.h"
+		src/pg/model/b.c|#include "a.h"
+		src/pg/model/a.h|#include "pg/model/c.h"
 		src/convert/b.c|#include "core/lb_a.h"
 		src/convert/b.cpp|#include "../core/lb_a.h"
 		src/convert/b.c|#include "postgres.h"

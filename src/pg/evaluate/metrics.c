@@ -1,0 +1,158 @@
+/*
+ * metrics.c
+ *		Top-K accuracy, NDCG and MRR of listens; recall and NDCG of users.
+ *
+ * Over listens every test listen is a query with one relevant recording,
+ * repeats included: the preprint's measure.  Over users the relevant ones are
+ * the user's test recordings that are not in the user's list of the training
+ * time, candidates that are in it do not count, recall is hits / min(K,
+ * relevant), and users are weighted alike (Liang et al., WWW 2018).
+ *
+ * Ties count for the recording looked for.  A user's relevant ones may tie with
+ * each other, as those do that nobody else has played among the most popular:
+ * two of them cannot have one place, so the n-th best is n-th at most.
+ */
+#include "pg/evaluate/metrics.h"
+
+#include <math.h>
+
+#include "core/lb_core.h"
+
+const int	lbrec_top_ks[N_TOP_KS] = {1, 5, 10, 50, 100};
+
+typedef struct Target
+{
+	int32		user;
+	int32		truth;
+	int64		rank;
+} Target;
+
+static int
+compare_targets(const void *a, const void *b)
+{
+	const Target *x = a;
+	const Target *y = b;
+
+	if (x->user != y->user)
+		return x->user < y->user ? -1 : 1;
+	return x->truth < y->truth ? -1 : x->truth > y->truth;
+}
+
+static int
+compare_ranks(const void *a, const void *b)
+{
+	const Target *x = a;
+	const Target *y = b;
+
+	return x->rank < y->rank ? -1 : x->rank > y->rank;
+}
+
+/* recall and NDCG at k of one user's n distinct targets, which are put in order */
+static void
+add_user(Metrics *m, int k, Target *targets, int n)
+{
+	int			hits = 0;
+	double		gain = 0;
+	double		ideal = 0;
+
+	qsort(targets, n, sizeof(Target), compare_ranks);
+	for (int i = 0; i < n; i++)
+	{
+		int64		rank = Max(targets[i].rank, i);
+
+		if (rank >= k)
+			break;
+		hits++;
+		gain += 1 / log2(rank + 2.0);
+	}
+	for (int i = 0; i < Min(k, n); i++)
+		ideal += 1 / log2(i + 2.0);
+	m->new_recall += (double) hits / Min(k, n);
+	m->new_ndcg += gain / ideal;
+	m->users++;
+}
+
+/*
+ * users and truth are (n): whose listen, and of what, -1 for a recording that
+ * is no candidate.  ranks and new_ranks are lbrec_rank_listens()'.
+ */
+void
+lbrec_metrics(Metrics *m, int k, const int64 *ranks, const int64 *new_ranks,
+			  const int32 *users, const int32 *truth, int64 n)
+{
+	Target	   *targets = palloc_extended(Max(n, 1) * sizeof(Target),
+										  MCXT_ALLOC_HUGE);
+	int64		n_targets = 0;
+
+	memset(m, 0, sizeof(Metrics));
+	for (int64 i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (ranks[i] < k)
+		{
+			m->top_k++;
+			m->ndcg += 1 / log2(ranks[i] + 2.0);
+			m->mrr += 1 / (ranks[i] + 1.0);
+		}
+		/* users of unknown lists have no new recordings to speak of */
+		if (truth[i] >= 0 && new_ranks && new_ranks[i] >= 0 && users[i] > 0)
+			targets[n_targets++] = (Target)
+		{
+			users[i], truth[i], new_ranks[i]
+		};
+	}
+	m->top_k /= n;
+	m->ndcg /= n;
+	m->mrr /= n;
+	qsort(targets, n_targets, sizeof(Target), compare_targets);
+	for (int64 i = 0; i < n_targets;)
+	{
+		int64		first = i;
+		int			distinct = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		for (; i < n_targets && targets[i].user == targets[first].user; i++)
+			if (distinct == 0 ||
+				targets[first + distinct - 1].truth != targets[i].truth)
+				targets[first + distinct++] = targets[i];
+		add_user(m, k, targets + first, distinct);
+	}
+	if (m->users > 0)
+	{
+		m->new_recall /= m->users;
+		m->new_ndcg /= m->users;
+	}
+	pfree(targets);
+}
+
+/* What early stopping and tuning look at; larger is better. */
+double
+lbrec_metric(Metric metric, const EpochReport *report)
+{
+	switch (metric)
+	{
+		case METRIC_NONE:
+			break;
+		case METRIC_TEST_LOSS:
+			return -report->test_loss;
+		case METRIC_TOP_1:
+			return report->top_k[0];
+		case METRIC_TOP_5:
+			return report->top_k[1];
+		case METRIC_TOP_10:
+			return report->top_k[2];
+		case METRIC_TOP_50:
+			return report->top_k[3];
+		case METRIC_TOP_100:
+			return report->top_k[4];
+		case METRIC_RECALL:
+			return report->recall;
+		case METRIC_NDCG:
+			return report->ndcg;
+		case METRIC_NDCG_100:
+			return report->ndcg_100;
+		case METRIC_MRR:
+			return report->mrr;
+	}
+	return 0;
+}

@@ -1,0 +1,64 @@
+/*
+ * metrics.h
+ *		Ranks summed up, and what is reported of an epoch.
+ */
+#ifndef LBREC_EVALUATE_METRICS_H
+#define LBREC_EVALUATE_METRICS_H
+
+#include "pg/server/lbrec.h"
+
+typedef enum Metric
+{
+	METRIC_NONE,
+	METRIC_TEST_LOSS,
+	METRIC_TOP_1,
+	METRIC_TOP_5,
+	METRIC_TOP_10,
+	METRIC_TOP_50,
+	METRIC_TOP_100,
+	METRIC_RECALL,
+	METRIC_NDCG,
+	METRIC_NDCG_100,
+	METRIC_MRR
+} Metric;
+
+#define N_TOP_KS 5
+extern const int lbrec_top_ks[N_TOP_KS];
+
+/* The K of an epoch's recall and NDCG. */
+#define REPORT_K 20
+
+typedef struct EpochReport
+{
+	int			epoch;
+	double		loss;			/* of a batch: mean over the epoch's batches */
+	bool		evaluated;
+	double		test_loss;
+	double		top_k[N_TOP_KS];
+	double		recall;			/* of new recordings, at REPORT_K */
+	double		ndcg;
+	double		ndcg_100;		/* the same at the largest of lbrec_top_ks */
+	double		mrr;			/* of listens, at the largest of lbrec_top_ks */
+	double		seconds;
+	double		listens_per_second;
+} EpochReport;
+
+/* What ranks say at one K. */
+typedef struct Metrics
+{
+	double		top_k;			/* share of listens whose recording is in the
+								 * first K */
+	double		ndcg;			/* over listens, each with one target */
+	double		mrr;			/* over listens, 0 beyond K */
+	double		new_recall;		/* over users, recordings new to them */
+	double		new_ndcg;
+	int64		users;			/* with a target that is new to them */
+} Metrics;
+
+extern void lbrec_metrics(Metrics *m, int k, const int64 *ranks,
+						  const int64 *new_ranks, const int32 *users,
+						  const int32 *truth, int64 n);
+
+extern double lbrec_metric(Metric metric, const EpochReport *report);
+
+#endif							/* LBREC_EVALUATE_METRICS_H */

@@ -1,0 +1,244 @@
+/*
+ * cache.c
+ *		Images that this backend has at hand.
+ *
+ * An image is derived, never the truth: every call looks up the model's row
+ * in the tables first, as the transaction sees it, and uses an image only if
+ * the row's id and checksum are those that it was built from.  So training,
+ * activation, rollback and DROP need no invalidation.  Reading lbrec.tensor
+ * is checked every time too, for who may not read it may not have what
+ * another role's call brought here.
+ *
+ * Images come from files that all backends map (imagefile.c), or are built in
+ * this backend's memory.  One that is in use stays until the memory context
+ * that it was opened in is reset: a query that is given as an argument may
+ * open any number of other models meanwhile.
+ */
+#include "pg/image/cache.h"
+
+#include "catalog/namespace.h"
+#include "executor/spi.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "pg/image/build.h"
+#include "pg/image/file.h"
+#include "pg/image/image.h"
+#include "pg/image/sweep.h"
+#include "pg/server/kernels.h"
+#include "pg/store/versions.h"
+
+#define MAX_CACHED 4
+
+typedef struct CacheEntry
+{
+	ServingModel serving;
+	ModelRow	row;			/* as in the image, which may be unreadable */
+	MemoryContext self;			/* holds this entry, and an image that is not
+								 * in a file; unmaps one that is */
+	ImageMap	map;
+	MemoryContextCallback unmap;
+	uint64		used;			/* larger is more recent */
+	int			pins;
+	bool		cached;			/* in entries[] */
+} CacheEntry;
+
+typedef struct Pin
+{
+	MemoryContextCallback callback;
+	CacheEntry *entry;
+} Pin;
+
+static CacheEntry *entries[MAX_CACHED];
+static uint64 clock_hand;
+
+static void
+unpin(void *arg)
+{
+	CacheEntry *e = ((Pin *) arg)->entry;
+
+	if (--e->pins == 0 && !e->cached)
+		MemoryContextDelete(e->self);
+}
+
+static const ServingModel *
+pin(CacheEntry *e, MemoryContext context)
+{
+	Pin		   *p = MemoryContextAlloc(context, sizeof(Pin));
+
+	p->entry = e;
+	p->callback.func = unpin;
+	p->callback.arg = p;
+	MemoryContextRegisterResetCallback(context, &p->callback);
+	e->pins++;
+	e->used = ++clock_hand;
+	return &e->serving;
+}
+
+/*
+ * A free place.  An older version of the model leaves first, for it is not
+ * needed again, otherwise what was used least recently.
+ */
+static int
+free_place(const char *name)
+{
+	int			oldest = 0;
+
+	for (int i = 0; i < MAX_CACHED; i++)
+		if (entries[i] != NULL &&
+			strcmp(entries[i]->row.name, name) == 0)
+			return i;
+	for (int i = 0; i < MAX_CACHED; i++)
+		if (entries[i] == NULL)
+			return i;
+	for (int i = 1; i < MAX_CACHED; i++)
+		if (entries[i]->used < entries[oldest]->used)
+			oldest = i;
+	return oldest;
+}
+
+static void
+empty_place(int place)
+{
+	CacheEntry *e = entries[place];
+
+	if (e == NULL)
+		return;
+	entries[place] = NULL;
+	e->cached = false;
+	if (e->pins == 0)
+		MemoryContextDelete(e->self);
+}
+
+static void
+unmap(void *arg)
+{
+	lbrec_unmap_image(&((CacheEntry *) arg)->map);
+}
+
+/* Rights that are missing here are those of a reader, not of a table's. */
+static void
+explain_rights(void *arg)
+{
+	if (geterrcode() == ERRCODE_INSUFFICIENT_PRIVILEGE)
+		errhint("Who asks models needs USAGE on schema lbrec and SELECT on its tables.");
+}
+
+/* Who may not read lbrec.tensor may not have what is made of it. */
+static void
+check_rights(void)
+{
+	Oid			tensor = get_relname_relid("tensor",
+										   get_namespace_oid("lbrec", false));
+	AclResult	result = pg_class_aclcheck(tensor, GetUserId(), ACL_SELECT);
+
+	if (result != ACLCHECK_OK)
+		aclcheck_error(result, OBJECT_TABLE, "tensor");
+}
+
+/* Builds the model's image, in a file if that is possible. */
+static const ImageHeader *
+build_image(CacheEntry *e, const ModelRow *row)
+{
+	ImageBuilder b;
+	MemoryContext context;
+	void	   *block = NULL;
+
+	lbrec_plan_image(&b, row);
+	lbrec_check_model_memory(row, b.used);
+	if (lbrec_shared_images)
+		block = lbrec_begin_image(&e->map, row, b.used);
+	if (block != NULL)
+	{
+		const ImageHeader *image;
+
+		lbrec_build_image(&b, block);
+		image = lbrec_finish_image(&e->map, row);
+		if (image != NULL)
+		{
+			lbrec_sweep_images();
+			return image;
+		}
+	}
+	context = AllocSetContextCreate(e->self, "lbrec image memory",
+									ALLOCSET_DEFAULT_SIZES);
+	block = lbrec_alloc_aligned(context, b.used, "model");
+	lbrec_build_image(&b, block);
+	return block;
+}
+
+/* Maps the model's image, or builds it.  Called within SPI. */
+static const ImageHeader *
+get_image(CacheEntry *e, const ModelRow *row)
+{
+	const ImageHeader *image = NULL;
+
+	if (!lbrec_shared_images)
+		return build_image(e, row);
+	image = lbrec_map_image(&e->map, row);
+	if (image != NULL)
+		return image;
+	/* one backend builds, the others wait and find its file */
+	lbrec_lock_image(row->id);
+	image = lbrec_map_image(&e->map, row);
+	if (image == NULL)
+		image = build_image(e, row);
+	lbrec_unlock_image(row->id);
+	return image;
+}
+
+/*
+ * The active version of the model, ready to serve, until the current memory
+ * context is reset.
+ */
+const ServingModel *
+lbrec_open_model(const char *name)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ModelRow	row;
+	CacheEntry *e;
+	MemoryContext self;
+	ErrorContextCallback explain = {error_context_stack, explain_rights};
+	int			place;
+
+	memset(&row, 0, sizeof(row));
+	SPI_connect();
+	error_context_stack = &explain;
+	if (!lbrec_find_model(&row, name))
+		lbrec_no_such_model(name);
+	check_rights();
+	error_context_stack = explain.previous;
+	for (int i = 0; i < MAX_CACHED; i++)
+	{
+		e = entries[i];
+		if (e != NULL && e->row.id == row.id &&
+			e->row.checksum == row.checksum &&
+			lbrec_image_intact(&e->map, &row))
+		{
+			SPI_finish();
+			return pin(e, caller);
+		}
+	}
+
+	/* the old image goes first, so that two need not fit in memory */
+	place = free_place(row.name);
+	empty_place(place);
+	/* an error while building frees the context with the statement */
+	self = AllocSetContextCreate(CurrentMemoryContext, "lbrec image",
+								 ALLOCSET_SMALL_SIZES);
+	e = MemoryContextAllocZero(self, sizeof(CacheEntry));
+	e->self = self;
+	e->row = row;
+	e->unmap.func = unmap;
+	e->unmap.arg = e;
+	MemoryContextRegisterResetCallback(self, &e->unmap);
+	lbrec_attach_image(&e->serving, get_image(e, &row));
+	/* a policy on lbrec.tensor may have asked a model meanwhile */
+	empty_place(place);
+	MemoryContextSetParent(self, CacheMemoryContext);
+	e->cached = true;
+	entries[place] = e;
+	SPI_finish();
+	return pin(e, caller);
+}

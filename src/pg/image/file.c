@@ -1,0 +1,600 @@
+/*
+ * file.c
+ *		Images in files that all backends of a cluster map.
+ *
+ * A file is base/pgsql_tmp/pgsql_tmp_lbrec.DATABASE.MODEL.CHECKSUM.  The
+ * server removes what begins with pgsql_tmp whenever it starts, also after a
+ * crash, and base backups leave it out; so a file was written by a backend of
+ * this server since its last start.  It is never the truth: who cannot use it
+ * builds the image from the tables.
+ *
+ * Building: the backend that finds no file takes a lock on (database, model),
+ * looks again, makes a file under a name of its own, sets aside room for all
+ * of it, so that a full disk is told at once, and builds the image in the
+ * mapping.  A copy in memory that is then written costs more than all else:
+ * gigabytes of pages that are zeroed, filled and copied.  The file is made
+ * read-only, and renamed.
+ *
+ * What is verified when:
+ *	- each time that a file is mapped: its size, its header's checksum, and that
+ *	  the header names this system, database, model, checksum and layout;
+ *	- the checksum of its whole content, by who maps it first.  That reads all
+ *	  of it, 10 to 20 ms per 100 MB, so the result is kept in a small file
+ *	  beside it, the seal: which inode it was, and when that was last changed.
+ *	  Who finds the seal of the inode as it is now need not read again.  The
+ *	  kernel sets the time of a change (ctime) itself with every write,
+ *	  truncation, rename and utime, so a file that anybody touched is read once
+ *	  more, by one session, and is well or is found out.
+ *	- before each question to a model that is mapped: that the inode has not
+ *	  been changed (lbrec_image_intact), for a few hundred nanoseconds.
+ * What is left is a file that is cut while a question is being answered, or a
+ * disk that fails under the mapping: imagefault.c makes an error of it.
+ *
+ * A file that fails is condemned (its mode becomes 0, which others who have
+ * mapped it see) and removed, and a new one takes its place.
+ *
+ * No WAL, no transaction id, no shared memory: all of it works on a hot
+ * standby and without shared_preload_libraries.
+ */
+#include "pg/image/file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "access/xlog.h"
+#include "common/file_perm.h"
+#include "port/pg_crc32c.h"
+#include "storage/fd.h"
+#include "storage/lock.h"
+
+#include "core/lb_scan.h"
+
+#include "pg/image/build.h"
+#include "pg/image/image.h"
+#include "pg/server/fault.h"
+#include "pg/server/kernels.h"
+#include "pg/store/versions.h"
+
+/* Fourth field of our lock tags; SQL's advisory locks have 1 or 2 there. */
+#define LOCK_FIELD 0x6c62		/* "lb" */
+
+#define FILE_MAGIC UINT64CONST(0x33656c6966626c6c)	/* "llbfile3" */
+
+/* The image follows at this offset: a page, as mapping wants it. */
+#define IMAGE_OFFSET 4096
+
+/*
+ * A block, which has a checksum of its own: they can be made by several
+ * threads.  It fits the cache of a core, so that one costs no second reading.
+ */
+#define BLOCK_BYTES ((Size) 256 << 10)
+
+/* Below that, starting threads is not worth their while. */
+#define THREADED_BYTES ((Size) 32 << 20)
+
+#define SEAL_MAGIC UINT64CONST(0x316c616573626c6c)	/* "llbseal1" */
+
+typedef struct FileHeader
+{
+	uint64		magic;
+	uint64		system;			/* the cluster's identifier */
+	uint64		layout;			/* of ImageHeader */
+	int64		model;
+	int64		checksum;
+	uint64		size;			/* of the image */
+	uint32		database;
+	uint32		image_crc;		/* CRC-32C of those of the image's blocks */
+	uint32		padding;
+	uint32		header_crc;		/* of all fields above */
+} FileHeader;
+
+/* The state of an inode in which its whole content was verified. */
+typedef struct Seal
+{
+	uint64		magic;
+	uint64		device;
+	uint64		inode;
+	int64		size;
+	int64		changed;		/* ctime, seconds */
+	int64		changed_nsec;
+	uint32		padding;
+	uint32		crc;			/* of all fields above */
+} Seal;
+
+static uint64
+layout(void)
+{
+	return ((uint64) IMAGE_VERSION << 32) | sizeof(ImageHeader);
+}
+
+static void
+image_path(char *path, int64 model, int64 checksum)
+{
+	snprintf(path, MAXPGPATH, IMAGE_DIR "/" IMAGE_PREFIX "%u.%lld.%llx",
+			 MyDatabaseId, (long long) model, (unsigned long long) checksum);
+}
+
+static uint32
+crc_of(const void *data, Size size)
+{
+	pg_crc32c	crc;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, data, size);
+	FIN_CRC32C(crc);
+	return crc;
+}
+
+static void
+set_tag(struct LOCKTAG *tag, int64 model)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (model >> 32),
+						 (uint32) model, LOCK_FIELD);
+}
+
+/*
+ * Who builds a model's image has this lock.  At the end of the transaction it
+ * is gone, also by an error.
+ */
+void
+lbrec_lock_image(int64 model)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag, model);
+	(void) LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+bool
+lbrec_try_lock_image(int64 model)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag, model);
+	return LockAcquire(&tag, ExclusiveLock, false,
+					   true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+lbrec_unlock_image(int64 model)
+{
+	LOCKTAG		tag;
+
+	set_tag(&tag, model);
+	LockRelease(&tag, ExclusiveLock, false);
+}
+
+/* Is that the header of this model's file? */
+static bool
+is_header(const FileHeader *h, const struct stat *st, const ModelRow *row)
+{
+	return h->magic == FILE_MAGIC &&
+		h->header_crc == crc_of(h, offsetof(FileHeader, header_crc)) &&
+		h->system == GetSystemIdentifier() && h->layout == layout() &&
+		h->database == MyDatabaseId && h->model == row->id &&
+		h->checksum == row->checksum &&
+		(uint64) st->st_size == IMAGE_OFFSET + h->size;
+}
+
+static void
+make_seal(Seal *seal, const struct stat *st)
+{
+	memset(seal, 0, sizeof(Seal));
+	seal->magic = SEAL_MAGIC;
+	seal->device = st->st_dev;
+	seal->inode = st->st_ino;
+	seal->size = st->st_size;
+	seal->changed = st->st_ctim.tv_sec;
+	seal->changed_nsec = st->st_ctim.tv_nsec;
+	seal->crc = crc_of(seal, offsetof(Seal, crc));
+}
+
+static void
+seal_path(char *out, const char *path)
+{
+	snprintf(out, MAXPGPATH, "%s.seal", path);
+}
+
+/* Has the content been verified since the inode was last changed? */
+static bool
+is_sealed(const char *path, const struct stat *st)
+{
+	char		name[MAXPGPATH];
+	Seal		want;
+	Seal		found;
+	int			fd;
+	bool		same;
+
+	seal_path(name, path);
+	fd = OpenTransientFile(name, O_RDONLY | PG_BINARY);
+	if (fd < 0)
+		return false;
+	make_seal(&want, st);
+	same = read(fd, &found, sizeof(found)) == sizeof(found) &&
+		memcmp(&found, &want, sizeof(Seal)) == 0;
+	CloseTransientFile(fd);
+	return same;
+}
+
+/* Without a seal, for want of room, each session verifies for itself. */
+static void
+write_seal(const char *path, const struct stat *st)
+{
+	char		name[MAXPGPATH];
+	Seal		seal;
+	int			fd;
+
+	seal_path(name, path);
+	fd = OpenTransientFile(name, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY);
+	if (fd < 0)
+		return;
+	make_seal(&seal, st);
+	/* half a seal is none */
+	if (write(fd, &seal, sizeof(seal)) != sizeof(seal))
+		unlink(name);
+	CloseTransientFile(fd);
+}
+
+/* An image is summed up by blocks, whose checksums have a checksum. */
+static int64
+n_blocks(uint64 size)
+{
+	return (int64) ((size + BLOCK_BYTES - 1) / BLOCK_BYTES);
+}
+
+/*
+ * Compares the content with its checksum.  By reading, not through a mapping:
+ * a file that is cut meanwhile, or a bad block, is then no signal.
+ */
+static bool
+is_whole(int fd, const FileHeader *h)
+{
+	char	   *buffer = palloc(BLOCK_BYTES);
+	uint32		block_crc;
+	pg_crc32c	crc;
+	bool		whole = true;
+
+	INIT_CRC32C(crc);
+	for (uint64 done = 0; whole && done < h->size; done += BLOCK_BYTES)
+	{
+		Size		size = Min(h->size - done, BLOCK_BYTES);
+		Size		got = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		while (got < size)
+		{
+			ssize_t		n = pread(fd, buffer + got, size - got,
+								  (off_t) (IMAGE_OFFSET + done + got));
+
+			if (n < 0 && errno == EINTR)
+				continue;
+			if (n <= 0)
+				break;
+			got += n;
+		}
+		whole = got == size;
+		block_crc = crc_of(buffer, got);
+		COMP_CRC32C(crc, &block_crc, sizeof(block_crc));
+	}
+	FIN_CRC32C(crc);
+	pfree(buffer);
+	return whole && crc == h->image_crc;
+}
+
+static bool
+same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* Is the file that was opened this model's, every bit of it? */
+static bool
+is_good(const char *path, FileHeader *h, struct stat *st, int fd,
+		const ModelRow *row)
+{
+	struct stat after;
+
+	if (fstat(fd, st) != 0 || pread(fd, h, sizeof(*h), 0) != sizeof(*h) ||
+		!is_header(h, st, row))
+		return false;
+	if (is_sealed(path, st))
+		return true;
+	if (!is_whole(fd, h) || fstat(fd, &after) != 0 ||
+		!same_time(&after.st_ctim, &st->st_ctim))
+		return false;
+	write_seal(path, st);
+	return true;
+}
+
+/* Is the image within the file that of this row, as this server reads it? */
+static bool
+is_image(const ImageHeader *image, uint64 size, const ModelRow *row)
+{
+	return size >= sizeof(ImageHeader) && image->magic == IMAGE_MAGIC &&
+		image->image_version == IMAGE_VERSION && image->size == size &&
+		image->row.id == row->id && image->row.checksum == row->checksum &&
+		image->row.version == row->version &&
+		strcmp(image->row.name, row->name) == 0 &&
+		image->row.n_users == row->n_users &&
+		image->row.n_recordings == row->n_recordings &&
+		image->index >= 0 && (uint64) image->index < size &&
+		lb_index_check((const char *) image + image->index,
+					   size - image->index, row->n_recordings, image->D);
+}
+
+/* Nobody is to use this file any more. */
+static void
+condemn(ImageMap *map, const char *path)
+{
+	char		seal[MAXPGPATH];
+
+	ereport(LOG,
+			(errmsg("image \"%s\" of a model cannot be used and is built anew",
+					path),
+			 errdetail("It is truncated, damaged, or was written to.")));
+	(void) fchmod(map->fd, 0);
+	unlink(path);
+	seal_path(seal, path);
+	unlink(seal);
+	lbrec_unmap_image(map);
+}
+
+/* Maps size bytes of the open file. */
+static void
+map_file(ImageMap *map, const ModelRow *row, Size size, int protection)
+{
+	void	   *base = mmap(NULL, size, protection, MAP_SHARED, map->fd, 0);
+
+	if (base == MAP_FAILED)
+		ereport(ERROR,
+				(errcode(ERRCODE_OUT_OF_MEMORY),
+				 errmsg("could not map the image of version %d of model \"%s\": %m",
+						row->version, row->name),
+				 errdetail("It needs %zu MB of address space.",
+						   (size_t) (size >> 20)),
+				 errhint("Raise the limit of the server's processes (ulimit -v), or serve a smaller model.")));
+	map->map.base = base;
+	map->map.size = size;
+	lbrec_guard(&map->map);
+}
+
+/*
+ * Maps a model's file.  NULL when there is none that can be used: one that
+ * cannot is removed.  What map holds, lbrec_unmap_image() gives back, also
+ * after an error here.
+ */
+const ImageHeader *
+lbrec_map_image(ImageMap *map, const ModelRow *row)
+{
+	char		path[MAXPGPATH];
+	FileHeader	header;
+	struct stat st;
+	const ImageHeader *image;
+
+	lbrec_unmap_image(map);
+	image_path(path, row->id, row->checksum);
+	map->fd = BasicOpenFile(path, O_RDONLY | PG_BINARY);
+	if (map->fd < 0)
+		return NULL;
+	ReserveExternalFD();
+	map->open = true;
+	if (!is_good(path, &header, &st, map->fd, row))
+	{
+		condemn(map, path);
+		return NULL;
+	}
+	lbrec_check_model_memory(row, header.size);
+	map_file(map, row, st.st_size, PROT_READ);
+	map->changed = st.st_ctim;
+	map->written = st.st_mtim;
+	image = (const ImageHeader *) (map->map.base + IMAGE_OFFSET);
+	if (!is_image(image, header.size, row))
+	{
+		condemn(map, path);
+		return NULL;
+	}
+	return image;
+}
+
+void
+lbrec_unmap_image(ImageMap *map)
+{
+	if (map->map.base != NULL)
+	{
+		lbrec_unguard(&map->map);
+		munmap(map->map.base, map->map.size);
+	}
+	if (map->part[0])
+		unlink(map->part);
+	if (map->open)
+	{
+		close(map->fd);
+		ReleaseExternalFD();
+	}
+	memset(map, 0, sizeof(ImageMap));
+}
+
+/*
+ * Is what is mapped as it was verified?  A file that was removed, because its
+ * model is no longer the active one, serves on; not one that was condemned.
+ */
+bool
+lbrec_image_intact(const ImageMap *map, const ModelRow *row)
+{
+	struct stat st;
+	char		path[MAXPGPATH];
+
+	if (map->map.base == NULL)
+		return true;			/* in this backend's own memory */
+	if (map->map.lost)
+	{
+		image_path(path, row->id, row->checksum);
+		unlink(path);
+		return false;
+	}
+	if (fstat(map->fd, &st) != 0 || (Size) st.st_size != map->map.size)
+		return false;
+	if (same_time(&st.st_ctim, &map->changed))
+		return true;
+	return st.st_nlink == 0 && (st.st_mode & S_IRUSR) != 0 &&
+		same_time(&st.st_mtim, &map->written);
+}
+
+/*
+ * Sets aside room on the disk, so that no page of the mapping can lack it.
+ * Where the file system cannot do that, a full disk raises SIGBUS, which is
+ * an error then (imagefault.c).
+ */
+static int
+set_aside(int fd, off_t size)
+{
+	int			failure;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		failure = posix_fallocate(fd, 0, size);
+	} while (failure == EINTR);
+	if (failure == EINVAL || failure == EOPNOTSUPP)
+		failure = ftruncate(fd, size) == 0 ? 0 : errno;
+	return failure;
+}
+
+/* There can be no file.  A session that goes on without says so once. */
+static void
+no_file(ImageMap *map, const char *file, Size size, int failure)
+{
+	static bool warned = false;
+
+	lbrec_unmap_image(map);
+	if (warned)
+		return;
+	warned = true;
+	errno = failure;
+	ereport(WARNING,
+			(errcode_for_file_access(),
+			 errmsg("could not write file \"%s\": %m", file),
+			 errdetail("The model is kept in this session's own memory, %zu MB.",
+					   (size_t) (size >> 20)),
+			 errhint("Other sessions need as much each until there is room in the folder of temporary files; or set lbrec.shared_images to off.")));
+}
+
+/*
+ * A block of zeros to build an image in that needs size bytes: a new file,
+ * mapped.  NULL, and a warning once a session, when there can be no file; the
+ * image is to be built in memory then.  Until lbrec_finish_image() the file
+ * has a name of its own, and lbrec_unmap_image() removes it.
+ */
+void *
+lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size)
+{
+	char		path[MAXPGPATH];
+	char		part[MAXPGPATH + 16];
+	int			failure = 0;
+
+	lbrec_unmap_image(map);
+	image_path(path, row->id, row->checksum);
+	snprintf(part, sizeof(part), "%s.%d", path, MyProcPid);
+	unlink(part);				/* of an earlier process with this number */
+	map->fd = BasicOpenFile(part, O_CREAT | O_EXCL | O_RDWR | PG_BINARY);
+	if (map->fd < 0 && errno == ENOENT)
+	{
+		/* the server makes the folder when it first needs it, as we do */
+		(void) MakePGDirectory(IMAGE_DIR);
+		map->fd = BasicOpenFile(part, O_CREAT | O_EXCL | O_RDWR | PG_BINARY);
+	}
+	if (map->fd < 0)
+		failure = errno;
+	else
+	{
+		ReserveExternalFD();
+		map->open = true;
+		strlcpy(map->part, part, sizeof(map->part));
+		failure = set_aside(map->fd, (off_t) (IMAGE_OFFSET + size));
+	}
+	if (failure == 0)
+	{
+		map_file(map, row, IMAGE_OFFSET + size, PROT_READ | PROT_WRITE);
+		return map->map.base + IMAGE_OFFSET;
+	}
+	no_file(map, part, size, failure);
+	return NULL;
+}
+
+/* The checksums of an image's blocks. */
+typedef struct Summing
+{
+	const char *image;
+	uint64		size;
+	uint32	   *crcs;
+	LbCancel	cancel;
+} Summing;
+
+static void
+sum_blocks(void *arg, int worker, int n_workers)
+{
+	Summing    *s = arg;
+	int64		from;
+	int64		to;
+
+	lb_threads_part(&from, &to, n_blocks(s->size), worker, n_workers);
+	for (int64 i = from; i < to && !LB_CANCEL_REQUESTED(s->cancel); i++)
+		s->crcs[i] = crc_of(s->image + i * BLOCK_BYTES,
+							Min(s->size - i * BLOCK_BYTES, BLOCK_BYTES));
+}
+
+/*
+ * The image is built: its file gets its header, its seal and its name.  Its
+ * content was summed up through the mapping, so who builds it need not verify
+ * it.  NULL when that is not possible.
+ */
+const ImageHeader *
+lbrec_finish_image(ImageMap *map, const ModelRow *row)
+{
+	const ImageHeader *image = (const ImageHeader *) (map->map.base + IMAGE_OFFSET);
+	FileHeader *h = (FileHeader *) map->map.base;
+	Summing		s = {.image = (const char *) image, .size = image->size,
+		.cancel = lbrec_cancel_flag()};
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec image checksum",
+												  ALLOCSET_DEFAULT_SIZES);
+	LbThreads  *pool = NULL;
+	char		path[MAXPGPATH];
+	struct stat st;
+
+	s.crcs = MemoryContextAlloc(context, n_blocks(s.size) * sizeof(uint32));
+	if (s.size >= THREADED_BYTES)
+		pool = lbrec_start_threads(context);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		lb_threads_run(pool, sum_blocks, &s);
+	} while (lbrec_again(LB_CANCEL_REQUESTED(s.cancel)));
+	h->magic = FILE_MAGIC;
+	h->system = GetSystemIdentifier();
+	h->layout = layout();
+	h->model = row->id;
+	h->checksum = row->checksum;
+	h->size = image->size;
+	h->database = MyDatabaseId;
+	h->image_crc = crc_of(s.crcs, n_blocks(s.size) * sizeof(uint32));
+	h->header_crc = crc_of(h, offsetof(FileHeader, header_crc));
+	MemoryContextDelete(context);
+	lbrec_check_maps();
+
+	image_path(path, row->id, row->checksum);
+	if (mprotect(map->map.base, map->map.size, PROT_READ) != 0 ||
+		fchmod(map->fd, pg_file_create_mode & ~0222) != 0 ||
+		rename(map->part, path) != 0 || fstat(map->fd, &st) != 0)
+	{
+		no_file(map, path, s.size, errno);
+		return NULL;
+	}
+	map->part[0] = '\0';
+	write_seal(path, &st);
+	map->changed = st.st_ctim;
+	map->written = st.st_mtim;
+	return image;
+}

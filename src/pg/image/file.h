@@ -1,0 +1,44 @@
+/*
+ * file.h
+ *		Images in files that all backends of a cluster map.
+ */
+#ifndef LBREC_IMAGE_FILE_H
+#define LBREC_IMAGE_FILE_H
+
+#include "pg/image/image.h"
+#include "pg/server/fault.h"
+#include "pg/store/versions.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "access/xact.h"
+#include "common/file_utils.h"	/* PG_TEMP_FILES_DIR, from 16 on */
+#include "storage/fd.h"
+
+#define IMAGE_DIR "base/" PG_TEMP_FILES_DIR
+#define IMAGE_PREFIX PG_TEMP_FILE_PREFIX "_lbrec."
+
+/* A file in this backend's address space; all zeros: none. */
+typedef struct ImageMap
+{
+	GuardedMap	map;
+	bool		open;
+	int			fd;
+	struct timespec changed;	/* the inode, when it was verified */
+	struct timespec written;
+	char		part[MAXPGPATH];	/* the file's name until it is whole, or
+									 * "" */
+} ImageMap;
+
+extern const ImageHeader *lbrec_map_image(ImageMap *map, const ModelRow *row);
+extern void *lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size);
+extern const ImageHeader *lbrec_finish_image(ImageMap *map,
+											 const ModelRow *row);
+extern void lbrec_unmap_image(ImageMap *map);
+extern bool lbrec_image_intact(const ImageMap *map, const ModelRow *row);
+extern void lbrec_lock_image(int64 model);
+extern bool lbrec_try_lock_image(int64 model);
+extern void lbrec_unlock_image(int64 model);
+
+#endif							/* LBREC_IMAGE_FILE_H */

@@ -1,0 +1,115 @@
+/*
+ * ready.c
+ *		Leaves the image of a version ready before anybody can ask for it.
+ *
+ * Whoever trains, activates or imports a version builds its image, too, in
+ * the same transaction, so that no page view waits for it.  The file has the
+ * name that it will be looked for under: that names the version and its
+ * checksum, and nobody looks for a version that he cannot see.  So until
+ * COMMIT it is not used by others, after a rollback it is removed, and after
+ * a crash it is gone like all temporary files.  On a standby, and after a
+ * restart, the first one who asks builds the image.
+ *
+ * It is a favour: what prevents it is no reason to lose a model that was
+ * trained for hours.  So it has a subtransaction of its own, and an error
+ * goes to the server's log.
+ */
+#include "pg/image/ready.h"
+
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+#include "pg/image/build.h"
+#include "pg/image/file.h"
+#include "pg/image/sweep.h"
+#include "pg/store/versions.h"
+
+static void
+unmap(void *arg)
+{
+	lbrec_unmap_image((ImageMap *) arg);
+}
+
+/* Called within SPI. */
+static void
+prepare(const ModelRow *row)
+{
+	ImageMap   *map = palloc0(sizeof(ImageMap));
+	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
+	ImageBuilder b;
+	void	   *block;
+
+	callback->func = unmap;
+	callback->arg = map;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
+	lbrec_plan_image(&b, row);
+	if (lbrec_max_model_memory > 0 &&
+		b.used > (Size) lbrec_max_model_memory * 1024)
+		return;
+
+	/*
+	 * The lock stays until the transaction ends: as long as others see no
+	 * active version in this one, their sweeps leave its image alone.
+	 */
+	lbrec_lock_image(row->id);
+	if (lbrec_map_image(map, row) == NULL &&
+		(block = lbrec_begin_image(map, row, b.used)) != NULL)
+	{
+		lbrec_build_image(&b, block);
+		if (lbrec_finish_image(map, row) != NULL)
+			lbrec_forget_images(row->id, XACT_EVENT_ABORT);
+	}
+	lbrec_unmap_image(map);
+	lbrec_sweep_images();
+}
+
+/*
+ * The version of that name that is active as this transaction sees it will be
+ * so for others: makes its image.
+ */
+void
+lbrec_prepare_image(const char *name)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+
+	if (!lbrec_shared_images)
+		return;
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		ModelRow	row;
+
+		/* what this very command has written must be seen */
+		CommandCounterIncrement();
+		PushActiveSnapshot(GetTransactionSnapshot());
+		SPI_connect();
+		if (lbrec_find_model(&row, name))
+			prepare(&row);
+		SPI_finish();
+		PopActiveSnapshot();
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
+		ereport(LOG,
+				(errmsg("could not make the image of model \"%s\" ready: %s",
+						name, error->message),
+				 errdetail("The first session that asks the model tries again.")));
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}

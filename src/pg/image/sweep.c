@@ -1,0 +1,237 @@
+/*
+ * sweep.c
+ *		Removes files of images that nobody needs.
+ *
+ * Nothing depends on it but room on the disk: an image that is removed while
+ * somebody still asks the model, because of an older snapshot, is built again,
+ * and who has mapped it keeps what is mapped.
+ *
+ * What this transaction sees as superfluous, others may need until it has
+ * committed; so files go when it does.  Those that it made for versions that
+ * nobody else can see yet go when it is rolled back.
+ */
+#include "pg/image/sweep.h"
+
+#include <dirent.h>
+#include <unistd.h>
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "pg/image/file.h"
+
+/* Models whose images go when this transaction ends. */
+typedef struct Doomed
+{
+	int64		model;
+	XactEvent	when;			/* XACT_EVENT_COMMIT or XACT_EVENT_ABORT */
+} Doomed;
+
+static Doomed *doomed;
+static int	n_doomed;
+static int	max_doomed;
+
+/*
+ * What a file's name tells; false when it is no image.  An image's seal and a
+ * part that was not finished have names that begin like it, and go with it.
+ */
+static bool
+parse_name(const char *name, Oid *database, int64 *model, int64 *checksum)
+{
+	unsigned int d;
+	long long	m;
+	unsigned long long c;
+
+	if (strncmp(name, IMAGE_PREFIX, strlen(IMAGE_PREFIX)) != 0 ||
+		sscanf(name + strlen(IMAGE_PREFIX), "%u.%lld.%llx", &d, &m, &c) != 3)
+		return false;
+	*database = d;
+	*model = m;
+	*checksum = (int64) c;
+	return true;
+}
+
+static Oid
+owner_of_models(void)
+{
+	Oid			table = get_relname_relid("model",
+										  get_namespace_oid("lbrec", false));
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "could not find table lbrec.model");
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+/* Is the model, as the newest snapshot sees it, the active one of its name? */
+static bool
+is_active(int64 model, int64 checksum)
+{
+	static SPIPlanPtr plan = NULL;
+	Datum		values[] = {Int64GetDatum(model), Int64GetDatum(checksum)};
+
+	if (plan == NULL)
+	{
+		Oid			types[] = {INT8OID, INT8OID};
+		SPIPlanPtr	made = SPI_prepare("SELECT FROM lbrec.model AS m "
+									   "WHERE m.id OPERATOR(pg_catalog.=) $1 "
+									   "AND m.checksum OPERATOR(pg_catalog.=) $2 "
+									   "AND m.activation OPERATOR(pg_catalog.>) 0 "
+									   "AND m.activation OPERATOR(pg_catalog.=) "
+									   "(SELECT pg_catalog.max(o.activation) FROM lbrec.model AS o "
+									   "WHERE o.name OPERATOR(pg_catalog.=) m.name)",
+									   2, types);
+
+		if (made == NULL || SPI_keepplan(made) != 0)
+			elog(ERROR, "could not prepare the look-up of active models");
+		plan = made;
+	}
+	if (SPI_execute_plan(plan, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up active models");
+	return SPI_processed > 0;
+}
+
+/*
+ * Removes images of this database whose model is not the active one of its
+ * name any more, when this transaction commits, and those of databases that
+ * are gone.  Who builds an image, or will leave one behind, has its lock: it
+ * stays.  Called within SPI when an image has been built, which is seldom.
+ */
+void
+lbrec_sweep_images(void)
+{
+	DIR		   *dir;
+	struct dirent *entry;
+	List	   *names = NIL;
+	ListCell   *cell;
+	Oid			user;
+	int			security;
+
+	/* a parallel query may not take a new snapshot */
+	if (IsInParallelMode() || (dir = opendir(IMAGE_DIR)) == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL)
+		if (strncmp(entry->d_name, IMAGE_PREFIX, strlen(IMAGE_PREFIX)) == 0)
+			names = lappend(names, pstrdup(entry->d_name));
+	closedir(dir);
+
+	/*
+	 * As the owner of the table, like the checks of foreign keys: a policy
+	 * hides models from who asks, not from those whose images they are.
+	 */
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(owner_of_models(), security |
+						   SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_NOFORCE_RLS);
+	PushActiveSnapshot(GetLatestSnapshot());
+	foreach(cell, names)
+	{
+		const char *name = lfirst(cell);
+		char		path[MAXPGPATH];
+		Oid			database;
+		int64		model;
+		int64		checksum;
+
+		if (!parse_name(name, &database, &model, &checksum))
+			continue;
+		if (database == MyDatabaseId)
+		{
+			if (!is_active(model, checksum) && lbrec_try_lock_image(model))
+			{
+				lbrec_unlock_image(model);
+				lbrec_forget_images(model, XACT_EVENT_COMMIT);
+			}
+		}
+		else if (!SearchSysCacheExists1(DATABASEOID,
+										ObjectIdGetDatum(database)))
+		{
+			snprintf(path, sizeof(path), IMAGE_DIR "/%s", name);
+			unlink(path);
+		}
+	}
+	PopActiveSnapshot();
+	/* an error restores this with the (sub)transaction */
+	SetUserIdAndSecContext(user, security);
+	list_free_deep(names);
+}
+
+/* Removes the images of those models.  Nothing here may fail. */
+static void
+remove_doomed(XactEvent event, void *arg)
+{
+	DIR		   *dir;
+	struct dirent *entry;
+	int			n = n_doomed;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
+		event != XACT_EVENT_PREPARE)
+		return;
+	n_doomed = 0;
+	if (n == 0 || (dir = opendir(IMAGE_DIR)) == NULL)
+		return;
+	while ((entry = readdir(dir)) != NULL)
+	{
+		char		path[MAXPGPATH];
+		Oid			database;
+		int64		model;
+		int64		checksum;
+
+		if (!parse_name(entry->d_name, &database, &model, &checksum) ||
+			database != MyDatabaseId)
+			continue;
+		for (int i = 0; i < n; i++)
+			if (doomed[i].model == model && doomed[i].when == event)
+			{
+				snprintf(path, sizeof(path), IMAGE_DIR "/%s", entry->d_name);
+				unlink(path);
+			}
+	}
+	closedir(dir);
+}
+
+/*
+ * A model's images go when the transaction commits, or when it is rolled
+ * back.  Subtransactions do not matter: an image that went too early is built
+ * again, one that was left goes with the next sweep.
+ */
+void
+lbrec_forget_images(int64 model, XactEvent when)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(remove_doomed, NULL);
+		registered = true;
+	}
+	if (n_doomed == max_doomed)
+	{
+		int			more = Max(16, max_doomed * 2);
+
+		doomed = doomed ? repalloc(doomed, more * sizeof(Doomed)) :
+			MemoryContextAlloc(TopMemoryContext, more * sizeof(Doomed));
+		max_doomed = more;
+	}
+	doomed[n_doomed].model = model;
+	doomed[n_doomed++].when = when;
+}
+
+/* Images of versions that this transaction drops are not needed after it. */
+void
+lbrec_forget_all_images(const int64 *models, int n)
+{
+	for (int i = 0; i < n; i++)
+		lbrec_forget_images(models[i], XACT_EVENT_COMMIT);
+}

@@ -1,0 +1,80 @@
+/*
+ * dataset.h
+ *		Listens of a query as dense numbers.
+ */
+#ifndef LBREC_LISTENS_DATASET_H
+#define LBREC_LISTENS_DATASET_H
+
+#include "pg/listens/spool.h"
+#include "pg/listens/vocabulary.h"
+
+#include "utils/array.h"
+
+typedef enum FeatureKind
+{
+	FEATURE_CATEGORY,			/* one key */
+	FEATURE_BAG,				/* an array of keys: mean of embeddings */
+	FEATURE_NUMBER
+} FeatureKind;
+
+/* A further column of the query, as a property of recordings or of users. */
+typedef struct Feature
+{
+	char		name[NAMEDATALEN];
+	FeatureKind kind;
+	bool		of_user;
+	bool		bucketed;		/* numbers that become codes in the end */
+	int			attno;			/* column of the query, from 0 */
+	Oid			type;			/* of the column, or of its elements */
+	Vocabulary *keys;			/* CATEGORY and BAG, but for buckets */
+	int64		n;				/* entities that have a value slot */
+	int64		allocated;
+	int32	   *codes;			/* CATEGORY: (n) */
+	int64	   *offsets;		/* BAG: (n + 1) into bag_codes */
+	int32	   *bag_codes;
+	int64		n_bag_codes;
+	int64		bag_allocated;
+	int32		longest_bag;
+	float	   *numbers;		/* NUMBER: (n), NaN where unknown */
+	double		mean;			/* NUMBER: of the known values */
+	double		deviation;
+	float	   *edges;			/* between buckets */
+	int			n_edges;
+} Feature;
+
+#define MAX_FEATURES 23
+
+typedef struct Dataset
+{
+	MemoryContext context;
+	char	   *query;			/* as it was run */
+	ListenSpool *listens;
+	int64		n_listens;
+	Vocabulary *users;			/* keys: int64 */
+	Vocabulary *recordings;		/* keys: uuid */
+	int64	   *recording_listens;	/* (recordings + 1) plays of each code */
+	int64		recording_listens_allocated;
+	int32		n_known_recordings; /* codes that a warm start brought */
+	const struct WeekCounts *known_weeks;	/* and their listens, or NULL */
+	int			n_features;
+	Feature		features[MAX_FEATURES];
+	int64		first_time;
+	int64		last_time;
+	double		time_mean;		/* seconds */
+	double		time_deviation;
+} Dataset;
+
+/* What to read, and how to take its columns. */
+typedef struct ListenSource
+{
+	const char *listens;		/* table or query */
+	bool		with_features;	/* else further columns are not looked at */
+	ArrayType  *user_features;	/* names, or NULL */
+	ArrayType  *bucketize;		/* names, or NULL */
+	int			number_buckets;
+	/* called when columns are known, before the first row; or NULL */
+	void		(*prepare) (Dataset *data, void *arg);
+	void	   *prepare_arg;
+} ListenSource;
+
+#endif							/* LBREC_LISTENS_DATASET_H */

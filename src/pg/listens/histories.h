@@ -1,0 +1,60 @@
+/*
+ * histories.h
+ *		Each user's recordings, for the history input and for repeats.
+ */
+#ifndef LBREC_LISTENS_HISTORIES_H
+#define LBREC_LISTENS_HISTORIES_H
+
+#include "pg/listens/dataset.h"
+#include "pg/listens/spool.h"
+
+/*
+ * The recordings of user code u are codes[offsets[u]] up to
+ * codes[offsets[u + 1]].  A list has distinct recordings, the one played last
+ * first; a sequence has every listen in the order of time.
+ */
+typedef struct UserLists
+{
+	int64		n_users;
+	int64	   *offsets;		/* (n_users + 2) */
+	int32	   *codes;
+	float	   *plays;			/* lists: how often */
+	float	   *recency;		/* lists: log of the sum over plays of what
+								 * each still counts (lb_mix_decay), at the
+								 * user's last listen; or NULL */
+	int64	   *last;			/* lists: (n_users + 1) time of that listen */
+	int64	   *times;			/* sequences */
+	int64		allocated;
+} UserLists;
+
+typedef struct ListRequest
+{
+	const uint8 *held_out;		/* bitmap over listens to leave out, or NULL */
+	bool		sequence;
+	double		power;			/* of the decay; 0: recency is not needed */
+	const struct UserLists *older;	/* lists that these continue, or NULL */
+	bool		active_only;	/* no list for users without a listen here */
+} ListRequest;
+
+/* One user's listens in the order of time; they may be changed. */
+typedef void (*UserVisitor) (int32 user, Listen *listens, int64 n, void *arg);
+
+extern void lbrec_visit_users(const Dataset *data, const uint8 *held_out,
+							  UserVisitor visit, void *arg);
+extern UserLists *lbrec_make_lists(const Dataset *data,
+								   const ListRequest *request,
+								   MemoryContext context);
+
+static inline int
+lbrec_list_length(const UserLists *lists, int32 user)
+{
+	return (int) (lists->offsets[user + 1] - lists->offsets[user]);
+}
+
+static inline bool
+lbrec_bit(const uint8 *bits, int64 i)
+{
+	return bits != NULL && (bits[i / 8] >> (i % 8) & 1);
+}
+
+#endif							/* LBREC_LISTENS_HISTORIES_H */

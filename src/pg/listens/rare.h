@@ -1,0 +1,17 @@
+/*
+ * rare.h
+ *		Recordings with few listens: left out, or given shared rows.
+ */
+#ifndef LBREC_LISTENS_RARE_H
+#define LBREC_LISTENS_RARE_H
+
+#include "pg/listens/dataset.h"
+#include "pg/listens/vocabulary.h"
+
+extern void lbrec_drop_rare(Dataset *data, int min_listens);
+extern int32 *lbrec_bucket_rows(int64 *n_rows, const Vocabulary *recordings,
+								const int64 *listens, int64 n,
+								int min_listens, int buckets,
+								MemoryContext context);
+
+#endif							/* LBREC_LISTENS_RARE_H */

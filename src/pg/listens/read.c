@@ -1,0 +1,578 @@
+/*
+ * read.c
+ *		Reads the listens of a query through a cursor.
+ *
+ * The query runs with the caller's rights, once, in batches of FETCH_ROWS
+ * rows whose memory goes with each batch.  What stays is 16 bytes a listen,
+ * spooled to a file beyond lbrec.spool_mem, and the vocabularies.  The cursor
+ * and its resources are gone before training begins; the snapshot of the
+ * statement that called us is not ours to release, so a long training holds
+ * back vacuum as any long statement does.
+ *
+ * The executor hands each row to a receiver of ours, which takes the keys
+ * out of the slot: SPI's would form a tuple of every row for us to take apart
+ * again.  The receiver must not create what outlives a batch, for it runs under
+ * the portal's resource owner; so rows are numbered between batches.
+ *
+ * Looking keys up is most of the rest, and most of that is waiting for memory:
+ * slots and then keys are fetched ahead.
+ *
+ * The transaction is read-only while the query runs: training on a query must
+ * not be a way to write.
+ */
+#include "pg/listens/read.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "common/int.h"
+#include "executor/spi.h"
+#include "tcop/dest.h"
+#include "tcop/pquery.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "pg/listens/dataset.h"
+#include "pg/listens/features.h"
+#include "pg/listens/spool.h"
+#include "pg/listens/vocabulary.h"
+#include "pg/server/time.h"
+
+/* Few enough that a batch stays in the processor's cache. */
+#define FETCH_ROWS 1024
+
+/* Rows ahead whose slots are fetched, and whose keys are. */
+#define SLOT_AHEAD 24
+#define KEY_AHEAD 12
+
+/* The columns that every query of listens has, and how to read them. */
+typedef struct ListenColumns
+{
+	int			user;
+	int			time;
+	int			recording;
+	Oid			user_type;
+	Oid			time_type;
+} ListenColumns;
+
+static const char *const needed_columns =
+	"A query of listens has the columns user_id (bigint), listened_at "
+	"(timestamp with time zone) and recording_msid (uuid).";
+
+/* Does the text begin with a word that begins a query? */
+static bool
+looks_like_query(const char *text)
+{
+	static const char *const words[] = {"select", "with", "values", "table"};
+
+	text += strspn(text, " \t\r\n");
+	if (*text == '(' || strncmp(text, "--", 2) == 0 ||
+		strncmp(text, "/*", 2) == 0)
+		return true;
+	for (int i = 0; i < lengthof(words); i++)
+	{
+		size_t		len = strlen(words[i]);
+
+		if (pg_strncasecmp(text, words[i], len) == 0 && text[len] != '\0' &&
+			strchr(" \t\r\n(", text[len]) != NULL)
+			return true;
+	}
+	return false;
+}
+
+/* What the user calls listens, a query or the name of a table, as a query. */
+char *
+lbrec_listens_query(const char *listens)
+{
+	List	   *names;
+
+	if (looks_like_query(listens))
+		return pstrdup(listens);
+	if (listens[strspn(listens, " \t\r\n")] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("listens must not be empty"),
+				 errdetail("%s", needed_columns),
+				 errhint("Give the name of a table or a query.")));
+	names = textToQualifiedNameList(cstring_to_text(listens));
+	return psprintf("SELECT * FROM %s", NameListToQuotedString(names));
+}
+
+/*
+ * While a query of listens is parsed: the default names a table that only
+ * lbrec-convert makes.  arg is what the caller gave.
+ */
+void
+lbrec_explain_no_listens(void *arg)
+{
+	if (geterrcode() == ERRCODE_UNDEFINED_TABLE && strcmp(arg, "listen") == 0)
+		errhint("Give your table or query of listens as the argument listens, or make a view of the name \"listen\".");
+}
+
+static int
+find_column(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+		if (strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+			return i;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("the query of listens has no column \"%s\"", name),
+			 errdetail("%s", needed_columns),
+			 errhint("Rename a column with AS, for example SELECT account AS user_id.")));
+	return -1;					/* keep compiler quiet */
+}
+
+static void
+wrong_type(TupleDesc desc, int column, const char *expected, const char *hint)
+{
+	Form_pg_attribute att = TupleDescAttr(desc, column);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" of the query of listens has type %s",
+					NameStr(att->attname), format_type_be(att->atttypid)),
+			 errdetail("Expected is %s.", expected),
+			 errhint("%s", hint)));
+}
+
+static bool
+is_integer(Oid type)
+{
+	return type == INT2OID || type == INT4OID || type == INT8OID;
+}
+
+static int64
+integer_value(Datum d, Oid type)
+{
+	switch (type)
+	{
+		case INT2OID:
+			return DatumGetInt16(d);
+		case INT4OID:
+			return DatumGetInt32(d);
+		default:
+			return DatumGetInt64(d);
+	}
+}
+
+static ListenColumns
+find_listen_columns(TupleDesc desc)
+{
+	ListenColumns c;
+
+	c.user = find_column(desc, "user_id");
+	c.time = find_column(desc, "listened_at");
+	c.recording = find_column(desc, "recording_msid");
+	c.user_type = getBaseType(TupleDescAttr(desc, c.user)->atttypid);
+	c.time_type = getBaseType(TupleDescAttr(desc, c.time)->atttypid);
+	if (!is_integer(c.user_type))
+		wrong_type(desc, c.user, "bigint, integer or smallint",
+				   "Cast the column in the query, or number the users in a table of their own.");
+	if (c.time_type != TIMESTAMPTZOID && c.time_type != TIMESTAMPOID &&
+		!is_integer(c.time_type))
+		wrong_type(desc, c.time, "timestamp with time zone, timestamp, or an integer of seconds since 1970",
+				   "Cast the column in the query.");
+	if (getBaseType(TupleDescAttr(desc, c.recording)->atttypid) != UUIDOID)
+		wrong_type(desc, c.recording, "uuid", LBREC_UUID_HINT);
+	return c;
+}
+
+static void
+null_value(int64 row, const char *column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("column \"%s\" of the query of listens is null in row %lld",
+					column, (long long) row),
+			 errdetail("A listen is known by its user, its time and its recording."),
+			 errhint("Filter such rows out, for example WHERE %s IS NOT NULL.",
+					 column)));
+}
+
+static int64
+time_value(int64 row, Datum value, Oid type)
+{
+	int64		t;
+
+	if (is_integer(type))
+	{
+		if (pg_mul_s64_overflow(integer_value(value, type), USECS_PER_SEC, &t))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+					 errmsg("column \"listened_at\" of the query of listens is out of range in row %lld",
+							(long long) row),
+					 errdetail("An integer is read as seconds since 1970."),
+					 errhint("Divide it in the query if it counts milliseconds.")));
+		return t;
+	}
+	t = DatumGetTimestampTz(value);
+	if (TIMESTAMP_NOT_FINITE(t))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("column \"listened_at\" of the query of listens is infinite in row %lld",
+						(long long) row),
+				 errdetail("Times are inputs of the model, so they must be finite."),
+				 errhint("Filter such rows out, for example WHERE isfinite(listened_at).")));
+	return t + LBREC_UNIX_EPOCH;
+}
+
+/* A row between being read and being numbered. */
+typedef struct RowKeys
+{
+	int64		user;
+	int64		time;
+	pg_uuid_t	recording;
+	uint32		user_hash;
+	uint32		recording_hash;
+} RowKeys;
+
+/* What rows of a batch have in further columns, and how to keep it. */
+typedef struct FeatureColumn
+{
+	int			attno;
+	bool		byval;
+	int16		length;
+	Datum	   *values;			/* (FETCH_ROWS) */
+	bool	   *nulls;			/* (FETCH_ROWS) */
+} FeatureColumn;
+
+typedef struct Reader
+{
+	DestReceiver dest;			/* first: the executor knows nothing else */
+	Dataset    *data;
+	ListenColumns columns;
+	int			n_columns;		/* that are looked at, from the first on */
+	FeatureColumn features[MAX_FEATURES];
+	int			n;				/* rows of the batch */
+	RowKeys    *keys;			/* (FETCH_ROWS) */
+	Listen	   *listens;		/* (FETCH_ROWS) */
+	MemoryContext batch;		/* values of further columns */
+} Reader;
+
+/*
+ * Takes a row from the executor.  Its memory may be a page that is let go with
+ * the next row, so values that are not numbers are copied; they are not
+ * detoasted, which is for the few that are kept.
+ */
+static bool
+take_row(TupleTableSlot *slot, DestReceiver *self)
+{
+	Reader	   *reader = (Reader *) self;
+	const ListenColumns *c = &reader->columns;
+	RowKeys    *row = &reader->keys[reader->n];
+	int64		number = reader->data->n_listens + reader->n + 1;
+	const Datum *values;
+	const bool *nulls;
+	MemoryContext old;
+
+	slot_getsomeattrs(slot, reader->n_columns);
+	values = slot->tts_values;
+	nulls = slot->tts_isnull;
+	if (nulls[c->user])
+		null_value(number, "user_id");
+	if (nulls[c->time])
+		null_value(number, "listened_at");
+	if (nulls[c->recording])
+		null_value(number, "recording_msid");
+	row->user = integer_value(values[c->user], c->user_type);
+	row->time = time_value(number, values[c->time], c->time_type);
+	row->recording = *DatumGetUUIDP(values[c->recording]);
+	if (reader->data->n_features > 0)
+	{
+		old = MemoryContextSwitchTo(reader->batch);
+		for (int i = 0; i < reader->data->n_features; i++)
+		{
+			FeatureColumn *f = &reader->features[i];
+
+			f->nulls[reader->n] = nulls[f->attno];
+			if (!nulls[f->attno])
+				f->values[reader->n] = f->byval ? values[f->attno] :
+					datumCopy(values[f->attno], false, f->length);
+		}
+		MemoryContextSwitchTo(old);
+	}
+	reader->n++;
+	return true;
+}
+
+static void
+start_rows(DestReceiver *self, int operation, TupleDesc desc)
+{
+}
+
+static void
+end_rows(DestReceiver *self)
+{
+}
+
+static void
+make_reader(Reader *reader, Dataset *data, TupleDesc desc)
+{
+	reader->dest.receiveSlot = take_row;
+	reader->dest.rStartup = start_rows;
+	reader->dest.rShutdown = end_rows;
+	reader->dest.rDestroy = end_rows;
+	reader->dest.mydest = DestTuplestore;	/* nothing for a client */
+	reader->data = data;
+	reader->n_columns = Max(Max(reader->columns.user, reader->columns.time),
+							reader->columns.recording) + 1;
+	for (int i = 0; i < data->n_features; i++)
+	{
+		FeatureColumn *f = &reader->features[i];
+		Form_pg_attribute att = TupleDescAttr(desc, data->features[i].attno);
+
+		f->attno = data->features[i].attno;
+		f->byval = att->attbyval;
+		f->length = att->attlen;
+		f->values = palloc(FETCH_ROWS * sizeof(Datum));
+		f->nulls = palloc(FETCH_ROWS * sizeof(bool));
+		reader->n_columns = Max(reader->n_columns, f->attno + 1);
+	}
+	reader->keys = palloc(FETCH_ROWS * sizeof(RowKeys));
+	reader->listens = palloc(FETCH_ROWS * sizeof(Listen));
+	reader->batch = AllocSetContextCreate(CurrentMemoryContext,
+										  "lbrec rows",
+										  ALLOCSET_DEFAULT_SIZES);
+}
+
+/* The values that the reader keeps of row i for a new user or recording. */
+static void
+keep_features(Reader *reader, int i, bool new_user, bool new_recording)
+{
+	Dataset    *data = reader->data;
+
+	for (int k = 0; k < data->n_features; k++)
+	{
+		Feature    *f = &data->features[k];
+
+		if (f->of_user ? new_user : new_recording)
+			lbrec_append_value(f, reader->features[k].values[i],
+							   reader->features[k].nulls[i], data->context);
+	}
+}
+
+/* Codes for the keys of row i, and features of what is new. */
+static void
+number_row(Reader *reader, int i)
+{
+	Dataset    *data = reader->data;
+	const RowKeys *row = &reader->keys[i];
+	Listen	   *listen = &reader->listens[i];
+	bool		new_user;
+	bool		new_recording;
+
+	listen->time = row->time;
+	listen->user = lbrec_vocabulary_code(data->users, &row->user,
+										 sizeof(row->user), row->user_hash,
+										 &new_user);
+	listen->recording = lbrec_vocabulary_code(data->recordings,
+											  &row->recording, UUID_LEN,
+											  row->recording_hash,
+											  &new_recording);
+	if (listen->recording >= data->recording_listens_allocated)
+	{
+		int64		old = data->recording_listens_allocated;
+
+		data->recording_listens_allocated *= 2;
+		data->recording_listens =
+			repalloc_huge(data->recording_listens,
+						  data->recording_listens_allocated * sizeof(int64));
+		memset(data->recording_listens + old, 0, old * sizeof(int64));
+	}
+	data->recording_listens[listen->recording]++;
+	if (data->n_features > 0 && (new_user || new_recording))
+		keep_features(reader, i, new_user, new_recording);
+	data->first_time = Min(data->first_time, listen->time);
+	data->last_time = Max(data->last_time, listen->time);
+}
+
+/* On the way from memory: slots of a row to come, and keys of a nearer one. */
+static inline void
+fetch_ahead(Reader *reader, int i)
+{
+	Dataset    *data = reader->data;
+
+	if (i + SLOT_AHEAD < reader->n)
+	{
+		RowKeys    *row = &reader->keys[i + SLOT_AHEAD];
+
+		row->user_hash = lbrec_vocabulary_prefetch(data->users, &row->user,
+												   sizeof(row->user));
+		row->recording_hash =
+			lbrec_vocabulary_prefetch(data->recordings, &row->recording,
+									  UUID_LEN);
+	}
+	if (i + KEY_AHEAD >= 0 && i + KEY_AHEAD < reader->n)
+	{
+		const RowKeys *row = &reader->keys[i + KEY_AHEAD];
+		int32		recording =
+			lbrec_vocabulary_prefetch_key(data->recordings,
+										  row->recording_hash);
+
+		lbrec_vocabulary_prefetch_key(data->users, row->user_hash);
+		__builtin_prefetch(&data->recording_listens[recording], 1);
+	}
+}
+
+static void
+number_batch(Reader *reader)
+{
+	Dataset    *data = reader->data;
+
+	for (int i = -SLOT_AHEAD; i < 0; i++)
+		fetch_ahead(reader, i);
+	for (int i = 0; i < reader->n; i++)
+	{
+		fetch_ahead(reader, i);
+		number_row(reader, i);
+	}
+	lbrec_spool_append(data->listens, reader->listens, reader->n);
+	data->n_listens += reader->n;
+}
+
+/* Mean and standard deviation over all listens, as Keras' Normalization. */
+static void
+summarize_times(Dataset *data)
+{
+	double		sum = 0;
+	double		squares = 0;
+	double		origin = data->first_time / 1e6;
+	SpoolScan	scan;
+
+	lbrec_scan_begin(&scan, data->listens);
+	while (lbrec_scan_next(&scan))
+		for (int64 i = 0; i < scan.n; i++)
+		{
+			double		x = scan.block[i].time / 1e6 - origin;
+
+			sum += x;
+			squares += x * x;
+		}
+	sum /= data->n_listens;
+	data->time_mean = origin + sum;
+	data->time_deviation = Max(sqrt(Max(squares / data->n_listens - sum * sum,
+										0)), 1e-7);
+}
+
+static Query *
+only_query(SPIPlanPtr plan)
+{
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
+
+	return linitial_node(Query, source->query_list);
+}
+
+/*
+ * A cursor may be opened on what returns rows and modifies data as well; the
+ * executor would refuse it later, in words that do not help.
+ */
+static void
+refuse_modifying(const Query *query)
+{
+	if (query->commandType != CMD_SELECT || query->hasModifyingCTE)
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("the query of listens must not modify data"),
+				 errdetail(query->hasModifyingCTE ?
+						   "It has a data-modifying statement in WITH." :
+						   "It is a data-modifying statement."),
+				 errhint("Modify first, then give a query that only reads.")));
+}
+
+static void
+run_query(Dataset *data, const ListenSource *source)
+{
+	SPIPlanPtr	plan;
+	Portal		portal;
+	Reader		reader = {0};
+	bool		was_read_only = XactReadOnly;
+	ErrorContextCallback explain = {error_context_stack,
+		lbrec_explain_no_listens, unconstify(char *, source->listens)};
+
+	SPI_connect();
+	error_context_stack = &explain;
+	plan = SPI_prepare_cursor(data->query, 0, NULL, CURSOR_OPT_NO_SCROLL);
+	error_context_stack = explain.previous;
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare_cursor failed: %s",
+			 SPI_result_code_string(SPI_result));
+	if (!SPI_is_cursor_plan(plan) ||
+		only_query(plan)->commandType == CMD_UTILITY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_CURSOR_DEFINITION),
+				 errmsg("listens must be one query that returns rows"),
+				 errdetail("%s", needed_columns),
+				 errhint("Give the name of a table or a single SELECT.")));
+	refuse_modifying(only_query(plan));
+	XactReadOnly = true;
+	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	reader.columns = find_listen_columns(portal->tupDesc);
+	if (source->with_features)
+	{
+		int			taken[3] = {reader.columns.user, reader.columns.time,
+			reader.columns.recording};
+
+		lbrec_find_features(data, portal->tupDesc, taken, source);
+	}
+	if (source->prepare)
+		source->prepare(data, source->prepare_arg);
+	make_reader(&reader, data, portal->tupDesc);
+	for (;;)
+	{
+		MemoryContext old;
+
+		CHECK_FOR_INTERRUPTS();
+		reader.n = 0;
+		PortalRunFetch(portal, FETCH_FORWARD, FETCH_ROWS, &reader.dest);
+		if (reader.n == 0)
+			break;
+		/* what detoasting and deconstructing leave goes with the batch */
+		old = MemoryContextSwitchTo(reader.batch);
+		number_batch(&reader);
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(reader.batch);
+	}
+	SPI_cursor_close(portal);
+	XactReadOnly = was_read_only;
+	SPI_finish();
+}
+
+/* Reads all listens of a table or query into context. */
+Dataset *
+lbrec_read_listens(const ListenSource *source, MemoryContext context)
+{
+	Dataset    *data = MemoryContextAllocZero(context, sizeof(Dataset));
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	data->context = context;
+	data->query = lbrec_listens_query(source->listens);
+	data->listens = lbrec_spool_create(context, lbrec_spool_rows());
+	data->users = lbrec_vocabulary_create(context, sizeof(int64));
+	data->recordings = lbrec_vocabulary_create(context, UUID_LEN);
+	data->recording_listens_allocated = 65536;
+	data->recording_listens = palloc0(data->recording_listens_allocated *
+									  sizeof(int64));
+	data->first_time = PG_INT64_MAX;
+	data->last_time = PG_INT64_MIN;
+	MemoryContextSwitchTo(old);
+
+	run_query(data, source);
+
+	if (data->n_listens == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("the query of listens returned no rows"),
+				 errdetail("The query was: %s", data->query),
+				 errhint("Load listens with lbrec-convert, or widen the query.")));
+	summarize_times(data);
+	lbrec_finish_features(data, source->number_buckets);
+	return data;
+}

@@ -1,0 +1,19 @@
+/*
+ * read.h
+ *		Reads the listens of a query into a dataset.
+ */
+#ifndef LBREC_LISTENS_READ_H
+#define LBREC_LISTENS_READ_H
+
+#include "pg/listens/dataset.h"
+
+/* What to do with a key of recordings that is no uuid. */
+#define LBREC_UUID_HINT \
+	"Cast the column in the query; md5(x)::uuid makes a uuid of any text x."
+
+extern char *lbrec_listens_query(const char *listens);
+extern void lbrec_explain_no_listens(void *arg);
+extern Dataset *lbrec_read_listens(const ListenSource *source,
+								   MemoryContext context);
+
+#endif							/* LBREC_LISTENS_READ_H */

@@ -1,0 +1,279 @@
+/*
+ * vocabulary.c
+ *		Open-addressing tables from keys to dense codes.
+ *
+ * The table holds codes and part of each hash only; keys lie in an arena in
+ * code order, which is also how a model stores them.  An entry is eight
+ * bytes, so a million recordings need 16 MB of table beside their 16 MB of
+ * keys.
+ *
+ * Keys of one width are one array, which moves when it grows; keys of varying
+ * width lie in blocks that never move, found through a table of pointers.
+ */
+#include "pg/listens/vocabulary.h"
+
+#include "common/hashfn.h"
+#include "utils/memutils.h"
+
+#define BLOCK_BYTES ((Size) 1 << 20)
+
+typedef struct Slot
+{
+	uint32		hash;
+	int32		code;			/* 0: empty */
+} Slot;
+
+struct Vocabulary
+{
+	MemoryContext context;
+	int			width;
+	int32		size;
+	uint32		mask;			/* slots - 1, a power of two less one */
+	Slot	   *slots;
+	char	   *fixed;			/* (allocated, width), or NULL */
+	char	  **keys;			/* (allocated): key of code i + 1, or NULL */
+	uint32	   *lengths;		/* when the width varies */
+	int32		allocated;
+	char	   *block;
+	Size		block_used;
+	Size		block_size;
+};
+
+Vocabulary *
+lbrec_vocabulary_create(MemoryContext context, int width)
+{
+	Vocabulary *v = MemoryContextAllocZero(context, sizeof(Vocabulary));
+
+	v->context = context;
+	v->width = width;
+	v->mask = 1023;
+	v->slots = MemoryContextAllocZero(context,
+									  (v->mask + 1) * sizeof(Slot));
+	v->allocated = 1024;
+	if (width > 0)
+	{
+		v->fixed = MemoryContextAlloc(context, v->allocated * width);
+		return v;
+	}
+	v->keys = MemoryContextAlloc(context, v->allocated * sizeof(char *));
+	v->lengths = MemoryContextAlloc(context, v->allocated * sizeof(uint32));
+	return v;
+}
+
+int32
+lbrec_vocabulary_size(const Vocabulary *v)
+{
+	return v->size;
+}
+
+const char *
+lbrec_vocabulary_key(const Vocabulary *v, int32 code, uint32 *len)
+{
+	Assert(code >= 1 && code <= v->size);
+	if (len)
+		*len = v->width > 0 ? v->width : v->lengths[code - 1];
+	return v->width > 0 ? v->fixed + (Size) (code - 1) * v->width :
+		v->keys[code - 1];
+}
+
+/* The finaliser of splitmix64: every bit of x reaches every bit of the hash. */
+static inline uint32
+mix(uint64 x)
+{
+	x = (x ^ (x >> 30)) * UINT64CONST(0xbf58476d1ce4e5b9);
+	x = (x ^ (x >> 27)) * UINT64CONST(0x94d049bb133111eb);
+	return (uint32) (x ^ (x >> 31));
+}
+
+static inline uint32
+hash_key(const Vocabulary *v, const void *key, uint32 len)
+{
+	if (v->width == sizeof(int64))
+	{
+		uint64		x;
+
+		memcpy(&x, key, sizeof(x));
+		return mix(x);
+	}
+	if (v->width == UUID_LEN)
+	{
+		uint64		x[2];
+
+		memcpy(x, key, sizeof(x));
+		/* MSIDs and MBIDs are random, but version 1 UUIDs are not */
+		return mix(x[0] ^ (x[1] * UINT64CONST(0x9e3779b97f4a7c15)));
+	}
+	return hash_bytes(key, (int) len);
+}
+
+static inline bool
+same_key(const Vocabulary *v, int32 code, const void *key, uint32 len)
+{
+	if (v->width == UUID_LEN)
+		return memcmp(v->fixed + (Size) (code - 1) * UUID_LEN, key,
+					  UUID_LEN) == 0;
+	if (v->width > 0)
+		return memcmp(v->fixed + (Size) (code - 1) * v->width, key,
+					  v->width) == 0;
+	return v->lengths[code - 1] == len &&
+		memcmp(v->keys[code - 1], key, len) == 0;
+}
+
+/* The slot of the key, or the empty one where it would go. */
+static inline Slot *
+probe(const Vocabulary *v, uint32 hash, const void *key, uint32 len)
+{
+	uint32		i = hash & v->mask;
+
+	for (;;)
+	{
+		Slot	   *slot = &v->slots[i];
+
+		if (slot->code == 0 ||
+			(slot->hash == hash && same_key(v, slot->code, key, len)))
+			return slot;
+		i = (i + 1) & v->mask;
+	}
+}
+
+static void
+grow_slots(Vocabulary *v)
+{
+	Slot	   *old = v->slots;
+	uint32		n_old = v->mask + 1;
+
+	v->mask = n_old * 2 - 1;
+	v->slots = MemoryContextAllocExtended(v->context,
+										  (Size) n_old * 2 * sizeof(Slot),
+										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (uint32 i = 0; i < n_old; i++)
+		if (old[i].code != 0)
+		{
+			uint32		j = old[i].hash & v->mask;
+
+			CHECK_FOR_INTERRUPTS();
+			while (v->slots[j].code != 0)
+				j = (j + 1) & v->mask;
+			v->slots[j] = old[i];
+		}
+	pfree(old);
+}
+
+static char *
+store_key(Vocabulary *v, const void *key, uint32 len)
+{
+	char	   *place;
+
+	if (v->block_used + len > v->block_size)
+	{
+		v->block_size = Max(BLOCK_BYTES, len);
+		v->block = MemoryContextAllocHuge(v->context, v->block_size);
+		v->block_used = 0;
+	}
+	place = v->block + v->block_used;
+	memcpy(place, key, len);
+	v->block_used += len;
+	return place;
+}
+
+/*
+ * The key's hash, for lbrec_vocabulary_code() soon after: its slot is on the
+ * way from memory meanwhile.
+ */
+uint32
+lbrec_vocabulary_prefetch(const Vocabulary *v, const void *key, uint32 len)
+{
+	uint32		hash = hash_key(v, key, len);
+
+	__builtin_prefetch(&v->slots[hash & v->mask]);
+	return hash;
+}
+
+/*
+ * The code that a key of that hash has, most likely, and its key on the way
+ * from memory.  Only a hint, for keys of one width.
+ */
+int32
+lbrec_vocabulary_prefetch_key(const Vocabulary *v, uint32 hash)
+{
+	int32		code = v->slots[hash & v->mask].code;
+
+	if (code > 0)
+		__builtin_prefetch(v->fixed + (Size) (code - 1) * v->width);
+	return code;
+}
+
+static void
+grow_keys(Vocabulary *v)
+{
+	v->allocated *= 2;
+	if (v->width > 0)
+	{
+		v->fixed = repalloc_huge(v->fixed, (Size) v->allocated * v->width);
+		return;
+	}
+	v->keys = repalloc_huge(v->keys, (Size) v->allocated * sizeof(char *));
+	v->lengths = repalloc_huge(v->lengths,
+							   (Size) v->allocated * sizeof(uint32));
+}
+
+/* The key's code; a key not met before is added. */
+int32
+lbrec_vocabulary_code(Vocabulary *v, const void *key, uint32 len,
+					  uint32 hash, bool *is_new)
+{
+	Slot	   *slot = probe(v, hash, key, len);
+
+	*is_new = slot->code == 0;
+	if (!*is_new)
+		return slot->code;
+
+	if (v->size >= PG_INT32_MAX / 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many distinct keys"),
+				 errdetail("A model can hold %d users and as many recordings.",
+						   PG_INT32_MAX / 2)));
+	if ((uint32) v->size * 2 > v->mask)
+	{
+		grow_slots(v);
+		slot = probe(v, hash, key, len);
+	}
+	if (v->size == v->allocated)
+		grow_keys(v);
+	if (v->width > 0)
+		memcpy(v->fixed + (Size) v->size * v->width, key, v->width);
+	else
+	{
+		v->keys[v->size] = store_key(v, key, len);
+		v->lengths[v->size] = len;
+	}
+	slot->hash = hash;
+	slot->code = ++v->size;
+	return slot->code;
+}
+
+int32
+lbrec_vocabulary_add(Vocabulary *v, const void *key, uint32 len)
+{
+	bool		is_new;
+
+	return lbrec_vocabulary_code(v, key, len, hash_key(v, key, len), &is_new);
+}
+
+/* The key's code, or 0. */
+int32
+lbrec_vocabulary_find(Vocabulary *v, const void *key, uint32 len)
+{
+	return probe(v, hash_key(v, key, len), key, len)->code;
+}
+
+/* Not for keys of varying width, which nobody frees before their context. */
+void
+lbrec_vocabulary_free(Vocabulary *v)
+{
+	Assert(v->width > 0);
+	pfree(v->slots);
+	pfree(v->fixed);
+	pfree(v);
+}

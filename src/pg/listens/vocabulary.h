@@ -1,0 +1,29 @@
+/*
+ * vocabulary.h
+ *		Keys become dense codes, in order of first appearance, from 1.
+ */
+#ifndef LBREC_LISTENS_VOCABULARY_H
+#define LBREC_LISTENS_VOCABULARY_H
+
+#include "pg/server/lbrec.h"
+
+typedef struct Vocabulary Vocabulary;
+
+/* width > 0: every key has that many bytes; 0: keys vary */
+extern Vocabulary *lbrec_vocabulary_create(MemoryContext context, int width);
+extern uint32 lbrec_vocabulary_prefetch(const Vocabulary *v, const void *key,
+										uint32 len);
+extern int32 lbrec_vocabulary_prefetch_key(const Vocabulary *v, uint32 hash);
+extern int32 lbrec_vocabulary_code(Vocabulary *v, const void *key,
+								   uint32 len, uint32 hash, bool *is_new);
+extern int32 lbrec_vocabulary_add(Vocabulary *v, const void *key, uint32 len);
+extern void lbrec_vocabulary_free(Vocabulary *v);
+extern int32 lbrec_vocabulary_find(Vocabulary *v, const void *key,
+								   uint32 len);
+extern int32 lbrec_vocabulary_size(const Vocabulary *v);
+
+/* The keys by code, one after another; offsets (size + 1) where they vary. */
+extern const char *lbrec_vocabulary_key(const Vocabulary *v, int32 code,
+										uint32 *len);
+
+#endif							/* LBREC_LISTENS_VOCABULARY_H */

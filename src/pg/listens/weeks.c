@@ -1,0 +1,211 @@
+/*
+ * weeks.c
+ *		Listens by recording and week, and popularity at a week.
+ *
+ * A model keeps the number of listens of each recording in each week that it
+ * was played in: no more pairs than listens, mostly far fewer, so about as
+ * much as the users' lists.  How popular a recording is at a time is the sum
+ * of its listens up to then, halved for every HALF_LIFE weeks that they lie
+ * back, down to the HALVINGS-th halving: what is older than all that still
+ * tells who is played at all, and one listen of a clock that is years ahead
+ * does not make everything before it nothing.  What lies after the time does
+ * not count, but for the rest of its week; a time outside of the weeks counts
+ * as the nearest of them.
+ *
+ */
+#include "pg/listens/weeks.h"
+
+#include <math.h>
+
+#include "utils/memutils.h"
+
+#include "pg/listens/dataset.h"
+#include "pg/listens/spool.h"
+#include "pg/listens/vocabulary.h"
+
+#define HALF_LIFE 4				/* weeks */
+#define HALVINGS 10
+#define OLDEST (HALF_LIFE * HALVINGS)
+
+/* Weeks since 1970 of a time in microseconds. */
+int32
+lbrec_week_of(int64 time)
+{
+	int64		week = 7 * USECS_PER_DAY;
+
+	return (int32) (time / week - (time % week < 0));
+}
+
+static int
+compare_weeks(const void *a, const void *b)
+{
+	int32		x = *(const int32 *) a;
+	int32		y = *(const int32 *) b;
+
+	/* a recording that everybody plays takes a while to sort */
+	CHECK_FOR_INTERRUPTS();
+	return x < y ? -1 : x > y;
+}
+
+/* places (n + 1): where each recording's listens begin, in the order of codes */
+static void
+place_listens(int64 *places, const Dataset *data, int64 n)
+{
+	SpoolScan	scan;
+
+	memset(places, 0, (n + 2) * sizeof(int64));
+	lbrec_scan_begin(&scan, data->listens);
+	while (lbrec_scan_next(&scan))
+		for (int64 i = 0; i < scan.n; i++)
+			places[scan.block[i].recording + 1]++;
+	lbrec_scan_end(&scan);
+	for (int64 r = 0; r <= n; r++)
+		places[r + 1] += places[r];
+}
+
+/*
+ * The weeks of the listens of recordings first to last, sorted by recording
+ * and week; next is scratch for as many.
+ */
+static void
+sort_weeks(int32 *weeks, int64 *next, const Dataset *data,
+		   const int64 *places, int64 first, int64 last)
+{
+	SpoolScan	scan;
+
+	memcpy(next, places + first, (last - first + 1) * sizeof(int64));
+	lbrec_scan_begin(&scan, data->listens);
+	while (lbrec_scan_next(&scan))
+		for (int64 i = 0; i < scan.n; i++)
+		{
+			int64		r = scan.block[i].recording;
+
+			if (r >= first && r <= last)
+				weeks[next[r - first]++ - places[first]] =
+					lbrec_week_of(scan.block[i].time);
+		}
+	lbrec_scan_end(&scan);
+	for (int64 r = first; r <= last; r++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		qsort(weeks + places[r] - places[first], places[r + 1] - places[r],
+			  sizeof(int32), compare_weeks);
+	}
+}
+
+/* Adds listens of a week to the last recording's. */
+static void
+add_week(WeekCounts *w, int64 from, int32 week, int32 listens)
+{
+	int64		at = w->offsets[w->n];
+	int64		i = at;
+
+	while (i > from && w->counts[2 * (i - 1)] >= week)
+		i--;
+	if (i < at && w->counts[2 * i] == week)
+	{
+		w->counts[2 * i + 1] += listens;
+		return;
+	}
+	memmove(w->counts + 2 * (i + 1), w->counts + 2 * i,
+			(at - i) * 2 * sizeof(int32));
+	w->counts[2 * i] = week;
+	w->counts[2 * i + 1] = listens;
+	w->offsets[w->n]++;
+}
+
+/* One recording's, the known ones included. */
+static void
+add_recording(WeekCounts *w, const int32 *weeks, int64 n,
+			  const WeekCounts *known)
+{
+	int64		from = w->offsets[w->n++];
+	int64		most = from;
+
+	for (int64 i = 0; i < n; i++)
+		most += i == 0 || weeks[i] != weeks[i - 1];
+	if (known && w->n <= known->n)
+		most += known->offsets[w->n] - known->offsets[w->n - 1];
+	if (most > w->allocated)
+	{
+		w->allocated = Max(most, w->allocated + w->allocated / 2);
+		w->counts = repalloc_huge(w->counts, w->allocated * 2 * sizeof(int32));
+	}
+	w->offsets[w->n] = from;
+	for (int64 i = 0; i < n; i++)
+		add_week(w, from, weeks[i], 1);
+	if (known && w->n <= known->n)
+		for (int64 i = known->offsets[w->n - 1]; i < known->offsets[w->n]; i++)
+			add_week(w, from, known->counts[2 * i], known->counts[2 * i + 1]);
+}
+
+/*
+ * The listens of a dataset by recording and week, those included that a model
+ * which is continued brought.  Recordings are taken by as many as have no more
+ * listens than lbrec.spool_mem holds weeks, a pass over the listens each.
+ */
+WeekCounts *
+lbrec_count_weeks(const Dataset *data)
+{
+	int64		n = lbrec_vocabulary_size(data->recordings);
+	int64		room = lbrec_spool_rows() * (sizeof(Listen) / sizeof(int32));
+	WeekCounts *w = palloc0(sizeof(WeekCounts));
+	int64	   *places = palloc_extended((n + 2) * sizeof(int64),
+										 MCXT_ALLOC_HUGE);
+	int64	   *next = palloc_extended((n + 1) * sizeof(int64),
+									   MCXT_ALLOC_HUGE);
+
+	place_listens(places, data, n);
+	w->offsets = palloc_extended((n + 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	w->offsets[0] = 0;
+	w->allocated = n + 1;
+	w->counts = palloc_extended(w->allocated * 2 * sizeof(int32),
+								MCXT_ALLOC_HUGE);
+	for (int64 first = 1, last; first <= n; first = last + 1)
+	{
+		int32	   *weeks;
+
+		last = first;
+		while (last < n && places[last + 2] - places[first] <= room)
+			last++;
+		weeks = palloc_extended((places[last + 1] - places[first] + 1) *
+								sizeof(int32), MCXT_ALLOC_HUGE);
+		sort_weeks(weeks, next, data, places, first, last);
+		for (int64 r = first; r <= last; r++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			add_recording(w, weeks + places[r] - places[first],
+						  places[r + 1] - places[r], data->known_weeks);
+		}
+		pfree(weeks);
+	}
+	pfree(places);
+	pfree(next);
+	return w;
+}
+
+/* popularity (n) at a week */
+void
+lbrec_weigh_weeks(float *popularity, const int64 *offsets,
+				  const int32 *counts, int64 n, int32 week)
+{
+	double		weights[OLDEST + 1];
+
+	for (int age = 0; age <= OLDEST; age++)
+		weights[age] = exp2(-(double) age / HALF_LIFE);
+	for (int64 c = 0; c < n; c++)
+	{
+		double		sum = 0;
+
+		if (c % 4096 == 0)
+			CHECK_FOR_INTERRUPTS();
+		for (int64 i = offsets[c]; i < offsets[c + 1]; i++)
+		{
+			int64		age = (int64) week - counts[2 * i];
+
+			if (age >= 0)
+				sum += counts[2 * i + 1] * weights[Min(age, OLDEST)];
+		}
+		popularity[c] = (float) sum;
+	}
+}

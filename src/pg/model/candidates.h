@@ -1,0 +1,28 @@
+/*
+ * candidates.h
+ *		A set of candidates: the recordings that a list may have.
+ */
+#ifndef LBREC_MODEL_CANDIDATES_H
+#define LBREC_MODEL_CANDIDATES_H
+
+#include "pg/server/lbrec.h"
+
+/* All candidates, or those of a bitmap, or those of a list. */
+typedef struct CandidateSet
+{
+	int64		n;				/* how many */
+	const uint64 *bits;
+	const int32 *list;			/* ascending and distinct */
+} CandidateSet;
+
+/* Bit i of a bitmap of candidates. */
+static inline bool
+lbrec_candidate_bit(const uint64 *bits, int64 i)
+{
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+extern int	lbrec_compare_candidates(const void *a, const void *b);
+extern bool lbrec_is_candidate(const CandidateSet *set, int64 candidate);
+
+#endif							/* LBREC_MODEL_CANDIDATES_H */

@@ -1,0 +1,429 @@
+/*
+ * twotower.c
+ *		Fills the towers' inputs from users, times, recordings and features.
+ */
+#include "pg/model/twotower.h"
+
+#include <math.h>
+
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "pg/listens/dataset.h"
+#include "pg/server/kernels.h"
+
+/* Rows that one pass through a tower takes outside of training steps. */
+#define PASS_ROWS 2048
+
+static const char *const source_names[] = {
+	[SOURCE_USER] = "user_id",
+	[SOURCE_TIME_BUCKET] = "time_bucket",
+	[SOURCE_TIME] = "time",
+	[SOURCE_RECORDING] = "recording",
+	[SOURCE_FEATURE] = "feature",
+	[SOURCE_HISTORY] = "history",
+	[SOURCE_HOUR_SIN] = "hour_sin",
+	[SOURCE_HOUR_COS] = "hour_cos",
+	[SOURCE_WEEK_SIN] = "week_sin",
+	[SOURCE_WEEK_COS] = "week_cos",
+};
+
+const char *
+lbrec_source_name(InputSource source)
+{
+	return source_names[source];
+}
+
+InputSource
+lbrec_source_by_name(const char *name)
+{
+	for (int i = 0; i < lengthof(source_names); i++)
+		if (strcmp(source_names[i], name) == 0)
+			return i;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("model has an input of unknown source \"%s\"", name),
+			 errhint("The model may come from a newer version of lbrec.")));
+	return SOURCE_USER;			/* keep compiler quiet */
+}
+
+/* Is that a number whatever the query of listens has? */
+bool
+lbrec_source_is_number(InputSource source)
+{
+	return source == SOURCE_TIME || source == SOURCE_HOUR_SIN ||
+		source == SOURCE_HOUR_COS || source == SOURCE_WEEK_SIN ||
+		source == SOURCE_WEEK_COS;
+}
+
+static bool
+is_number(const TwoTower *model, InputSource source, int feature)
+{
+	return lbrec_source_is_number(source) ||
+		(source == SOURCE_FEATURE &&
+		 model->features[feature].kind == FEATURE_NUMBER);
+}
+
+/*
+ * Adds an input to the query or the candidate tower, with a table of rows x
+ * cols unless it is a number beside others.  A step uses its rows at most
+ * max_shares times.  Where inputs are summed, a number x is the bag of x times
+ * the one row of its table.
+ */
+int
+lbrec_add_input(TwoTower *model, bool query, InputSource source, int feature,
+				const char *table, int64 rows, int cols, int64 max_shares)
+{
+	LbTower    *tower = query ? &model->core.query : &model->core.candidate;
+	int			i = tower->n_inputs;
+	ModelInput *input = query ?
+		&model->query_inputs[i] : &model->candidate_inputs[i];
+	bool		number = is_number(model, source, feature);
+
+	input->source = source;
+	input->feature = feature;
+	input->table = -1;
+	input->kind = LB_INPUT_EMBEDDING;
+	if (number && !model->summed)
+		input->kind = LB_INPUT_NUMBER;
+	else if (number || source == SOURCE_HISTORY ||
+			 (source == SOURCE_FEATURE &&
+			  model->features[feature].kind == FEATURE_BAG))
+		input->kind = LB_INPUT_BAG;
+	if (input->kind != LB_INPUT_NUMBER)
+	{
+		input->table = lb_model_find_tensor(&model->core, table);
+		if (input->table < 0)
+			input->table = lb_model_add_table(&model->core, table,
+											  number ? 1 : rows, cols,
+											  max_shares);
+	}
+	lb_model_add_input(tower, input->kind, input->table);
+	return i;
+}
+
+void
+lbrec_feature_values(FeatureValues *values, const Feature *f)
+{
+	strlcpy(values->name, f->name, NAMEDATALEN);
+	values->kind = f->kind;
+	values->of_user = f->of_user;
+	values->n = f->n;
+	values->codes = f->codes;
+	values->offsets = f->offsets;
+	values->bag_codes = f->bag_codes;
+	values->numbers = f->numbers;
+	values->mean = f->mean;
+	values->deviation = f->deviation;
+}
+
+bool
+lbrec_has_history(const TwoTower *model)
+{
+	for (int i = 0; i < model->core.query.n_inputs; i++)
+		if (model->query_inputs[i].source == SOURCE_HISTORY)
+			return true;
+	return false;
+}
+
+/* The bag of a user's recordings, latest first: no more than the model takes. */
+LbSpan
+lbrec_history(const TwoTower *model, const int32 *codes, int n)
+{
+	LbSpan		span;
+
+	n = Min(n, model->history_length);
+	span.codes = codes;
+	span.n = n;
+	span.scale = n == 0 ? 0 :
+		(float) (model->history_mean ? 1.0 / n : 1.0 / sqrt(n));
+	return span;
+}
+
+/*
+ * The number of edges that are not after the time: 0 before the first, as
+ * Keras' Discretization counts.  Edges are equally spaced, so no search.
+ */
+int
+lbrec_time_bucket(const TimeScale *scale, int64 time)
+{
+	double		t = time / 1e6;
+	double		step = (scale->last_edge - scale->first_edge) /
+		Max(scale->buckets - 1, 1);
+
+	if (t < scale->first_edge)
+		return 0;
+	if (t >= scale->last_edge)
+		return scale->buckets;
+	return Min((int) ((t - scale->first_edge) / step) + 1, scale->buckets);
+}
+
+void
+lbrec_make_buffers(InputBuffers *buffers, const LbTower *tower, int capacity,
+				   MemoryContext context)
+{
+	MemSet(buffers, 0, sizeof(InputBuffers));
+	buffers->capacity = capacity;
+	for (int i = 0; i < tower->n_inputs; i++)
+	{
+		Size		each = tower->inputs[i].kind == LB_INPUT_BAG ?
+			sizeof(LbSpan) : sizeof(int32);
+		void	   *array = MemoryContextAllocHuge(context, capacity * each);
+
+		buffers->arrays[i] = array;
+		switch (tower->inputs[i].kind)
+		{
+			case LB_INPUT_EMBEDDING:
+				buffers->values[i].codes = array;
+				break;
+			case LB_INPUT_BAG:
+				buffers->values[i].spans = array;
+				break;
+			case LB_INPUT_NUMBER:
+				buffers->values[i].numbers = array;
+				break;
+		}
+	}
+}
+
+static const int32 only_row = 0;
+
+/* Number k of an input, which may be a bag of one row. */
+static void
+put_number(void *array, LbInputKind kind, int k, double x)
+{
+	if (kind == LB_INPUT_NUMBER)
+		((float *) array)[k] = (float) x;
+	else
+		((LbSpan *) array)[k] = (LbSpan)
+	{
+		&only_row, 1, (float) x
+	};
+}
+
+/* A place on the circle of the given number of seconds, from 0 to 2 pi. */
+static double
+angle(int64 time, int64 seconds)
+{
+	int64		s = time / 1000000 - (time % 1000000 < 0);
+
+	return 2 * M_PI * (double) ((s % seconds + seconds) % seconds) / seconds;
+}
+
+/* A feature's values for n entities; an entity beyond its n is unknown. */
+static void
+fill_feature(void *array, LbInputKind kind, const FeatureValues *f,
+			 const int32 *entities, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		int32		e = entities[i] < f->n ? entities[i] : 0;
+
+		switch (f->kind)
+		{
+			case FEATURE_CATEGORY:
+				((int32 *) array)[i] = f->codes[e];
+				break;
+			case FEATURE_NUMBER:
+				put_number(array, kind, i, isnan(f->numbers[e]) ? 0 :
+						   (f->numbers[e] - f->mean) / f->deviation);
+				break;
+			case FEATURE_BAG:
+				{
+					LbSpan	   *span = (LbSpan *) array + i;
+
+					span->codes = f->bag_codes + f->offsets[e];
+					span->n = (int32) (f->offsets[e + 1] - f->offsets[e]);
+					span->scale = span->n > 0 ? 1.0f / span->n : 0;
+					break;
+				}
+		}
+	}
+}
+
+void
+lbrec_query_inputs(InputBuffers *buffers, const TwoTower *model,
+				   const int32 *users, const int64 *times,
+				   const LbSpan *histories, int n)
+{
+	Assert(n <= buffers->capacity);
+	for (int i = 0; i < model->core.query.n_inputs; i++)
+	{
+		const ModelInput *input = &model->query_inputs[i];
+		void	   *array = buffers->arrays[i];
+
+		switch (input->source)
+		{
+			case SOURCE_USER:
+				memcpy(array, users, n * sizeof(int32));
+				break;
+			case SOURCE_TIME_BUCKET:
+				for (int k = 0; k < n; k++)
+					((int32 *) array)[k] = lbrec_time_bucket(&model->time,
+															 times[k]);
+				break;
+			case SOURCE_TIME:
+
+				/*
+				 * A model knows no other times than those it was trained on:
+				 * later ones count as the last.  Years after a dump's end the
+				 * number would grow without bound and drown the user.
+				 */
+				for (int k = 0; k < n; k++)
+				{
+					double		t = times[k] / 1e6;
+
+					t = Max(Min(t, model->time.last_edge),
+							model->time.first_edge);
+					put_number(array, input->kind, k,
+							   (t - model->time.mean) / model->time.deviation);
+				}
+				break;
+			case SOURCE_HOUR_SIN:
+				for (int k = 0; k < n; k++)
+					put_number(array, input->kind, k,
+							   sin(angle(times[k], SECS_PER_DAY)));
+				break;
+			case SOURCE_HOUR_COS:
+				for (int k = 0; k < n; k++)
+					put_number(array, input->kind, k,
+							   cos(angle(times[k], SECS_PER_DAY)));
+				break;
+			case SOURCE_WEEK_SIN:
+				for (int k = 0; k < n; k++)
+					put_number(array, input->kind, k,
+							   sin(angle(times[k], 7 * SECS_PER_DAY)));
+				break;
+			case SOURCE_WEEK_COS:
+				for (int k = 0; k < n; k++)
+					put_number(array, input->kind, k,
+							   cos(angle(times[k], 7 * SECS_PER_DAY)));
+				break;
+			case SOURCE_HISTORY:
+				if (histories)
+				{
+					memcpy(array, histories, n * sizeof(LbSpan));
+					break;
+				}
+				for (int k = 0; k < n; k++)
+				{
+					int64		from = model->history_offsets[users[k]];
+					int64		to = model->history_offsets[users[k] + 1];
+
+					((LbSpan *) array)[k] =
+						lbrec_history(model, model->history_codes + from,
+									  (int) (to - from));
+				}
+				break;
+			case SOURCE_FEATURE:
+				fill_feature(array, input->kind,
+							 &model->features[input->feature], users, n);
+				break;
+			case SOURCE_RECORDING:
+				elog(ERROR, "the query tower cannot read the recording");
+		}
+	}
+}
+
+void
+lbrec_candidate_inputs(InputBuffers *buffers, const TwoTower *model,
+					   const int32 *recordings, int n)
+{
+	Assert(n <= buffers->capacity);
+	for (int i = 0; i < model->core.candidate.n_inputs; i++)
+	{
+		const ModelInput *input = &model->candidate_inputs[i];
+		void	   *array = buffers->arrays[i];
+
+		if (input->source == SOURCE_RECORDING && model->recording_rows)
+			for (int k = 0; k < n; k++)
+				((int32 *) array)[k] = model->recording_rows[recordings[k]];
+		else if (input->source == SOURCE_RECORDING)
+			memcpy(array, recordings, n * sizeof(int32));
+		else
+			fill_feature(array, input->kind,
+						 &model->features[input->feature], recordings, n);
+	}
+}
+
+/*
+ * Vectors (n, D) of one tower, PASS_ROWS at a time.  With users NULL the
+ * candidate tower, whose n rows are the recordings from first on.
+ */
+static void
+tower_vectors(float *out, const TwoTower *model, const int32 *users,
+			  const int64 *times, const LbSpan *histories, int64 first,
+			  int64 n, LbThreads *pool, MemoryContext context)
+{
+	const LbTower *tower = users ?
+		&model->core.query : &model->core.candidate;
+	int			D = lb_tower_width(tower);
+	int			rows = (int) Min(n, PASS_ROWS);
+	MemoryContext scratch = AllocSetContextCreate(context,
+												  "lbrec tower pass",
+												  ALLOCSET_DEFAULT_SIZES);
+	InputBuffers buffers;
+	LbTowerPass pass;
+	int32	   *codes = MemoryContextAlloc(scratch, rows * sizeof(int32));
+
+	lbrec_make_buffers(&buffers, tower, rows, scratch);
+	lb_tower_pass_place(&pass, tower, rows, 1, false,
+						lbrec_alloc_aligned(scratch,
+											lb_tower_pass_bytes(tower, rows,
+																1, false),
+											"pass through a tower"));
+	for (int64 from = 0; from < n; from += rows)
+	{
+		int			m = (int) Min(n - from, rows);
+
+		CHECK_FOR_INTERRUPTS();
+		if (users)
+			lbrec_query_inputs(&buffers, model, users + from, times + from,
+							   histories ? histories + from : NULL, m);
+		else
+		{
+			for (int i = 0; i < m; i++)
+				codes[i] = (int32) (first + from + i);
+			lbrec_candidate_inputs(&buffers, model, codes, m);
+		}
+		lb_tower_forward(&pass, tower, model->core.tensors, buffers.values,
+						 m, pool);
+		memcpy(out + (Size) from * D, pass.out,
+			   (Size) m * D * sizeof(float));
+	}
+	MemoryContextDelete(scratch);
+}
+
+/* All candidates, (n_recordings, D): row i is the recording of code i + 1. */
+void
+lbrec_candidate_vectors(float *out, const TwoTower *model, LbThreads *pool,
+						MemoryContext context)
+{
+	lbrec_candidate_rows(out, model, 0, model->n_recordings, pool, context);
+}
+
+/* n of them, (n, D), from row on. */
+void
+lbrec_candidate_rows(float *out, const TwoTower *model, int64 row, int64 n,
+					 LbThreads *pool, MemoryContext context)
+{
+	tower_vectors(out, model, NULL, NULL, NULL, row + 1, n, pool, context);
+}
+
+/* Query vectors (n, D) of users at times. */
+void
+lbrec_query_vectors(float *out, const TwoTower *model, const int32 *users,
+					const int64 *times, int64 n, LbThreads *pool,
+					MemoryContext context)
+{
+	tower_vectors(out, model, users, times, NULL, 0, n, pool, context);
+}
+
+void
+lbrec_query_vectors_from(float *out, const TwoTower *model,
+						 const int32 *users, const int64 *times,
+						 const LbSpan *histories, int64 n, LbThreads *pool,
+						 MemoryContext context)
+{
+	tower_vectors(out, model, users, times, histories, 0, n, pool, context);
+}

@@ -1,0 +1,135 @@
+/*
+ * twotower.h
+ *		What the inputs of a model's towers mean.
+ *
+ * src/core knows embeddings, bags and numbers; here they are users, times and
+ * columns of the query.  Training and serving build their batches through the
+ * same functions, so a query vector is computed in one way only.
+ */
+#ifndef LBREC_MODEL_TWOTOWER_H
+#define LBREC_MODEL_TWOTOWER_H
+
+#include "pg/listens/dataset.h"
+
+#include "core/lb_mix.h"
+#include "core/lb_model.h"
+#include "core/lb_neighbour.h"
+
+#define MAX_TIME_BUCKETS 100000
+
+typedef enum InputSource
+{
+	SOURCE_USER,				/* the user's own embedding */
+	SOURCE_TIME_BUCKET,			/* embedding of the time's bucket */
+	SOURCE_TIME,				/* normalised time */
+	SOURCE_RECORDING,			/* the recording's own embedding */
+	SOURCE_FEATURE,				/* a column of the query */
+	SOURCE_HISTORY,				/* the user's own recordings, a bag */
+	SOURCE_HOUR_SIN,			/* hour of day and day of week, UTC, on
+								 * circles */
+	SOURCE_HOUR_COS,
+	SOURCE_WEEK_SIN,
+	SOURCE_WEEK_COS
+} InputSource;
+
+typedef struct ModelInput
+{
+	InputSource source;
+	LbInputKind kind;
+	int			table;			/* tensor, -1 for numbers */
+	int			feature;		/* SOURCE_FEATURE: which */
+} ModelInput;
+
+/* A feature's values by entity code, as training and serving need them. */
+typedef struct FeatureValues
+{
+	char		name[NAMEDATALEN];
+	FeatureKind kind;
+	bool		of_user;
+	int64		n;				/* entities with a value, the 0th included */
+	const int32 *codes;
+	const int64 *offsets;
+	const int32 *bag_codes;
+	const float *numbers;
+	double		mean;
+	double		deviation;
+} FeatureValues;
+
+typedef struct TimeScale
+{
+	double		mean;			/* seconds since 1970 */
+	double		deviation;
+	double		first_edge;
+	double		last_edge;
+	int			buckets;
+} TimeScale;
+
+typedef struct TwoTower
+{
+	LbModel		core;
+	ModelInput	query_inputs[LB_MAX_INPUTS];
+	ModelInput	candidate_inputs[LB_MAX_INPUTS];
+	TimeScale	time;
+	int64		n_users;
+	int64		n_recordings;
+	int			n_features;
+	FeatureValues features[MAX_FEATURES];
+	bool		summed;			/* towers without layers */
+	bool		history_mean;	/* a bag's scale: 1 / n, else 1 / sqrt(n) */
+	int			history_length; /* recordings of a history at most */
+	const int64 *history_offsets;	/* (n_users + 2), or NULL */
+	const int32 *history_codes;
+	const float *history_plays; /* how often each was played */
+	const float *history_recency;	/* log of what that counts, or NULL */
+	const float *history_boosts;	/* of models of version 0.1: added to the
+									 * scores of those, or NULL */
+	LbNeighbours neighbours;	/* of recordings; offsets NULL: none */
+	bool		mixed;			/* scores have parts, weighed by mix */
+	LbMix		mix;
+	const int32 *recording_rows;	/* (n_recordings + 1) rows of the table of
+									 * recordings, or NULL: the codes */
+} TwoTower;
+
+/* Buffers for the inputs of up to capacity examples of one tower. */
+typedef struct InputBuffers
+{
+	int			capacity;
+	LbInputValues values[LB_MAX_INPUTS];
+	void	   *arrays[LB_MAX_INPUTS];
+} InputBuffers;
+
+extern bool lbrec_source_is_number(InputSource source);
+extern const char *lbrec_source_name(InputSource source);
+extern InputSource lbrec_source_by_name(const char *name);
+extern int	lbrec_add_input(TwoTower *model, bool query, InputSource source,
+							int feature, const char *table, int64 rows,
+							int cols, int64 max_shares);
+extern LbSpan lbrec_history(const TwoTower *model, const int32 *codes, int n);
+extern bool lbrec_has_history(const TwoTower *model);
+extern void lbrec_feature_values(FeatureValues *values, const Feature *f);
+extern int	lbrec_time_bucket(const TimeScale *scale, int64 time);
+extern void lbrec_make_buffers(InputBuffers *buffers, const LbTower *tower,
+							   int capacity, MemoryContext context);
+extern void lbrec_query_inputs(InputBuffers *buffers, const TwoTower *model,
+							   const int32 *users, const int64 *times,
+							   const LbSpan *histories, int n);
+extern void lbrec_candidate_inputs(InputBuffers *buffers,
+								   const TwoTower *model,
+								   const int32 *recordings, int n);
+extern void lbrec_candidate_vectors(float *out, const TwoTower *model,
+									LbThreads *pool, MemoryContext context);
+extern void lbrec_candidate_rows(float *out, const TwoTower *model, int64 row,
+								 int64 n, LbThreads *pool,
+								 MemoryContext context);
+extern void lbrec_query_vectors(float *out, const TwoTower *model,
+								const int32 *users, const int64 *times,
+								int64 n, LbThreads *pool,
+								MemoryContext context);
+
+/* The same with histories (n) from elsewhere: NULL takes the stored lists. */
+extern void lbrec_query_vectors_from(float *out, const TwoTower *model,
+									 const int32 *users, const int64 *times,
+									 const LbSpan *histories, int64 n,
+									 LbThreads *pool, MemoryContext context);
+
+#endif							/* LBREC_MODEL_TWOTOWER_H */

@@ -1,0 +1,117 @@
+/*
+ * arguments.c
+ *		Arguments and results that the serving calls have in common.
+ */
+#include "pg/serve/arguments.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "pg/image/image.h"
+#include "pg/serve/queries.h"
+#include "pg/server/time.h"
+
+RecordingList
+lbrec_array_recordings(ArrayType *array, const char *argument)
+{
+	RecordingList list = {0};
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(array, UUIDOID, UUID_LEN, false, TYPALIGN_CHAR,
+					  &values, &nulls, &n);
+	list.keys = palloc(Max(n, 1) * sizeof(pg_uuid_t));
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not contain nulls", argument),
+					 errdetail("It lists recordings."),
+					 errhint("Use array_remove(…, NULL).")));
+		list.keys[list.n++] = *DatumGetUUIDP(values[i]);
+	}
+	return list;
+}
+
+/* A model's name, or NULL for the one that was activated last. */
+char *
+lbrec_model_argument(FunctionCallInfo fcinfo, int arg)
+{
+	return PG_ARGISNULL(arg) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(arg));
+}
+
+/* A time of listening, now for NULL, in microseconds since 1970. */
+int64
+lbrec_time_argument(FunctionCallInfo fcinfo, int arg)
+{
+	TimestampTz t = PG_ARGISNULL(arg) ?
+		GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(arg);
+
+	/* the infinities lie outside every trained period, as they should */
+	return lbrec_unix_time(t);
+}
+
+/* Rows that a call may return, of so many that there are. */
+int32
+lbrec_bounded_k(int32 k, int64 most)
+{
+	if (k < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("k is %d, but must be at least 1", k),
+				 errdetail("k is the number of rows to return."),
+				 errhint("Ask for 10, for example.")));
+	return (int32) Min(k, most);
+}
+
+int32
+lbrec_known_user(const ServingModel *serving, int64 user_id)
+{
+	int32		user = lbrec_user_code(serving, user_id);
+
+	if (user == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("model \"%s\" does not know user %lld",
+						serving->image->row.name, (long long) user_id),
+				 errdetail("The user had no listens in the query that version %d was trained on.",
+						   serving->image->row.version),
+				 errhint("Train again when the user has listens.")));
+	return user;
+}
+
+/* real[] */
+ArrayType *
+lbrec_float_array(const float *values, int n)
+{
+	Datum	   *elements = palloc(n * sizeof(Datum));
+
+	for (int i = 0; i < n; i++)
+		elements[i] = Float4GetDatum(values[i]);
+	return construct_array(elements, n, FLOAT4OID, sizeof(float4), true,
+						   TYPALIGN_INT);
+}
+
+int32
+lbrec_known_recording(const ServingModel *serving, const pg_uuid_t *recording)
+{
+	int32		candidate = lbrec_candidate_of(serving, recording);
+
+	if (candidate < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("model \"%s\" does not know recording %s",
+						serving->image->row.name,
+						DatumGetCString(DirectFunctionCall1(uuid_out,
+															UUIDPGetDatum(recording)))),
+				 errdetail("The recording had no listens in the query that version %d was trained on.",
+						   serving->image->row.version),
+				 errhint("Train again when the recording has listens.")));
+	return candidate;
+}

@@ -1,0 +1,390 @@
+/*
+ * asker.c
+ *		A query vector for a user whom the model does not know.
+ *
+ * The listens are read now, as the transaction sees them, through the table
+ * or query that the caller names and with the caller's rights; never through
+ * the query that the model was trained on, which somebody else wrote.
+ *
+ * A model with a history input takes them as it takes those of a user that it
+ * knows, so the answer is the one that it would give after being trained on
+ * them as far as they enter the history.  For other models the query vector is
+ * fitted with the candidates frozen: src/core/lb_foldin.c has how.  About
+ * somebody without listens only popularity.c has something to say.
+ */
+#include "pg/serve/asker.h"
+
+#include <math.h>
+
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "core/lb_foldin.h"
+
+#include "pg/image/image.h"
+#include "pg/model/score.h"
+#include "pg/model/twotower.h"
+#include "pg/serve/arguments.h"
+#include "pg/serve/popularity.h"
+#include "pg/serve/queries.h"
+#include "pg/server/kernels.h"
+
+/* Users whose vectors are the prior, and candidates that are the rest. */
+#define PRIOR_USERS 256
+#define NEGATIVES 512
+
+/* Distinct recordings that a vector is fitted to, the latest. */
+#define MAX_POSITIVES 200
+
+static const char *const basis_names[] = {
+	[BASIS_MODEL] = "model",
+	[BASIS_LISTENS] = "listens",
+	[BASIS_POPULAR] = "popular",
+};
+
+/* The query vector (D) of a user at a time. */
+float *
+lbrec_user_vector(const ServingModel *serving, int32 user, int64 time)
+{
+	float	   *query = lbrec_alloc_aligned(CurrentMemoryContext,
+											serving->image->D * sizeof(float),
+											"query");
+
+	lbrec_query_vectors(query, &serving->tower, &user, &time, 1, NULL,
+						CurrentMemoryContext);
+	return query;
+}
+
+const char *
+lbrec_basis_name(Basis basis)
+{
+	return basis_names[basis];
+}
+
+/*
+ * The default may be missing or out of the caller's reach: then there are no
+ * listens.  A table or query that the caller names is an error then.
+ */
+static bool
+has_listens(const char *listens)
+{
+	Oid			relation;
+
+	if (strcmp(listens, "listen") != 0)
+		return true;
+	relation = RelnameGetRelid(listens);
+	return OidIsValid(relation) &&
+		pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/* So many recordings of a user are looked at, or as the history input takes. */
+#define STRANGER_LENGTH 100
+
+/* What a user plays, distinct, latest first. */
+typedef struct Played
+{
+	int			n;
+	int32	   *codes;			/* candidates plus one */
+	float	   *plays;
+	float	   *recency;		/* log of what they count, at the last listen;
+								 * for models of version 0.1 the sum of
+								 * 2^(-age / half life) */
+} Played;
+
+static void
+collect(Played *played, const ServingModel *serving, const ListenList *list)
+{
+	const ImageHeader *image = serving->image;
+	int			most = Max(image->history_length, STRANGER_LENGTH);
+	double		per_day = image->repeat_half_life > 0 ?
+		M_LN2 / image->repeat_half_life : 0;
+
+	most = Max(most, MAX_POSITIVES);
+	played->n = 0;
+	played->codes = palloc(most * sizeof(int32));
+	played->plays = palloc0(most * sizeof(float));
+	played->recency = palloc0(most * sizeof(float));
+	for (int64 i = 0; i < list->n; i++)
+	{
+		int32		code = lbrec_candidate_of(serving, &list->keys[i]) + 1;
+		int			at = 0;
+		double		days;
+
+		if (code == 0)
+			continue;
+		if (i % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		while (at < played->n && played->codes[at] != code)
+			at++;
+		if (at == most)
+			continue;
+		if (at == played->n)
+			played->codes[played->n++] = code;
+		days = (double) (list->times[0] - list->times[i]) / USECS_PER_DAY;
+		played->plays[at]++;
+		played->recency[at] += image->mixed ?
+			lb_mix_decay(days, image->repeat_power) :
+			exp(-per_day * days);
+	}
+	for (int i = 0; i < played->n && image->mixed; i++)
+		played->recency[i] = logf(played->recency[i]);
+}
+
+static void *
+copy_array(const void *array, Size bytes, MemoryContext context)
+{
+	void	   *copy = MemoryContextAlloc(context, bytes);
+
+	memcpy(copy, array, bytes);
+	return copy;
+}
+
+/* What is added to scores, as for users that the model knows. */
+static void
+boost(Asker *asker, const ServingModel *serving, const Played *played,
+	  MemoryContext context)
+{
+	const ImageHeader *image = serving->image;
+	int			n = Min(played->n, Max(image->history_length, STRANGER_LENGTH));
+	Boosts	   *b = &asker->boosts;
+	float	   *added;
+
+	b->model = &serving->tower;
+	b->n_own = n;
+	b->codes = copy_array(played->codes, n * sizeof(int32), context);
+	b->plays = copy_array(played->plays, n * sizeof(float), context);
+	if (image->mixed)
+	{
+		if (image->repeat_power > 0)
+			b->recency = copy_array(played->recency, n * sizeof(float),
+									context);
+		return;
+	}
+	if (!image->boosted)
+		return;
+	b->added = added = MemoryContextAlloc(context, n * sizeof(float));
+	for (int i = 0; i < n; i++)
+		added[i] = (float) (image->repeat_weight * image->groups *
+							log1p(100 * played->recency[i]));
+}
+
+/* mean and deviation (D) over vectors (n, D) */
+static void
+describe(float *mean, float *deviation, const float *vectors, int n, int D)
+{
+	double		all = 0;
+
+	for (int d = 0; d < D; d++)
+	{
+		double		sum = 0;
+		double		squares = 0;
+
+		for (int i = 0; i < n; i++)
+		{
+			double		x = vectors[(Size) i * D + d];
+
+			sum += x;
+			squares += x * x;
+		}
+		mean[d] = (float) (sum / n);
+		deviation[d] = (float) sqrt(Max(squares / n - (sum / n) * (sum / n), 0));
+		all += deviation[d];
+	}
+	/* where all users agree, a new one may still differ a little */
+	for (int d = 0; d < D; d++)
+		deviation[d] = Max(deviation[d], (float) (0.01 * all / D + 1e-6));
+}
+
+static void
+unit_groups(float *q, int D, int groups)
+{
+	int			width = D / groups;
+
+	for (int g = 0; g < groups; g++)
+	{
+		double		sum = 0;
+
+		for (int d = g * width; d < (g + 1) * width; d++)
+			sum += (double) q[d] * q[d];
+		for (int d = g * width; sum > 0 && d < (g + 1) * width; d++)
+			q[d] = (float) (q[d] / sqrt(sum));
+	}
+}
+
+/* Fits a query vector to what was played. */
+static void
+fit(float *query, const ServingModel *serving, const Played *played,
+	int64 time)
+{
+	const ImageHeader *image = serving->image;
+	int			D = image->D;
+	int			n_users = (int) Min(serving->tower.n_users, PRIOR_USERS);
+	int			n_negatives = (int) Min(serving->tower.n_recordings, NEGATIVES);
+	float	   *vectors = lbrec_alloc_aligned(CurrentMemoryContext,
+											  (Size) n_users * D * sizeof(float),
+											  "vectors of other users");
+	float	   *mean = palloc(D * sizeof(float));
+	float	   *deviation = palloc(D * sizeof(float));
+	float	   *bias = palloc(n_negatives * sizeof(float));
+	int32	   *positives = palloc(played->n * sizeof(int32));
+	int32	   *negatives = palloc(n_negatives * sizeof(int32));
+	int32	   *users = palloc(n_users * sizeof(int32));
+	int64	   *times = palloc(n_users * sizeof(int64));
+	LbFoldIn	f = {.c = serving->candidates, .D = D};
+	LbStatus	status;
+	void	   *scratch;
+
+	/* codes are in the order in which users were met: any stride will do */
+	for (int i = 0; i < n_users; i++)
+	{
+		users[i] = (int32) (1 + i * serving->tower.n_users / n_users);
+		times[i] = time;
+	}
+	lbrec_query_vectors(vectors, &serving->tower, users, times, n_users, NULL,
+						CurrentMemoryContext);
+	describe(mean, deviation, vectors, n_users, D);
+	for (int i = 0; i < played->n; i++)
+		positives[i] = played->codes[i] - 1;
+
+	/*
+	 * Without logQ correction a model was trained against negatives in
+	 * proportion to their popularity; it is asked in the same way.
+	 */
+	for (int i = 0; i < n_negatives; i++)
+	{
+		negatives[i] = (int32) (i * serving->tower.n_recordings / n_negatives);
+		bias[i] = image->logq ? 0 :
+			logf((float) Max(serving->recording_listens[negatives[i]], 1));
+	}
+	f.positives = positives;
+	f.n_positives = Min(played->n, MAX_POSITIVES);
+	f.negatives = negatives;
+	f.bias = bias;
+	f.n_negatives = n_negatives;
+	f.mean = mean;
+	f.deviation = deviation;
+	f.scale = (float) (1 / (image->temperature * image->groups));
+	scratch = lbrec_alloc_aligned(CurrentMemoryContext, lb_fold_in_bytes(&f),
+								  "new user");
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_fold_in(query, &f, scratch, lbrec_cancel_flag());
+	} while (lbrec_again(status == LB_CANCELLED));
+	lbrec_check_status(status, "a new user's vector");
+	if (image->normalize)
+		unit_groups(query, D, image->groups);
+}
+
+/* The arguments at and listens; an old declaration has none of the latter. */
+Occasion
+lbrec_occasion(FunctionCallInfo fcinfo, int at, int listens)
+{
+	Occasion	o;
+
+	o.time = lbrec_time_argument(fcinfo, at);
+	o.dated = !PG_ARGISNULL(at);
+	o.listens = listens >= PG_NARGS() || PG_ARGISNULL(listens) ? "listen" :
+		text_to_cstring(PG_GETARG_TEXT_PP(listens));
+	return o;
+}
+
+/*
+ * Somebody whom the model does not know, by what they played.  false when
+ * that is nothing that the model knows.
+ */
+bool
+lbrec_fold_in(Asker *asker, const ServingModel *serving, int64 user_id,
+			  const Occasion *occasion)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext working;
+	ListenList	list;
+	Played		played;
+	float	   *query;
+
+	if (!has_listens(occasion->listens))
+		return false;
+	working = AllocSetContextCreate(caller, "lbrec new user",
+									ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(working);
+	list = lbrec_user_listens(occasion->listens, user_id,
+							  occasion->dated ? &occasion->time : NULL);
+	collect(&played, serving, &list);
+	if (played.n > 0)
+	{
+		asker->basis = BASIS_LISTENS;
+		asker->user = 0;
+		asker->D = serving->image->D;
+		asker->vectors = serving->candidates;
+		asker->index = serving->index;
+		asker->query = query = lbrec_alloc_aligned(caller, asker->D *
+												   sizeof(float), "query");
+		if (lbrec_has_history(&serving->tower))
+		{
+			LbSpan		history = lbrec_history(&serving->tower, played.codes,
+												played.n);
+
+			lbrec_query_vectors_from(query, &serving->tower, &asker->user,
+									 &occasion->time, &history, 1, NULL,
+									 working);
+		}
+		else
+			fit(query, serving, &played, occasion->time);
+		boost(asker, serving, &played, caller);
+	}
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(working);
+	return played.n > 0;
+}
+
+/* Somebody of whom nothing is known. */
+void
+lbrec_ask_popular(Asker *asker, const ServingModel *serving,
+				  const Occasion *occasion)
+{
+	static const float one = 1;
+
+	memset(asker, 0, sizeof(Asker));
+	asker->basis = BASIS_POPULAR;
+	asker->D = 1;
+	asker->query = &one;
+	asker->vectors = lbrec_popularity(serving, occasion->time);
+}
+
+/*
+ * Who is user_id to this model?  Listens are read only for somebody whom it
+ * does not know.
+ */
+void
+lbrec_identify(Asker *asker, const ServingModel *serving, int64 user_id,
+			   const Occasion *occasion)
+{
+	memset(asker, 0, sizeof(Asker));
+	asker->user = lbrec_user_code(serving, user_id);
+	if (asker->user != 0)
+	{
+		asker->basis = BASIS_MODEL;
+		asker->D = serving->image->D;
+		asker->vectors = serving->candidates;
+		asker->index = serving->index;
+		asker->query = lbrec_user_vector(serving, asker->user, occasion->time);
+		asker->boosts = lbrec_boosts_of(&serving->tower, asker->user);
+	}
+	else if (!lbrec_fold_in(asker, serving, user_id, occasion))
+		lbrec_ask_popular(asker, serving, occasion);
+	lbrec_gather_boosts(&asker->boosts);
+}
+
+float
+lbrec_asked_score(const Asker *asker, int64 candidate)
+{
+	return lbrec_boosted(&asker->boosts, candidate,
+						 lb_score(asker->query,
+								  asker->vectors + candidate * asker->D,
+								  asker->D));
+}

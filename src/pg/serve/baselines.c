@@ -1,0 +1,185 @@
+/*
+ * baselines.c
+ *		Two recommenders without a model, on the same counts that the model was
+ *		trained on.
+ *
+ * "popular" orders recordings by their listens.  "most_played" puts the user's
+ * own list first, by plays, then the others by their listens.  Equal counts
+ * are ties, which count for the recording looked for, as with a model.
+ */
+#include "pg/serve/baselines.h"
+
+#include "utils/memutils.h"
+
+#include "pg/image/image.h"
+#include "pg/model/twotower.h"
+
+typedef struct Counted
+{
+	int64		count;
+	int32		id;
+} Counted;
+
+static int
+compare_counted(const void *a, const void *b)
+{
+	const Counted *x = a;
+	const Counted *y = b;
+
+	CHECK_FOR_INTERRUPTS();
+	if (x->count != y->count)
+		return x->count > y->count ? -1 : 1;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+void
+lbrec_baselines_init(Baselines *b, const ServingModel *serving)
+{
+	int64		n = serving->tower.n_recordings;
+	Counted    *sorted = palloc_extended(n * sizeof(Counted),
+										 MCXT_ALLOC_HUGE);
+
+	b->serving = serving;
+	b->place = palloc_extended(n * sizeof(int32),
+							   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	b->own_listens = palloc(sizeof(int64));
+	b->own_plays = palloc(sizeof(float));
+	b->above = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
+	b->by_listens = palloc_extended(n * sizeof(int32), MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < n; i++)
+		sorted[i] = (Counted)
+	{
+		serving->recording_listens[i], (int32) i
+	};
+	qsort(sorted, n, sizeof(Counted), compare_counted);
+	for (int64 i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		b->by_listens[i] = sorted[i].id;
+		b->above[sorted[i].id] =
+			i > 0 && sorted[i].count == sorted[i - 1].count ?
+			b->above[sorted[i - 1].id] : i;
+	}
+	pfree(sorted);
+}
+
+static int
+compare_listens(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	CHECK_FOR_INTERRUPTS();
+	return x > y ? -1 : x < y;
+}
+
+static int
+compare_plays(const void *a, const void *b)
+{
+	float		x = *(const float *) a;
+	float		y = *(const float *) b;
+
+	CHECK_FOR_INTERRUPTS();
+	return x > y ? -1 : x < y;
+}
+
+/*
+ * The calls below are for this user from now on.  The list is empty for a user
+ * that the model does not know.
+ */
+void
+lbrec_baseline_user(Baselines *b, int32 user)
+{
+	const TwoTower *tower = &b->serving->tower;
+	int64		from = tower->history_offsets[user];
+	int			n = user == 0 ? 0 :
+	(int) (tower->history_offsets[user + 1] - from);
+
+	for (int i = 0; i < b->n; i++)
+		b->place[b->codes[i] - 1] = 0;
+	if (n > b->allocated)
+	{
+		b->allocated = n;
+		b->own_listens = repalloc_huge(b->own_listens, n * sizeof(int64));
+		b->own_plays = repalloc_huge(b->own_plays, n * sizeof(float));
+	}
+	b->n = n;
+	b->codes = tower->history_codes + from;
+	b->plays = b->serving->history_plays + from;
+	for (int i = 0; i < n; i++)
+	{
+		b->place[b->codes[i] - 1] = i + 1;
+		b->own_listens[i] =
+			b->serving->recording_listens[b->codes[i] - 1];
+		b->own_plays[i] = b->plays[i];
+	}
+	qsort(b->own_listens, n, sizeof(int64), compare_listens);
+	qsort(b->own_plays, n, sizeof(float), compare_plays);
+}
+
+/* Ranks of candidate truth for the user, as lbrec_rank_listens() counts them. */
+void
+lbrec_baseline_rank(int64 *rank, int64 *new_rank, const Baselines *b,
+					bool own, int32 truth)
+{
+	int64		popular;
+	int64		own_above = 0;	/* of the list, more popular than truth */
+	int64		more_played = 0;
+	int			place;
+
+	*rank = *new_rank = PG_INT64_MAX;
+	if (truth < 0)
+		return;
+	place = b->place[truth] - 1;
+	popular = b->above[truth];
+	for (int64 end = b->n; own_above < end;)
+	{
+		int64		middle = (own_above + end) / 2;
+
+		if (b->own_listens[middle] > b->serving->recording_listens[truth])
+			own_above = middle + 1;
+		else
+			end = middle;
+	}
+	*new_rank = place >= 0 ? -1 : popular - own_above;
+	*rank = own ? b->n + popular - own_above : popular;
+	if (!own || place < 0)
+		return;
+	for (int64 end = b->n; more_played < end;)
+	{
+		int64		middle = (more_played + end) / 2;
+
+		if (b->own_plays[middle] > b->plays[place])
+			more_played = middle + 1;
+		else
+			end = middle;
+	}
+	*rank = more_played;
+}
+
+/* The user's k first candidates; returns how many there are. */
+int64
+lbrec_baseline_top(int64 *ids, const Baselines *b, bool own, int64 k)
+{
+	int			n = own ? b->n : 0;
+	Counted    *sorted = palloc_extended(Max(n, 1) * sizeof(Counted),
+										 MCXT_ALLOC_HUGE);
+	int64		found = 0;
+
+	for (int i = 0; i < n; i++)
+		sorted[i] = (Counted)
+	{
+		(int64) b->plays[i], b->codes[i] - 1
+	};
+	qsort(sorted, n, sizeof(Counted), compare_counted);
+	for (; found < Min(n, k); found++)
+		ids[found] = sorted[found].id;
+	for (int64 i = 0; found < k && i < b->serving->tower.n_recordings; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!own || b->place[b->by_listens[i]] == 0)
+			ids[found++] = b->by_listens[i];
+	}
+	pfree(sorted);
+	return found;
+}

@@ -1,0 +1,34 @@
+/*
+ * baselines.h
+ *		What a model has to be better than: the most popular recordings, and
+ *		each user's own most played.
+ */
+#ifndef LBREC_SERVE_BASELINES_H
+#define LBREC_SERVE_BASELINES_H
+
+#include "pg/image/image.h"
+
+typedef struct Baselines
+{
+	const ServingModel *serving;
+	int64	   *above;			/* (n_recordings) candidates with more listens */
+	int32	   *by_listens;		/* (n_recordings) candidates, most first */
+
+	/* the user at hand */
+	int			n;				/* of the list */
+	const int32 *codes;
+	const float *plays;
+	int32	   *place;			/* (n_recordings) one plus that in the list */
+	int64	   *own_listens;	/* of all users, of the list's, most first */
+	float	   *own_plays;		/* of the user's, most first */
+	int			allocated;
+} Baselines;
+
+extern void lbrec_baselines_init(Baselines *b, const ServingModel *serving);
+extern void lbrec_baseline_user(Baselines *b, int32 user);
+extern void lbrec_baseline_rank(int64 *rank, int64 *new_rank,
+								const Baselines *b, bool own, int32 truth);
+extern int64 lbrec_baseline_top(int64 *ids, const Baselines *b, bool own,
+								int64 k);
+
+#endif							/* LBREC_SERVE_BASELINES_H */

@@ -1,0 +1,26 @@
+/*
+ * filter.h
+ *		The candidates that a call allows.
+ */
+#ifndef LBREC_SERVE_FILTER_H
+#define LBREC_SERVE_FILTER_H
+
+#include "pg/image/image.h"
+#include "pg/model/candidates.h"
+#include "pg/serve/queries.h"
+
+/* What a call says of them; a list without keys was not given. */
+typedef struct Conditions
+{
+	RecordingList candidates;	/* only these */
+	RecordingList filter;		/* only these */
+	RecordingList listened;		/* none of these */
+	bool		bounded;
+	int64		least;			/* listens in the training data */
+	int64		most;
+} Conditions;
+
+extern CandidateSet lbrec_filter_candidates(const ServingModel *serving,
+											const Conditions *conditions);
+
+#endif							/* LBREC_SERVE_FILTER_H */

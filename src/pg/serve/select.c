@@ -1,0 +1,250 @@
+/*
+ * select.c
+ *		The k recordings that a list has: best first, exactly; of each artist
+ *		no more than so many; different from one another.
+ *
+ * A limit per category is applied going down the ranking, so the result is
+ * exact when enough of the ranking is at hand: it is asked for deeper until k
+ * are found or nothing is left.
+ *
+ * Diversity is maximal marginal relevance (Carbonell and Goldstein, SIGIR
+ * 1998) over the best POOL_FACTOR * k: each place goes to the recording with
+ * the highest (1 - diversity) * relevance - diversity * similarity, relevance
+ * being the score from 0 (the last of the pool) to 1 (the first), similarity
+ * the highest cosine to what the list has so far.  Scores that are returned
+ * remain the model's.
+ */
+#include "pg/serve/select.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "pg/image/image.h"
+#include "pg/model/candidates.h"
+#include "pg/model/score.h"
+#include "pg/serve/asker.h"
+#include "pg/server/kernels.h"
+
+#define POOL_FACTOR 10
+#define LEAST_POOL 100
+
+/* Cosines that are computed at once. */
+#define COSINES 256
+
+/*
+ * The best k by score, if of the own, among, no others are lowered; else -1
+ * are found.
+ */
+static Selected
+best_among(const ServingModel *serving, const Asker *asker,
+		   const CandidateSet *allowed, int64 k, int among)
+{
+	Selected	s = {0};
+	LbCandidates set = {.c = asker->vectors, .n = serving->tower.n_recordings,
+		.D = asker->D, .index = asker->index, .allow = allowed->bits,
+	.list = allowed->list, .n_list = allowed->n};
+	int64		depth = lbrec_boosted_depth(&asker->boosts, among, k,
+											asker->query, set.c, set.D);
+	void	   *scratch;
+	LbStatus	status;
+
+	scratch = lbrec_alloc_aligned(CurrentMemoryContext,
+								  lb_topk_bytes(&set, depth), "selection");
+	s.ids = palloc_extended(depth * sizeof(int64), MCXT_ALLOC_HUGE);
+	s.scores = palloc_extended(depth * sizeof(float), MCXT_ALLOC_HUGE);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_topk(&s.n, s.ids, s.scores, asker->query, &set, depth,
+						 scratch, lbrec_cancel_flag());
+	} while (lbrec_again(status == LB_CANCELLED));
+	lbrec_check_status(status, "a score");
+	s.n = lbrec_apply_boosts(s.ids, s.scores, s.n, depth, among, k, NULL,
+							 &asker->boosts, asker->query, set.c, set.D,
+							 allowed);
+	return s;
+}
+
+/* The best k by score. */
+static Selected
+best(const ServingModel *serving, const Asker *asker, const CandidateSet *allowed,
+	 int64 k)
+{
+	Selected	s = best_among(serving, asker, allowed, k,
+							   lbrec_near(&asker->boosts));
+
+	return s.n >= 0 ? s :
+		best_among(serving, asker, allowed, k, asker->boosts.n_own);
+}
+
+/*
+ * What the list has of each category so far.  Counted by category and not
+ * searched: a list of thousands, and ten times as many to choose from, would
+ * take the product of the two at each place.
+ */
+typedef struct Tally
+{
+	const Wanted *wanted;
+	int32	   *counts;			/* by category; 0 is none */
+} Tally;
+
+static int32
+group_of(const Wanted *wanted, int64 id)
+{
+	return wanted->groups && id + 1 < wanted->n_groups ?
+		wanted->groups[id + 1] : 0;
+}
+
+static void
+start_tally(Tally *tally, const Wanted *wanted, const Selected *pool)
+{
+	int32		last = 0;
+
+	tally->wanted = wanted;
+	for (int64 i = 0; i < pool->n; i++)
+		last = Max(last, group_of(wanted, pool->ids[i]));
+	tally->counts = palloc_extended(((Size) last + 1) * sizeof(int32),
+									MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
+/* Is there room for one more of the candidate's category? */
+static bool
+has_room(const Tally *tally, int64 id)
+{
+	int32		group = group_of(tally->wanted, id);
+
+	return group == 0 || tally->counts[group] < tally->wanted->per_group;
+}
+
+static void
+count_in(Tally *tally, int64 id)
+{
+	tally->counts[group_of(tally->wanted, id)]++;
+}
+
+/* Going down the ranking; out has room for k. */
+static void
+pick_in_order(Selected *out, Tally *tally, const Selected *pool, int64 k)
+{
+	for (int64 i = 0; i < pool->n && out->n < k; i++)
+		if (has_room(tally, pool->ids[i]))
+		{
+			CHECK_FOR_INTERRUPTS();
+			count_in(tally, pool->ids[i]);
+			out->ids[out->n] = pool->ids[i];
+			out->scores[out->n++] = pool->scores[i];
+		}
+}
+
+static void
+pick_diverse(Selected *out, Tally *tally, const Selected *pool, int64 k,
+			 const ServingModel *serving, double diversity)
+{
+	int			D = serving->image->D;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec diversity",
+												  ALLOCSET_DEFAULT_SIZES);
+	float	   *unit = lbrec_alloc_aligned(context, (Size) pool->n * D *
+										   sizeof(float), "vectors");
+	float	   *nearest = MemoryContextAllocHuge(context, (pool->n + 1) *
+												 sizeof(float));
+	bool	   *taken = MemoryContextAllocZero(context, pool->n + 1);
+	double		low = pool->n > 0 ? pool->scores[pool->n - 1] : 0;
+	double		range = pool->n > 0 ? pool->scores[0] - low : 0;
+	float		cosines[COSINES];
+	int32		rows[COSINES];
+
+	for (int i = 0; i < COSINES; i++)
+		rows[i] = i;
+	for (int64 i = 0; i < pool->n; i++)
+	{
+		const float *c = serving->candidates + pool->ids[i] * D;
+		double		sum = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int d = 0; d < D; d++)
+			sum += (double) c[d] * c[d];
+		for (int d = 0; d < D; d++)
+			unit[i * D + d] = sum > 0 ? (float) (c[d] / sqrt(sum)) : 0;
+		nearest[i] = -1;
+	}
+	while (out->n < k)
+	{
+		int64		chosen = -1;
+		double		highest = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int64 i = 0; i < pool->n; i++)
+		{
+			double		relevance = range > 0 ?
+				(pool->scores[i] - low) / range : 1;
+			double		value = (1 - diversity) * relevance -
+				diversity * (out->n > 0 ? nearest[i] : 0);
+
+			/* the first place is the best one's, also at diversity 1 */
+			if (out->n == 0)
+				value = relevance;
+			if (!taken[i] && (chosen < 0 || value > highest) &&
+				has_room(tally, pool->ids[i]))
+			{
+				chosen = i;
+				highest = value;
+			}
+		}
+		if (chosen < 0)
+			break;
+		taken[chosen] = true;
+		count_in(tally, pool->ids[chosen]);
+		out->ids[out->n] = pool->ids[chosen];
+		out->scores[out->n++] = pool->scores[chosen];
+		for (int64 i = 0; i < pool->n; i += COSINES)
+		{
+			int			n = (int) Min(COSINES, pool->n - i);
+
+			CHECK_FOR_INTERRUPTS();
+			lb_score_rows(cosines, unit + chosen * D, unit + i * D, D, rows, n);
+			for (int j = 0; j < n; j++)
+				nearest[i + j] = Max(nearest[i + j], cosines[j]);
+		}
+	}
+	MemoryContextDelete(context);
+}
+
+/* min(k, those that qualify) recordings. */
+Selected
+lbrec_select(const ServingModel *serving, const Asker *asker,
+			 const Wanted *wanted)
+{
+	int64		k = wanted->k;
+	int64		n_allowed = wanted->allowed.n;
+	int64		deep;
+	Selected	out;
+
+	if (wanted->groups == NULL && wanted->diversity == 0)
+		return best(serving, asker, &wanted->allowed, k);
+
+	out.ids = palloc_extended(k * sizeof(int64), MCXT_ALLOC_HUGE);
+	out.scores = palloc_extended(k * sizeof(float), MCXT_ALLOC_HUGE);
+	deep = Max(k * (wanted->diversity > 0 ? POOL_FACTOR : 2), LEAST_POOL);
+	for (;; deep *= 4)
+	{
+		Selected	pool;
+		Tally		tally;
+
+		deep = Min(deep, Max(n_allowed, 1));
+		pool = best(serving, asker, &wanted->allowed, deep);
+		start_tally(&tally, wanted, &pool);
+		out.n = 0;
+		if (wanted->diversity > 0)
+			pick_diverse(&out, &tally, &pool, k, serving, wanted->diversity);
+		else
+			pick_in_order(&out, &tally, &pool, k);
+		pfree(pool.ids);
+		pfree(pool.scores);
+		pfree(tally.counts);
+		if (out.n == k || deep >= n_allowed)
+			return out;
+	}
+}

@@ -1,0 +1,32 @@
+/*
+ * select.h
+ *		The k recordings that a list has.
+ */
+#ifndef LBREC_SERVE_SELECT_H
+#define LBREC_SERVE_SELECT_H
+
+#include "pg/image/image.h"
+#include "pg/model/candidates.h"
+#include "pg/serve/asker.h"
+
+typedef struct Wanted
+{
+	int64		k;
+	CandidateSet allowed;
+	const int32 *groups;		/* (n_groups) category by candidate plus one, */
+	int64		n_groups;		/* 0 is unknown; or NULL */
+	int32		per_group;		/* of one category at most */
+	double		diversity;		/* 0 to 1 */
+} Wanted;
+
+typedef struct Selected
+{
+	int64		n;
+	int64	   *ids;
+	float	   *scores;
+} Selected;
+
+extern Selected lbrec_select(const ServingModel *serving,
+							 const Asker *asker, const Wanted *wanted);
+
+#endif							/* LBREC_SERVE_SELECT_H */

@@ -1,0 +1,81 @@
+/*
+ * declaration.c
+ *		Does SQL declare a function as this library has it?
+ *
+ * A new package brings a new library at once, while the SQL of a database
+ * stays that of the older version until ALTER EXTENSION ... UPDATE.  A call by
+ * a declaration with fewer arguments would read what was never passed.
+ *
+ * So each entry point says first how many arguments it needs, how many it
+ * knows, and how many columns it fills.  Only what has changed refuses: an
+ * upgrade of the package alone does not stop the rest from serving.  New
+ * arguments and columns go last; a function that looks at PG_NARGS() for a new
+ * one needs it not.  The rule: who changes the type of an argument or column,
+ * or its place, gives the function a new name in C.
+ */
+#include "pg/server/declaration.h"
+
+#include "executor/spi.h"
+#include "utils/lsyscache.h"
+
+/* The version of the extension's SQL in this database, or NULL. */
+static char *
+installed_version(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *version = NULL;
+
+	SPI_connect();
+	if (SPI_execute("SELECT extversion FROM pg_catalog.pg_extension "
+					"WHERE extname OPERATOR(pg_catalog.=) 'lbrec'",
+					true, 1) == SPI_OK_SELECT && SPI_processed == 1)
+	{
+		version = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+							   1);
+		version = MemoryContextStrdup(caller, version);
+	}
+	SPI_finish();
+	return version;
+}
+
+static void
+refuse(FunctionCallInfo fcinfo, const char *what, int declared)
+{
+	char	   *name = get_func_name(fcinfo->flinfo->fn_oid);
+	char	   *version = installed_version();
+
+	if (version != NULL && strcmp(version, LBREC_VERSION) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the library is of lbrec %s but the extension's SQL is of %s",
+						LBREC_VERSION, version),
+				 errdetail("Function %s is declared with %d %s, which is not what the library has.",
+						   name, declared, what),
+				 errhint("Run ALTER EXTENSION lbrec UPDATE. If it was run, begin a new session, which loads the new library.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_FUNCTION_DEFINITION),
+			 errmsg("function %s is not declared as lbrec %s declares it",
+					name, LBREC_VERSION),
+			 errdetail("It has %d %s.", declared, what),
+			 errhint("Use the function that CREATE EXTENSION lbrec makes; if that is what you do, begin a new session, which loads the new library.")));
+}
+
+/*
+ * To be called first by each SQL function.  most_columns 0: it does not return
+ * rows.
+ */
+void
+lbrec_check_declaration(FunctionCallInfo fcinfo, int least_args,
+						int most_args, int most_columns)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	if (PG_NARGS() < least_args || PG_NARGS() > most_args)
+		refuse(fcinfo, "arguments", PG_NARGS());
+
+	/* without an expectation lbrec_begin_rows() says what is wrong */
+	if (most_columns > 0 && rsinfo != NULL && IsA(rsinfo, ReturnSetInfo) &&
+		rsinfo->expectedDesc != NULL &&
+		rsinfo->expectedDesc->natts > most_columns)
+		refuse(fcinfo, "columns", rsinfo->expectedDesc->natts);
+}

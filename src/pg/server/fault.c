@@ -1,0 +1,120 @@
+/*
+ * fault.c
+ *		A page of an image that cannot be read is an error, not a crash.
+ *
+ * What is mapped can vanish under the reader: somebody cuts the file, or the
+ * disk fails and the kernel cannot read a page, or, while an image is built,
+ * has no room for one that was promised.  The kernel tells by SIGBUS,
+ * whose default ends the backend, and with it every session of the server.
+ *
+ * The signal is synchronous: it comes to the thread that reads, at the
+ * instruction that reads, and our readers of images hold no lock and are in
+ * no critical section.  In the backend's own thread the handler can therefore
+ * raise an error at once, as PostgreSQL's does for SIGFPE.  Not while helper
+ * threads read the same image, and no helper can: there the rest of the
+ * mapping is replaced by pages of zeros, so that all come to their end, and
+ * the error is raised before anything that was computed is used
+ * (lbrec_check_maps, called with each status of the core and each row).
+ *
+ * Addresses that are not of an image are left to who had the signal before us.
+ */
+#include "pg/server/fault.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MAP_ANONYMOUS
+#define MAP_ANONYMOUS MAP_ANON
+#endif
+
+int			lbrec_running_pools = 0;
+
+static GuardedMap *volatile guarded;
+static volatile sig_atomic_t lost;
+static pthread_t backend_thread;
+static struct sigaction before;
+static long page_size;
+
+static void
+raise_lost(void)
+{
+	lost = false;
+	ereport(ERROR,
+			(errcode(ERRCODE_IO_ERROR),
+			 errmsg("the image of a model could not be read while it was in use"),
+			 errdetail("Its file among the server's temporary files was truncated, or its disk failed."),
+			 errhint("Ask again: the image is built anew. If this repeats, look into the system's log.")));
+}
+
+static void
+on_bus_error(int signo, siginfo_t * info, void *context)
+{
+	const char *at = info->si_addr;
+
+	for (GuardedMap *map = guarded; map != NULL; map = map->next)
+	{
+		char	   *page;
+
+		if (at < map->base || at >= map->base + map->size)
+			continue;
+		map->lost = true;
+		if (pthread_equal(pthread_self(), backend_thread) &&
+			lbrec_running_pools == 0 && CritSectionCount == 0)
+			raise_lost();
+		lost = true;
+		page = (char *) ((uintptr_t) at & ~(uintptr_t) (page_size - 1));
+		if (mmap(page, map->base + map->size - page,
+				 map->writable ? PROT_READ | PROT_WRITE : PROT_READ,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page)
+			return;
+		break;
+	}
+
+	/* not ours: the instruction is run again, with the signal as it was */
+	sigaction(SIGBUS, &before, NULL);
+}
+
+/* The handler knows the mapping until lbrec_unguard(). */
+void
+lbrec_guard(GuardedMap *map)
+{
+	static bool installed = false;
+
+	if (!installed)
+	{
+		struct sigaction act;
+
+		page_size = sysconf(_SC_PAGESIZE);
+		backend_thread = pthread_self();
+		memset(&act, 0, sizeof(act));
+		act.sa_sigaction = on_bus_error;
+		/* an error leaves the handler by a longjmp: no mask to restore */
+		act.sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART;
+		sigemptyset(&act.sa_mask);
+		if (sigaction(SIGBUS, &act, &before) != 0)
+			elog(ERROR, "could not handle SIGBUS: %m");
+		installed = true;
+	}
+	map->next = guarded;
+	guarded = map;
+}
+
+void
+lbrec_unguard(GuardedMap *map)
+{
+	GuardedMap *volatile *place = &guarded;
+
+	while (*place != NULL && *place != map)
+		place = &(*place)->next;
+	if (*place == map)
+		*place = map->next;
+}
+
+/* Raises the error of a page that a helper thread could not read. */
+void
+lbrec_check_maps(void)
+{
+	if (lost)
+		raise_lost();
+}

@@ -1,0 +1,33 @@
+/*
+ * kernels.h
+ *		What ties src/core to a backend: cancellation, threads, memory.
+ */
+#ifndef LBREC_SERVER_KERNELS_H
+#define LBREC_SERVER_KERNELS_H
+
+#include "pg/server/lbrec.h"
+
+#include "core/lb_core.h"
+#include "core/lb_threads.h"
+
+/* The function that src/core asks whether to stop. */
+extern LbCancel lbrec_cancel_flag(void);
+extern bool lbrec_again(bool cancelled);
+
+/* Reports a status of src/core as an error; returns for LB_OK only. */
+extern void lbrec_check_status(LbStatus status, const char *what);
+
+/* Helper threads that end with a memory context. */
+extern LbThreads *lbrec_start_threads(MemoryContext context);
+
+/*
+ * A palloc of any size, aligned for the kernels.  An error names what needs
+ * the memory.
+ */
+extern void *lbrec_alloc_aligned(MemoryContext context, Size bytes,
+								 const char *what);
+
+/* memcpy() that answers a cancel between pieces */
+extern void lbrec_copy(void *to, const void *from, Size bytes);
+
+#endif							/* LBREC_SERVER_KERNELS_H */

@@ -1,0 +1,104 @@
+/*
+ * lbrec.c
+ *		The module and its settings.
+ *
+ * Nothing here needs shared_preload_libraries: settings are defined when the
+ * first lbrec function of a session is called.
+ */
+#include "pg/server/lbrec.h"
+
+#include "utils/guc.h"
+
+#include "core/lb_cpu.h"
+
+PG_MODULE_MAGIC;
+
+int			lbrec_threads = 0;
+int			lbrec_max_threads = 0;
+int			lbrec_spool_mem = 1048576;
+static int	max_spool_mem = 0;
+static int	cpu_level = LB_CPU_AVX512;
+
+static const struct config_enum_entry cpu_levels[] = {
+	{"portable", LB_CPU_PORTABLE, false},
+	{"avx2", LB_CPU_AVX2, false},
+	{"avx512", LB_CPU_AVX512, false},
+	{"amx", LB_CPU_AMX, false},
+	{NULL, 0, false}
+};
+int			lbrec_max_model_memory = 0;
+bool		lbrec_shared_images = true;
+
+void		_PG_init(void);
+
+static void
+assign_cpu_level(int level, void *extra)
+{
+	lb_cpu_limit(level);
+}
+
+void
+_PG_init(void)
+{
+	DefineCustomIntVariable("lbrec.threads",
+							"Threads that a training, an evaluation, a batch of recommendations or the making of an image may use.",
+							"0 uses as many as the server may run on.",
+							&lbrec_threads,
+							0, 0, LBREC_MAX_THREADS,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("lbrec.max_threads",
+							"Upper bound of lbrec.threads, for users who may set that.",
+							"0 is no bound.",
+							&lbrec_max_threads,
+							0, 0, LBREC_MAX_THREADS,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+
+	/* lower for developers: valgrind knows no AVX-512; amx only on request */
+	DefineCustomEnumVariable("lbrec.cpu",
+							 "The highest instruction set that kernels may use.",
+							 NULL,
+							 &cpu_level,
+							 LB_CPU_AVX512, cpu_levels,
+							 PGC_SUSET, 0,
+							 NULL, assign_cpu_level, NULL);
+	DefineCustomIntVariable("lbrec.spool_mem",
+							"Memory for the listens of a training run; what is beyond goes to temporary files.",
+							"A listen takes 16 bytes.",
+							&lbrec_spool_mem,
+							1048576, 64, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("lbrec.max_spool_mem",
+							"Upper bound of lbrec.spool_mem, for users who may set that.",
+							"0 is no bound.",
+							&max_spool_mem,
+							0, 0, MAX_KILOBYTES,
+							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("lbrec.max_model_memory",
+							"The largest model that a session may bring into memory to serve it.",
+							"0 sets no limit.",
+							&lbrec_max_model_memory,
+							0, 0, MAX_KILOBYTES,
+							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("lbrec.shared_images",
+							 "Serve models from files that all sessions map.",
+							 "They lie among the server's temporary files. Off: each session has its own copy in memory.",
+							 &lbrec_shared_images,
+							 true, PGC_SUSET, 0, NULL, NULL, NULL);
+#if PG_VERSION_NUM >= 150000
+	MarkGUCPrefixReserved("lbrec");
+#else
+	EmitWarningsOnPlaceholders("lbrec");
+#endif
+}
+
+/* Memory for the listens of a training run, in bytes. */
+Size
+lbrec_spool_bytes(void)
+{
+	int			kB = lbrec_spool_mem;
+
+	/* a bound below what the setting can be holds all the same */
+	if (max_spool_mem > 0)
+		kB = Min(kB, max_spool_mem);
+	return (Size) kB * 1024;
+}

@@ -1,0 +1,20 @@
+/*
+ * srf.h
+ *		Set-returning functions that materialise their rows.
+ */
+#ifndef LBREC_SERVER_SRF_H
+#define LBREC_SERVER_SRF_H
+
+#include "pg/server/lbrec.h"
+
+typedef struct RowSink
+{
+	Tuplestorestate *store;
+	TupleDesc	desc;
+} RowSink;
+
+extern RowSink lbrec_begin_rows(FunctionCallInfo fcinfo, int least_args,
+								int most_args, int most_columns);
+extern void lbrec_put_row(RowSink *sink, Datum *values, bool *nulls);
+
+#endif							/* LBREC_SERVER_SRF_H */

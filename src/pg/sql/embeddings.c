@@ -1,0 +1,96 @@
+/*
+ * embeddings.c
+ *		lbrec_user_embedding(), lbrec_recording_embedding(),
+ *		lbrec_recording_embeddings(): the vectors of the towers.
+ */
+#include "pg/server/lbrec.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "pg/image/cache.h"
+#include "pg/image/image.h"
+#include "pg/serve/arguments.h"
+#include "pg/serve/asker.h"
+#include "pg/server/declaration.h"
+#include "pg/server/srf.h"
+
+PG_FUNCTION_INFO_V1(lbrec_user_embedding);
+PG_FUNCTION_INFO_V1(lbrec_recording_embedding);
+PG_FUNCTION_INFO_V1(lbrec_recording_embeddings);
+
+/* lbrec_user_embedding(user_id, model, at, listens): the query vector */
+Datum
+lbrec_user_embedding(PG_FUNCTION_ARGS)
+{
+	const ServingModel *serving;
+	Occasion	occasion;
+	Asker		asker;
+	int64		user_id;
+
+	lbrec_check_declaration(fcinfo, 3, 4, 0);
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	user_id = PG_GETARG_INT64(0);
+	occasion = lbrec_occasion(fcinfo, 2, 3);
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
+	lbrec_identify(&asker, serving, user_id, &occasion);
+	if (asker.basis == BASIS_POPULAR)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("model \"%s\" does not know user %lld",
+						serving->image->row.name, (long long) user_id),
+				 errdetail("The user has no listens now either that a vector could be made of."),
+				 errhint("Name the table or query that has them with listens; lbrec_recommend() answers with popular recordings.")));
+	PG_RETURN_ARRAYTYPE_P(lbrec_float_array(asker.query, asker.D));
+}
+
+/* lbrec_recording_embedding(recording, model): the candidate vector */
+Datum
+lbrec_recording_embedding(PG_FUNCTION_ARGS)
+{
+	const ServingModel *serving;
+	int32		candidate;
+
+	lbrec_check_declaration(fcinfo, 2, 2, 0);
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
+	candidate = lbrec_known_recording(serving, PG_GETARG_UUID_P(0));
+	PG_RETURN_ARRAYTYPE_P(lbrec_float_array(lbrec_candidate_vector(serving,
+																   candidate),
+											serving->image->D));
+}
+
+/* lbrec_recording_embeddings(model): all of them */
+Datum
+lbrec_recording_embeddings(PG_FUNCTION_ARGS)
+{
+	RowSink		sink = lbrec_begin_rows(fcinfo, 1, 1, 2);
+	const ServingModel *serving;
+	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext,
+											  "lbrec embedding",
+											  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
+
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 0));
+	old = MemoryContextSwitchTo(row);
+	for (int32 c = 0; c < serving->tower.n_recordings; c++)
+	{
+		Datum		values[2];
+		bool		nulls[2] = {false, false};
+
+		CHECK_FOR_INTERRUPTS();
+		values[0] = UUIDPGetDatum(&serving->recording_keys[c]);
+		values[1] = PointerGetDatum(lbrec_float_array(lbrec_candidate_vector(serving,
+																			 c),
+													  serving->image->D));
+		lbrec_put_row(&sink, values, nulls);
+		MemoryContextReset(row);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(row);
+	return (Datum) 0;
+}

@@ -1,0 +1,295 @@
+/*
+ * recommend_all.c
+ *		lbrec_recommend_all(): the best recordings for many users.
+ *
+ * Users are ranked by tiles, on all threads, and a tile when its first row is
+ * asked for: rows are returned one a call, so where the executor takes them
+ * one by one (in a select list, through a cursor) it also stops early.  The
+ * first tile is small, for who wants a few rows, and tiles grow to what the
+ * search is fast with.  Memory is that of one tile, whoever asks.
+ *
+ * What lives between calls is in the call's multi-call context, which goes
+ * when the executor is done with the node, when it is shut down early, and
+ * with an error: the pin on the model too.  Threads live for one tile only,
+ * so none waits for a client that takes its time.
+ */
+#include "pg/server/lbrec.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "pg/image/cache.h"
+#include "pg/image/image.h"
+#include "pg/model/score.h"
+#include "pg/model/twotower.h"
+#include "pg/serve/arguments.h"
+#include "pg/serve/asker.h"
+#include "pg/serve/select.h"
+#include "pg/server/declaration.h"
+#include "pg/server/kernels.h"
+
+PG_FUNCTION_INFO_V1(lbrec_recommend_all);
+
+/* Users whose candidates are ranked together: first, at most. */
+#define FIRST_TILE 8
+#define LARGEST_TILE 256
+
+/* Bytes of the lists of a tile at most, unless one user's are more. */
+#define TILE_BYTES (64 * 1024 * 1024)
+
+/* Smaller tiles are done before threads have started. */
+#define TILE_FOR_THREADS 32
+
+typedef struct Batch
+{
+	const ServingModel *serving;
+	Occasion	occasion;
+	int32		k;
+	int			largest;		/* tile */
+	bool		all;			/* users of the model, or: */
+	int64	   *chosen;
+	int64		n_users;
+	int64		next;			/* user after this tile */
+
+	/* the tile, in a context of its own */
+	MemoryContext tile;
+	int			n;				/* its users */
+	int			size;			/* that it may have */
+	int64	   *users;
+	Asker	   *askers;
+	Selected   *lists;
+	int			user;			/* the next row's */
+	int64		rank;			/* from 0 */
+
+	Selected	popular;		/* for all of whom nothing is known */
+	Datum		basis[BASIS_POPULAR + 1];
+} Batch;
+
+/* The elements of an array that are not null. */
+static void
+read_users(Batch *b, ArrayType *array)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &values, &nulls, &n);
+	b->chosen = palloc_extended(Max(n, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < n; i++)
+		if (!nulls[i])
+			b->chosen[b->n_users++] = DatumGetInt64(values[i]);
+	pfree(values);
+	pfree(nulls);
+}
+
+static Batch *
+begin(FunctionCallInfo fcinfo)
+{
+	Batch	   *b = palloc0(sizeof(Batch));
+	int64		row = sizeof(int64) + sizeof(float);
+
+	b->k = PG_ARGISNULL(0) ? 10 : PG_GETARG_INT32(0);
+	b->occasion = lbrec_occasion(fcinfo, 3, 4);
+	b->serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
+	b->k = lbrec_bounded_k(b->k, b->serving->tower.n_recordings);
+	b->all = PG_ARGISNULL(2);
+	if (b->all)
+		b->n_users = b->serving->tower.n_users;
+	else
+		read_users(b, PG_GETARG_ARRAYTYPE_P(2));
+	b->largest = (int) Max(1, Min(LARGEST_TILE, TILE_BYTES / (b->k * row)));
+	b->size = Min(FIRST_TILE, b->largest);
+	b->tile = AllocSetContextCreate(CurrentMemoryContext, "lbrec tile of users",
+									ALLOCSET_DEFAULT_SIZES);
+	for (int i = 0; i < lengthof(b->basis); i++)
+		b->basis[i] = CStringGetTextDatum(lbrec_basis_name(i));
+	return b;
+}
+
+/*
+ * Who asks, and the queries (m, D) of those who have one, in at[] (m) their
+ * places in the tile.  Returns m.
+ */
+static int
+identify(Batch *b, float *queries, int *at, LbThreads *pool)
+{
+	const ServingModel *serving = b->serving;
+	Size		D = serving->image->D;
+	int32	   *codes = palloc(b->n * sizeof(int32));
+	int64	   *times = palloc(b->n * sizeof(int64));
+	int			m = 0;
+
+	for (int u = 0; u < b->n; u++)
+	{
+		int32		code = lbrec_user_code(serving, b->users[u]);
+
+		if (code == 0)
+			continue;
+		b->askers[u].user = code;
+		b->askers[u].boosts = lbrec_boosts_of(&serving->tower, code);
+		times[m] = b->occasion.time;
+		at[m] = u;
+		codes[m++] = code;
+	}
+	if (m > 0)
+		lbrec_query_vectors(queries, &serving->tower, codes, times, m, pool,
+							CurrentMemoryContext);
+	for (int u = 0; u < b->n; u++)
+	{
+		Asker	   *asker = &b->askers[u];
+
+		if (asker->user != 0)
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		asker->basis = BASIS_POPULAR;
+		if (!lbrec_fold_in(asker, serving, b->users[u], &b->occasion))
+			continue;
+		memcpy(queries + m * D, asker->query, D * sizeof(float));
+		at[m++] = u;
+	}
+	return m;
+}
+
+/* The lists of those with a query, in a batch. */
+static void
+rank(Batch *b, const float *queries, const int *at, int m, LbThreads *pool)
+{
+	const ServingModel *serving = b->serving;
+	LbCandidates set = {.c = serving->candidates,
+		.n = serving->tower.n_recordings, .D = serving->image->D,
+	.index = serving->index};
+	const Boosts **boosts = palloc(m * sizeof(Boosts *));
+	TopLists	top;
+
+	for (int i = 0; i < m; i++)
+		boosts[i] = &b->askers[at[i]].boosts;
+	lbrec_top_lists(&top, &set, boosts, queries, m, b->k, false, pool,
+					b->tile);
+	for (int i = 0; i < m; i++)
+		b->lists[at[i]] = (Selected)
+	{
+		top.found[i], top.ids[i], top.scores[i]
+	};
+}
+
+/* One list does for everybody of whom nothing is known. */
+static Selected
+popular_list(Batch *b)
+{
+	Wanted		wanted = {.k = b->k,
+		.allowed = {.n = b->serving->tower.n_recordings}};
+	Asker		nobody;
+	MemoryContext old;
+
+	if (b->popular.ids == NULL)
+	{
+		old = MemoryContextSwitchTo(GetMemoryChunkContext(b));
+		lbrec_ask_popular(&nobody, b->serving, &b->occasion);
+		b->popular = lbrec_select(b->serving, &nobody, &wanted);
+		MemoryContextSwitchTo(old);
+	}
+	return b->popular;
+}
+
+/* Ranks the next tile of users; there is one. */
+static void
+next_tile(Batch *b)
+{
+	MemoryContext old = MemoryContextSwitchTo(b->tile);
+	MemoryContext working;
+	LbThreads  *pool = NULL;
+	float	   *queries;
+	int		   *at;
+	int			m;
+
+	MemoryContextReset(b->tile);
+	b->n = (int) Min(b->size, b->n_users - b->next);
+	b->size = Min(b->size * 4, b->largest);
+	b->user = 0;
+	b->rank = 0;
+	b->users = palloc(b->n * sizeof(int64));
+	b->askers = palloc0(b->n * sizeof(Asker));
+	b->lists = palloc0(b->n * sizeof(Selected));
+	for (int u = 0; u < b->n; u++)
+		b->users[u] = b->all ? b->serving->user_keys[b->next + u] :
+			b->chosen[b->next + u];
+	b->next += b->n;
+	at = palloc(b->n * sizeof(int));
+	queries = lbrec_alloc_aligned(b->tile, (Size) b->n * b->serving->image->D *
+								  sizeof(float), "queries");
+	working = AllocSetContextCreate(b->tile, "lbrec threads of a tile",
+									ALLOCSET_SMALL_SIZES);
+	if (b->n >= TILE_FOR_THREADS)
+		pool = lbrec_start_threads(working);
+	m = identify(b, queries, at, pool);
+	if (m > 0)
+		rank(b, queries, at, m, pool);
+	MemoryContextDelete(working);
+
+	for (int u = 0; u < b->n; u++)
+		if (b->askers[u].basis == BASIS_POPULAR)
+			b->lists[u] = popular_list(b);
+	MemoryContextSwitchTo(old);
+}
+
+/* false: there are no more rows */
+static bool
+next_row(Batch *b, Datum *values)
+{
+	const Selected *list;
+
+	while (b->user >= b->n || b->rank >= b->lists[b->user].n)
+	{
+		if (b->user < b->n)
+		{
+			b->user++;
+			b->rank = 0;
+		}
+		else if (b->next >= b->n_users)
+			return false;
+		else
+			next_tile(b);
+	}
+	list = &b->lists[b->user];
+	values[0] = Int64GetDatum(b->users[b->user]);
+	values[1] = Int32GetDatum((int32) (b->rank + 1));
+	values[2] = UUIDPGetDatum(&b->serving->recording_keys[list->ids[b->rank]]);
+	values[3] = Float4GetDatum(list->scores[b->rank]);
+	values[4] = b->basis[b->askers[b->user].basis];
+	b->rank++;
+	return true;
+}
+
+/* lbrec_recommend_all(k, model, users, at, listens) */
+Datum
+lbrec_recommend_all(PG_FUNCTION_ARGS)
+{
+	FuncCallContext *call;
+	Datum		values[5];
+	bool		nulls[5] = {false, false, false, false, false};
+
+	if (SRF_IS_FIRSTCALL())
+	{
+		MemoryContext old;
+		TupleDesc	desc;
+
+		lbrec_check_declaration(fcinfo, 4, 5, lengthof(values));
+		call = SRF_FIRSTCALL_INIT();
+		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
+		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		/* 0.1.0 declared four columns: as many as there are are filled */
+		call->tuple_desc = BlessTupleDesc(desc);
+		call->user_fctx = begin(fcinfo);
+		MemoryContextSwitchTo(old);
+	}
+	call = SRF_PERCALL_SETUP();
+	CHECK_FOR_INTERRUPTS();
+	if (!next_row(call->user_fctx, values))
+		SRF_RETURN_DONE(call);
+	SRF_RETURN_NEXT(call, HeapTupleGetDatum(heap_form_tuple(call->tuple_desc,
+															values, nulls)));
+}

@@ -1,0 +1,61 @@
+/*
+ * score.c
+ *		lbrec_score(): the scores of given recordings.
+ */
+#include "pg/server/lbrec.h"
+
+#include "catalog/pg_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "pg/image/cache.h"
+#include "pg/image/image.h"
+#include "pg/serve/arguments.h"
+#include "pg/serve/asker.h"
+#include "pg/server/declaration.h"
+
+PG_FUNCTION_INFO_V1(lbrec_score);
+
+/*
+ * lbrec_score(user_id, recordings, model, at, listens): scores in the order of
+ * the array, null where the model does not know the recording.
+ */
+Datum
+lbrec_score(PG_FUNCTION_ARGS)
+{
+	const ServingModel *serving;
+	Occasion	occasion;
+	Asker		asker;
+	Datum	   *keys;
+	bool	   *nulls;
+	Datum	   *scores;
+	int			n;
+	int			lower = 1;
+
+	lbrec_check_declaration(fcinfo, 4, 5, 0);
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	occasion = lbrec_occasion(fcinfo, 3, 4);
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
+	lbrec_identify(&asker, serving, PG_GETARG_INT64(0), &occasion);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), UUIDOID, UUID_LEN, false,
+					  TYPALIGN_CHAR, &keys, &nulls, &n);
+	if (n == 0)
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(FLOAT4OID));
+	scores = palloc(n * sizeof(Datum));
+	for (int i = 0; i < n; i++)
+	{
+		int32		c = nulls[i] ? -1 :
+		lbrec_candidate_of(serving, DatumGetUUIDP(keys[i]));
+
+		if (i % 4096 == 0)
+			CHECK_FOR_INTERRUPTS();
+		nulls[i] = c < 0;
+		scores[i] = c < 0 ? (Datum) 0 :
+			Float4GetDatum(lbrec_asked_score(&asker, c));
+	}
+	PG_RETURN_ARRAYTYPE_P(construct_md_array(scores, nulls, 1, &n, &lower,
+											 FLOAT4OID, sizeof(float4), true,
+											 TYPALIGN_INT));
+}

@@ -1,0 +1,396 @@
+/*
+ * tune.c
+ *		lbrec_tune(): finds good settings by successive halving.
+ *
+ * Trials differ in the settings that the caller gives several values for.  All
+ * are trained for a few epochs, the better half for twice as many, and so on
+ * (Jamieson and Talwalkar, AISTATS 2016), on one split of listens that are
+ * read once.  The best of the last round is saved like any trained model.
+ *
+ * A round trains from the beginning: keeping every trial's weights to go on
+ * from would need as many models in memory, to save at most half of the time.
+ */
+#include "pg/server/lbrec.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "core/lb_random.h"
+
+#include "pg/evaluate/metrics.h"
+#include "pg/listens/dataset.h"
+#include "pg/listens/read.h"
+#include "pg/listens/spool.h"
+#include "pg/server/srf.h"
+#include "pg/store/versions.h"
+#include "pg/train/options.h"
+#include "pg/train/request.h"
+#include "pg/train/save.h"
+#include "pg/train/train.h"
+
+PG_FUNCTION_INFO_V1(lbrec_tune);
+
+#define N_COLUMNS 7
+#define MAX_TRIALS 1000
+#define MAX_KEYS 64
+#define STREAM_TUNE 1003
+
+typedef struct Knob
+{
+	char	   *name;
+	int			n_values;
+	char	  **values;
+} Knob;
+
+typedef struct TuneTrial
+{
+	int			number;
+	int			choice[MAX_KEYS];
+	double		metric;			/* larger is better */
+	int			epochs;
+	double		seconds;
+} TuneTrial;
+
+typedef struct Tuning
+{
+	const char *model;
+	const char *preset;
+	Knob		knobs[MAX_KEYS];
+	int			n_knobs;
+	TuneTrial  *trials;
+	int			n_trials;
+	Metric		metric;
+	TimestampTz deadline;		/* 0: none */
+	Dataset    *data;
+	EpochReport *reports;
+	int			n_reports;
+	MemoryContext best_context;
+	Trained    *best;
+	TrainOptions best_options;
+	EpochReport *best_reports;
+	int			n_best_reports;
+} Tuning;
+
+/* What training reads before the first trial cannot differ between trials. */
+static const char *const fixed[] = {
+	"min_listens", "hash_buckets", "number_buckets", "split", "test_fraction",
+	"test_last", "test_limit", "epochs", "seed", "evaluate_every",
+	"early_stopping"
+};
+
+static bool
+past_deadline(const Tuning *t)
+{
+	return t->deadline != 0 && GetCurrentTimestamp() >= t->deadline;
+}
+
+/* Sets an option; an error names what does not exist or fit. */
+static void
+set_option(TrainOptions *o, const char *name, const char *value)
+{
+	if (!lbrec_set_option(o, name, value))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("setting \"%s\" does not exist", name),
+				 errdetail("settings may name the arguments of lbrec_train that are numbers, words or layers."),
+				 errhint("Read the list with \\df lbrec_train.")));
+}
+
+/* The settings' names and values from a JSON object of arrays. */
+static void
+read_knobs(Tuning *t, Datum settings)
+{
+	Oid			types[] = {JSONBOID};
+	MemoryContext context = CurrentMemoryContext;
+	TrainOptions unused = {0};
+
+	SPI_connect();
+	if (SPI_execute_with_args("SELECT s.key, e.value FROM pg_catalog.jsonb_each($1) AS s, "
+							  "pg_catalog.jsonb_array_elements_text(s.value) WITH ORDINALITY AS e (value, place) "
+							  "ORDER BY s.key, e.place",
+							  1, types, &settings, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read the settings");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char	   *name = SPI_getvalue(SPI_tuptable->vals[i],
+										SPI_tuptable->tupdesc, 1);
+		char	   *value = SPI_getvalue(SPI_tuptable->vals[i],
+										 SPI_tuptable->tupdesc, 2);
+		MemoryContext old;
+		Knob	   *k;
+
+		for (int f = 0; f < lengthof(fixed); f++)
+			if (strcmp(fixed[f], name) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("\"%s\" cannot be tuned", name),
+						 errdetail("All trials are measured on the same listens, for as many epochs as the search decides."),
+						 errhint("Leave it out of settings.")));
+		if (value == NULL)
+			continue;
+		if (strcmp(name, "layers") == 0)
+			for (char *c = value; *c; c++)
+				*c = *c == '[' ? '{' : *c == ']' ? '}' : *c;
+		old = MemoryContextSwitchTo(context);
+		if (t->n_knobs == 0 ||
+			strcmp(t->knobs[t->n_knobs - 1].name, name) != 0)
+		{
+			/* so there are no more of them than settings exist */
+			set_option(&unused, name, value);
+			if (t->n_knobs == MAX_KEYS)
+				elog(ERROR, "lbrec_train has more settings than lbrec_tune can try");
+			t->knobs[t->n_knobs].name = pstrdup(name);
+			t->knobs[t->n_knobs++].values = palloc((SPI_processed + 1) *
+												   sizeof(char *));
+		}
+		k = &t->knobs[t->n_knobs - 1];
+		k->values[k->n_values++] = pstrdup(value);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_finish();
+	if (t->n_knobs == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("settings names nothing to try"),
+				 errdetail("It is a JSON object of arrays: each setting of lbrec_train with the values to try."),
+				 errhint("For example: settings => '{\"temperature\": [0.05, 0.1, 0.2], \"history_dropout\": [0.4, 0.7]}'.")));
+}
+
+/* The settings of a trial. */
+static void
+trial_options(TrainOptions *o, const Tuning *t, const TuneTrial *trial, int epochs)
+{
+	lbrec_preset(o, t->preset);
+	for (int k = 0; k < t->n_knobs; k++)
+		set_option(o, t->knobs[k].name, t->knobs[k].values[trial->choice[k]]);
+	lbrec_fit_options(o);
+	o->epochs = epochs;
+	o->evaluate_every = epochs;
+	o->early_stopping = METRIC_NONE;
+	o->refit = false;			/* what was measured is kept */
+	lbrec_check_options(o);
+	if (o->split == SPLIT_NONE)
+		elog(ERROR, "a preset without a split cannot be tuned");
+}
+
+/* All combinations if they are few enough, else some at random. */
+static void
+choose_trials(Tuning *t, int wanted)
+{
+	double		combinations = 1;
+	LbRandom	rng;
+
+	lb_random_seed(&rng, 42, STREAM_TUNE);
+	for (int k = 0; k < t->n_knobs; k++)
+		combinations *= t->knobs[k].n_values;
+	t->n_trials = combinations <= wanted ? (int) combinations : wanted;
+	t->trials = palloc0(t->n_trials * sizeof(TuneTrial));
+	for (int i = 0; i < t->n_trials; i++)
+	{
+		TuneTrial  *trial = &t->trials[i];
+		int			rest = i;
+		TrainOptions unused;
+
+		trial->number = i + 1;
+		for (int k = 0; k < t->n_knobs; k++)
+		{
+			int			n = t->knobs[k].n_values;
+
+			trial->choice[k] = combinations <= wanted ? rest % n :
+				(int) lb_random_below(&rng, n);
+			rest /= n;
+		}
+		/* better now than after the first trials */
+		trial_options(&unused, t, trial, 2);
+	}
+}
+
+static bool
+note_report(const EpochReport *report, void *arg)
+{
+	Tuning	   *t = arg;
+
+	t->reports[t->n_reports++] = *report;
+	return true;
+}
+
+/* Trains a trial; keeps it when it is the best so far. */
+static void
+run_trial(Tuning *t, TuneTrial *trial, int epochs)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec trial",
+												  ALLOCSET_DEFAULT_SIZES);
+	TrainOptions *options = MemoryContextAlloc(context, sizeof(TrainOptions));
+	TrainRequest request = {.name = t->model, .data = t->data,
+		.options = options, .callback = note_report, .arg = t};
+	Trained    *trained;
+	bool		best;
+
+	trial_options(options, t, trial, epochs);
+	t->reports = MemoryContextAlloc(context, epochs * sizeof(EpochReport));
+	t->n_reports = 0;
+	trained = lbrec_run_training(&request, context);
+	trial->metric = lbrec_metric(t->metric, &t->reports[t->n_reports - 1]);
+	trial->epochs = epochs;
+	for (int i = 0; i < t->n_reports; i++)
+		trial->seconds += t->reports[i].seconds;
+	best = true;
+	for (int i = 0; i < t->n_trials && best; i++)
+		if (t->trials[i].epochs == epochs && &t->trials[i] != trial &&
+			t->trials[i].metric >= trial->metric)
+			best = false;
+	if (!best)
+	{
+		MemoryContextDelete(context);
+		return;
+	}
+	if (t->best_context)
+		MemoryContextDelete(t->best_context);
+	t->best_context = context;
+	t->best = trained;
+	t->best_options = *options;
+	t->best_reports = t->reports;
+	t->n_best_reports = t->n_reports;
+}
+
+/* Those trained longest first, the better ones before the others. */
+static int
+compare_trials(const void *a, const void *b)
+{
+	const TuneTrial *x = a;
+	const TuneTrial *y = b;
+
+	if (x->epochs != y->epochs)
+		return x->epochs > y->epochs ? -1 : 1;
+	if (x->metric != y->metric)
+		return x->metric > y->metric ? -1 : 1;
+	return x->number < y->number ? -1 : 1;
+}
+
+static void
+put_trials(const Tuning *t, RowSink *sink)
+{
+	for (int i = 0; i < t->n_trials; i++)
+	{
+		const TuneTrial *trial = &t->trials[i];
+		StringInfoData s;
+		Datum		values[N_COLUMNS];
+		bool		nulls[N_COLUMNS] = {0};
+
+		initStringInfo(&s);
+		appendStringInfoChar(&s, '{');
+		for (int k = 0; k < t->n_knobs; k++)
+		{
+			appendStringInfoString(&s, k ? ", " : "");
+			escape_json(&s, t->knobs[k].name);
+			appendStringInfoString(&s, ": ");
+			escape_json(&s, t->knobs[k].values[trial->choice[k]]);
+		}
+		appendStringInfoChar(&s, '}');
+		values[0] = Int32GetDatum(i + 1);
+		values[1] = Int32GetDatum(trial->number);
+		values[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(s.data));
+		values[3] = Int32GetDatum(trial->epochs);
+		values[4] = Float8GetDatum(t->metric == METRIC_TEST_LOSS ?
+								   -trial->metric : trial->metric);
+		nulls[4] = trial->epochs == 0;
+		values[5] = Float8GetDatum(trial->seconds);
+		values[6] = BoolGetDatum(i == 0);
+		lbrec_put_row(sink, values, nulls);
+	}
+}
+
+/*
+ * lbrec_tune(model, listens, settings, trials, metric, epochs, time_limit,
+ *			  preset)
+ */
+Datum
+lbrec_tune(PG_FUNCTION_ARGS)
+{
+	RowSink		sink = lbrec_begin_rows(fcinfo, 8, 8, N_COLUMNS);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec tuning",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Tuning		t = {0};
+	TrainOptions metric = {0};
+	ListenSource source = {.with_features = true};
+	int			trials;
+	int			max_epochs;
+	int			rounds = 0;
+	int			in_round;
+
+	for (int i = 0; i < 8; i++)
+		if (PG_ARGISNULL(i) && i != 6)
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("arguments of lbrec_tune must not be null"),
+					 errdetail("Only time_limit may be."),
+					 errhint("Leave the argument out to use its default, if it has one.")));
+	PreventCommandIfReadOnly("lbrec_tune()");
+	PreventCommandIfParallelMode("lbrec_tune()");
+	t.model = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	source.listens = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	trials = PG_GETARG_INT32(3);
+	max_epochs = PG_GETARG_INT32(5);
+	t.preset = text_to_cstring(PG_GETARG_TEXT_PP(7));
+	if (trials < 1 || trials > MAX_TRIALS || max_epochs < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("trials is %d and epochs %d", trials, max_epochs),
+				 errdetail("There may be 1 to %d trials, of at least one epoch.",
+						   MAX_TRIALS),
+				 errhint("Leave the arguments out to use their defaults.")));
+	lbrec_check_name(t.model);
+	lbrec_set_option(&metric, "early_stopping",
+					 text_to_cstring(PG_GETARG_TEXT_PP(4)));
+	t.metric = metric.early_stopping;
+	if (t.metric == METRIC_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("metric \"none\" orders no trials"),
+				 errhint("Use \"ndcg_20\", for example.")));
+	if (!PG_ARGISNULL(6))
+		t.deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+															 TimestampTzGetDatum(GetCurrentTimestamp()),
+															 PG_GETARG_DATUM(6)));
+	read_knobs(&t, PG_GETARG_DATUM(2));
+	choose_trials(&t, trials);
+
+	lbrec_preset(&metric, t.preset);
+	source.number_buckets = metric.number_buckets;
+	t.data = lbrec_read_listens(&source, context);
+	while ((t.n_trials >> rounds) > 1 && (max_epochs >> (rounds + 1)) > 0)
+		rounds++;
+	in_round = t.n_trials;
+	for (int r = rounds; r >= 0; r--)
+	{
+		int			epochs = Max(max_epochs >> r, 1);
+
+		for (int i = 0; i < in_round; i++)
+		{
+			if (t.best && past_deadline(&t))
+				break;
+			run_trial(&t, &t.trials[i], epochs);
+		}
+		qsort(t.trials, t.n_trials, sizeof(TuneTrial), compare_trials);
+		if (past_deadline(&t))
+			break;
+		in_round = Max(in_round / 2, 1);
+	}
+	lbrec_save_model(t.model, t.best, t.data, &t.best_options,
+					 t.best_reports, t.n_best_reports);
+	MemoryContextSwitchTo(old);
+	put_trials(&t, &sink);
+	lbrec_spool_free(t.data->listens);
+	MemoryContextDelete(context);
+	return (Datum) 0;
+}

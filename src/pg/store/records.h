@@ -1,0 +1,53 @@
+/*
+ * records.h
+ *		A version of a model as records, for files.
+ *
+ * docs/model-format.md describes them for who reads them elsewhere.  In short:
+ * each row is a record with a header of its own; the first tells what follows,
+ * then come the tensors' chunks in the order that it lists, and the last one
+ * says that all is there.
+ */
+#ifndef LBREC_STORE_RECORDS_H
+#define LBREC_STORE_RECORDS_H
+
+#include "pg/server/lbrec.h"
+
+#define RECORD_MAGIC "lbrecmod"
+#define FORMAT_VERSION 1
+#define BYTE_ORDER_MARK 0x01020304
+#define OTHER_BYTE_ORDER 0x04030201
+
+typedef enum RecordKind
+{
+	RECORD_MANIFEST = 1,
+	RECORD_CHUNK = 2,
+	RECORD_END = 3
+} RecordKind;
+
+typedef struct RecordHeader
+{
+	char		magic[8];
+	uint32		byte_order;
+	uint32		version;
+	int64		seq;
+	uint32		kind;
+	uint32		crc;			/* of all bytes but these four */
+} RecordHeader;
+
+/* before the bytes of a chunk */
+typedef struct ChunkPlace
+{
+	uint32		tensor;			/* in the manifest's list */
+	uint32		chunk;
+} ChunkPlace;
+
+typedef struct EndRecord
+{
+	int64		records;		/* this one included */
+	uint32		crc;			/* of the checksums of those before */
+	uint32		zero;
+} EndRecord;
+
+extern uint32 lbrec_record_crc(const char *record, Size len);
+
+#endif							/* LBREC_STORE_RECORDS_H */

@@ -1,0 +1,43 @@
+/*
+ * tensors.h
+ *		Models in their tables: lbrec.model, lbrec.epoch, lbrec.tensor.
+ */
+#ifndef LBREC_STORE_TENSORS_H
+#define LBREC_STORE_TENSORS_H
+
+#include "pg/store/versions.h"
+#include "executor/spi.h"
+
+/* Bytes of a chunk but for the last. */
+#define TENSOR_CHUNK_BYTES ((Size) 1 << 20)
+
+typedef enum TensorType
+{
+	TENSOR_FLOAT4,
+	TENSOR_INT4,
+	TENSOR_INT8,
+	TENSOR_UUID,
+	TENSOR_BYTES
+} TensorType;
+
+/* A tensor as it is stored, without its data. */
+typedef struct TensorShape
+{
+	TensorType	type;
+	int64		rows;
+	int			cols;
+} TensorShape;
+
+extern const char *lbrec_tensor_type_name(TensorType type);
+extern bool lbrec_tensor_type(const char *name, TensorType *type);
+extern bool lbrec_shape_in_range(const TensorShape *shape);
+extern uint32 lbrec_chunk_crc(int64 model, const char *name, int32 chunk,
+							  const TensorShape *shape, const char *data,
+							  Size len);
+extern Size lbrec_tensor_size(const TensorShape *shape);
+extern bool lbrec_tensor_shape(const ModelRow *model, const char *name,
+							   TensorShape *shape);
+extern void lbrec_load_tensor(const ModelRow *model, const char *name,
+							  const TensorShape *shape, char *out);
+
+#endif							/* LBREC_STORE_TENSORS_H */

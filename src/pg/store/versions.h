@@ -1,0 +1,37 @@
+/*
+ * versions.h
+ *		Versions of models: rows of lbrec.model.
+ */
+#ifndef LBREC_STORE_VERSIONS_H
+#define LBREC_STORE_VERSIONS_H
+
+#include "pg/server/lbrec.h"
+
+#include "executor/spi.h"
+
+/* A row of lbrec.model. */
+typedef struct ModelRow
+{
+	int64		id;
+	char		name[256];
+	int32		version;
+	int64		checksum;
+	int64		n_users;
+	int64		n_recordings;
+} ModelRow;
+
+extern void lbrec_read_model_row(ModelRow *row, SPITupleTable *table,
+								 uint64 place);
+
+extern bool lbrec_find_model(ModelRow *row, const char *name);
+
+extern void lbrec_damaged(const ModelRow *model, const char *tensor,
+						  int chunk, const char *detail);
+
+extern void lbrec_no_such_model(const char *name);
+extern void lbrec_check_name(const char *name);
+extern void lbrec_no_such_version(const char *name, int32 version);
+extern void lbrec_hold_version(int64 model);
+extern int	lbrec_prune_model(const char *name, int keep, int64 **pruned);
+
+#endif							/* LBREC_STORE_VERSIONS_H */

@@ -1,0 +1,84 @@
+/*
+ * batches.h
+ *		Training batches from listens or from users' lists.
+ */
+#ifndef LBREC_TRAIN_BATCHES_H
+#define LBREC_TRAIN_BATCHES_H
+
+#include "core/lb_gap.h"
+#include "pg/listens/dataset.h"
+#include "pg/listens/histories.h"
+#include "pg/listens/spool.h"
+#include "pg/model/twotower.h"
+#include "pg/train/feeder.h"
+#include "pg/train/options.h"
+#include "pg/train/split.h"
+
+/* A row of a batch of users: one part of a user's recordings. */
+typedef struct UserRow
+{
+	int32		user;
+	int32		part;
+} UserRow;
+
+typedef struct Batcher
+{
+	const Dataset *data;
+	const TrainOptions *options;
+	const TwoTower *model;		/* its inputs; members of an ensemble share
+								 * them */
+	const UserLists *lists;		/* recordings trained on, by user */
+	const UserLists *sequence;	/* for history_window "before", else NULL */
+	const Split *split;
+	LbRandom	rng;
+	float	   *log_q;			/* (n_recordings + 1), or NULL */
+	const float *trends;		/* (n_recordings + 1), or NULL */
+	double		trend;			/* times which they are added to log_q */
+	LbGap	   *gaps;			/* (n_recordings + 1) in its place */
+	uint32		step;			/* batches so far */
+	int			max_rows;		/* B of a training batch at most */
+	int			max_columns;	/* N at most */
+
+	/* the present epoch */
+	Feeder		feeder;			/* batches of listens */
+	int64		next;			/* place in its window */
+	UserRow    *rows;			/* batches of users */
+	uint32	   *row_order;
+	int64		n_rows;
+	uint64		epoch_key;
+
+	/* the present batch */
+	InputBuffers query;
+	InputBuffers candidate;
+	Listen	   *listens;
+	int32	   *users;
+	int64	   *times;
+	int32	   *recordings;		/* (N) */
+	float	   *batch_log_q;	/* (N) */
+	float	   *weights;
+	LbSpan	   *histories;
+	int32	   *arena;			/* codes of the histories */
+	int64		arena_used;
+	int32	   *positives;
+	int32	   *positive_of;
+	int32	   *column;			/* (n_recordings + 1) 1 + column of a
+								 * recording */
+	int32	   *seen;			/* (n_recordings + 1) the last history to have
+								 * it */
+	int32		stamp;
+	uint32	   *shuffled;		/* a user's list */
+} Batcher;
+
+extern void lbrec_batcher_shape(Batcher *b, const TrainOptions *options,
+								const Dataset *data, const Split *split,
+								const UserLists *lists);
+extern void lbrec_batcher_init(Batcher *b, const TwoTower *model,
+							   const UserLists *sequence, int test_rows,
+							   uint64 seed, MemoryContext context);
+extern void lbrec_batcher_begin(Batcher *b);
+extern bool lbrec_batcher_next(Batcher *b, LbBatch *batch);
+extern double lbrec_batcher_done(const Batcher *b);
+extern void lbrec_batcher_test(Batcher *b, LbBatch *batch,
+							   const Listen *listens, int n);
+
+#endif							/* LBREC_TRAIN_BATCHES_H */

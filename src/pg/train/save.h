@@ -1,0 +1,18 @@
+/*
+ * save.h
+ *		Writes a trained model.
+ */
+#ifndef LBREC_TRAIN_SAVE_H
+#define LBREC_TRAIN_SAVE_H
+
+#include "pg/evaluate/metrics.h"
+#include "pg/listens/dataset.h"
+#include "pg/train/options.h"
+#include "pg/train/request.h"
+
+extern int64 lbrec_save_model(const char *name, const Trained *trained,
+							  const Dataset *data,
+							  const TrainOptions *options,
+							  const EpochReport *epochs, int n_epochs);
+
+#endif							/* LBREC_TRAIN_SAVE_H */

@@ -1,0 +1,472 @@
+/*
+ * score_fit.c
+ *		Fits the weights of a score's parts on listens that were held out.
+ *
+ * How much the tower, the neighbours and repeats say differs between sets of
+ * listens: where everybody plays albums neighbours say more, where plays have
+ * no order they say nothing.  So it is not a setting but fitted, by two
+ * conditional logits (core/lb_mix.c):
+ *
+ *	1.	of all recordings new to the user, which are played: the weights of the
+ *		dot product, of the neighbours and of trends (trends.c).  Each user
+ *		counts as the root of how many there are, or a few heavy listeners would
+ *		decide;
+ *	2.	of all recordings, which is played next: the weights of those together,
+ *		and of having been played before.
+ *
+ * Users choose from the whole catalogue; of a large one those rows are taken
+ * that matter, the best by dot product and by neighbours, the user's own and
+ * what was played, and a sample stands for the rest.
+ *
+ * The prior's means are about what three quite different sets gave (jodie,
+ * hetrec, one of invented albums); they are the answer where nothing is held
+ * out, and a few users move it little.
+ */
+#include "pg/train/score_fit.h"
+
+#include <math.h>
+
+#include "utils/memutils.h"
+
+#include "core/lb_scan_top.h"
+
+#include "pg/listens/spool.h"
+#include "pg/model/score.h"
+#include "pg/model/twotower.h"
+#include "pg/server/kernels.h"
+
+#define STREAM_WEIGH 1003
+
+#define MAX_USERS 1000
+#define USERS_AT_ONCE 256
+#define HEAD 200				/* best by dot product, and by neighbours */
+#define TAIL 400				/* sampled from the rest */
+
+/* Weights of a dot product of cosines, times the temperature, and others. */
+#define PRIOR_DOT 0.6
+#define PRIOR_NEIGHBOUR 3
+#define PRIOR_OWN 4
+#define PRIOR_RECENCY 0.6
+#define PRIOR_OWN_EXPLORE 0.2
+
+/* More than vectors of unit length can show leaves no room for tastes. */
+#define MAX_TREND 4
+
+/* a user of the held out, and that user's listens there */
+typedef struct Chooser
+{
+	int32		user;
+	int64		first;			/* in the sorted listens */
+	int64		n;
+} Chooser;
+
+typedef struct Weigher
+{
+	const WeighRequest *request;
+	MemoryContext context;
+	LbRandom	rng;
+	Listen	   *sorted;			/* by user and recording */
+	Chooser    *choosers;
+	int			n_choosers;
+	int32	   *row_of;			/* (n_recordings + 1) row of the present user,
+								 * or less than its first */
+	/* rows, by chooser */
+	int64	   *offsets;		/* (n_choosers + 1) */
+	int64		n_rows;
+	int64		room;
+	int32	   *codes;
+	float	   *dot;			/* mean over the members */
+	float	   *near;			/* root of the neighbours' sum */
+	float	   *recency;		/* log, where own */
+	bool	   *own;
+	float	   *log_count;
+	float	   *plays;			/* listens held out */
+} Weigher;
+
+static int
+compare_listens(const void *a, const void *b)
+{
+	const Listen *x = a;
+	const Listen *y = b;
+
+	CHECK_FOR_INTERRUPTS();
+	if (x->user != y->user)
+		return x->user < y->user ? -1 : 1;
+	return x->recording < y->recording ? -1 : x->recording > y->recording;
+}
+
+/*
+ * Which recordings somebody's list has.  One that nobody's has is found by
+ * chance alone, and would make all weights look worse than they are.
+ */
+static bool *
+known_recordings(const TwoTower *model)
+{
+	bool	   *known = palloc_extended(model->n_recordings + 1,
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+	for (int64 i = 0; i < model->history_offsets[model->n_users + 1]; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		known[model->history_codes[i]] = true;
+	}
+	return known;
+}
+
+/* The users with listens that can be found, at most MAX_USERS, evenly. */
+static void
+find_choosers(Weigher *w)
+{
+	const WeighRequest *q = w->request;
+	int64		n = 0;
+	int64		n_users = 0;
+	int64		seen = 0;
+	bool	   *known;
+
+	if (q->n_test == 0)
+		return;
+	known = known_recordings(q->model);
+	w->sorted = palloc_extended(Max(q->n_test, 1) * sizeof(Listen),
+								MCXT_ALLOC_HUGE);
+	for (int64 i = 0; i < q->n_test; i++)
+	{
+		const Listen *l = &q->test[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (l->user > 0 && known[l->recording] &&
+			q->model->history_offsets[l->user + 1] >
+			q->model->history_offsets[l->user])
+			w->sorted[n++] = *l;
+	}
+	qsort(w->sorted, n, sizeof(Listen), compare_listens);
+	for (int64 i = 0; i < n; i++)
+		n_users += i == 0 || w->sorted[i].user != w->sorted[i - 1].user;
+	w->choosers = palloc(Max(Min(n_users, MAX_USERS), 1) * sizeof(Chooser));
+	for (int64 i = 0; i < n;)
+	{
+		int64		first = i;
+
+		CHECK_FOR_INTERRUPTS();
+		while (i < n && w->sorted[i].user == w->sorted[first].user)
+			i++;
+		/* every n_users / MAX_USERS-th */
+		if (n_users <= MAX_USERS ||
+			seen * MAX_USERS / n_users != (seen + 1) * MAX_USERS / n_users)
+			w->choosers[w->n_choosers++] = (Chooser)
+		{
+			w->sorted[first].user, first, i - first
+		};
+		seen++;
+	}
+}
+
+static void
+reserve_rows(Weigher *w, int64 more)
+{
+	if (w->n_rows + more <= w->room)
+		return;
+	w->room = Max(w->n_rows + more, 2 * w->room);
+#define GROW(array) \
+	(array) = (array) ? repalloc_huge((array), w->room * sizeof(*(array))) : \
+		palloc_extended(w->room * sizeof(*(array)), MCXT_ALLOC_HUGE)
+	GROW(w->codes);
+	GROW(w->dot);
+	GROW(w->near);
+	GROW(w->recency);
+	GROW(w->own);
+	GROW(w->log_count);
+	GROW(w->plays);
+#undef GROW
+}
+
+/* The user's row of a recording, a new one if there is none yet. */
+static int64
+take_row(Weigher *w, int64 first, int32 code, double log_count)
+{
+	if (w->row_of[code] < first)
+	{
+		reserve_rows(w, 1);
+		w->codes[w->n_rows] = code;
+		w->log_count[w->n_rows] = (float) log_count;
+		w->plays[w->n_rows] = 0;
+		w->row_of[code] = (int32) w->n_rows++;
+	}
+	return w->row_of[code];
+}
+
+/* The neighbours with the highest sums. */
+static void
+take_neighbours(Weigher *w, int64 first, const Boosts *b)
+{
+	const LbTouched *t = &b->touched;
+	uint64	   *keys = palloc_extended(Max(t->n, 1) * sizeof(uint64),
+									   MCXT_ALLOC_HUGE);
+
+	for (int64 i = 0; i < t->n; i++)
+		keys[i] = lb_key_make((float) t->sums[i], (uint32) i);
+	if (t->n > HEAD)
+		lb_key_select(keys, t->n, HEAD);
+	for (int64 i = 0; i < Min(t->n, HEAD); i++)
+		take_row(w, first, t->codes[lb_key_index(keys[i])], 0);
+	pfree(keys);
+}
+
+/* The rest of the catalogue, or a sample that stands for it. */
+static void
+take_tail(Weigher *w, int64 first)
+{
+	int64		n = w->request->model->n_recordings;
+	int64		rest = n - (w->n_rows - first);
+
+	if (rest <= TAIL)
+	{
+		for (int32 code = 1; code <= n; code++)
+			take_row(w, first, code, 0);
+		return;
+	}
+	for (int64 end = w->n_rows + TAIL; w->n_rows < end;)
+		take_row(w, first, 1 + (int32) lb_random_below(&w->rng, n),
+				 log((double) rest / TAIL));
+}
+
+/* What one user chose from. */
+static void
+take_chooser(Weigher *w, int g, const Boosts *b, const float *query,
+			 const int64 *head, int64 n_head)
+{
+	const WeighRequest *q = w->request;
+	int			D = lb_tower_width(&q->model->core.query);
+	const Chooser *c = &w->choosers[g];
+	int64		first = w->n_rows;
+	int32	   *rows;
+
+	w->offsets[g] = first;
+	for (int64 i = c->first; i < c->first + c->n; i++)
+	{
+		/* the row first: it may move the array */
+		int64		row = take_row(w, first, w->sorted[i].recording, 0);
+
+		w->plays[row]++;
+	}
+	for (int i = 0; i < b->n_own; i++)
+		take_row(w, first, b->touched.codes[i], 0);
+	for (int64 i = 0; i < n_head; i++)
+		take_row(w, first, (int32) (head[i] + 1), 0);
+	take_neighbours(w, first, b);
+	take_tail(w, first);
+	rows = palloc((w->n_rows - first) * sizeof(int32));
+	for (int64 r = first; r < w->n_rows; r++)
+		rows[r - first] = w->codes[r] - 1;
+	lb_score_rows(w->dot + first, query, q->candidates, D, rows,
+				  (int) (w->n_rows - first));
+	pfree(rows);
+	for (int64 r = first; r < w->n_rows; r++)
+	{
+		int64		place = lb_touched_find(&b->touched, w->codes[r]);
+
+		w->dot[r] /= q->n_members;
+		w->near[r] = place < 0 ? 0 : (float) sqrt(b->touched.sums[place]);
+		w->own[r] = place >= 0 && place < b->n_own;
+		w->recency[r] = w->own[r] && b->recency ? b->recency[place] : 0;
+	}
+	w->offsets[g + 1] = w->n_rows;
+}
+
+static void
+take_block(Weigher *w, int from, int m, LbThreads *pool)
+{
+	const WeighRequest *q = w->request;
+	int			D = lb_tower_width(&q->model->core.query);
+	LbCandidates set = {.c = q->candidates, .n = q->model->n_recordings, .D = D};
+	int64		k = Min(HEAD, set.n);
+	MemoryContext scratch = AllocSetContextCreate(w->context,
+												  "lbrec choices of users",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	int32	   *users = palloc(m * sizeof(int32));
+	int64	   *times = palloc(m * sizeof(int64));
+	int64	   *found = palloc(m * sizeof(int64));
+	int64	   *ids = palloc(m * k * sizeof(int64));
+	float	   *scores = palloc(m * k * sizeof(float));
+	float	   *queries = lbrec_alloc_aligned(scratch, (Size) m * D *
+											  sizeof(float), "queries");
+	void	   *work = lbrec_alloc_aligned(scratch,
+										   lb_topk_batch_bytes(&set, m, k,
+															   lb_threads_count(pool)),
+										   "selection");
+	LbStatus	status;
+
+	for (int i = 0; i < m; i++)
+	{
+		users[i] = w->choosers[from + i].user;
+		times[i] = w->sorted[w->choosers[from + i].first].time;
+	}
+	lbrec_query_vectors(queries, q->model, users, times, m, pool, scratch);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_topk_batch(found, ids, scores, queries, m, &set, k, work,
+							   pool, lbrec_cancel_flag());
+	} while (lbrec_again(status == LB_CANCELLED));
+	lbrec_check_status(status, "a score");
+	for (int i = 0; i < m; i++)
+	{
+		Boosts		b = lbrec_boosts_of(q->model, users[i]);
+
+		CHECK_FOR_INTERRUPTS();
+		lbrec_gather_boosts(&b);
+		MemoryContextSwitchTo(w->context);
+		take_chooser(w, from + i, &b, queries + (Size) i * D, ids + i * k,
+					 found[i]);
+		MemoryContextSwitchTo(scratch);
+		lbrec_free_boosts(&b);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+}
+
+static void
+fit(double *weights, const LbChoices *choices)
+{
+	LbStatus	status;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = lb_mix_fit(weights, choices, lbrec_cancel_flag());
+	} while (lbrec_again(status == LB_CANCELLED));
+	lbrec_check_status(status, "a score");
+}
+
+/* Weights of dot product, neighbours and trend, over what is new to the user. */
+static void
+fit_new(double *a, const Weigher *w, const double *prior)
+{
+	const float *trends = w->request->trends;
+	double		precision[3] = {1 / 4.0, 1, 1};
+	double		lower[3] = {prior[0] / 20, 0, -INFINITY};
+	int64	   *offsets = palloc((w->n_choosers + 1) * sizeof(int64));
+	float	   *x = palloc_extended(Max(w->n_rows, 1) * 3 * sizeof(float),
+									MCXT_ALLOC_HUGE);
+	float	   *log_count = palloc_extended(Max(w->n_rows, 1) * sizeof(float),
+											MCXT_ALLOC_HUGE);
+	float	   *chosen = palloc_extended(Max(w->n_rows, 1) * sizeof(float),
+										 MCXT_ALLOC_HUGE);
+	LbChoices	c = {3, w->n_choosers, offsets, x, log_count, chosen, prior,
+		precision, lower};
+	int64		n = 0;
+
+	offsets[0] = 0;
+	for (int g = 0; g < w->n_choosers; g++)
+	{
+		int64		first = n;
+		int			targets = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int64 r = w->offsets[g]; r < w->offsets[g + 1]; r++)
+		{
+			if (w->own[r])
+				continue;
+			x[3 * n] = w->dot[r];
+			x[3 * n + 1] = w->near[r];
+			x[3 * n + 2] = trends ? trends[w->codes[r]] : 0;
+			log_count[n] = w->log_count[r];
+			chosen[n] = w->plays[r] > 0;
+			targets += w->plays[r] > 0;
+			n++;
+		}
+		for (int64 r = first; r < n; r++)
+			chosen[r] /= sqrtf(Max(targets, 1));
+		offsets[g + 1] = n;
+	}
+	fit(a, &c);
+	pfree(offsets);
+	pfree(x);
+	pfree(log_count);
+	pfree(chosen);
+}
+
+/*
+ * Weights of explore for new recordings, of having played, of its recency, and
+ * of explore for played ones, over all.
+ */
+static void
+fit_all(double *b, const Weigher *w, const double *a, const double *prior)
+{
+	double		precision[4] = {4, 1 / 4.0, 4, 4};
+	double		lower[4] = {0.05, -INFINITY, -INFINITY, 0};
+	const float *trends = w->request->trends;
+	float	   *x = palloc_extended(Max(w->n_rows, 1) * 4 * sizeof(float),
+									MCXT_ALLOC_HUGE);
+	LbChoices	c = {4, w->n_choosers, w->offsets, x, w->log_count, w->plays,
+		prior, precision, lower};
+
+	for (int64 r = 0; r < w->n_rows; r++)
+	{
+		float		trend = trends ? trends[w->codes[r]] : 0;
+		float		explore = (float) (a[0] * w->dot[r] + a[1] * w->near[r] +
+									   a[2] * trend);
+
+		CHECK_FOR_INTERRUPTS();
+		x[4 * r] = w->own[r] ? 0 : explore;
+		x[4 * r + 1] = w->own[r];
+		x[4 * r + 2] = w->recency[r];
+		x[4 * r + 3] = w->own[r] ? explore : 0;
+	}
+	fit(b, &c);
+	pfree(x);
+}
+
+LbMix
+lbrec_weigh(double *trend, const WeighRequest *request, LbThreads *pool,
+			MemoryContext context)
+{
+	const TwoTower *model = request->model;
+	double		prior_a[3] = {PRIOR_DOT / request->temperature,
+		PRIOR_NEIGHBOUR, 0};
+	double		prior_b[4] = {1, PRIOR_OWN, PRIOR_RECENCY, PRIOR_OWN_EXPLORE};
+	double		a[3];
+	double		b[4];
+	Weigher		w = {.request = request};
+	MemoryContext old;
+	LbMix		mix = {0};
+
+	w.context = AllocSetContextCreate(context, "lbrec choices",
+									  ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(w.context);
+	lb_random_seed(&w.rng, request->seed, STREAM_WEIGH);
+	find_choosers(&w);
+	w.offsets = palloc0((w.n_choosers + 1) * sizeof(int64));
+	w.row_of = palloc_extended((model->n_recordings + 1) * sizeof(int32),
+							   MCXT_ALLOC_HUGE);
+	memset(w.row_of, 0xff, (model->n_recordings + 1) * sizeof(int32));
+	for (int from = 0; from < w.n_choosers; from += USERS_AT_ONCE)
+		take_block(&w, from, Min(USERS_AT_ONCE, w.n_choosers - from), pool);
+	fit_new(a, &w, prior_a);
+	if (model->neighbours.offsets == NULL)
+		a[1] = 0;
+	mix.neighbour = a[1] / a[0];
+	if (trend)
+		*trend = fmin(fmax(a[2] / (a[0] * request->temperature), -MAX_TREND),
+					  MAX_TREND);
+	if (model->history_recency)
+	{
+		fit_all(b, &w, a, prior_b);
+		mix.own = b[1] / (a[0] * b[0]);
+		mix.recency = b[2] / (a[0] * b[0]);
+		mix.own_share = b[3] / b[0] - 1;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(w.context);
+	return mix;
+}
+
+/* Dot products of n members are that many times one's; so are the others. */
+LbMix
+lbrec_mix_of_members(LbMix one, int n_members)
+{
+	one.neighbour *= n_members;
+	one.own *= n_members;
+	one.recency *= n_members;
+	return one;
+}

@@ -1,0 +1,32 @@
+/*
+ * score_fit.h
+ *		The weights of a score's parts, from listens that were held out.
+ */
+#ifndef LBREC_TRAIN_SCORE_FIT_H
+#define LBREC_TRAIN_SCORE_FIT_H
+
+#include "pg/listens/spool.h"
+#include "pg/model/twotower.h"
+
+/* What the weights are fitted on. */
+typedef struct WeighRequest
+{
+	const TwoTower *model;		/* its mix is not looked at */
+	const float *candidates;	/* (n_recordings, D) */
+	int			n_members;		/* whose dot products add up in the model's */
+	double		temperature;	/* that they were trained with */
+	const float *trends;		/* (n_recordings + 1), or NULL */
+	const Listen *test;			/* held out */
+	int64		n_test;
+	int64		seed;
+} WeighRequest;
+
+/*
+ * Of a model with one member; n members' dot products add up.  trend, unless
+ * NULL, is what a recording's trend should add to the logit in training.
+ */
+extern LbMix lbrec_weigh(double *trend, const WeighRequest *request,
+						 LbThreads *pool, MemoryContext context);
+extern LbMix lbrec_mix_of_members(LbMix one, int n_members);
+
+#endif							/* LBREC_TRAIN_SCORE_FIT_H */

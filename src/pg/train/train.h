@@ -1,0 +1,13 @@
+/*
+ * train.h
+ *		A training run over a dataset.
+ */
+#ifndef LBREC_TRAIN_TRAIN_H
+#define LBREC_TRAIN_TRAIN_H
+
+#include "pg/train/request.h"
+
+extern Trained *lbrec_run_training(const TrainRequest *request,
+								   MemoryContext context);
+
+#endif							/* LBREC_TRAIN_TRAIN_H */

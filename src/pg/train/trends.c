@@ -1,0 +1,133 @@
+/*
+ * trends.c
+ *		Which recordings are being discovered now, and which were once.
+ *
+ * The towers learn who plays a recording, and how many, but not when: one that
+ * everybody found ten years ago is as likely to be found next as one that
+ * everybody found this month.  A recording's trend is
+ *
+ *		log(sum over users of decay(age) + K * share) - log(users + K) - log(share)
+ *
+ * with age the months since the user's first listen of it, decay a power law
+ * (lb_mix_decay), and share the mean of the decays over all recordings: 0 where
+ * as many of those who have found it found it lately as is usual, and near to
+ * 0 where few have.  Now is when the last one in a hundred users was last
+ * heard of: a clock that is years ahead does not make everything old.
+ *
+ * How much a trend says is fitted on what is held out (weigh.c).  It is not a
+ * part of the score: the towers are trained to have it in their dot products,
+ * by adding it to what logQ subtracts (batches.c), as they have popularity.
+ */
+#include "pg/train/trends.h"
+
+#include <math.h>
+
+#include "core/lb_mix.h"
+
+#include "pg/listens/dataset.h"
+#include "pg/listens/histories.h"
+#include "pg/listens/spool.h"
+#include "pg/listens/vocabulary.h"
+
+/* Users that a recording is taken to have besides, as usual as can be. */
+#define TREND_SHRINK 10
+
+#define TREND_POWER 1.5
+#define MONTH (30.0 * USECS_PER_DAY)
+
+typedef struct Finds
+{
+	int64		now;
+	int32	   *seen;			/* (n_recordings + 1) the last user to have it */
+	float	   *users;			/* (n_recordings + 1) */
+	float	   *recent;			/* (n_recordings + 1) sum of the decays */
+	double		n;
+	double		sum;
+} Finds;
+
+static void
+count_user(int32 user, Listen *listens, int64 n, void *arg)
+{
+	Finds	   *f = arg;
+
+	for (int64 i = 0; i < n; i++)
+	{
+		int32		r = listens[i].recording;
+		double		decay;
+
+		CHECK_FOR_INTERRUPTS();
+		if (f->seen[r] == user)
+			continue;
+		f->seen[r] = user;
+		decay = lb_mix_decay((double) (f->now - listens[i].time) / MONTH,
+							 TREND_POWER);
+		f->users[r]++;
+		f->recent[r] += (float) decay;
+		f->n++;
+		f->sum += decay;
+	}
+}
+
+static int
+compare_times(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	CHECK_FOR_INTERRUPTS();
+	return x < y ? -1 : x > y;
+}
+
+/* Ninety-nine in a hundred users were not heard of after this. */
+static int64
+find_now(const UserLists *lists)
+{
+	int64	   *last = palloc_extended((lists->n_users + 1) * sizeof(int64),
+									   MCXT_ALLOC_HUGE);
+	int64		n = 0;
+	int64		now;
+
+	for (int32 u = 1; u <= lists->n_users; u++)
+		if (lbrec_list_length(lists, u) > 0)
+			last[n++] = lists->last[u];
+	qsort(last, n, sizeof(int64), compare_times);
+	now = n > 0 ? last[n - 1 - n / 100] : 0;
+	pfree(last);
+	return now;
+}
+
+static void *
+alloc_zeros(MemoryContext context, Size n, Size size)
+{
+	return MemoryContextAllocExtended(context, n * size,
+									  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
+/*
+ * The trends of all recordings (n + 1), from listens not held out; lists are
+ * made of the same.
+ */
+float *
+lbrec_find_trends(const Dataset *data, const uint8 *held_out,
+				  const UserLists *lists, MemoryContext context)
+{
+	Size		n = (Size) lbrec_vocabulary_size(data->recordings) + 1;
+	MemoryContext scratch = AllocSetContextCreate(context, "lbrec trends",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	Finds		f = {.now = find_now(lists)};
+	float	   *trends = alloc_zeros(context, n, sizeof(float));
+	double		share;
+
+	f.seen = alloc_zeros(scratch, n, sizeof(int32));
+	f.users = alloc_zeros(scratch, n, sizeof(float));
+	f.recent = alloc_zeros(scratch, n, sizeof(float));
+	lbrec_visit_users(data, held_out, count_user, &f);
+	share = f.n > 0 ? f.sum / f.n : 1;
+	for (Size r = 1; r < n; r++)
+		trends[r] = (float) (log((f.recent[r] + TREND_SHRINK * share) /
+								 (f.users[r] + TREND_SHRINK)) - log(share));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+	return trends;
+}

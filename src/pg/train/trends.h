@@ -1,0 +1,15 @@
+/*
+ * trends.h
+ *		Which recordings are being discovered now, and which were once.
+ */
+#ifndef LBREC_TRAIN_TRENDS_H
+#define LBREC_TRAIN_TRENDS_H
+
+#include "pg/listens/dataset.h"
+#include "pg/listens/histories.h"
+
+extern float *lbrec_find_trends(const Dataset *data, const uint8 *held_out,
+								const UserLists *lists,
+								MemoryContext context);
+
+#endif							/* LBREC_TRAIN_TRENDS_H */

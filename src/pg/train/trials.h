@@ -1,0 +1,28 @@
+/*
+ * trials.h
+ *		Training without what is held out, to find out how to train on all.
+ */
+#ifndef LBREC_TRAIN_TRIALS_H
+#define LBREC_TRAIN_TRIALS_H
+
+#include "pg/evaluate/metrics.h"
+#include "pg/train/options.h"
+#include "pg/train/request.h"
+#include "pg/train/split.h"
+
+/* What a trial found out. */
+typedef struct Trial
+{
+	TrainOptions options;
+	double		metric;			/* the best epoch's */
+	int			best_epoch;
+	LbMix		mix;
+	double		trend;
+	EpochReport *reports;
+	int			n_reports;
+} Trial;
+
+extern Trial lbrec_best_trial(const TrainRequest *request, const Split *split,
+							  LbThreads *pool, MemoryContext context);
+
+#endif							/* LBREC_TRAIN_TRIALS_H */

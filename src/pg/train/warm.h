@@ -1,0 +1,28 @@
+/*
+ * warm.h
+ *		Continuing a model that is there.
+ */
+#ifndef LBREC_TRAIN_WARM_H
+#define LBREC_TRAIN_WARM_H
+
+#include "pg/listens/dataset.h"
+#include "pg/listens/histories.h"
+#include "pg/model/neighbours.h"
+#include "pg/model/twotower.h"
+#include "pg/train/options.h"
+#include "pg/train/request.h"
+
+extern WarmStart *lbrec_warm_open(const char *name, TrainOptions *options,
+								  MemoryContext context);
+extern void lbrec_warm_prepare(Dataset *data, void *warm);
+extern void lbrec_warm_time(const WarmStart *warm, TimeScale *time);
+extern bool lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options,
+						   LbMix *mix);
+extern const UserLists *lbrec_warm_lists(const WarmStart *warm);
+extern const Neighbours *lbrec_warm_neighbours(const WarmStart *warm);
+extern void lbrec_warm_weights(const WarmStart *warm, const Dataset *data,
+							   const TrainOptions *options,
+							   const int32 *recording_rows, LbModel *core,
+							   const LbOptimizer *opt, int m);
+
+#endif							/* LBREC_TRAIN_WARM_H */
