@@ -490,7 +490,7 @@ sub dead_links
 	my (%whole, @begin);
 	while (my ($name, $star) = splice @named, 0, 2) { $star ? push(@begin, $name) : ($whole{$name} = 1) }
 	my $toured = sub { my ($name) = @_; return $whole{$name} || grep { index($name, $_) == 0 } @begin };
-	my @files = map { m|([^/]*)\.\w+$| } map { glob "$top/src/$_" } qw(core/*.c pg/*.c convert/*.c convert/*.cpp);
+	my @files = map { m|([^/]*)\.\w+$| } map { glob "$top/src/$_" } qw(core/*.c core/*/*.c pg/*/*.c convert/*.c convert/*.cpp);
 	cmp_ok(scalar @files, '>', 80, 'the source has files');
 	is(join(' ', grep { !$toured->($_) } @files), '', 'the tour of the source names every file');
 	ok(!$toured->($_), "told: $_ is not there") for qw(lb_sca nothing);
