@@ -281,6 +281,27 @@ LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION lbrec_user_embedding IS
 'the query tower''s vector for a user at a time (default: now); for a user whom the model does not know one made of their listens, or an error when there are none';
 
+CREATE FUNCTION lbrec_key(id bigint)
+RETURNS uuid
+AS 'MODULE_PATHNAME', 'lbrec_key_from_bigint'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION lbrec_key(bigint) IS
+'a recording''s key from an application''s number; lbrec_key_bigint gives the number back';
+
+CREATE FUNCTION lbrec_key(name text)
+RETURNS uuid
+AS 'MODULE_PATHNAME', 'lbrec_key_from_text'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION lbrec_key(text) IS
+'a recording''s key from a text: the MD5 of its UTF-8 bytes';
+
+CREATE FUNCTION lbrec_key_bigint(key uuid)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'lbrec_key_bigint'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION lbrec_key_bigint IS
+'the number that lbrec_key(bigint) made the key from; null for any other key';
+
 CREATE FUNCTION lbrec_recording_embedding(
 	recording uuid,
 	model text DEFAULT NULL)

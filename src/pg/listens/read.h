@@ -9,7 +9,7 @@
 
 /* What to do with a key of recordings that is no uuid. */
 #define LBREC_UUID_HINT \
-	"Cast the column in the query; md5(x)::uuid makes a uuid of any text x."
+	"In the query, use lbrec_key(x), which makes a key of a bigint or a text."
 
 extern char *lbrec_listens_query(const char *listens);
 extern void lbrec_explain_no_listens(void *arg);
