@@ -1,28 +1,10 @@
 /*
  * lb_dense.c
- *		Dense layers' products, in the instruction set that the CPU has.
+ *		Dense layers' products, by the kernels in use.
  */
 #include "core/lb_dense.h"
 
-#include "core/lb_cpu.h"
-
-static void
-run(const LbDense *p)
-{
-	switch (lb_cpu_level())
-	{
-		case LB_CPU_AMX:
-		case LB_CPU_AVX512:
-			lb_dense_avx512(p);
-			break;
-		case LB_CPU_AVX2:
-			lb_dense_avx2(p);
-			break;
-		case LB_CPU_PORTABLE:
-			lb_dense_portable(p);
-			break;
-	}
-}
+#include "core/kernels/lb_kernels.h"
 
 void
 lb_dense_forward(float *y, const float *x, const float *w, const float *bias,
@@ -31,7 +13,7 @@ lb_dense_forward(float *y, const float *x, const float *w, const float *bias,
 	LbDense		p = {.out = y, .a = x, .a_row = k, .a_step = 1, .b = w,
 		.bias = bias, .relu = relu, .m = m, .n = n, .k = k, .columns = n};
 
-	run(&p);
+	lb_kernels()->dense(&p);
 }
 
 /*
@@ -51,7 +33,7 @@ lb_dense_add_weights(float *dw, const float *x, const float *dy,
 			.columns = n,
 		.k = m - row < ROWS_OF_SUM ? m - row : ROWS_OF_SUM};
 
-		run(&p);
+		lb_kernels()->dense(&p);
 	}
 }
 
@@ -62,7 +44,7 @@ lb_dense_inputs(float *dx, const float *dy, const float *wt,
 	LbDense		p = {.out = dx, .a = dy, .a_row = n, .a_step = 1, .b = wt,
 		.m = m, .n = k, .k = n, .columns = used};
 
-	run(&p);
+	lb_kernels()->dense(&p);
 }
 
 void

@@ -32,30 +32,4 @@ extern void lb_dense_inputs(float *dx, const float *dy, const float *wt,
 /* wt (n,k) = w (k,n)' */
 extern void lb_dense_transpose(float *wt, const float *w, int k, int n);
 
-/*
- * What all of them are: the first columns of out (m,n) become the sum over
- * s < k of a[r * a_row + s * a_step] * b[s * n + column], a chain in ascending
- * s; added to what is there if add.  bias, if not NULL, is added last.  Either
- * a_row or a_step is 1.
- */
-typedef struct LbDense
-{
-	float	   *out;
-	const float *a;
-	size_t		a_row;
-	size_t		a_step;
-	const float *b;
-	const float *bias;
-	bool		add;
-	bool		relu;
-	int			m;
-	int			n;
-	int			k;
-	int			columns;
-} LbDense;
-
-extern void lb_dense_portable(const LbDense *p);
-extern void lb_dense_avx2(const LbDense *p);
-extern void lb_dense_avx512(const LbDense *p);
-
 #endif							/* LB_DENSE_H */

@@ -24,15 +24,43 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/lb_arena.h"
+
 #define MAX_STEPS 60
 #define MAX_HALVINGS 20
 
-/* Scratch: z, its successor, two gradients, q (D each), p (n_negatives). */
+typedef struct Scratch
+{
+	float	   *z;				/* (D) */
+	float	   *next;			/* (D): z after a step */
+	float	   *g;				/* (D): gradient at z */
+	float	   *g_next;			/* (D) */
+	float	   *q;				/* (D): the vector that z stands for */
+	float	   *p;				/* (n_negatives) */
+} Scratch;
+
+static size_t
+lay_out(Scratch *s, const LbFoldIn *f, char *block)
+{
+	LbArena		arena = {block};
+	size_t		row = f->D * sizeof(float);
+
+	s->z = lb_arena_cut(&arena, row);
+	s->next = lb_arena_cut(&arena, row);
+	s->g = lb_arena_cut(&arena, row);
+	s->g_next = lb_arena_cut(&arena, row);
+	s->q = lb_arena_cut(&arena, row);
+	s->p = lb_arena_cut(&arena, f->n_negatives * sizeof(float));
+	return arena.used;
+}
+
+/* Bytes of scratch for lb_fold_in(). */
 size_t
 lb_fold_in_bytes(const LbFoldIn *f)
 {
-	return 5 * LB_ALIGN_UP(f->D * sizeof(float)) +
-		LB_ALIGN_UP(f->n_negatives * sizeof(float));
+	Scratch		s;
+
+	return lay_out(&s, f, NULL);
 }
 
 /*
@@ -99,18 +127,13 @@ lb_fold_in_loss(float *dz, const LbFoldIn *f, const float *z, float *q,
 LbStatus
 lb_fold_in(float *q, const LbFoldIn *f, void *scratch, LbCancel cancel)
 {
-	size_t		row = LB_ALIGN_UP(f->D * sizeof(float));
-	float	   *z = scratch;
-	float	   *next = (float *) ((char *) scratch + row);
-	float	   *g = (float *) ((char *) scratch + 2 * row);
-	float	   *g_next = (float *) ((char *) scratch + 3 * row);
-	float	   *v = (float *) ((char *) scratch + 4 * row);
-	float	   *p = (float *) ((char *) scratch + 5 * row);
+	Scratch		s;
 	double		loss;
 	double		rate = 0;
 
-	memset(z, 0, f->D * sizeof(float));
-	loss = lb_fold_in_loss(g, f, z, v, p);
+	lay_out(&s, f, scratch);
+	memset(s.z, 0, f->D * sizeof(float));
+	loss = lb_fold_in_loss(s.g, f, s.z, s.q, s.p);
 	for (int step = 0; step < MAX_STEPS; step++)
 	{
 		double		norm = 0;
@@ -122,7 +145,7 @@ lb_fold_in(float *q, const LbFoldIn *f, void *scratch, LbCancel cancel)
 		if (LB_CANCEL_REQUESTED(cancel))
 			return LB_CANCELLED;
 		for (int d = 0; d < f->D; d++)
-			norm += (double) g[d] * g[d];
+			norm += (double) s.g[d] * s.g[d];
 		/* the prior's curvature is 1: closer than this to the minimum */
 		if (norm < 1e-6)
 			break;
@@ -131,8 +154,8 @@ lb_fold_in(float *q, const LbFoldIn *f, void *scratch, LbCancel cancel)
 		for (; halvings < MAX_HALVINGS; halvings++, rate /= 2)
 		{
 			for (int d = 0; d < f->D; d++)
-				next[d] = (float) (z[d] - rate * g[d]);
-			trial = lb_fold_in_loss(g_next, f, next, v, p);
+				s.next[d] = (float) (s.z[d] - rate * s.g[d]);
+			trial = lb_fold_in_loss(s.g_next, f, s.next, s.q, s.p);
 			if (trial < loss)
 				break;
 		}
@@ -140,19 +163,19 @@ lb_fold_in(float *q, const LbFoldIn *f, void *scratch, LbCancel cancel)
 			break;				/* as low as float32 can tell */
 		for (int d = 0; d < f->D; d++)
 		{
-			double		dx = next[d] - z[d];
+			double		dx = s.next[d] - s.z[d];
 
 			moved += dx * dx;
-			bent += dx * (g_next[d] - g[d]);
+			bent += dx * (s.g_next[d] - s.g[d]);
 		}
 		rate = bent > 0 ? moved / bent : rate * 2;
 		loss = trial;
-		memcpy(z, next, f->D * sizeof(float));
-		memcpy(g, g_next, f->D * sizeof(float));
+		memcpy(s.z, s.next, f->D * sizeof(float));
+		memcpy(s.g, s.g_next, f->D * sizeof(float));
 	}
 	for (int d = 0; d < f->D; d++)
 	{
-		q[d] = f->mean[d] + f->deviation[d] * z[d];
+		q[d] = f->mean[d] + f->deviation[d] * s.z[d];
 		if (!isfinite(q[d]))
 			return LB_NOT_FINITE;
 	}

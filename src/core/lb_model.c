@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/lb_arena.h"
+
 /* An embedding table; a step uses rows of it at most max_shares times. */
 int
 lb_model_add_table(LbModel *model, const char *name, int64_t rows, int cols,
@@ -210,36 +212,34 @@ static size_t
 lay_out(LbWorkspace *ws, const LbModel *model, int B, int N, int n_threads,
 		char *block)
 {
-	size_t		used = 0;
+	LbArena		arena = {block};
 	int			D = lb_tower_width(&model->query);
 	LbSoftmax	p;
+	void	   *query;
+	void	   *candidate;
 
-#define PLACE(field, bytes) \
-	do { \
-		(field) = block ? (void *) (block + used) : NULL; \
-		used += LB_ALIGN_UP(bytes); \
-	} while (0)
-
+	query = lb_arena_cut(&arena, lb_tower_pass_bytes(&model->query, B,
+													 n_threads, true));
+	candidate = lb_arena_cut(&arena, lb_tower_pass_bytes(&model->candidate, N,
+														 n_threads, true));
 	if (block)
+	{
 		lb_tower_pass_place(&ws->query, &model->query, B, n_threads, true,
-							block + used);
-	used += lb_tower_pass_bytes(&model->query, B, n_threads, true);
-	if (block)
+							query);
 		lb_tower_pass_place(&ws->candidate, &model->candidate, N, n_threads,
-							true, block + used);
-	used += lb_tower_pass_bytes(&model->candidate, N, n_threads, true);
-	PLACE(ws->dq, (size_t) B * D * sizeof(float));
-	PLACE(ws->dc, (size_t) N * D * sizeof(float));
-	PLACE(ws->bias, (size_t) N * sizeof(float));
-	PLACE(ws->weight, (size_t) B * sizeof(float));
+							true, candidate);
+	}
+	ws->dq = lb_arena_cut(&arena, (size_t) B * D * sizeof(float));
+	ws->dc = lb_arena_cut(&arena, (size_t) N * D * sizeof(float));
+	ws->bias = lb_arena_cut(&arena, (size_t) N * sizeof(float));
+	ws->weight = lb_arena_cut(&arena, (size_t) B * sizeof(float));
 	memset(&p, 0, sizeof(p));
 	p.B = B;
 	p.N = N;
 	p.D = D;
 	p.hard_negatives = 1;		/* the larger need */
-	PLACE(ws->softmax, lb_softmax_bytes(&p, n_threads));
-#undef PLACE
-	return used;
+	ws->softmax = lb_arena_cut(&arena, lb_softmax_bytes(&p, n_threads));
+	return arena.used;
 }
 
 size_t

@@ -19,6 +19,7 @@
 
 #include <string.h>
 
+#include "core/lb_arena.h"
 #include "core/lb_scan_top.h"
 
 int64_t
@@ -144,26 +145,31 @@ n_slots(int64_t most)
 	return n;
 }
 
+static size_t
+lay_out(LbTouched *t, int64_t most, char *block)
+{
+	LbArena		arena = {block};
+
+	t->sums = lb_arena_cut(&arena, most * sizeof(double));
+	t->codes = lb_arena_cut(&arena, most * sizeof(int32_t));
+	t->slots = lb_arena_cut(&arena, n_slots(most) * sizeof(int32_t));
+	return arena.used;
+}
+
 size_t
 lb_touched_bytes(int64_t most)
 {
-	return LB_ALIGN_UP(most * sizeof(int32_t)) +
-		LB_ALIGN_UP(most * sizeof(double)) +
-		LB_ALIGN_UP(n_slots(most) * sizeof(int32_t));
+	LbTouched	counted;
+
+	return lay_out(&counted, most, NULL);
 }
 
 void
 lb_touched_place(LbTouched *t, int64_t most, void *block)
 {
-	char	   *at = block;
-
+	lay_out(t, most, block);
 	t->n = 0;
 	t->mask = (uint32_t) (n_slots(most) - 1);
-	t->sums = (double *) at;
-	at += LB_ALIGN_UP(most * sizeof(double));
-	t->codes = (int32_t *) at;
-	at += LB_ALIGN_UP(most * sizeof(int32_t));
-	t->slots = (int32_t *) at;
 	memset(t->slots, 0, n_slots(most) * sizeof(int32_t));
 }
 

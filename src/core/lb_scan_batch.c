@@ -7,12 +7,13 @@
  * (see lb_scan_pack.h), or, with 8-bit dot products at hand, queries take
  * turns at each block of the int8 index.
  */
-#include "core/lb_scan.h"
+#include "core/lb_scan_batch.h"
 
-#include <stdatomic.h>
-
-#include "core/lb_cpu.h"
+#include "core/kernels/lb_kernels.h"
+#include "core/lb_arena.h"
+#include "core/lb_index.h"
 #include "core/lb_scan_pack.h"
+#include "core/lb_scan_plain.h"
 
 /* Queries of a group: their collectors are to stay in L2, or near it. */
 #define TOP_QUERIES 512
@@ -28,7 +29,6 @@ typedef struct Job
 	int64_t		n;
 	int			D;
 	LbCancel	cancel;
-	_Atomic int stop;
 	char	   *own;			/* scratch of each worker, own_bytes apart */
 	size_t		own_bytes;
 	int			group;			/* queries of a group */
@@ -60,18 +60,18 @@ static size_t
 cut_own(Own *own, char *block, int group, int tile, int D, int64_t room,
 		size_t scan_bytes)
 {
-	size_t		total = 0;
+	LbArena		arena = {block};
 	size_t		lanes = (size_t) group;
 
-	CUT(own->qt, lanes * D * sizeof(float));
-	CUT(own->cpack, (size_t) tile * D * sizeof(float));
-	CUT(own->floor, lanes * sizeof(float));
-	CUT(own->hits, MAX_HITS * sizeof(LbHit));
-	CUT(own->tops, lanes * sizeof(LbTop));
-	CUT(own->keys, lanes * room * sizeof(uint64_t));
-	CUT(own->scans, lanes * scan_bytes);
-	CUT(own->scan, lanes * sizeof(LbIndexScan *));
-	return total;
+	own->qt = lb_arena_cut(&arena, lanes * D * sizeof(float));
+	own->cpack = lb_arena_cut(&arena, (size_t) tile * D * sizeof(float));
+	own->floor = lb_arena_cut(&arena, lanes * sizeof(float));
+	own->hits = lb_arena_cut(&arena, MAX_HITS * sizeof(LbHit));
+	own->tops = lb_arena_cut(&arena, lanes * sizeof(LbTop));
+	own->keys = lb_arena_cut(&arena, lanes * room * sizeof(uint64_t));
+	own->scans = lb_arena_cut(&arena, lanes * scan_bytes);
+	own->scan = lb_arena_cut(&arena, lanes * sizeof(LbIndexScan *));
+	return arena.used;
 }
 
 static int
@@ -83,20 +83,12 @@ top_group_size(int64_t n_queries, int64_t room, size_t scan_bytes)
 	return group_size(n_queries, most < TOP_QUERIES ? most : TOP_QUERIES);
 }
 
-static bool
-should_stop(Job *job)
-{
-	if (LB_CANCEL_REQUESTED(job->cancel))
-		atomic_store(&job->stop, 1);
-	return atomic_load(&job->stop) != 0;
-}
-
 /* one tile against the lanes from query i of the group on */
 static void
 top_tile(const Job *job, Own *own, int i, const int32_t *rows, int64_t first,
 		 int in_tile, int n_blocks)
 {
-	const LbScanKernel *kernel = lb_scan_kernel();
+	const LbScanKernel *kernel = &lb_kernels()->scan;
 	int			done = 0;
 
 	while (done < n_blocks)
@@ -155,9 +147,9 @@ next_rows(int32_t *rows, int most, const LbCandidates *set, int64_t *next)
 static bool
 top_group(Job *job, Own *own, int64_t first, int n)
 {
-	const LbScanKernel *kernel = lb_scan_kernel();
+	const LbScanKernel *kernel = &lb_kernels()->scan;
 	const LbCandidates *set = job->set;
-	int64_t		most = set->list != NULL ? set->n_list : set->n;
+	int64_t		most = lb_candidates_most(set);
 	int64_t		room = lb_top_room(job->k, most);
 	int64_t		next = 0;
 	int32_t		allowed[TILE_BYTES / sizeof(float)];
@@ -193,7 +185,7 @@ top_group(Job *job, Own *own, int64_t first, int n)
 								   kernel->mr, job->D);
 		for (int i = 0; i < n; i += kernel->lanes)
 		{
-			if (should_stop(job))
+			if (LB_CANCEL_REQUESTED(job->cancel))
 				return false;
 			top_tile(job, own, i, rows, from, in_tile, n_blocks);
 		}
@@ -213,13 +205,12 @@ top_group(Job *job, Own *own, int64_t first, int n)
 static bool
 use_index(const LbCandidates *set, int64_t k)
 {
-	return lb_cpu_vnni() && lb_index_pays(set, k);
+	return lb_kernels()->scan.fast_codes && lb_index_pays(set, k);
 }
 
 static bool
 index_group(Job *job, Own *own, int64_t first, int n)
 {
-	const LbScanKernel *kernel = lb_scan_kernel();
 	const LbCandidates *set = job->set;
 	int64_t		room = lb_top_room(job->k, set->n);
 	int64_t		n_groups = (set->n + LB_GROUP - 1) / LB_GROUP;
@@ -233,12 +224,12 @@ index_group(Job *job, Own *own, int64_t first, int n)
 	}
 	for (int64_t g = 0; g < n_groups; g += LB_GROUPS_PER_BLOCK)
 	{
-		if (should_stop(job))
+		if (LB_CANCEL_REQUESTED(job->cancel))
 			return false;
 		for (int i = 0; i < n; i++)
 		{
 			if (own->scan[i] != NULL)
-				lb_index_block(own->scan[i], kernel, g);
+				lb_index_block(own->scan[i], g);
 		}
 	}
 	for (int i = 0; i < n; i++)
@@ -248,10 +239,7 @@ index_group(Job *job, Own *own, int64_t first, int n)
 		else if (lb_scan_plain(&own->tops[i],
 							   job->q + (size_t) (first + i) * job->D, set,
 							   job->cancel) != LB_OK)
-		{
-			atomic_store(&job->stop, 1);
 			return false;
-		}
 		job->found[first + i] =
 			lb_top_finish(&own->tops[i], job->ids + (first + i) * job->stride,
 						  job->scores + (first + i) * job->stride);
@@ -259,27 +247,17 @@ index_group(Job *job, Own *own, int64_t first, int n)
 	return true;
 }
 
-static void
-top_part(void *arg, int worker, int n_workers)
+static bool
+top_part(void *arg, int worker, int64_t from, int64_t to)
 {
 	Job		   *job = arg;
-	Own			own = {0};
-	const LbCandidates *set = job->set;
-	int64_t		most = set->list != NULL ? set->n_list : set->n;
-	int64_t		from;
-	int64_t		to;
+	Own			own;
 
 	cut_own(&own, job->own + worker * job->own_bytes, job->group, job->tile,
-			job->D, lb_top_room(job->k, most), job->scan_bytes);
-	lb_threads_part(&from, &to, job->n_queries, worker, n_workers);
-	for (int64_t i = from; i < to; i += job->group)
-	{
-		int			n = to - i < job->group ? (int) (to - i) : job->group;
-
-		if (!(job->use_index ? index_group(job, &own, i, n) :
-			  top_group(job, &own, i, n)))
-			return;
-	}
+			job->D, lb_top_room(job->k, lb_candidates_most(job->set)),
+			job->scan_bytes);
+	return job->use_index ? index_group(job, &own, from, (int) (to - from)) :
+		top_group(job, &own, from, (int) (to - from));
 }
 
 size_t
@@ -287,7 +265,7 @@ lb_topk_batch_bytes(const LbCandidates *set, int64_t n_queries, int64_t k,
 					int n_threads)
 {
 	Own			own = {0};
-	int64_t		most = set->list != NULL ? set->n_list : set->n;
+	int64_t		most = lb_candidates_most(set);
 	int64_t		room = lb_top_room(k < most ? k : most, most);
 	size_t		scan_bytes = set->index == NULL ? 0 :
 	lb_index_scan_bytes(set->n, k < most ? k : most);
@@ -303,7 +281,7 @@ lb_topk_batch(int64_t *found, int64_t *ids, float *scores, const float *q,
 			  int64_t n_queries, const LbCandidates *set, int64_t k,
 			  void *scratch, LbThreads *pool, LbCancel cancel)
 {
-	int64_t		most = set->list != NULL ? set->n_list : set->n;
+	int64_t		most = lb_candidates_most(set);
 	int64_t		room;
 	Own			own = {0};
 	Job			job = {
@@ -313,9 +291,7 @@ lb_topk_batch(int64_t *found, int64_t *ids, float *scores, const float *q,
 		.scores = scores,
 	};
 
-	if (n_queries < 0 || k < 1 || set->n < 0 || set->n > LB_SCAN_MAX_N ||
-		set->D < 1 || set->D > LB_SCAN_MAX_D ||
-		(set->allow != NULL && set->list != NULL))
+	if (n_queries < 0 || k < 1 || !lb_candidates_sound(set))
 		return LB_BAD_ARGUMENT;
 	if (most == 0)
 	{
@@ -331,6 +307,6 @@ lb_topk_batch(int64_t *found, int64_t *ids, float *scores, const float *q,
 	job.tile = tile_size(set->D);
 	job.own_bytes = cut_own(&own, NULL, job.group, job.tile, set->D, room,
 							job.scan_bytes);
-	lb_threads_run(pool, top_part, &job);
-	return atomic_load(&job.stop) ? LB_CANCELLED : LB_OK;
+	return lb_threads_for(pool, n_queries, 1, job.group, top_part, &job,
+						  cancel);
 }

@@ -11,22 +11,11 @@
 #ifndef LB_SCAN_PACK_H
 #define LB_SCAN_PACK_H
 
-#include "core/lb_scan_int.h"
+#include "core/kernels/scan.h"
 
 /* Candidates of a tile, a multiple of LB_CAND_UNIT: 30 kB at D = 32. */
 #define TILE_BYTES 30720
 #define TILE_MIN (4 * LB_CAND_UNIT)
-
-/*
- * In a function that lays arrays out in block: the next one, or only its size
- * while block is NULL.
- */
-#define CUT(field, bytes) \
-	do { \
-		if (block != NULL) \
-			(field) = (void *) (block + total); \
-		total += LB_ALIGN_UP(bytes); \
-	} while (0)
 
 static inline int
 tile_size(int D)

@@ -9,11 +9,12 @@
  * at 100 and a query's true candidate at rank 10,000, a hundredth of the
  * candidates decides.  Lanes of dropped queries are filled by closing ranks.
  */
-#include "core/lb_scan.h"
+#include "core/lb_scan_rank.h"
 
-#include <stdatomic.h>
-
+#include "core/kernels/lb_kernels.h"
+#include "core/lb_arena.h"
 #include "core/lb_scan_pack.h"
+#include "core/lb_scan_top.h"
 
 /*
  * Queries of a group take so much: packing a tile costs as much as some twenty
@@ -33,7 +34,6 @@ typedef struct Job
 	int64_t		n;
 	int			D;
 	LbCancel	cancel;
-	_Atomic int stop;
 	char	   *own;			/* scratch of each worker, own_bytes apart */
 	size_t		own_bytes;
 	int			group;			/* queries of a group */
@@ -53,23 +53,15 @@ typedef struct Own
 static size_t
 cut_own(Own *own, char *block, int group, int tile, int D)
 {
-	size_t		total = 0;
+	LbArena		arena = {block};
 	size_t		lanes = (size_t) group;
 
-	CUT(own->qt, lanes * D * sizeof(float));
-	CUT(own->cpack, (size_t) tile * D * sizeof(float));
-	CUT(own->floor, lanes * sizeof(float));
-	CUT(own->counts, lanes * sizeof(int32_t));
-	CUT(own->query, lanes * sizeof(int32_t));
-	return total;
-}
-
-static bool
-should_stop(Job *job)
-{
-	if (LB_CANCEL_REQUESTED(job->cancel))
-		atomic_store(&job->stop, 1);
-	return atomic_load(&job->stop) != 0;
+	own->qt = lb_arena_cut(&arena, lanes * D * sizeof(float));
+	own->cpack = lb_arena_cut(&arena, (size_t) tile * D * sizeof(float));
+	own->floor = lb_arena_cut(&arena, lanes * sizeof(float));
+	own->counts = lb_arena_cut(&arena, lanes * sizeof(int32_t));
+	own->query = lb_arena_cut(&arena, lanes * sizeof(int32_t));
+	return arena.used;
 }
 
 /*
@@ -79,7 +71,7 @@ should_stop(Job *job)
 static void
 take_out_repeats(const Job *job, Own *own, int64_t first, int n, int repeats)
 {
-	const LbScanKernel *kernel = lb_scan_kernel();
+	const LbScanKernel *kernel = &lb_kernels()->scan;
 	const float *last = job->c + (size_t) (job->n - 1) * job->D;
 
 	for (int i = 0; i < n; i++)
@@ -101,7 +93,7 @@ take_out_repeats(const Job *job, Own *own, int64_t first, int n, int repeats)
 static int
 drop_finished(Job *job, Own *own, int64_t first, int n)
 {
-	int			lanes = lb_scan_kernel()->lanes;
+	int			lanes = lb_kernels()->scan.lanes;
 	int			finished = 0;
 	int			kept = 0;
 
@@ -131,7 +123,7 @@ drop_finished(Job *job, Own *own, int64_t first, int n)
 static bool
 count_group(Job *job, Own *own, int64_t first, int n)
 {
-	const LbScanKernel *kernel = lb_scan_kernel();
+	const LbScanKernel *kernel = &lb_kernels()->scan;
 	int			lanes = kernel->lanes;
 	int			D = job->D;
 
@@ -164,7 +156,7 @@ count_group(Job *job, Own *own, int64_t first, int n)
 
 		for (int i = 0; i < n; i += lanes)
 		{
-			if (should_stop(job))
+			if (LB_CANCEL_REQUESTED(job->cancel))
 				return false;
 			kernel->tile_counts(own->counts + i, own->floor + i,
 								own->qt + (size_t) i * D, own->cpack, D,
@@ -186,24 +178,15 @@ count_group(Job *job, Own *own, int64_t first, int n)
 	return true;
 }
 
-static void
-count_part(void *arg, int worker, int n_workers)
+static bool
+count_part(void *arg, int worker, int64_t from, int64_t to)
 {
 	Job		   *job = arg;
-	Own			own = {0};
-	int64_t		from;
-	int64_t		to;
+	Own			own;
 
 	cut_own(&own, job->own + worker * job->own_bytes, job->group, job->tile,
 			job->D);
-	lb_threads_part(&from, &to, job->n_queries, worker, n_workers);
-	for (int64_t i = from; i < to; i += job->group)
-	{
-		int			n = to - i < job->group ? (int) (to - i) : job->group;
-
-		if (!count_group(job, &own, i, n))
-			return;
-	}
+	return count_group(job, &own, from, (int) (to - from));
 }
 
 /* a worker's queries, if they fit */
@@ -243,8 +226,8 @@ count(Job *job, void *scratch, LbThreads *pool)
 	job->group = count_group_size(job->n_queries, job->D, n_threads);
 	job->tile = tile_size(job->D);
 	job->own_bytes = cut_own(&own, NULL, job->group, job->tile, job->D);
-	lb_threads_run(pool, count_part, job);
-	return atomic_load(&job->stop) ? LB_CANCELLED : LB_OK;
+	return lb_threads_for(pool, job->n_queries, 1, job->group, count_part, job,
+						  job->cancel);
 }
 
 LbStatus

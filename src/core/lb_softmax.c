@@ -34,9 +34,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "core/lb_cpu.h"
+#include "core/kernels/lb_kernels.h"
+#include "core/lb_arena.h"
 #include "core/lb_scan_top.h"
-#include "core/lb_softmax_int.h"
 
 #define LOG2_E 1.4426950408889634
 #define LN_2 0.69314718055994531
@@ -56,129 +56,76 @@ typedef struct Job
 	float	   *dq;				/* NULL: loss only */
 	float	   *dc;
 	LbCancel	cancel;
-	_Atomic int stop;			/* a worker saw the cancel flag */
 	_Atomic int not_finite;		/* a worker saw a bad input */
 	LbSoftmaxTile shared;		/* sizes and packed columns of all tiles */
-	char	   *own;			/* own_bytes of each worker follow each other */
+	char	   *own;			/* own_bytes of each worker, one after another */
 	size_t		own_bytes;
 	double		loss[LB_MAX_THREADS];
 	bool		has_dc[LB_MAX_THREADS]; /* the worker had rows at all */
 } Job;
 
-static size_t
-cut(char **next, size_t bytes)
+/* A worker's arrays. */
+typedef struct Own
 {
-	size_t		aligned = LB_ALIGN_UP(bytes);
+	LbSoftmaxTile tile;
+	uint64_t   *keys;			/* (N): for hard negatives */
+} Own;
 
-	if (next != NULL && *next != NULL)
-		*next += aligned;
-	return aligned;
+static int
+padded(int n, int unit)
+{
+	return (n + unit - 1) / unit * unit;
 }
 
-#define CUT(field, bytes) \
-	do { \
-		if (block != NULL) \
-			(field) = (void *) next; \
-		total += cut(&next, (bytes)); \
-	} while (0)
-
-/* N and D with room for every kernel's padding */
-static size_t
-column_room(const LbSoftmax *p)
-{
-	return ((size_t) p->N + LB_SM_COLUMN_ROOM - 1) / LB_SM_COLUMN_ROOM *
-		LB_SM_COLUMN_ROOM;
-}
-
-static size_t
-width_room(const LbSoftmax *p)
-{
-	return ((size_t) p->D + LB_SM_WIDTH_ROOM - 1) / LB_SM_WIDTH_ROOM *
-		LB_SM_WIDTH_ROOM;
-}
-
-/*
- * The arrays of one worker in block, or only their size when block is NULL.
- */
-static size_t
-cut_own(LbSoftmaxTile *t, uint64_t **keys, char *block, const LbSoftmax *p)
-{
-	char	   *next = block;
-	size_t		total = 0;
-	size_t		columns = column_room(p);
-	size_t		wide = LB_SM_ROWS * width_room(p) * sizeof(float);
-
-	CUT(t->s, columns * LB_SM_ROWS * sizeof(float));
-	CUT(t->qt, wide);
-	CUT(t->qg, wide);
-	CUT(t->row_max, LB_SM_ROWS * sizeof(float));
-	CUT(t->row_sum, LB_SM_ROWS * sizeof(float));
-	CUT(t->dq, wide);
-	CUT(t->dc, columns * width_room(p) * sizeof(float));
-	CUT(t->row_ids, LB_SM_ROWS * sizeof(int32_t));
-	CUT(t->sums, (size_t) p->D * sizeof(double));
-	CUT(t->extra, LB_SM_EXTRA_BYTES(width_room(p)));
-	CUT(*keys, p->hard_negatives > 0 ?
-		(size_t) p->N * sizeof(uint64_t) : 0);
-	return total;
-}
-
+/* The sizes of p and what all workers share, or with block NULL its bytes. */
 static size_t
 cut_shared(LbSoftmaxTile *t, char *block, const LbSoftmax *p)
 {
-	char	   *next = block;
-	size_t		total = 0;
-	size_t		columns = column_room(p);
+	LbArena		arena = {block};
+	size_t		columns = padded(p->N, LB_SM_COLUMN_UNIT);
+	size_t		width = padded(p->D, LB_SM_WIDTH_UNIT);
 
-	CUT(t->mean, (size_t) p->D * sizeof(double));
-	CUT(t->c, columns * width_room(p) * sizeof(float));
-	CUT(t->cpack, columns * width_room(p) * sizeof(float));
-	CUT(t->crow, columns * width_room(p) * sizeof(float));
-	CUT(t->bias, columns * sizeof(float));
-	CUT(t->ids, columns * sizeof(int32_t));
-	return total;
+	t->N = p->N;
+	t->D = p->D;
+	t->Np = (int) columns;
+	t->Dp = (int) width;
+	t->mean = lb_arena_cut(&arena, p->D * sizeof(double));
+	t->c = lb_arena_cut(&arena, columns * width * sizeof(float));
+	t->cpack = lb_arena_cut(&arena, columns * width * sizeof(float));
+	t->bias = lb_arena_cut(&arena, columns * sizeof(float));
+	t->ids = lb_arena_cut(&arena, columns * sizeof(int32_t));
+	return arena.used;
 }
 
+/* The same for a worker's own arrays; its tile has the shared ones. */
 static size_t
-own_bytes(const LbSoftmax *p)
+cut_own(Own *own, char *block, const LbSoftmax *p)
 {
-	LbSoftmaxTile tile = {0};
-	uint64_t   *keys = NULL;
+	LbArena		arena = {block};
+	LbSoftmaxTile *t = &own->tile;
+	size_t		wide = LB_SM_ROWS * (size_t) t->Dp * sizeof(float);
 
-	return cut_own(&tile, &keys, NULL, p);
+	t->s = lb_arena_cut(&arena, (size_t) t->Np * LB_SM_ROWS * sizeof(float));
+	t->qt = lb_arena_cut(&arena, wide);
+	t->qg = lb_arena_cut(&arena, wide);
+	t->row_max = lb_arena_cut(&arena, LB_SM_ROWS * sizeof(float));
+	t->row_sum = lb_arena_cut(&arena, LB_SM_ROWS * sizeof(float));
+	t->dq = lb_arena_cut(&arena, wide);
+	t->dc = lb_arena_cut(&arena, (size_t) t->Np * t->Dp * sizeof(float));
+	t->row_ids = lb_arena_cut(&arena, LB_SM_ROWS * sizeof(int32_t));
+	t->sums = lb_arena_cut(&arena, p->D * sizeof(double));
+	own->keys = lb_arena_cut(&arena, p->hard_negatives > 0 ?
+							 (size_t) p->N * sizeof(uint64_t) : 0);
+	return arena.used;
 }
 
 size_t
 lb_softmax_bytes(const LbSoftmax *p, int n_threads)
 {
-	LbSoftmaxTile tile = {0};
+	Own			own = {0};
+	size_t		shared = cut_shared(&own.tile, NULL, p);
 
-	return cut_shared(&tile, NULL, p) + own_bytes(p) * (size_t) n_threads;
-}
-
-const LbSoftmaxKernel *lb_softmax_override = NULL;
-
-/*
- * Logits from which AMX is used.  Its products carry 17 bits; a deep tower's
- * first steps on small batches grow errors a thousandfold, and there is
- * little time to win.
- */
-#define AMX_LOGITS (512 * 512)
-
-static const LbSoftmaxKernel *
-choose_kernel(const LbSoftmax *p)
-{
-	if (lb_softmax_override != NULL)
-		return lb_softmax_override;
-#if defined(__x86_64__)
-	if (lb_cpu_level() >= LB_CPU_AMX && (int64_t) p->B * p->N >= AMX_LOGITS)
-		return &lb_softmax_amx;
-	if (lb_cpu_level() >= LB_CPU_AVX512)
-		return &lb_softmax_avx512;
-	if (lb_cpu_level() >= LB_CPU_AVX2)
-		return &lb_softmax_avx2;
-#endif
-	return &lb_softmax_portable;
+	return shared + cut_own(&own, NULL, p) * (size_t) n_threads;
 }
 
 /* any of n floats is NaN or infinite */
@@ -197,23 +144,14 @@ any_not_finite(const float *x, size_t n)
 	return bad != 0;
 }
 
-static bool
-should_stop(Job *job)
-{
-	if (LB_CANCEL_REQUESTED(job->cancel))
-		atomic_store(&job->stop, 1);
-	return atomic_load(&job->stop) != 0;
-}
-
 /* The arrays of a worker. */
-static LbSoftmaxTile
-tile_of(const Job *job, int worker)
+static Own
+own_of(const Job *job, int worker)
 {
-	LbSoftmaxTile tile = job->shared;
-	uint64_t   *keys = NULL;
+	Own			own = {.tile = job->shared};
 
-	cut_own(&tile, &keys, job->own + worker * job->own_bytes, job->p);
-	return tile;
+	cut_own(&own, job->own + worker * job->own_bytes, job->p);
+	return own;
 }
 
 static void
@@ -223,24 +161,31 @@ add_row(double *sums, const float *row, int D)
 		sums[d] += row[d];
 }
 
-/* A worker's share of the sum of candidates. */
+/* Rows between two looks at the cancel flag: some thousand numbers. */
+static int64_t
+rows_of_block(const Job *job)
+{
+	return 1 + 16384 / job->p->D;
+}
+
+/* Before the workers sum rows up. */
 static void
-sum_candidates(void *arg, int worker, int n_workers)
+clear_sums(const Job *job, int n_workers)
+{
+	for (int w = 0; w < n_workers; w++)
+		memset(own_of(job, w).tile.sums, 0, job->p->D * sizeof(double));
+}
+
+static bool
+sum_candidates(void *arg, int worker, int64_t from, int64_t to)
 {
 	Job		   *job = arg;
 	int			D = job->p->D;
-	double	   *sums = tile_of(job, worker).sums;
-	int64_t		from;
-	int64_t		to;
+	double	   *sums = own_of(job, worker).tile.sums;
 
-	memset(sums, 0, D * sizeof(double));
-	lb_threads_part(&from, &to, job->p->N, worker, n_workers);
 	for (int64_t j = from; j < to; j++)
-	{
-		if (should_stop(job))
-			return;
 		add_row(sums, job->c + (size_t) j * D, D);
-	}
+	return true;
 }
 
 /* From the workers' sums of N rows, in their order. */
@@ -252,7 +197,7 @@ find_mean(Job *job, double *mean, int n_workers)
 	memset(mean, 0, D * sizeof(double));
 	for (int w = 0; w < n_workers; w++)
 	{
-		const double *sums = tile_of(job, w).sums;
+		const double *sums = own_of(job, w).tile.sums;
 
 		for (int d = 0; d < D; d++)
 			mean[d] += sums[d];
@@ -281,10 +226,14 @@ center(LbSoftmaxTile *t, const float *c, int from, int to)
 	}
 }
 
-/* Columns from to to, all in the kernel's units. */
-static void
-pack_piece(Job *job, int64_t from, int64_t to)
+/*
+ * Candidates, bias and ids of the columns [from, to), in column units, in the
+ * forms that the kernel reads.
+ */
+static bool
+pack_columns(void *arg, int worker, int64_t from, int64_t to)
 {
+	Job		   *job = arg;
 	const LbSoftmax *p = job->p;
 	LbSoftmaxTile *t = &job->shared;
 
@@ -307,22 +256,7 @@ pack_piece(Job *job, int64_t from, int64_t to)
 					  (p->weight != NULL &&
 					   any_not_finite(p->weight + from, to - from))))
 		atomic_store(&job->not_finite, 1);
-}
-
-/* Candidates, bias and ids in the forms that the kernel reads. */
-static void
-pack_columns(void *arg, int worker, int n_workers)
-{
-	Job		   *job = arg;
-	int			unit = job->kernel->column_unit;
-	int64_t		piece = (1 + PIECE_NUMBERS / job->p->D / unit) * unit;
-	int64_t		from;
-	int64_t		to;
-
-	lb_threads_part(&from, &to, job->shared.Np / unit, worker, n_workers);
-	to *= unit;
-	for (from *= unit; from < to && !should_stop(job); from += piece)
-		pack_piece(job, from, to - from < piece ? to : from + piece);
+	return true;
 }
 
 static void
@@ -388,8 +322,6 @@ static double
 finish_rows(LbSoftmaxTile *t, const Job *job, const float *own)
 {
 	const LbSoftmax *p = job->p;
-	bool		transposed = job->kernel->dq_transposed;
-	size_t		step = transposed ? LB_SM_ROWS : 1;
 	double		loss = 0;
 
 	for (int i = 0; i < t->n_rows; i++)
@@ -401,8 +333,7 @@ finish_rows(LbSoftmaxTile *t, const Job *job, const float *own)
 		float		factor = p->scale * weight / sum;
 		const float *q = job->q + (size_t) row * p->D;
 		const float *c = t->c + (size_t) row * t->Dp;
-		const float *dq_sum = transposed ? t->dq + i :
-		t->dq + (size_t) i * t->Dp;
+		const float *dq_sum = t->dq + (size_t) i * t->Dp;
 		float	   *qg = t->qg + (size_t) i * t->Dp;
 
 		loss += weight * row_loss(others, own[i], t->row_max[i]);
@@ -411,7 +342,7 @@ finish_rows(LbSoftmaxTile *t, const Job *job, const float *own)
 		for (int d = 0; d < p->D; d++)
 		{
 			job->dq[(size_t) row * p->D + d] =
-				factor * (dq_sum[d * step] - others * c[d]);
+				factor * (dq_sum[d] - others * c[d]);
 			qg[d] = factor * q[d];
 		}
 		for (int d = p->D; d < t->Dp; d++)
@@ -451,7 +382,7 @@ do_tile(Job *job, LbSoftmaxTile *t, uint64_t *keys, double *loss, bool first)
 	pack_rows(t, job);
 	EACH_PANEL(j0, j1)
 	{
-		if (should_stop(job))
+		if (LB_CANCEL_REQUESTED(job->cancel))
 			return false;
 		kernel->logits(t, j0, j1);
 	}
@@ -459,7 +390,7 @@ do_tile(Job *job, LbSoftmaxTile *t, uint64_t *keys, double *loss, bool first)
 	{
 		float	   *s = t->s + (size_t) (t->row0 + i) * LB_SM_ROWS + i;
 
-		if (job->p->hard_negatives > 0 && should_stop(job))
+		if (job->p->hard_negatives > 0 && LB_CANCEL_REQUESTED(job->cancel))
 			return false;
 		own[i] = *s;
 		if (job->p->hard_negatives > 0)
@@ -470,7 +401,7 @@ do_tile(Job *job, LbSoftmaxTile *t, uint64_t *keys, double *loss, bool first)
 		memset(t->dq, 0, (size_t) LB_SM_ROWS * t->Dp * sizeof(float));
 	EACH_PANEL(j0, j1)
 	{
-		if (should_stop(job))
+		if (LB_CANCEL_REQUESTED(job->cancel))
 			return false;
 		kernel->exps(t, j0, j1);
 		if (job->dq != NULL)
@@ -481,7 +412,7 @@ do_tile(Job *job, LbSoftmaxTile *t, uint64_t *keys, double *loss, bool first)
 	{
 		EACH_PANEL(j0, j1)
 		{
-			if (should_stop(job))
+			if (LB_CANCEL_REQUESTED(job->cancel))
 				return false;
 			kernel->dc(t, j0, j1, first);
 		}
@@ -490,90 +421,66 @@ do_tile(Job *job, LbSoftmaxTile *t, uint64_t *keys, double *loss, bool first)
 	return true;
 }
 
-static void
-do_rows(void *arg, int worker, int n_workers)
+static bool
+do_rows(void *arg, int worker, int64_t from, int64_t to)
 {
 	Job		   *job = arg;
-	const LbSoftmax *p = job->p;
-	LbSoftmaxTile tile = job->shared;
-	uint64_t   *keys = NULL;
-	double		loss = 0;
-	int64_t		from;
-	int64_t		to;
+	Own			own = own_of(job, worker);
+	LbSoftmaxTile *t = &own.tile;
 
-	cut_own(&tile, &keys, job->own + worker * job->own_bytes, p);
-	if (p->ids == NULL)
-		tile.ids = NULL;
-
-	lb_threads_part(&from, &to, (p->B + ROW_UNIT - 1) / ROW_UNIT, worker,
-					n_workers);
-	from *= ROW_UNIT;
-	to *= ROW_UNIT;
-	if (to > p->B)
-		to = p->B;
-	for (int64_t row = from; row < to; row += LB_SM_ROWS)
-	{
-		tile.row0 = (int) row;
-		tile.n_rows = (int) (to - row < LB_SM_ROWS ? to - row : LB_SM_ROWS);
-		if (!do_tile(job, &tile, keys, &loss, row == from))
-			return;
-	}
-	job->has_dc[worker] = from < to;
-	job->loss[worker] = loss;
+	if (job->p->ids == NULL)
+		t->ids = NULL;
+	t->row0 = (int) from;
+	t->n_rows = (int) (to - from);
+	if (!do_tile(job, t, own.keys, &job->loss[worker], !job->has_dc[worker]))
+		return false;
+	job->has_dc[worker] = true;
+	return true;
 }
 
 /* dc = the workers' shares, added in their order; and the sum of its rows */
-static void
-reduce_dc(void *arg, int worker, int n_workers)
+static bool
+reduce_dc(void *arg, int worker, int64_t from, int64_t to)
 {
 	Job		   *job = arg;
 	int			D = job->p->D;
-	double	   *sums = tile_of(job, worker).sums;
+	double	   *sums = own_of(job, worker).tile.sums;
 	const float *shares[LB_MAX_THREADS];
 	int			n_shares = 0;
-	int64_t		from;
-	int64_t		to;
 
-	for (int w = 0; w < n_workers; w++)
+	for (int w = 0; w < LB_MAX_THREADS; w++)
 		if (job->has_dc[w])
-			shares[n_shares++] = tile_of(job, w).dc;
-	memset(sums, 0, D * sizeof(double));
-	lb_threads_part(&from, &to, job->p->N, worker, n_workers);
+			shares[n_shares++] = own_of(job, w).tile.dc;
 	for (int64_t j = from; j < to; j++)
 	{
 		float	   *dc = job->dc + (size_t) j * D;
 		size_t		place = (size_t) j * job->shared.Dp;
 
-		if (should_stop(job))
-			return;
 		memcpy(dc, shares[0] + place, D * sizeof(float));
 		for (int k = 1; k < n_shares; k++)
 			for (int d = 0; d < D; d++)
 				dc[d] += shares[k][place + d];
 		add_row(sums, dc, D);
 	}
+	return true;
 }
 
 /* As center(), for dc: errors alike in every row add up in the biases. */
-static void
-balance_dc(void *arg, int worker, int n_workers)
+static bool
+balance_dc(void *arg, int worker, int64_t from, int64_t to)
 {
 	Job		   *job = arg;
 	int			D = job->p->D;
 	const double *mean = job->shared.mean;
-	int64_t		from;
-	int64_t		to;
 
-	lb_threads_part(&from, &to, job->p->N, worker, n_workers);
 	for (int64_t j = from; j < to; j++)
 	{
 		float	   *dc = job->dc + (size_t) j * D;
 
-		if (should_stop(job))
-			return;
 		for (int d = 0; d < D; d++)
 			dc[d] = (float) (dc[d] - mean[d]);
 	}
+	return true;
 }
 
 static LbStatus
@@ -581,47 +488,55 @@ run(double *loss, float *dq, float *dc, const float *q, const float *c,
 	const LbSoftmax *p, void *scratch, LbThreads *pool, LbCancel cancel)
 {
 	Job			job;
+	Own			own;
 	int			n_threads = lb_threads_count(pool);
-	int			unit;
+	int64_t		unit = LB_SM_COLUMN_UNIT;
+	LbStatus	status;
 
 	if (p->B < 1 || p->N < p->B || p->D < 1 || p->D > LB_SOFTMAX_MAX_D ||
 		p->hard_negatives < 0 || !isfinite(p->scale))
 		return LB_BAD_ARGUMENT;
 	memset(&job, 0, sizeof(job));
 	job.p = p;
-	job.kernel = choose_kernel(p);
-	unit = job.kernel->column_unit;
-	job.shared.N = p->N;
-	job.shared.D = p->D;
-	job.shared.Np = (p->N + unit - 1) / unit * unit;
-	unit = job.kernel->width_unit;
-	job.shared.Dp = (p->D + unit - 1) / unit * unit;
+	job.kernel = &lb_kernels()->softmax;
 	job.own = (char *) scratch + cut_shared(&job.shared, scratch, p);
-	job.own_bytes = own_bytes(p);
+	own.tile = job.shared;
+	job.own_bytes = cut_own(&own, NULL, p);
 	job.q = q;
 	job.c = c;
 	job.dq = dq;
 	job.dc = dc;
 	job.cancel = cancel;
 
-	lb_threads_run(pool, sum_candidates, &job);
+	clear_sums(&job, n_threads);
+	status = lb_threads_for(pool, p->N, 1, rows_of_block(&job),
+							sum_candidates, &job, cancel);
+	if (status != LB_OK)
+		return status;
 	find_mean(&job, job.shared.mean, n_threads);
-	lb_threads_run(pool, pack_columns, &job);
-	if (atomic_load(&job.stop))
-		return LB_CANCELLED;
+	status = lb_threads_for(pool, job.shared.Np, unit,
+							(1 + PIECE_NUMBERS / p->D / unit) * unit,
+							pack_columns, &job, cancel);
+	if (status != LB_OK)
+		return status;
 	if (atomic_load(&job.not_finite))
 		return LB_NOT_FINITE;
-	lb_threads_run(pool, do_rows, &job);
-	if (atomic_load(&job.stop))
-		return LB_CANCELLED;
-	if (dq != NULL)
+	status = lb_threads_for(pool, p->B, ROW_UNIT, LB_SM_ROWS, do_rows, &job,
+							cancel);
+	if (status == LB_OK && dq != NULL)
 	{
-		lb_threads_run(pool, reduce_dc, &job);
-		find_mean(&job, job.shared.mean, n_threads);
-		lb_threads_run(pool, balance_dc, &job);
-		if (atomic_load(&job.stop))
-			return LB_CANCELLED;
+		clear_sums(&job, n_threads);
+		status = lb_threads_for(pool, p->N, 1, rows_of_block(&job), reduce_dc,
+								&job, cancel);
+		if (status == LB_OK)
+		{
+			find_mean(&job, job.shared.mean, n_threads);
+			status = lb_threads_for(pool, p->N, 1, rows_of_block(&job),
+									balance_dc, &job, cancel);
+		}
 	}
+	if (status != LB_OK)
+		return status;
 	*loss = 0;
 	for (int w = 0; w < n_threads; w++)
 		*loss += job.loss[w];

@@ -27,7 +27,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "core/lb_rows.h"
+#include "core/kernels/lb_kernels.h"
+#include "core/lb_arena.h"
 
 /* Weights between two pauses, of a worker: some milliseconds of memory. */
 #define PIECE_WEIGHTS ((size_t) 1 << 21)
@@ -80,20 +81,36 @@ max_touched(const LbTensor *t)
 	return (size_t) (t->max_shares < t->rows ? t->max_shares : t->rows);
 }
 
+/* The tensor's arrays in block, or with block NULL only their bytes. */
+static size_t
+lay_out(LbTensor *t, const LbOptimizer *opt, char *block)
+{
+	LbArena		arena = {block};
+	size_t		state = lb_tensor_state_size(t, opt) * sizeof(float);
+
+	t->value = lb_arena_cut(&arena, matrix_bytes(t->rows, t->cols));
+	t->state[0] = t->state[1] = NULL;
+	for (int s = 0; s < lb_optimizer_states(opt); s++)
+		t->state[s] = lb_arena_cut(&arena, state);
+	t->grad = lb_arena_cut(&arena,
+						   matrix_bytes(t->sparse ? LB_MAX_THREADS : t->rows,
+										t->cols));
+	if (!t->sparse)
+		return arena.used;
+	t->slot = lb_arena_cut(&arena, t->rows * sizeof(int32_t));
+	t->touched = lb_arena_cut(&arena, max_touched(t) * sizeof(int32_t));
+	t->first = lb_arena_cut(&arena, max_touched(t) * sizeof(int32_t));
+	t->shares = lb_arena_cut(&arena, t->max_shares * sizeof(LbShare));
+	return arena.used;
+}
+
 /* Memory for training; serving needs lb_tensor_value_bytes() alone. */
 size_t
 lb_tensor_bytes(const LbTensor *t, const LbOptimizer *opt)
 {
-	size_t		bytes = matrix_bytes(t->rows, t->cols) +
-		lb_optimizer_states(opt) *
-		LB_ALIGN_UP(lb_tensor_state_size(t, opt) * sizeof(float));
+	LbTensor	counted = *t;
 
-	if (!t->sparse)
-		return bytes + matrix_bytes(t->rows, t->cols);
-	return bytes + matrix_bytes(LB_MAX_THREADS, t->cols) +
-		LB_ALIGN_UP(t->rows * sizeof(int32_t)) +
-		2 * LB_ALIGN_UP(max_touched(t) * sizeof(int32_t)) +
-		LB_ALIGN_UP(t->max_shares * sizeof(LbShare));
+	return lay_out(&counted, opt, NULL);
 }
 
 /*
@@ -104,25 +121,16 @@ void
 lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block,
 				const LbThreads *pool)
 {
-	size_t		bytes = lb_tensor_bytes(t, opt);
+	size_t		bytes = lay_out(t, opt, block);
 	size_t		piece = PIECE_WEIGHTS * sizeof(float);
-	int			n_states = lb_optimizer_states(opt);
 	size_t		state = lb_tensor_state_size(t, opt);
-	char	   *p = block;
 
 	/* new memory comes page by page: gigabytes take seconds */
 	for (size_t at = 0; at < bytes; at += piece)
 	{
-		memset(p + at, 0, bytes - at < piece ? bytes - at : piece);
+		memset((char *) block + at, 0,
+			   bytes - at < piece ? bytes - at : piece);
 		lb_threads_pause(pool);
-	}
-	t->value = (float *) p;
-	p += matrix_bytes(t->rows, t->cols);
-	t->state[0] = t->state[1] = NULL;
-	for (int s = 0; s < n_states; s++)
-	{
-		t->state[s] = (float *) p;
-		p += LB_ALIGN_UP(state * sizeof(float));
 	}
 	if (opt->kind == LB_ADAGRAD || opt->kind == LB_ROWWISE_ADAGRAD)
 		for (size_t i = 0; i < state; i++)
@@ -131,18 +139,7 @@ lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block,
 				lb_threads_pause(pool);
 			t->state[0][i] = opt->initial_accumulator;
 		}
-	t->grad = (float *) p;
 	t->n_touched = t->n_shares = 0;
-	if (!t->sparse)
-		return;
-	p += matrix_bytes(LB_MAX_THREADS, t->cols);
-	t->slot = (int32_t *) p;
-	p += LB_ALIGN_UP(t->rows * sizeof(int32_t));
-	t->touched = (int32_t *) p;
-	p += LB_ALIGN_UP(max_touched(t) * sizeof(int32_t));
-	t->first = (int32_t *) p;
-	p += LB_ALIGN_UP(max_touched(t) * sizeof(int32_t));
-	t->shares = (LbShare *) p;
 }
 
 /* Keras' RandomUniform: from -limit to limit. */
@@ -203,7 +200,7 @@ lb_tensor_add_share(LbTensor *t, int64_t row, const float *from, float scale)
 
 /* The gradient of the k-th row touched: in g, or where it is already. */
 static const float *
-sum_shares(float *g, const LbTensor *t, int64_t k, const LbRows *rows)
+sum_shares(float *g, const LbTensor *t, int64_t k, const LbRowsKernel *rows)
 {
 	const LbShare *share = &t->shares[t->first[k]];
 
@@ -221,7 +218,7 @@ sum_shares(float *g, const LbTensor *t, int64_t k, const LbRows *rows)
 
 /* One run of n weights whose gradients lie side by side: a row, or all. */
 static void
-apply_run(const LbOptimizer *opt, const LbRows *rows, float *restrict w,
+apply_run(const LbOptimizer *opt, const LbRowsKernel *rows, float *restrict w,
 		  float *restrict s0, float *restrict s1, const float *restrict g,
 		  int64_t n, bool row)
 {
@@ -283,7 +280,7 @@ apply_sparse(void *arg, int worker, int n_workers)
 {
 	ApplyTask  *task = arg;
 	LbTensor   *t = task->t;
-	const LbRows *rows = lb_rows();
+	const LbRowsKernel *rows = &lb_kernels()->rows;
 	int			cols = t->cols;
 	bool		rowwise = is_rowwise(t, task->opt);
 	float	   *sum = t->grad + (size_t) worker * cols;
@@ -345,7 +342,7 @@ clip_factor(const LbOptimizer *opt, const LbTensor *tensors, int n_tensors,
 			const LbThreads *pool)
 {
 	double		squares = 0;
-	const LbRows *rows = lb_rows();
+	const LbRowsKernel *rows = &lb_kernels()->rows;
 
 	for (int i = 0; i < n_tensors; i++)
 	{
@@ -417,7 +414,7 @@ lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors, int n_tensors,
 				if (factor != 1)
 					for (size_t k = from; k < from + m; k++)
 						t->grad[k] *= factor;
-				apply_run(opt, lb_rows(), t->value + from,
+				apply_run(opt, &lb_kernels()->rows, t->value + from,
 						  t->state[0] ? t->state[0] + from : NULL,
 						  t->state[1] ? t->state[1] + from : NULL,
 						  t->grad + from, (int64_t) m, false);

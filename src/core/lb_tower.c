@@ -29,8 +29,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/kernels/lb_kernels.h"
+#include "core/lb_arena.h"
 #include "core/lb_dense.h"
-#include "core/lb_rows.h"
 
 int
 lb_tower_input_width(const LbTower *tower, const LbTensor *tensors)
@@ -69,42 +70,38 @@ static size_t
 lay_out(LbTowerPass *pass, const LbTower *tower, int B, int workers,
 		bool training, char *block)
 {
-	size_t		used = 0;
+	LbArena		arena = {block};
 	int			in = tower->input_width;
 
-#define PLACE(field, floats) \
-	do { \
-		(field) = block ? (float *) (block + used) : NULL; \
-		used += LB_ALIGN_UP((size_t) (floats) * sizeof(float)); \
-	} while (0)
+#define FLOATS(n) lb_arena_cut(&arena, (size_t) (n) * sizeof(float))
 
 	pass->capacity = B;
 	pass->B = 0;
 	pass->dx = pass->partial = pass->norm = NULL;
 	pass->dropout = 0;
-	PLACE(pass->x, (size_t) B * tower->input_width);
+	pass->x = FLOATS((size_t) B * tower->input_width);
 	for (int l = 0; l < tower->n_layers; l++)
-		PLACE(pass->z[l], (size_t) B * tower->layers[l]);
+		pass->z[l] = FLOATS((size_t) B * tower->layers[l]);
 	pass->out = tower->n_layers > 0 ? pass->z[tower->n_layers - 1] : pass->x;
 	if (tower->normalize)
 	{
-		PLACE(pass->out, (size_t) B * lb_tower_width(tower));
-		PLACE(pass->norm, (size_t) B * lb_tower_groups(tower));
+		pass->out = FLOATS((size_t) B * lb_tower_width(tower));
+		pass->norm = FLOATS((size_t) B * lb_tower_groups(tower));
 	}
 	pass->partial_size = LB_ALIGN_UP(weights_size(tower));
 	if (training)
 	{
-		PLACE(pass->dx, (size_t) B * tower->input_width);
+		pass->dx = FLOATS((size_t) B * tower->input_width);
 		for (int l = 0; l < tower->n_layers; l++)
 		{
-			PLACE(pass->dz[l], (size_t) B * tower->layers[l]);
-			PLACE(pass->wt[l], (size_t) in * tower->layers[l]);
+			pass->dz[l] = FLOATS((size_t) B * tower->layers[l]);
+			pass->wt[l] = FLOATS((size_t) in * tower->layers[l]);
 			in = tower->layers[l];
 		}
-		PLACE(pass->partial, workers * pass->partial_size);
+		pass->partial = FLOATS(workers * pass->partial_size);
 	}
-#undef PLACE
-	return used + LB_ALIGN;		/* kernels load whole vectors */
+#undef FLOATS
+	return arena.used + LB_ALIGN;	/* kernels load whole vectors */
 }
 
 size_t
@@ -218,7 +215,7 @@ gather_input(float *x, const TowerTask *task, int i, int offset,
 	const LbInput *input = &task->tower->inputs[i];
 	const LbInputValues *v = &task->values[i];
 	int			W = task->tower->input_width;
-	const LbRows *rows = lb_rows();
+	const LbRowsKernel *rows = &lb_kernels()->rows;
 	const LbTensor *t;
 
 	if (input->kind == LB_INPUT_NUMBER)

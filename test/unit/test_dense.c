@@ -96,11 +96,9 @@ test_shapes(void)
 {
 	static const int sizes[] = {1, 2, 3, 7, 8, 12, 15, 16, 17, 31, 33, 65};
 	int			n_sizes = (int) (sizeof(sizes) / sizeof(sizes[0]));
-	int			best = unit_best_level();
 
-	for (int level = LB_CPU_PORTABLE; level <= best; level++)
+	for (UNIT_EACH_SET(set))
 	{
-		lb_cpu_limit(level);
 		for (int i = 0; i < 300; i++)
 			check_shape(sizes[unit_below(n_sizes)],
 						sizes[unit_below(n_sizes)],
@@ -108,7 +106,6 @@ test_shapes(void)
 		check_shape(200, 32, 65);
 		check_shape(200, 128, 64);
 	}
-	lb_cpu_limit(best);
 }
 
 UNIT_MAIN(RUN(test_shapes);)

@@ -23,6 +23,7 @@
 #include "utils/memutils.h"
 
 #include "core/lb_scan.h"
+#include "core/lb_scan_batch.h"
 #include "core/lb_scan_top.h"
 
 #include "pg/model/candidates.h"

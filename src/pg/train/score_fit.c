@@ -28,6 +28,7 @@
 
 #include "utils/memutils.h"
 
+#include "core/lb_scan_batch.h"
 #include "core/lb_scan_top.h"
 
 #include "pg/listens/spool.h"

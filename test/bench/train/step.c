@@ -19,6 +19,8 @@
 
 #include "core/lb_model.h"
 #include "core/lb_scan.h"
+#include "core/lb_scan_batch.h"
+#include "core/lb_scan_rank.h"
 
 #define BUCKETS 1000
 #define D 32

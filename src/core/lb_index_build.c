@@ -1,10 +1,10 @@
 /*
- * lb_scan_build.c
- *		Builds the int8 index that lb_scan_index.c scans.
+ * lb_index_build.c
+ *		Builds the int8 index that lb_index.c scans.
  */
-#include "core/lb_scan.h"
+#include "core/lb_index.h"
 
-#include "core/lb_scan_index.h"
+#include "core/lb_index_block.h"
 
 #define SMALLEST_SCALE 0x1p-60f
 
@@ -26,21 +26,15 @@ typedef struct Build
 	LbCancel	cancel;
 } Build;
 
-static void
-find_bits(void *arg, int worker, int n_workers)
+static bool
+find_bits(void *arg, int worker, int64_t from, int64_t to)
 {
 	Build	   *build = arg;
-	int64_t		from;
-	int64_t		to;
 
-	lb_threads_part(&from, &to, build->n, worker, n_workers);
 	for (int64_t i = from; i < to; i++)
-	{
-		if (i % LB_SCAN_BLOCK == 0 && LB_CANCEL_REQUESTED(build->cancel))
-			return;
 		build->bits[i] = largest_bits(build->c + (size_t) i * build->D,
 									  build->D);
-	}
+	return true;
 }
 
 /*
@@ -53,9 +47,11 @@ sort_rows(Build *build, uint32_t *largest_all, LbThreads *pool)
 	int32_t		start[N_BUCKETS];
 	int32_t		at = 0;
 
-	lb_threads_run(pool, find_bits, build);
-	if (LB_CANCEL_REQUESTED(build->cancel))
-		return LB_CANCELLED;
+	LbStatus	status = lb_threads_for(pool, build->n, 1, LB_SCAN_BLOCK,
+										find_bits, build, build->cancel);
+
+	if (status != LB_OK)
+		return status;
 	memset(start, 0, sizeof(start));
 	*largest_all = 0;
 	for (int64_t i = 0; i < build->n; i++)
@@ -172,20 +168,12 @@ build_group(const Build *build, int64_t group)
 	index->rest[group] = rounded_up(sqrt(rest));
 }
 
-static void
-build_groups(void *arg, int worker, int n_workers)
+static bool
+build_groups(void *arg, int worker, int64_t from, int64_t to)
 {
-	Build	   *build = arg;
-	int64_t		from;
-	int64_t		to;
-
-	lb_threads_part(&from, &to, build->index.n_groups, worker, n_workers);
 	for (int64_t g = from; g < to; g++)
-	{
-		if (LB_CANCEL_REQUESTED(build->cancel))
-			return;
-		build_group(build, g);
-	}
+		build_group(arg, g);
+	return true;
 }
 
 LbStatus
@@ -212,6 +200,6 @@ lb_index_build(void *block, const float *c, int64_t n, int D, LbThreads *pool,
 	/* a finite candidate that is too large has no codes to speak of */
 	if (!header->usable)
 		return LB_OK;
-	lb_threads_run(pool, build_groups, &build);
-	return LB_CANCEL_REQUESTED(cancel) ? LB_CANCELLED : LB_OK;
+	return lb_threads_for(pool, build.index.n_groups, 1, LB_GROUPS_PER_BLOCK,
+						  build_groups, &build, cancel);
 }

@@ -1,21 +1,21 @@
 /*
- * lb_rows.h
- *		What a step does with rows of embedding tables, an instruction set at a
- *		time: sums of rows on the way forth, Adagrad on the way back.
+ * rows.h
+ *		The kernels of embedding tables' rows: sums of rows on the way
+ *		forward, Adagrad on the way back.
  *
  * These loops wait for memory: a table has hundreds of megabytes and a step
  * reads some thousand of its rows.  So each asks for a row some rows before it
  * is used (lb_rows_prefetch), and reads and writes it once.
  */
-#ifndef LB_ROWS_H
-#define LB_ROWS_H
+#ifndef LB_KERNELS_ROWS_H
+#define LB_KERNELS_ROWS_H
 
 #include "core/lb_core.h"
 
 /* Rows that are on their way from memory while one is used. */
 #define LB_ROWS_AHEAD 12
 
-typedef struct LbRows
+typedef struct LbRowsKernel
 {
 	/* row (cols) += scale * each of the n rows of table (., cols) */
 	void		(*add) (float *row, const float *table, int cols,
@@ -29,16 +29,7 @@ typedef struct LbRows
 	/* the same with one a, of the mean of g * g */
 	void		(*rowwise) (float *w, float *a, const float *g, int64_t n,
 							float rate, float epsilon);
-} LbRows;
-
-/* Those of the level in use. */
-extern const LbRows *lb_rows(void);
-
-extern const LbRows lb_rows_portable;
-#if defined(__x86_64__)
-extern const LbRows lb_rows_avx2;
-extern const LbRows lb_rows_avx512;
-#endif
+} LbRowsKernel;
 
 /* Into the second cache: rows that are ahead would fill the first. */
 static inline void
@@ -48,4 +39,4 @@ lb_rows_prefetch(const float *row, int cols)
 		__builtin_prefetch(row + d, 0, 2);
 }
 
-#endif							/* LB_ROWS_H */
+#endif							/* LB_KERNELS_ROWS_H */

@@ -1,13 +1,12 @@
 /*
- * lb_scan_tile.h
- *		Scan kernels in the words of lb_cpu_simd.h, compiled per instruction
- *		set; the includer supplies transpose_rows().
+ * scan_tile.h
+ *		The kernels of scan.h, but for the index, in the vocabulary of simd.h.
  *
  * Rows arrive row-major, chains run along d, lanes are rows: so LB_VL rows by
  * LB_VL dimensions are transposed in registers on the way.  For one query the
  * shuffles hide behind memory; batches pack candidates once per tile instead.
  */
-#include "core/lb_scan_int.h"
+#include "core/kernels/product_tile.h"
 
 static float
 chain(const float *q, const float *c, int D)
@@ -32,7 +31,7 @@ chains_of(const float *q, const float *const rows[LB_VL], int D)
 		LB_UNROLL
 		for (int l = 0; l < LB_VL; l++)
 			x[l] = vec_loadu(rows[l] + d);
-		transpose_rows(x);
+		vec_transpose(x);
 		LB_UNROLL
 		for (int k = 0; k < LB_VL; k++)
 			acc = vec_fma(vec_set1(q[d + k]), x[k], acc);
@@ -42,7 +41,7 @@ chains_of(const float *q, const float *const rows[LB_VL], int D)
 		LB_UNROLL
 		for (int l = 0; l < LB_VL; l++)
 			x[l] = vec_load_part(rows[l] + d, D - d);
-		transpose_rows(x);
+		vec_transpose(x);
 		LB_UNROLL
 		for (int k = 0; k < LB_VL; k++)
 		{
@@ -189,7 +188,7 @@ tile_hits(LbHit *hits, int max_hits, const float *floor, const float *qt,
 	return n_hits;
 }
 
-#define LB_SCAN_KERNEL_FIELDS \
+#define LB_SCAN_KERNEL \
 	.lanes = LANES, .mr = LB_MR, .score_range = score_range, \
 	.score_rows = score_rows, .tile_counts = tile_counts, \
 	.tile_hits = tile_hits

@@ -1,15 +1,14 @@
 /*
- * lb_softmax_tile.h
- *		The arithmetic of a softmax tile, compiled once per instruction set.
+ * softmax_tile.h
+ *		The kernels of softmax.h in the vocabulary of simd.h.
  *
- * Included by lb_softmax_<set>.c after lb_cpu_simd.h; LB_SM_KERNEL names the
- * kernel to define.  All three products of the step are lb_block_product():
+ * All three products of the step are lb_block_product():
  *
  *		logits	lanes = rows,	broadcast = columns,	sum over D
  *		dq		lanes = D,		broadcast = rows,		sum over columns
  *		dc		lanes = D,		broadcast = columns,	sum over rows
  */
-#include "core/lb_softmax_int.h"
+#include "core/kernels/product_tile.h"
 
 #define PAIR (2 * LB_VL)
 
@@ -230,12 +229,6 @@ tile_dc(LbSoftmaxTile *t, int j0, int j1, bool first)
 	}
 }
 
-const LbSoftmaxKernel LB_SM_KERNEL = {
-	.column_unit = 12,
-	.width_unit = 16,
-	.pack_columns = pack_columns,
-	.logits = tile_logits,
-	.exps = tile_exps,
-	.dq = tile_dq,
-	.dc = tile_dc,
-};
+#define LB_SOFTMAX_KERNEL \
+	.pack_columns = pack_columns, .logits = tile_logits, \
+	.exps = tile_exps, .dq = tile_dq, .dc = tile_dc

@@ -1,14 +1,16 @@
 /*
- * lb_scan_index.h
- *		The int8 index as a block of memory: shared by who builds it and who
- *		scans it.  lb_scan_index.c tells what its numbers mean.
+ * lb_index_block.h
+ *		The int8 index as a block of memory, for lb_index.c and
+ *		lb_index_build.c.  The former tells what its numbers mean.
  */
-#ifndef LB_SCAN_INDEX_H
-#define LB_SCAN_INDEX_H
+#ifndef LB_INDEX_BLOCK_H
+#define LB_INDEX_BLOCK_H
 
 #include <float.h>
+#include <math.h>
+#include <string.h>
 
-#include "core/lb_scan_int.h"
+#include "core/kernels/scan.h"
 
 #define INDEX_MAGIC UINT64_C(0x3130786469626c)	/* "lbidx01" */
 #define CODE_ZERO 128
@@ -118,4 +120,4 @@ rounded_up(double x)
 	return (float) (x * (1 + 0x1p-20) + FLT_MIN);
 }
 
-#endif							/* LB_SCAN_INDEX_H */
+#endif							/* LB_INDEX_BLOCK_H */

@@ -1,6 +1,6 @@
 /*
- * lb_dense_tile.h
- *		The product of lb_dense.h in the vectors of lb_cpu_simd.h.
+ * dense_tile.h
+ *		The product of dense.h in the vocabulary of simd.h.
  *
  * Blocks of up to LB_MR rows x 2 vectors stay in registers while the sum runs:
  * a row is broadcast, two vectors of b are loaded, both are multiplied and
@@ -11,15 +11,11 @@
  * Near a ReLU's kink the last bit decides whether an example has a gradient,
  * and in a deep tower's first steps one such decision grows tenfold a step.
  */
-typedef LbVec LbVecAnywhere __attribute__((aligned(4), may_alias));
-
-#define LB_DENSE_LOAD(p) ((LbVec) *(const LbVecAnywhere *) (p))
-
 LB_INLINE void
 dense_store(float *out, LbVec v, int n)
 {
 	if (n >= LB_VL)
-		*(LbVecAnywhere *) out = v;
+		vec_storeu(out, v);
 	else
 	{
 		float		lanes[LB_VL];
@@ -37,7 +33,7 @@ dense_load(const float *p, int n)
 	float		lanes[LB_VL] __attribute__((aligned(64))) = {0};
 
 	if (n >= LB_VL)
-		return LB_DENSE_LOAD(p);
+		return vec_loadu(p);
 	for (int i = 0; i < n; i++)
 		lanes[i] = p[i];
 	return vec_load(lanes);
@@ -70,8 +66,8 @@ dense_block(const LbDense *p, int row, int col, int mr, int nv, bool side)
 			acc[r][v] = vec_zero();
 	for (int s = p->k; s > 0; s--)
 	{
-		LbVec		b0 = LB_DENSE_LOAD(b);
-		LbVec		b1 = nv > 1 ? LB_DENSE_LOAD(b + LB_VL) : b0;
+		LbVec		b0 = vec_loadu(b);
+		LbVec		b1 = nv > 1 ? vec_loadu(b + LB_VL) : b0;
 
 		LB_UNROLL
 		for (int r = 0; r < mr; r++)
@@ -143,8 +139,8 @@ dense_all(const LbDense *p, bool side)
 }
 
 /* Either a_row or a_step is 1: which one, is compiled in. */
-void
-LB_DENSE_KERNEL(const LbDense *p)
+static void
+dense_kernel(const LbDense *p)
 {
 	if (p->a_row == 1)
 		dense_all(p, true);

@@ -1,13 +1,10 @@
 /*
- * lb_rows_tile.h
- *		lb_rows.h in the vectors of lb_cpu_simd.h, after lb_dense_tile.h.
+ * rows_tile.h
+ *		The kernels of rows.h in the vocabulary of simd.h.
  *
  * What is left over of a row beyond whole vectors is done in plain C.
  */
 #include <math.h>
-
-#define ROWS_LOAD(p) LB_DENSE_LOAD(p)
-#define ROWS_STORE(p, v) (*(LbVecAnywhere *) (p) = (v))
 
 /* nv vectors of the sum stay in registers; nv is a constant */
 LB_INLINE void
@@ -19,7 +16,7 @@ rows_add_part(float *row, const float *table, int cols, const int32_t *codes,
 
 	LB_UNROLL
 	for (int v = 0; v < nv; v++)
-		acc[v] = ROWS_LOAD(row + v * LB_VL);
+		acc[v] = vec_loadu(row + v * LB_VL);
 	for (int64_t j = 0; j < n; j++)
 	{
 		const float *e = table + (size_t) codes[j] * cols;
@@ -30,11 +27,11 @@ rows_add_part(float *row, const float *table, int cols, const int32_t *codes,
 							 nv * LB_VL);
 		LB_UNROLL
 		for (int v = 0; v < nv; v++)
-			acc[v] = vec_fma(factor, ROWS_LOAD(e + v * LB_VL), acc[v]);
+			acc[v] = vec_fma(factor, vec_loadu(e + v * LB_VL), acc[v]);
 	}
 	LB_UNROLL
 	for (int v = 0; v < nv; v++)
-		ROWS_STORE(row + v * LB_VL, acc[v]);
+		vec_storeu(row + v * LB_VL, acc[v]);
 }
 
 static void
@@ -63,8 +60,8 @@ rows_add_scaled(float *to, const float *from, float scale, int64_t n)
 	int64_t		i = 0;
 
 	for (; i + LB_VL <= n; i += LB_VL)
-		ROWS_STORE(to + i, vec_fma(factor, ROWS_LOAD(from + i),
-								   ROWS_LOAD(to + i)));
+		vec_storeu(to + i, vec_fma(factor, vec_loadu(from + i),
+								   vec_loadu(to + i)));
 	for (; i < n; i++)
 		to[i] += scale * from[i];
 }
@@ -79,13 +76,13 @@ rows_adagrad(float *w, float *a, const float *g, int64_t n, float rate,
 
 	for (; i + LB_VL <= n; i += LB_VL)
 	{
-		LbVec		x = ROWS_LOAD(g + i);
-		LbVec		sum = vec_fma(x, x, ROWS_LOAD(a + i));
+		LbVec		x = vec_loadu(g + i);
+		LbVec		sum = vec_fma(x, x, vec_loadu(a + i));
 		LbVec		step = vec_mul(minus_rate, x);
 
-		ROWS_STORE(a + i, sum);
-		ROWS_STORE(w + i, vec_fma(step, vec_rsqrt(vec_add(sum, eps)),
-								  ROWS_LOAD(w + i)));
+		vec_storeu(a + i, sum);
+		vec_storeu(w + i, vec_fma(step, vec_rsqrt(vec_add(sum, eps)),
+								  vec_loadu(w + i)));
 	}
 	for (; i < n; i++)
 	{
@@ -106,8 +103,8 @@ rows_rowwise(float *w, float *a, const float *g, int64_t n, float rate,
 
 	for (; i + 2 * LB_VL <= n; i += 2 * LB_VL)
 	{
-		LbVec		x0 = ROWS_LOAD(g + i);
-		LbVec		x1 = ROWS_LOAD(g + i + LB_VL);
+		LbVec		x0 = vec_loadu(g + i);
+		LbVec		x1 = vec_loadu(g + i + LB_VL);
 
 		part0 = vec_fma(x0, x0, part0);
 		part1 = vec_fma(x1, x1, part1);
@@ -122,9 +119,6 @@ rows_rowwise(float *w, float *a, const float *g, int64_t n, float rate,
 	rows_add_scaled(w, g, -rate / sqrtf(*a + epsilon), n);
 }
 
-const LbRows LB_ROWS_KERNEL = {
-	.add = rows_add,
-	.add_scaled = rows_add_scaled,
-	.adagrad = rows_adagrad,
-	.rowwise = rows_rowwise,
-};
+#define LB_ROWS_KERNEL \
+	.add = rows_add, .add_scaled = rows_add_scaled, \
+	.adagrad = rows_adagrad, .rowwise = rows_rowwise
