@@ -29,10 +29,10 @@
 #include <sys/stat.h>
 
 #include "core/kernels/lb_kernels.h"
-#include "core/lb_model.h"
-#include "core/lb_scan.h"
-#include "core/lb_scan_batch.h"
-#include "core/lb_scan_rank.h"
+#include "core/model/lb_model.h"
+#include "core/scan/lb_scan.h"
+#include "core/scan/lb_scan_batch.h"
+#include "core/scan/lb_scan_rank.h"
 
 #define LOSS_BOUND 1e-4
 #define WEIGHT_BOUND 5e-3

@@ -4,7 +4,7 @@
  */
 #include <math.h>
 
-#include "core/lb_dense.h"
+#include "core/model/lb_dense.h"
 #include "unit.h"
 
 static float *

@@ -7,7 +7,7 @@
  */
 #include <math.h>
 
-#include "core/lb_model.h"
+#include "core/model/lb_model.h"
 #include "core/kernels/lb_kernels.h"
 #include "unit.h"
 

@@ -10,9 +10,9 @@
 #include <math.h>
 
 #include "core/kernels/fused.h"
-#include "core/lb_scan.h"
-#include "core/lb_scan_batch.h"
-#include "core/lb_scan_rank.h"
+#include "core/scan/lb_scan.h"
+#include "core/scan/lb_scan_batch.h"
+#include "core/scan/lb_scan_rank.h"
 #include "unit.h"
 
 /* the limits that lb_scan_index.c states, and a size well below them */

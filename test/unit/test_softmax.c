@@ -5,7 +5,7 @@
  */
 #include <math.h>
 
-#include "core/lb_softmax.h"
+#include "core/model/lb_softmax.h"
 #include "unit.h"
 
 typedef struct Problem

@@ -17,7 +17,7 @@
 
 #include "utils/memutils.h"
 
-#include "core/lb_scan_rank.h"
+#include "core/scan/lb_scan_rank.h"
 
 #include "pg/model/score.h"
 #include "pg/model/twotower.h"

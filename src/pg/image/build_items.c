@@ -10,7 +10,7 @@
 #include "executor/spi.h"
 #include "utils/timestamp.h"
 
-#include "core/lb_scan.h"
+#include "core/scan/lb_scan.h"
 
 #include "pg/image/build.h"
 #include "pg/image/image.h"

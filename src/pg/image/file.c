@@ -49,7 +49,7 @@
 #include "storage/fd.h"
 #include "storage/lock.h"
 
-#include "core/lb_scan.h"
+#include "core/scan/lb_scan.h"
 
 #include "pg/image/build.h"
 #include "pg/image/image.h"

@@ -19,10 +19,10 @@
 #include <unistd.h>
 
 #include "core/kernels/lb_kernels.h"
-#include "core/lb_scan.h"
-#include "core/lb_scan_batch.h"
-#include "core/lb_scan_rank.h"
-#include "core/lb_softmax.h"
+#include "core/scan/lb_scan.h"
+#include "core/scan/lb_scan_batch.h"
+#include "core/scan/lb_scan_rank.h"
+#include "core/model/lb_softmax.h"
 #include "peers.h"
 
 extern void openblas_set_num_threads(int n);

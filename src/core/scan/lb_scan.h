@@ -5,8 +5,8 @@
 #ifndef LB_SCAN_H
 #define LB_SCAN_H
 
-#include "core/lb_candidates.h"
-#include "core/lb_index.h"
+#include "core/scan/lb_candidates.h"
+#include "core/scan/lb_index.h"
 
 extern float lb_score(const float *q, const float *c, int D);
 

@@ -7,11 +7,11 @@
  * narrow bitmap is turned into rows: reading few rows by number is cheaper
  * than reading all codes.
  */
-#include "core/lb_scan.h"
+#include "core/scan/lb_scan.h"
 
 #include "core/kernels/lb_kernels.h"
 #include "core/lb_arena.h"
-#include "core/lb_scan_plain.h"
+#include "core/scan/lb_scan_plain.h"
 
 float
 lb_score(const float *q, const float *c, int D)

@@ -8,7 +8,7 @@
  * That is why the preprint's 50,000 listens all come from the head of its
  * file, and a full shuffle would not be its protocol.
  */
-#include "core/lb_split.h"
+#include "core/model/lb_split.h"
 
 /*
  * The first n_out outputs for a stream of rows 0 .. n - 1, n_out <= n.

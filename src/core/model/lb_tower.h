@@ -6,7 +6,7 @@
 #ifndef LB_TOWER_H
 #define LB_TOWER_H
 
-#include "core/lb_tensor.h"
+#include "core/model/lb_tensor.h"
 
 #define LB_MAX_LAYERS 8
 #define LB_MAX_INPUTS 32

@@ -15,12 +15,12 @@
  * A row is built from all its entries at once, so whoever calls can count in
  * as many passes as memory asks for.
  */
-#include "core/lb_neighbour.h"
+#include "core/score/lb_neighbour.h"
 
 #include <string.h>
 
 #include "core/lb_arena.h"
-#include "core/lb_scan_top.h"
+#include "core/scan/lb_scan_top.h"
 
 int64_t
 lb_neighbour_pairs(uint64_t *pairs, const int32_t *codes,

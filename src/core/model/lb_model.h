@@ -5,8 +5,8 @@
 #ifndef LB_MODEL_H
 #define LB_MODEL_H
 
-#include "core/lb_softmax.h"
-#include "core/lb_tower.h"
+#include "core/model/lb_softmax.h"
+#include "core/model/lb_tower.h"
 
 #define LB_MAX_TENSORS 96
 

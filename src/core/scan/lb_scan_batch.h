@@ -5,7 +5,7 @@
 #ifndef LB_SCAN_BATCH_H
 #define LB_SCAN_BATCH_H
 
-#include "core/lb_candidates.h"
+#include "core/scan/lb_candidates.h"
 #include "core/lb_threads.h"
 
 /*

@@ -41,11 +41,11 @@
  * reading is what it costs), 16-bit queries (halves E; too few candidates pass
  * as it is).
  */
-#include "core/lb_index.h"
+#include "core/scan/lb_index.h"
 
 #include "core/kernels/lb_kernels.h"
 #include "core/lb_arena.h"
-#include "core/lb_index_block.h"
+#include "core/scan/lb_index_block.h"
 
 #define SMALLEST_QUERY 0x1p-50f
 #define ABSOLUTE_ERROR 0x1p-120f

@@ -17,7 +17,7 @@
  * passes over the rows; a weight that would pass its lower bound stays there
  * while the others go on (projected Newton, Bertsekas 1982).
  */
-#include "core/lb_mix.h"
+#include "core/score/lb_mix.h"
 
 #include <string.h>
 

@@ -13,7 +13,7 @@
  *   from the start, the paper's, a recording met ten times in a run would
  *   still have nine tenths of where it began.
  */
-#include "core/lb_gap.h"
+#include "core/model/lb_gap.h"
 
 #include <math.h>
 

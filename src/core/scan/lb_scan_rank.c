@@ -9,12 +9,12 @@
  * at 100 and a query's true candidate at rank 10,000, a hundredth of the
  * candidates decides.  Lanes of dropped queries are filled by closing ranks.
  */
-#include "core/lb_scan_rank.h"
+#include "core/scan/lb_scan_rank.h"
 
 #include "core/kernels/lb_kernels.h"
 #include "core/lb_arena.h"
-#include "core/lb_scan_pack.h"
-#include "core/lb_scan_top.h"
+#include "core/scan/lb_scan_pack.h"
+#include "core/scan/lb_scan_top.h"
 
 /*
  * Queries of a group take so much: packing a tile costs as much as some twenty

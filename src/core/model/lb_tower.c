@@ -24,14 +24,14 @@
  * cancelled between them: each worker goes through its own rows piece by
  * piece, in the same order as at once.
  */
-#include "core/lb_tower.h"
+#include "core/model/lb_tower.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "core/kernels/lb_kernels.h"
 #include "core/lb_arena.h"
-#include "core/lb_dense.h"
+#include "core/model/lb_dense.h"
 
 int
 lb_tower_input_width(const LbTower *tower, const LbTensor *tensors)

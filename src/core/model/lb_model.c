@@ -10,7 +10,7 @@
  * A step whose loss is not finite, or whose batch uses more rows than its
  * tables have room for, changes no weight.
  */
-#include "core/lb_model.h"
+#include "core/model/lb_model.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -19,7 +19,7 @@
  *
  * Cost: two products of the sample (n_negatives x D) a step, some 30 steps.
  */
-#include "core/lb_foldin.h"
+#include "core/model/lb_foldin.h"
 
 #include <math.h>
 #include <string.h>

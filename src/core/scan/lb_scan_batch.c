@@ -7,13 +7,13 @@
  * (see lb_scan_pack.h), or, with 8-bit dot products at hand, queries take
  * turns at each block of the int8 index.
  */
-#include "core/lb_scan_batch.h"
+#include "core/scan/lb_scan_batch.h"
 
 #include "core/kernels/lb_kernels.h"
 #include "core/lb_arena.h"
-#include "core/lb_index.h"
-#include "core/lb_scan_pack.h"
-#include "core/lb_scan_plain.h"
+#include "core/scan/lb_index.h"
+#include "core/scan/lb_scan_pack.h"
+#include "core/scan/lb_scan_plain.h"
 
 /* Queries of a group: their collectors are to stay in L2, or near it. */
 #define TOP_QUERIES 512

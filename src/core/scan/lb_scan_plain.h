@@ -6,8 +6,8 @@
 #ifndef LB_SCAN_PLAIN_H
 #define LB_SCAN_PLAIN_H
 
-#include "core/lb_candidates.h"
-#include "core/lb_scan_top.h"
+#include "core/scan/lb_candidates.h"
+#include "core/scan/lb_scan_top.h"
 
 /* Puts every candidate of the set that can be among the best into top. */
 extern LbStatus lb_scan_plain(LbTop *top, const float *q,

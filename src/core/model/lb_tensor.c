@@ -22,7 +22,7 @@
  * Clipping scales all gradients of a step by one factor (Pascanu, Mikolov and
  * Bengio, ICML 2013).
  */
-#include "core/lb_tensor.h"
+#include "core/model/lb_tensor.h"
 
 #include <math.h>
 #include <string.h>

@@ -7,7 +7,7 @@
  * cost more than the move.  Pivots are medians of three taken at places from a
  * fixed random sequence, so no order of the input is a bad one in practice.
  */
-#include "core/lb_scan_top.h"
+#include "core/scan/lb_scan_top.h"
 
 static inline uint64_t
 median_of_three(const uint64_t *keys, int64_t n, uint64_t *state)

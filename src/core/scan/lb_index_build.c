@@ -2,9 +2,9 @@
  * lb_index_build.c
  *		Builds the int8 index that lb_index.c scans.
  */
-#include "core/lb_index.h"
+#include "core/scan/lb_index.h"
 
-#include "core/lb_index_block.h"
+#include "core/scan/lb_index_block.h"
 
 #define SMALLEST_SCALE 0x1p-60f
 

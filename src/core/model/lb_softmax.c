@@ -28,7 +28,7 @@
  *
  * Cost: 6 B N D floating point operations, B N exponentials.
  */
-#include "core/lb_softmax.h"
+#include "core/model/lb_softmax.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -36,7 +36,7 @@
 
 #include "core/kernels/lb_kernels.h"
 #include "core/lb_arena.h"
-#include "core/lb_scan_top.h"
+#include "core/scan/lb_scan_top.h"
 
 #define LOG2_E 1.4426950408889634
 #define LN_2 0.69314718055994531

@@ -8,8 +8,8 @@
 #ifndef LB_INDEX_H
 #define LB_INDEX_H
 
-#include "core/lb_candidates.h"
-#include "core/lb_scan_top.h"
+#include "core/scan/lb_candidates.h"
+#include "core/scan/lb_scan_top.h"
 #include "core/lb_threads.h"
 
 /*

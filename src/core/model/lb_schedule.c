@@ -5,7 +5,7 @@
  * Time is counted in epochs, a step within one being a fraction: settings
  * then mean the same for every batch size.
  */
-#include "core/lb_schedule.h"
+#include "core/model/lb_schedule.h"
 
 #include <math.h>
 

@@ -5,7 +5,7 @@
  * In blocks: chains of a block, one vector comparison with the k-th best so
  * far, and only then single candidates.
  */
-#include "core/lb_scan_plain.h"
+#include "core/scan/lb_scan_plain.h"
 
 #include "core/kernels/lb_kernels.h"
 

@@ -2,7 +2,7 @@
  * lb_dense.c
  *		Dense layers' products, by the kernels in use.
  */
-#include "core/lb_dense.h"
+#include "core/model/lb_dense.h"
 
 #include "core/kernels/lb_kernels.h"
 
