@@ -170,6 +170,16 @@ check_add(const LbRowsKernel *rows, const char *name, int cols, int n, int shift
 	/* the last row is the one whose end is the end of the table */
 	for (int j = 0; j < n; j++)
 		codes[j] = j == 0 ? TABLE - 1 : unit_below(TABLE);
+	rows->add_exact(to.x, table.x, cols, codes, n, 0.7f);
+	for (int i = 0; i < cols; i++)
+	{
+		float		chain = before.x[i];
+
+		for (int j = 0; j < n; j++)
+			chain = fmaf(0.7f, table.x[codes[j] * cols + i], chain);
+		CHECK_MSG(to.x[i] == chain, "%s: exact %d of %d", name, i, cols);
+	}
+	memcpy(to.x, before.x, cols * sizeof(float));
 	rows->add(to.x, table.x, cols, codes, n, 0.7f);
 	portable()->add(plain.x, table.x, cols, codes, n, 0.7f);
 	for (int i = 0; i < cols; i++)

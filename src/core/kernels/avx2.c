@@ -40,6 +40,7 @@ typedef __m256 LbVec;
 #define vec_max(a, b) _mm256_max_ps(a, b)
 #define vec_mul(a, b) _mm256_mul_ps(a, b)
 #define vec_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define vec_fused(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define vec_rsqrt(x) _mm256_div_ps(vec_set1(1), _mm256_sqrt_ps(x))
 typedef __m256i LbVecInt;
 
@@ -146,6 +147,7 @@ const LbKernels lb_kernels_avx2 = {
 	.name = "avx2",
 	.usable = usable,
 	.dense = dense_kernel,
+	.dense_exact = dense_kernel,
 	.rows = {LB_ROWS_KERNEL},
 	.softmax = {LB_SOFTMAX_KERNEL},
 	.scan = {LB_SCAN_KERNEL, .scan_codes = scan_codes},

@@ -51,6 +51,7 @@ typedef __m512 LbVec;
 #define vec_max(a, b) _mm512_max_ps(a, b)
 #define vec_mul(a, b) _mm512_mul_ps(a, b)
 #define vec_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define vec_fused(a, b, c) _mm512_fmadd_ps(a, b, c)
 
 /*
  * 1 / sqrt(x) for x > 0, within 2 ulp: an approximation and a step of Newton's,
@@ -250,6 +251,7 @@ const LbKernels lb_kernels_avx512 = {
 	.name = "avx512",
 	.usable = usable,
 	.dense = dense_kernel,
+	.dense_exact = dense_kernel,
 	.rows = {LB_ROWS_KERNEL},
 	.softmax = {LB_SOFTMAX_KERNEL},
 	.scan = {LB_SCAN_KERNEL, .scan_codes = scan_codes},
@@ -259,6 +261,7 @@ const LbKernels lb_kernels_vnni = {
 	.name = "vnni",
 	.usable = usable_vnni,
 	.dense = dense_kernel,
+	.dense_exact = dense_kernel,
 	.rows = {LB_ROWS_KERNEL},
 	.softmax = {LB_SOFTMAX_KERNEL},
 	.scan = {LB_SCAN_KERNEL, .scan_codes = scan_codes_vnni,

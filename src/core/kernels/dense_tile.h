@@ -46,7 +46,8 @@ dense_load(const float *p, int n)
  * and reads them from the stack, a third of the time (seen).
  */
 LB_INLINE void
-dense_block(const LbDense *p, int row, int col, int mr, int nv, bool side)
+dense_block(const LbDense *p, int row, int col, int mr, int nv, bool side,
+			bool fused)
 {
 	LbVec		acc[LB_MR][2];
 	const float *a = p->a + row * p->a_row;
@@ -75,9 +76,11 @@ dense_block(const LbDense *p, int row, int col, int mr, int nv, bool side)
 			const float *at = r < 3 ? a : r < 6 ? a3 : r < 9 ? a6 : a9;
 			LbVec		x = vec_set1(side ? a[r] : at[r % 3 * a_row]);
 
-			acc[r][0] = vec_fma(x, b0, acc[r][0]);
+			acc[r][0] = fused ? vec_fused(x, b0, acc[r][0]) :
+				vec_fma(x, b0, acc[r][0]);
 			if (nv > 1)
-				acc[r][1] = vec_fma(x, b1, acc[r][1]);
+				acc[r][1] = fused ? vec_fused(x, b1, acc[r][1]) :
+					vec_fma(x, b1, acc[r][1]);
 		}
 		a += a_step;
 		a3 += a_step;
@@ -108,34 +111,34 @@ dense_block(const LbDense *p, int row, int col, int mr, int nv, bool side)
 }
 
 LB_INLINE void
-dense_rows(const LbDense *p, int row, int mr, bool side)
+dense_rows(const LbDense *p, int row, int mr, bool side, bool fused)
 {
 	int			col = 0;
 
 	/* two vectors while the second has at least one column */
 	for (; col + LB_VL < p->columns; col += 2 * LB_VL)
-		dense_block(p, row, col, mr, 2, side);
+		dense_block(p, row, col, mr, 2, side, fused);
 	if (col < p->columns)
-		dense_block(p, row, col, mr, 1, side);
+		dense_block(p, row, col, mr, 1, side, fused);
 }
 
 LB_INLINE void
-dense_all(const LbDense *p, bool side)
+dense_all(const LbDense *p, bool side, bool fused)
 {
 	int			row = 0;
 
 	for (; row + LB_MR <= p->m; row += LB_MR)
-		dense_rows(p, row, LB_MR, side);
+		dense_rows(p, row, LB_MR, side, fused);
 #if LB_MR > 8
 	for (; row + 8 <= p->m; row += 8)
-		dense_rows(p, row, 8, side);
+		dense_rows(p, row, 8, side, fused);
 #endif
 	for (; row + 4 <= p->m; row += 4)
-		dense_rows(p, row, 4, side);
+		dense_rows(p, row, 4, side, fused);
 	for (; row + 2 <= p->m; row += 2)
-		dense_rows(p, row, 2, side);
+		dense_rows(p, row, 2, side, fused);
 	for (; row < p->m; row++)
-		dense_rows(p, row, 1, side);
+		dense_rows(p, row, 1, side, fused);
 }
 
 /* Either a_row or a_step is 1: which one, is compiled in. */
@@ -143,7 +146,14 @@ static void
 dense_kernel(const LbDense *p)
 {
 	if (p->a_row == 1)
-		dense_all(p, true);
+		dense_all(p, true, false);
 	else
-		dense_all(p, false);
+		dense_all(p, false, false);
+}
+
+/* For sets whose vec_fma() is not vec_fused(): a_step is 1. */
+__attribute__((unused)) static void
+dense_kernel_exact(const LbDense *p)
+{
+	dense_all(p, false, true);
 }

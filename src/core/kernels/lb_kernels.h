@@ -23,6 +23,8 @@ typedef struct LbKernels
 	const char *name;			/* as in lbrec.cpu */
 	bool		(*usable) (void);	/* True if this machine can run the set */
 	void		(*dense) (const LbDense *p);
+	/* The same bits in every set: products are fused.  a_step is 1. */
+	void		(*dense_exact) (const LbDense *p);
 	LbRowsKernel rows;
 	LbSoftmaxKernel softmax;
 	LbScanKernel scan;

@@ -5,7 +5,6 @@
  */
 #include "core/kernels/lb_kernels.h"
 
-#include "core/kernels/fused.h"
 #include "core/kernels/simd.h"
 
 static bool
@@ -32,6 +31,71 @@ typedef uint32_t LbVecBits __attribute__((vector_size(16)));
 #define vec_mul(a, b) ((a) * (b))
 #define vec_fma(a, b, c) ((a) * (b) + (c))
 
+typedef double LbWide __attribute__((vector_size(32)));
+typedef int64_t LbWideInt __attribute__((vector_size(32)));
+
+/*
+ * As lb_fused(), four at a time.  The error of a sum that has overflowed is
+ * NaN, which is neither above nor below zero: such a sum stays as it is.
+ */
+LB_INLINE LbVec
+vec_fused(LbVec a, LbVec b, LbVec c)
+{
+	LbWide		product = __builtin_convertvector(a, LbWide) *
+		__builtin_convertvector(b, LbWide);
+	LbWide		addend = __builtin_convertvector(c, LbWide);
+	LbWide		sum = product + addend;
+	LbWide		part = sum - product;
+	LbWide		error = (product - (sum - part)) + (addend - part);
+	LbWide		zero = {0, 0, 0, 0};
+	LbWideInt	bits = (LbWideInt) sum;
+	LbWideInt	above = (LbWideInt) (error > zero);
+	LbWideInt	inexact = above | (LbWideInt) (error < zero);
+	LbWideInt	even = (bits & 1) - 1;	/* all ones, or zero */
+	LbWideInt	towards = above ^ (LbWideInt) (sum > zero);
+
+	bits += (1 + 2 * towards) & inexact & even;
+	return __builtin_convertvector((LbWide) bits, LbVec);
+}
+
+#define vec_int_load(p) (*(const LbVecInt *) (p))
+#define vec_int_store(p, v) (*(LbVecInt *) (p) = (v))
+#define vec_count_above(n, a, b) ((n) - (LbVecInt) ((a) > (b)))
+
+LB_INLINE unsigned
+vec_not_below(LbVec a, LbVec b)
+{
+	LbVecInt	below = (LbVecInt) (a < b);
+
+	return (unsigned) ((~below[0] & 1) | (~below[1] & 2) | (~below[2] & 4) |
+					   (~below[3] & 8));
+}
+
+LB_INLINE LbVec
+vec_load_part(const float *p, int n)
+{
+	return (LbVec)
+	{
+		p[0], n > 1 ? p[1] : 0, n > 2 ? p[2] : 0, 0
+	};
+}
+
+LB_INLINE void
+vec_transpose(LbVec x[LB_VL])
+{
+	LbVec		y[LB_VL];
+
+	LB_UNROLL
+	for (int i = 0; i < LB_VL; i++)
+		y[i] = (LbVec)
+	{
+		x[0][i], x[1][i], x[2][i], x[3][i]
+	};
+	LB_UNROLL
+	for (int i = 0; i < LB_VL; i++)
+		x[i] = y[i];
+}
+
 LB_INLINE LbVec
 vec_rsqrt(LbVec x)
 {
@@ -39,7 +103,6 @@ vec_rsqrt(LbVec x)
 		x[l] = 1 / __builtin_sqrtf(x[l]);
 	return x;
 }
-
 
 /* a where the mask is all ones, b where it is zero */
 LB_INLINE LbVec
@@ -84,97 +147,7 @@ vec_exp2(LbVec x)
 #include "core/kernels/dense_tile.h"
 #include "core/kernels/rows_tile.h"
 #include "core/kernels/softmax_tile.h"
-
-/* Scans: the fused operation is emulated, a number at a time. */
-#define LANES 8
-#define MR 4
-
-static inline float
-chain(const float *q, const float *c, int D)
-{
-	float		acc = 0;
-
-	for (int d = 0; d < D; d++)
-		acc = lb_fused(q[d], c[d], acc);
-	return acc;
-}
-
-static void
-score_range(float *out, const float *q, const float *c, int D, int n)
-{
-	for (int i = 0; i < n; i++)
-		out[i] = chain(q, c + (size_t) i * D, D);
-}
-
-static void
-score_rows(float *out, const float *q, const float *c, int D,
-		   const int32_t *rows, int n)
-{
-	for (int i = 0; i < n; i++)
-		out[i] = chain(q, c + (size_t) rows[i] * D, D);
-}
-
-/* chains of LANES queries and MR candidates */
-static inline void
-block_chains(float acc[MR][LANES], const float *qt, const float *cpack, int D)
-{
-	memset(acc, 0, sizeof(float) * MR * LANES);
-	for (int d = 0; d < D; d++)
-	{
-		for (int r = 0; r < MR; r++)
-		{
-			for (int l = 0; l < LANES; l++)
-				acc[r][l] = lb_fused(qt[d * LANES + l], cpack[d * MR + r],
-									 acc[r][l]);
-		}
-	}
-}
-
-static void
-tile_counts(int32_t *counts, const float *floor, const float *qt,
-			const float *cpack, int D, int n_blocks)
-{
-	for (int b = 0; b < n_blocks; b++)
-	{
-		float		acc[MR][LANES];
-
-		block_chains(acc, qt, cpack + (size_t) b * MR * D, D);
-		for (int r = 0; r < MR; r++)
-		{
-			for (int l = 0; l < LANES; l++)
-				counts[l] += acc[r][l] > floor[l];
-		}
-	}
-}
-
-static int
-tile_hits(LbHit *hits, int max_hits, const float *floor, const float *qt,
-		  const float *cpack, int D, int *n_blocks)
-{
-	int			n_hits = 0;
-	int			b;
-
-	for (b = 0; b < *n_blocks && n_hits + LANES * MR <= max_hits; b++)
-	{
-		float		acc[MR][LANES];
-
-		block_chains(acc, qt, cpack + (size_t) b * MR * D, D);
-		for (int r = 0; r < MR; r++)
-		{
-			for (int l = 0; l < LANES; l++)
-			{
-				if (acc[r][l] < floor[l])
-					continue;
-				hits[n_hits].lane = l;
-				hits[n_hits].candidate = b * MR + r;
-				hits[n_hits].score = acc[r][l];
-				n_hits++;
-			}
-		}
-	}
-	*n_blocks = b;
-	return n_hits;
-}
+#include "core/kernels/scan_tile.h"
 
 static int
 scan_codes(int32_t *places, int32_t *dots, const uint8_t *codes, int n_groups,
@@ -213,15 +186,8 @@ const LbKernels lb_kernels_portable = {
 	.name = "portable",
 	.usable = usable,
 	.dense = dense_kernel,
+	.dense_exact = dense_kernel_exact,
 	.rows = {LB_ROWS_KERNEL},
 	.softmax = {LB_SOFTMAX_KERNEL},
-	.scan = {
-		.lanes = LANES,
-		.mr = MR,
-		.score_range = score_range,
-		.score_rows = score_rows,
-		.tile_counts = tile_counts,
-		.tile_hits = tile_hits,
-		.scan_codes = scan_codes,
-	},
+	.scan = {LB_SCAN_KERNEL, .scan_codes = scan_codes},
 };

@@ -20,6 +20,9 @@ typedef struct LbRowsKernel
 	/* row (cols) += scale * each of the n rows of table (., cols) */
 	void		(*add) (float *row, const float *table, int cols,
 						const int32_t *codes, int64_t n, float scale);
+	/* the same, each product and sum rounded once: the bits of every set */
+	void		(*add_exact) (float *row, const float *table, int cols,
+							  const int32_t *codes, int64_t n, float scale);
 	/* to (n) += scale * from (n) */
 	void		(*add_scaled) (float *to, const float *from, float scale,
 							   int64_t n);

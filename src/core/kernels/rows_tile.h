@@ -9,7 +9,7 @@
 /* nv vectors of the sum stay in registers; nv is a constant */
 LB_INLINE void
 rows_add_part(float *row, const float *table, int cols, const int32_t *codes,
-			  int64_t n, float scale, int nv)
+			  int64_t n, float scale, int nv, bool fused)
 {
 	LbVec		acc[8];
 	LbVec		factor = vec_set1(scale);
@@ -27,30 +27,54 @@ rows_add_part(float *row, const float *table, int cols, const int32_t *codes,
 							 nv * LB_VL);
 		LB_UNROLL
 		for (int v = 0; v < nv; v++)
-			acc[v] = vec_fma(factor, vec_loadu(e + v * LB_VL), acc[v]);
+			acc[v] = fused ?
+				vec_fused(factor, vec_loadu(e + v * LB_VL), acc[v]) :
+				vec_fma(factor, vec_loadu(e + v * LB_VL), acc[v]);
 	}
 	LB_UNROLL
 	for (int v = 0; v < nv; v++)
 		vec_storeu(row + v * LB_VL, acc[v]);
 }
 
-static void
-rows_add(float *row, const float *table, int cols, const int32_t *codes,
-		 int64_t n, float scale)
+LB_INLINE void
+rows_add_all(float *row, const float *table, int cols, const int32_t *codes,
+			 int64_t n, float scale, bool fused)
 {
 	int			d = 0;
 
 	for (; d + 8 * LB_VL <= cols; d += 8 * LB_VL)
-		rows_add_part(row + d, table + d, cols, codes, n, scale, 8);
+		rows_add_part(row + d, table + d, cols, codes, n, scale, 8,
+					  fused);
 	for (; d + 2 * LB_VL <= cols; d += 2 * LB_VL)
-		rows_add_part(row + d, table + d, cols, codes, n, scale, 2);
+		rows_add_part(row + d, table + d, cols, codes, n, scale, 2,
+					  fused);
 	for (; d + LB_VL <= cols; d += LB_VL)
-		rows_add_part(row + d, table + d, cols, codes, n, scale, 1);
+		rows_add_part(row + d, table + d, cols, codes, n, scale, 1,
+					  fused);
 	if (d == cols)
 		return;
 	for (int64_t j = 0; j < n; j++)
 		for (int e = d; e < cols; e++)
-			row[e] += scale * table[(size_t) codes[j] * cols + e];
+		{
+			float		x = table[(size_t) codes[j] * cols + e];
+
+			row[e] = fused ? lb_fused(scale, x, row[e]) :
+				row[e] + scale * x;
+		}
+}
+
+static void
+rows_add(float *row, const float *table, int cols, const int32_t *codes,
+		 int64_t n, float scale)
+{
+	rows_add_all(row, table, cols, codes, n, scale, false);
+}
+
+static void
+rows_add_exact(float *row, const float *table, int cols, const int32_t *codes,
+			   int64_t n, float scale)
+{
+	rows_add_all(row, table, cols, codes, n, scale, true);
 }
 
 static void
@@ -120,5 +144,6 @@ rows_rowwise(float *w, float *a, const float *g, int64_t n, float rate,
 }
 
 #define LB_ROWS_KERNEL \
-	.add = rows_add, .add_scaled = rows_add_scaled, \
+	.add = rows_add, .add_exact = rows_add_exact, \
+	.add_scaled = rows_add_scaled, \
 	.adagrad = rows_adagrad, .rowwise = rows_rowwise

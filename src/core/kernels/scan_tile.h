@@ -14,7 +14,7 @@ chain(const float *q, const float *c, int D)
 	float		acc = 0;
 
 	for (int d = 0; d < D; d++)
-		acc = __builtin_fmaf(q[d], c[d], acc);
+		acc = lb_fused(q[d], c[d], acc);
 	return acc;
 }
 
@@ -34,7 +34,7 @@ chains_of(const float *q, const float *const rows[LB_VL], int D)
 		vec_transpose(x);
 		LB_UNROLL
 		for (int k = 0; k < LB_VL; k++)
-			acc = vec_fma(vec_set1(q[d + k]), x[k], acc);
+			acc = vec_fused(vec_set1(q[d + k]), x[k], acc);
 	}
 	if (d < D)
 	{
@@ -46,7 +46,7 @@ chains_of(const float *q, const float *const rows[LB_VL], int D)
 		for (int k = 0; k < LB_VL; k++)
 		{
 			if (k < D - d)
-				acc = vec_fma(vec_set1(q[d + k]), x[k], acc);
+				acc = vec_fused(vec_set1(q[d + k]), x[k], acc);
 		}
 	}
 	return acc;
@@ -105,7 +105,7 @@ tile_counts(int32_t *counts, const float *floor, const float *qt,
 		LB_UNROLL
 		for (int r = 0; r < LB_MR; r++)
 			acc[r][0] = acc[r][1] = vec_zero();
-		lb_block_product(acc, cpack, 1, LB_MR, qt, LANES, D, 2);
+		lb_block_product(acc, cpack, 1, LB_MR, qt, LANES, D, 2, true);
 		LB_UNROLL
 		for (int r = 0; r < LB_MR; r++)
 		{
@@ -159,7 +159,7 @@ tile_hits(LbHit *hits, int max_hits, const float *floor, const float *qt,
 		for (int r = 0; r < LB_MR; r++)
 			acc[r][0] = acc[r][1] = vec_zero();
 		lb_block_product(acc, cpack + (size_t) b * LB_MR * D, 1, LB_MR, qt,
-						 LANES, D, 2);
+						 LANES, D, 2, true);
 
 		/*
 		 * The best of the block first.  A NaN may get lost in it, which is

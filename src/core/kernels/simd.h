@@ -15,13 +15,13 @@
  *	vec_loadu(p) vec_storeu(p, v)		p is anywhere
  *	vec_add(a, b) vec_sub(a, b) vec_mul(a, b)
  *	vec_max(a, b)		b if a is NaN
- *	vec_fma(a, b, c)	a * b + c; rounded once where the set has such an
- *						instruction
+ *	vec_fma(a, b, c)	a * b + c, as it is fastest
+ *	vec_fused(a, b, c)	a * b + c, rounded once
  *	vec_rsqrt(x)		1 / sqrt(x) for x > 0, within 2 ulp
  *	vec_exp2(x)			2^x for x <= 0; 0 below LB_SM_EXP_MIN; NaN of NaN
  *	vec_mask_equal(v, ids, id, other)	other in lanes whose id is id, else v
  *
- * and for scan_tile.h, where vec_fma() must be rounded once,
+ * and for scan_tile.h
  *
  *	vec_int_load(p) vec_int_store(p, v)
  *	vec_count_above(n, a, b)	n + 1 in lanes where a > b
@@ -37,6 +37,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/kernels/fused.h"
 #include "core/kernels/lb_kernels.h"
 
 #define LB_INLINE static inline __attribute__((always_inline, unused))

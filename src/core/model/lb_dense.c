@@ -8,12 +8,15 @@
 
 void
 lb_dense_forward(float *y, const float *x, const float *w, const float *bias,
-				 bool relu, int m, int n, int k)
+				 bool relu, int m, int n, int k, bool exact)
 {
 	LbDense		p = {.out = y, .a = x, .a_row = k, .a_step = 1, .b = w,
 		.bias = bias, .relu = relu, .m = m, .n = n, .k = k, .columns = n};
 
-	lb_kernels()->dense(&p);
+	if (exact)
+		lb_kernels()->dense_exact(&p);
+	else
+		lb_kernels()->dense(&p);
 }
 
 /*

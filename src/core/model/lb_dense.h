@@ -16,10 +16,14 @@
 
 #include "core/lb_core.h"
 
-/* y (m,n) = x (m,k) w (k,n) + bias (n), negative values cut off with relu */
+/*
+ * y (m,n) = x (m,k) w (k,n) + bias (n), negative values cut off with relu.
+ * exact: the same bits with every set of kernels, each sum a chain of fused
+ * multiply-adds in ascending k; slower where the set has no such instruction.
+ */
 extern void lb_dense_forward(float *y, const float *x, const float *w,
 							 const float *bias, bool relu,
-							 int m, int n, int k);
+							 int m, int n, int k, bool exact);
 
 /* dw (k,n) += x (m,k)' dy (m,n) */
 extern void lb_dense_add_weights(float *dw, const float *x, const float *dy,

@@ -79,6 +79,7 @@ lay_out(LbTowerPass *pass, const LbTower *tower, int B, int workers,
 	pass->B = 0;
 	pass->dx = pass->partial = pass->norm = NULL;
 	pass->dropout = 0;
+	pass->exact = !training;
 	pass->x = FLOATS((size_t) B * tower->input_width);
 	for (int l = 0; l < tower->n_layers; l++)
 		pass->z[l] = FLOATS((size_t) B * tower->layers[l]);
@@ -217,6 +218,8 @@ gather_input(float *x, const TowerTask *task, int i, int offset,
 	int			W = task->tower->input_width;
 	const LbRowsKernel *rows = &lb_kernels()->rows;
 	const LbTensor *t;
+	void		(*add) (float *, const float *, int, const int32_t *, int64_t,
+						float);
 
 	if (input->kind == LB_INPUT_NUMBER)
 	{
@@ -225,20 +228,21 @@ gather_input(float *x, const TowerTask *task, int i, int offset,
 		return;
 	}
 	t = &task->tensors[input->table];
+	add = task->pass->exact ? rows->add_exact : rows->add;
 	for (int b = from; b < to; b++)
 	{
 		float	   *row = x + (size_t) b * W + offset;
 
 		if (input->kind == LB_INPUT_BAG)
 		{
-			rows->add(row, t->value, t->cols, v->spans[b].codes,
-					  v->spans[b].n, v->spans[b].scale);
+			add(row, t->value, t->cols, v->spans[b].codes, v->spans[b].n,
+				v->spans[b].scale);
 			continue;
 		}
 		if (b + LB_ROWS_AHEAD < to)
 			lb_rows_prefetch(t->value + (size_t)
 							 v->codes[b + LB_ROWS_AHEAD] * t->cols, t->cols);
-		rows->add(row, t->value, t->cols, &v->codes[b], 1, 1);
+		add(row, t->value, t->cols, &v->codes[b], 1, 1);
 	}
 }
 
@@ -315,7 +319,8 @@ forward_rows(void *arg, int worker, int n_workers)
 
 		lb_dense_forward(z + (size_t) from * H, x + (size_t) from * in,
 						 task->tensors[tower->kernel[l]].value, bias,
-						 l < tower->n_layers - 1, to - from, H, in);
+						 l < tower->n_layers - 1, to - from, H, in,
+						 pass->exact);
 		if (pass->dropout > 0 && l < tower->n_layers - 1)
 			drop_units(pass, l, H, from, to);
 		x = z;

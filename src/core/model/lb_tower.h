@@ -61,6 +61,8 @@ typedef struct LbTowerPass
 {
 	int			capacity;		/* the largest B */
 	int			B;				/* rows of the last forward pass */
+	bool		exact;			/* for serving: the output has the same bits
+								 * with every set of kernels */
 	float	   *x;				/* (B, W) */
 	float	   *z[LB_MAX_LAYERS];	/* (B, H): after ReLU but for the last */
 	float	   *out;			/* (B, D): the last z, or its unit vectors */
@@ -90,6 +92,11 @@ lb_tower_groups(const LbTower *tower)
 
 extern int	lb_tower_input_width(const LbTower *tower,
 								 const LbTensor *tensors);
+
+/*
+ * A pass that is placed without training serves: it has no arrays for the way
+ * back, and its outputs are the same bits with every set of kernels.
+ */
 extern size_t lb_tower_pass_bytes(const LbTower *tower, int B, int workers,
 								  bool training);
 extern void lb_tower_pass_place(LbTowerPass *pass, const LbTower *tower,
