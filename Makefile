@@ -21,7 +21,7 @@ LBREC_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 MODULE_big = lbrec
 DATA = $(wildcard sql/lbrec--*.sql)
 
-CORE_SRCS = $(sort $(wildcard src/core/*.c))
+CORE_SRCS = $(sort $(wildcard src/core/*.c src/core/*/*.c))
 PG_SRCS = $(sort $(wildcard src/pg/*/*.c))
 CORE_OBJS = $(CORE_SRCS:.c=.o)
 OBJS = $(CORE_OBJS) $(PG_SRCS:.c=.o)
@@ -56,7 +56,7 @@ CORE_CFLAGS = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off
 $(CORE_OBJS): CFLAGS += $(CORE_CFLAGS)
 
 # Debian's PGXS does not track headers; an object of older structs crashes.
-$(OBJS): $(wildcard src/core/*.h src/pg/*/*.h)
+$(OBJS): $(wildcard src/core/*.h src/core/*/*.h src/pg/*/*.h)
 
 # The same bytes each time: git takes the times from the commit.
 DISTDIR = .

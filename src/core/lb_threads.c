@@ -194,6 +194,47 @@ lb_threads_run(LbThreads *pool, LbTask task, void *arg)
 	wait_until_idle(pool);
 }
 
+typedef struct ForTask
+{
+	int64_t		n;
+	int64_t		unit;
+	int64_t		block;
+	LbBlockTask task;
+	void	   *arg;
+	LbCancel	cancel;
+	_Atomic bool stop;
+} ForTask;
+
+static void
+for_part(void *p, int worker, int n_workers)
+{
+	ForTask    *f = p;
+	int64_t		from;
+	int64_t		to;
+
+	lb_threads_part(&from, &to, (f->n + f->unit - 1) / f->unit, worker,
+					n_workers);
+	from *= f->unit;
+	to = to * f->unit < f->n ? to * f->unit : f->n;
+	for (; from < to && !atomic_load(&f->stop); from += f->block)
+	{
+		if (LB_CANCEL_REQUESTED(f->cancel) ||
+			!f->task(f->arg, worker, from,
+					 to - from < f->block ? to : from + f->block))
+			atomic_store(&f->stop, true);
+	}
+}
+
+LbStatus
+lb_threads_for(LbThreads *pool, int64_t n, int64_t unit, int64_t block,
+			   LbBlockTask task, void *arg, LbCancel cancel)
+{
+	ForTask		f = {n, unit, block, task, arg, cancel};
+
+	lb_threads_run(pool, for_part, &f);
+	return atomic_load(&f.stop) ? LB_CANCELLED : LB_OK;
+}
+
 void
 lb_threads_stop(LbThreads *pool)
 {

@@ -93,6 +93,22 @@ lb_threads_pieces(double operations, double limit, int64_t n,
 	return (int) (pieces < most ? pieces : most);
 }
 
+/*
+ * A block [from, to) of a worker's part of the work.  False ends the work of
+ * all workers, at their next block.
+ */
+typedef bool (*LbBlockTask) (void *arg, int worker, int64_t from, int64_t to);
+
+/*
+ * Does task for [0, n): each worker's part, as lb_threads_part() divides it in
+ * multiples of unit, in blocks of at most block, in ascending order.  cancel
+ * is asked before each block.  LB_CANCELLED if it said yes, or a task no; then
+ * any of the work may be undone.
+ */
+extern LbStatus lb_threads_for(LbThreads *pool, int64_t n, int64_t unit,
+							   int64_t block, LbBlockTask task, void *arg,
+							   LbCancel cancel);
+
 /* The part [*from, *to) of n units that falls to one worker. */
 static inline void
 lb_threads_part(int64_t *from, int64_t *to, int64_t n, int worker,

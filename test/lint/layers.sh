@@ -6,8 +6,9 @@
 #	sh test/lint/layers.sh [DIR]		check the checkout at DIR (default: .)
 #	sh test/lint/layers.sh --self-test	break each rule once, see it told
 #
-# src/core knows libc, libm, pthreads and the CPU, nothing else, and cblas.h
-# in one file at most; it does not allocate, print or exit.  src/pg knows the
+# src/core knows libc, libm, pthreads and the CPU, nothing else; it does not
+# allocate, print or exit.  Its rooms stand on one another, and no two of its
+# files include each other, not even by way of others.  src/pg knows the
 # server and src/core.  src/convert knows neither.  So core can be tested
 # without a server and no longjmp out of the server can leak its memory.
 #
@@ -18,8 +19,16 @@ export LC_ALL
 
 # What src/core may include besides its own files.
 core_may='assert cpuid errno float immintrin limits math pthread sched signal
-stdalign stdatomic stdbool stddef stdint stdio stdlib string unistd cblas
-arm_neon sys/syscall asm/prctl sys/auxv'
+stdalign stdatomic stdbool stddef stdint stdio stdlib string unistd
+arm_neon sys/auxv'
+
+# The rooms of src/core, each with the rooms that it may include besides itself
+# and the files of src/core itself.
+core_rooms='.:
+kernels:
+scan: kernels
+model: kernels scan
+score: scan model'
 
 # What it may not call.  snprintf into a caller's buffer is no output.
 core_may_not='malloc calloc realloc free aligned_alloc posix_memalign memalign
@@ -54,7 +63,7 @@ check()
 			sed -E 's/^([^:]*:[0-9]+):[^<"]*([<"])([^>"]*).*/\1 \2 \3/'
 	}
 
-	set -- src/core/*.[ch]
+	set -- src/core/*.[ch] src/core/*/*.[ch]
 	if [ -e "$1" ]; then
 		includes "$@" | while read -r where kind what; do
 			if [ "$kind" = '"' ]; then
@@ -69,8 +78,24 @@ check()
 		done >"$tmp/told"
 		while read -r line; do tell "${line%%: *}" "${line#*: }"; done <"$tmp/told"
 
-		if [ "$(grep -lE 'include.*cblas\.h' "$@" | wc -l)" -gt 1 ]; then
-			tell src/core "cblas.h is included by more than one file"
+		includes "$@" | sed -n 's/:[0-9]* " core\// /p' >"$tmp/arrows"
+		while read -r file what; do
+			room=${file#src/core/}
+			case $room in */*) room=${room%%/*} ;; *) room=. ;; esac
+			to=.
+			case $what in */*) to=${what%%/*} ;; esac
+			may=$(echo "$core_rooms" | sed -n "s/^$room://p")
+			case " $room . $may " in
+			*" $to "*) ;;
+			*) tell "$file" "the room $room of src/core includes $what" ;;
+			esac
+		done <"$tmp/arrows"
+		# a file and its header are one
+		sed -E 's/^src\/core\///; s/\.[ch]( |$)/\1/g' "$tmp/arrows" |
+			tsort 2>&1 >/dev/null |
+			sed -n 's/^tsort: \([^-].*\)/\1/p' >"$tmp/told"
+		if [ -s "$tmp/told" ]; then
+			tell src/core "files include one another: $(echo $(cat "$tmp/told"))"
 		fi
 
 		calls=$(echo $core_may_not | tr ' ' '|')
@@ -166,13 +191,16 @@ self_test()
 	failed=0
 	while IFS='|' read -r file line; do
 		rm -rf "$tree"
-		mkdir -p "$tree/src/core" "$tree/src/pg/server" "$tree/src/pg/listens" "$tree/src/pg/store" "$tree/src/pg/model" "$tree/src/convert" "$tree/test/unit"
+		mkdir -p "$tree/src/core/kernels" "$tree/src/core/scan" "$tree/src/pg/server" "$tree/src/pg/listens" "$tree/src/pg/store" "$tree/src/pg/model" "$tree/src/convert" "$tree/test/unit"
 		printf '#include <math.h>\n#include "lb_a.h"\n/* malloc(1) */\nfloat lb_a(float x) { return lb_free(x); }\n' >"$tree/src/core/lb_a.c"
-		printf '#include <cblas.h>\n' >"$tree/src/core/lb_a.h"
+		printf '#include <stdint.h>\n' >"$tree/src/core/lb_a.h"
 		printf '#include "postgres.h"\n#include "core/lb_a.h"\n' >"$tree/src/pg/server/a.h"
 		printf '#include "pg/server/a.h"\n#include "pg/model/a.h"\n#include "utils/uuid.h"\n' >"$tree/src/pg/model/a.c"
 		printf '#include "pg/server/a.h"\n' >"$tree/src/pg/model/a.h"
 		printf '#include "pg/model/a.h"\n' >"$tree/src/pg/model/c.h"
+		printf '#include "core/lb_a.h"\n' >"$tree/src/core/kernels/a.h"
+		printf '#include "core/kernels/a.h"\n' >"$tree/src/core/kernels/b.h"
+		printf '#include "core/kernels/b.h"\n' >"$tree/src/core/scan/a.h"
 		printf '#include <libpq-fe.h>\n#include "cv.h"\n' >"$tree/src/convert/a.c"
 		: >"$tree/src/convert/cv.h"
 		printf '#include "core/lb_a.h"\n' >"$tree/test/unit/a.c"
@@ -191,6 +219,9 @@ self_test()
 		src/core/lb_b.c|#include "../pg/lbrec.h"
 		src/core/lb_b.c|#include <syslog.h>
 		src/core/lb_b.c|#include <cblas.h>
+		src/core/lb_b.c|#include "core/kernels/a.h"
+		src/core/kernels/b.c|#include "core/scan/a.h"
+		src/core/kernels/a.h|#include "core/kernels/b.h"
 		src/core/lb_b.h|  # include <utils/elog.h>
 		src/core/lb_b.c|int f(void) { char *p = malloc (1); return 0; }
 		src/core/lb_b.c|int f(void) { return 1; } void g(void) { exit(1); }

@@ -14,7 +14,7 @@
  * 0.05: the last bias of the candidate tower has a gradient of zero in
  * theory, so what it holds is rounding noise.
  *
- * LBREC_CPU=portable, avx2, avx512 or amx caps the instruction set.
+ * LBREC_CPU=portable, avx2, avx512 or vnni chooses the kernels.
  *
  * Exits 0 when every case is within bounds, 1 when one is not, 2 when a case
  * cannot be read or there is none.
@@ -28,9 +28,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/lb_cpu.h"
-#include "core/lb_model.h"
-#include "core/lb_scan.h"
+#include "core/kernels/lb_kernels.h"
+#include "core/model/lb_model.h"
+#include "core/scan/lb_scan.h"
+#include "core/scan/lb_scan_batch.h"
+#include "core/scan/lb_scan_rank.h"
 
 #define LOSS_BOUND 1e-4
 #define WEIGHT_BOUND 5e-3
@@ -397,11 +399,12 @@ main(int argc, char **argv)
 		die("usage: parity DIR");
 	if (getenv("LBREC_CPU") != NULL)
 	{
-		LbCpuLevel	level;
+		const LbKernels *set = lb_kernels_named(getenv("LBREC_CPU"));
 
-		if (!lb_cpu_parse(&level, getenv("LBREC_CPU")))
-			die("LBREC_CPU=%s is no instruction set", getenv("LBREC_CPU"));
-		lb_cpu_limit(level);
+		if (set == NULL || !set->usable())
+			die("LBREC_CPU=%s is no set of kernels of this machine",
+				getenv("LBREC_CPU"));
+		lb_kernels_use(set);
 	}
 	dir = opendir(argv[1]);
 	if (dir == NULL)

@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#include "core/lb_foldin.h"
+#include "core/model/lb_foldin.h"
 
 #define WIDTH 7
 #define N 40

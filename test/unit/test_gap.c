@@ -5,7 +5,7 @@
  */
 #include <math.h>
 
-#include "core/lb_gap.h"
+#include "core/model/lb_gap.h"
 #include "unit.h"
 
 #define ITEMS 400

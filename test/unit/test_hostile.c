@@ -11,10 +11,10 @@
  * the sanitizers no byte is touched that is not its own.  A fixed sequence:
  * every run does the same.
  */
-#include "core/lb_foldin.h"
-#include "core/lb_neighbour.h"
-#include "core/lb_scan.h"
-#include "core/lb_scan_top.h"
+#include "core/model/lb_foldin.h"
+#include "core/score/lb_neighbour.h"
+#include "core/scan/lb_scan.h"
+#include "core/scan/lb_scan_top.h"
 #include "unit.h"
 
 #define MAX_N 400

@@ -4,7 +4,7 @@
  */
 #include <math.h>
 
-#include "core/lb_mix.h"
+#include "core/score/lb_mix.h"
 #include "unit.h"
 
 #define F 3

@@ -5,8 +5,8 @@
  */
 #include <math.h>
 
-#include "core/lb_model.h"
-#include "core/lb_schedule.h"
+#include "core/model/lb_model.h"
+#include "core/model/lb_schedule.h"
 #include "unit.h"
 
 #define ROWS 7

@@ -4,7 +4,7 @@
  */
 #include <math.h>
 
-#include "core/lb_neighbour.h"
+#include "core/score/lb_neighbour.h"
 #include "unit.h"
 
 #define N 12					/* codes 1 to N - 1; 0 is unknown */

@@ -4,7 +4,7 @@
  *		what the same rows give a few at a time; and a caller may leave in any
  *		of the pauses.
  */
-#include "core/lb_model.h"
+#include "core/model/lb_model.h"
 
 #include <math.h>
 #include <setjmp.h>

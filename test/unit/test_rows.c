@@ -7,8 +7,8 @@
  */
 #include <math.h>
 
-#include "core/lb_model.h"
-#include "core/lb_rows.h"
+#include "core/model/lb_model.h"
+#include "core/kernels/lb_kernels.h"
 #include "unit.h"
 
 #define MOST 67					/* two vectors of 16, two again, and a rest */
@@ -67,8 +67,14 @@ near(double x, double expected, double terms)
 	return fabs(x - expected) <= 1e-6 * (fabs(expected) + terms);
 }
 
+static const LbRowsKernel *
+portable(void)
+{
+	return &lb_kernels_named("portable")->rows;
+}
+
 static void
-check_add_scaled(const LbRows *rows, const char *name, int n, int shift)
+check_add_scaled(const LbRowsKernel *rows, const char *name, int n, int shift)
 {
 	Row			from = make_row(n, (shift + 1) % SHIFTS, false);
 	Row			before = make_row(n, shift, false);
@@ -76,7 +82,7 @@ check_add_scaled(const LbRows *rows, const char *name, int n, int shift)
 	Row			plain = copy_row(&before);
 
 	rows->add_scaled(to.x, from.x, -1.7f, n);
-	lb_rows_portable.add_scaled(plain.x, from.x, -1.7f, n);
+	portable()->add_scaled(plain.x, from.x, -1.7f, n);
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_MSG(near(to.x[i], before.x[i] - (double) 1.7f * from.x[i], 2),
@@ -92,7 +98,7 @@ check_add_scaled(const LbRows *rows, const char *name, int n, int shift)
 }
 
 static void
-check_adagrad(const LbRows *rows, const char *name, int n, int shift)
+check_adagrad(const LbRowsKernel *rows, const char *name, int n, int shift)
 {
 	Row			g = make_row(n, (shift + 1) % SHIFTS, false);
 	Row			w0 = make_row(n, shift, false);
@@ -102,7 +108,7 @@ check_adagrad(const LbRows *rows, const char *name, int n, int shift)
 
 	g.x[n / 2] = 0;				/* what has no gradient stays */
 	rows->adagrad(w[0].x, a[0].x, g.x, n, rate, epsilon);
-	lb_rows_portable.adagrad(w[1].x, a[1].x, g.x, n, rate, epsilon);
+	portable()->adagrad(w[1].x, a[1].x, g.x, n, rate, epsilon);
 	for (int i = 0; i < n; i++)
 	{
 		double		sum = a0.x[i] + (double) g.x[i] * g.x[i];
@@ -129,7 +135,7 @@ check_adagrad(const LbRows *rows, const char *name, int n, int shift)
 }
 
 static void
-check_rowwise(const LbRows *rows, const char *name, int n, int shift)
+check_rowwise(const LbRowsKernel *rows, const char *name, int n, int shift)
 {
 	Row			g = make_row(n, (shift + 1) % SHIFTS, false);
 	Row			w0 = make_row(n, shift, false);
@@ -153,7 +159,7 @@ check_rowwise(const LbRows *rows, const char *name, int n, int shift)
 }
 
 static void
-check_add(const LbRows *rows, const char *name, int cols, int n, int shift)
+check_add(const LbRowsKernel *rows, const char *name, int cols, int n, int shift)
 {
 	Row			table = make_row(TABLE * cols, (shift + 1) % SHIFTS, false);
 	Row			before = make_row(cols, shift, false);
@@ -164,8 +170,18 @@ check_add(const LbRows *rows, const char *name, int cols, int n, int shift)
 	/* the last row is the one whose end is the end of the table */
 	for (int j = 0; j < n; j++)
 		codes[j] = j == 0 ? TABLE - 1 : unit_below(TABLE);
+	rows->add_exact(to.x, table.x, cols, codes, n, 0.7f);
+	for (int i = 0; i < cols; i++)
+	{
+		float		chain = before.x[i];
+
+		for (int j = 0; j < n; j++)
+			chain = fmaf(0.7f, table.x[codes[j] * cols + i], chain);
+		CHECK_MSG(to.x[i] == chain, "%s: exact %d of %d", name, i, cols);
+	}
+	memcpy(to.x, before.x, cols * sizeof(float));
 	rows->add(to.x, table.x, cols, codes, n, 0.7f);
-	lb_rows_portable.add(plain.x, table.x, cols, codes, n, 0.7f);
+	portable()->add(plain.x, table.x, cols, codes, n, 0.7f);
 	for (int i = 0; i < cols; i++)
 	{
 		double		sum = before.x[i];
@@ -191,15 +207,12 @@ test_kernels(void)
 	static const int counts[] = {0, 1, 2, LB_ROWS_AHEAD - 1, LB_ROWS_AHEAD,
 		LB_ROWS_AHEAD + 1, 2 * LB_ROWS_AHEAD + 1};
 	static const int wide[] = {127, 128, 129, 255, 256, 391};
-	int			best = unit_best_level();
 
-	for (int level = LB_CPU_PORTABLE; level <= best; level++)
+	for (UNIT_EACH_SET(set))
 	{
-		const char *name = lb_cpu_name(level);
-		const LbRows *rows;
+		const char *name = set->name;
+		const LbRowsKernel *rows = &set->rows;
 
-		lb_cpu_limit(level);
-		rows = lb_rows();
 		for (int n = 1; n <= MOST; n++)
 			for (int shift = 0; shift < SHIFTS; shift++)
 			{
@@ -212,26 +225,21 @@ test_kernels(void)
 			for (int c = 0; c < 7; c++)
 				check_add(rows, name, wide[i], counts[c], i % SHIFTS);
 	}
-	lb_cpu_limit(best);
 }
 
-/* Each level has its own loops, and no level those of another. */
+/* Each set has its own loops, and the set that is asked for is used. */
 static void
 test_choice(void)
 {
-	int			best = unit_best_level();
-
-	lb_cpu_limit(LB_CPU_PORTABLE);
-	CHECK(lb_rows() == &lb_rows_portable);
-#if defined(__x86_64__)
-	for (int level = LB_CPU_AVX2; level <= best; level++)
+	for (UNIT_EACH_SET(set))
 	{
-		lb_cpu_limit(level);
-		CHECK(lb_rows() == (level == LB_CPU_AVX2 ? &lb_rows_avx2 :
-							&lb_rows_avx512));
+		CHECK(lb_kernels() == set);
+		CHECK(lb_kernels_named(set->name) == set);
+		for (int i = 0; lb_kernel_sets[i] != set; i++)
+			CHECK_MSG(lb_kernel_sets[i]->rows.add != set->rows.add ||
+					  strcmp(set->name, "avx512") == 0, "%s", set->name);
 	}
-#endif
-	lb_cpu_limit(best);
+	CHECK(lb_kernels_named("none") == NULL);
 }
 
 /*
@@ -242,11 +250,9 @@ test_choice(void)
 static void
 test_not_finite(void)
 {
-	int			best = unit_best_level();
 
-	for (int level = LB_CPU_PORTABLE; level <= best; level++)
+	for (UNIT_EACH_SET(set))
 	{
-		lb_cpu_limit(level);
 		for (int i = 0; i < MOST; i++)
 		{
 			Row			g = make_row(MOST, 0, false);
@@ -256,28 +262,27 @@ test_not_finite(void)
 			float		was;
 
 			g.x[i] = NAN;
-			lb_rows()->adagrad(w.x, a.x, g.x, MOST, rate, epsilon);
+			set->rows.adagrad(w.x, a.x, g.x, MOST, rate, epsilon);
 			for (int k = 0; k < MOST; k++)
 				CHECK_MSG((k == i) == isnan(w.x[k]) &&
 						  (k == i) == isnan(a.x[k]), "%s: %d of %d",
-						  lb_cpu_name(level), k, MOST);
-			lb_rows()->rowwise(w.x, &one, g.x, MOST, rate, epsilon);
-			CHECK_MSG(isnan(one), "%s: %d", lb_cpu_name(level), i);
+						  set->name, k, MOST);
+			set->rows.rowwise(w.x, &one, g.x, MOST, rate, epsilon);
+			CHECK_MSG(isnan(one), "%s: %d", set->name, i);
 			g.x[i] = w.x[i] = was = 0.5f;
 			a.x[i] = NAN;
-			lb_rows()->adagrad(w.x, a.x, g.x, MOST, rate, epsilon);
-			CHECK_MSG(isnan(w.x[i]), "%s: %d", lb_cpu_name(level), i);
+			set->rows.adagrad(w.x, a.x, g.x, MOST, rate, epsilon);
+			CHECK_MSG(isnan(w.x[i]), "%s: %d", set->name, i);
 			w.x[i] = was;
 			a.x[i] = INFINITY;
-			lb_rows()->adagrad(w.x, a.x, g.x, MOST, rate, epsilon);
+			set->rows.adagrad(w.x, a.x, g.x, MOST, rate, epsilon);
 			CHECK_MSG(fabsf(w.x[i] - was) < 1e-15f && isinf(a.x[i]),
-					  "%s: %d: %g", lb_cpu_name(level), i, w.x[i]);
+					  "%s: %d: %g", set->name, i, w.x[i]);
 			free(g.block);
 			free(w.block);
 			free(a.block);
 		}
 	}
-	lb_cpu_limit(best);
 }
 
 /* A share too many, or of no row, is refused and changes nothing. */

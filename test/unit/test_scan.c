@@ -9,8 +9,10 @@
 #include <float.h>
 #include <math.h>
 
-#include "core/lb_scan.h"
-#include "core/lb_scan_int.h"
+#include "core/kernels/fused.h"
+#include "core/scan/lb_scan.h"
+#include "core/scan/lb_scan_batch.h"
+#include "core/scan/lb_scan_rank.h"
 #include "unit.h"
 
 /* the limits that lb_scan_index.c states, and a size well below them */
@@ -102,7 +104,7 @@ check_answer(const Ranked *right, int64_t n_right, int64_t k,
 			wrong = i;
 	}
 	CHECK_MSG(wrong < 0, "%s %s n %ld D %d k %ld: rank %ld is %ld (%a), not "
-			  "%ld (%a)", lb_cpu_name(lb_cpu_level()), what, (long) set->n,
+			  "%ld (%a)", lb_kernels()->name, what, (long) set->n,
 			  set->D, (long) k, (long) wrong, (long) ids[wrong], scores[wrong],
 			  (long) right[wrong].id, right[wrong].score);
 }
@@ -394,11 +396,9 @@ test_fused_step_is_fmaf(void)
 static void
 test_score_is_the_chain(void)
 {
-	LbCpuLevel	best = unit_best_level();
 
-	for (int level = 0; level <= (int) best; level++)
+	for (UNIT_EACH_SET(set))
 	{
-		lb_cpu_limit((LbCpuLevel) level);
 		for (int D = 1; D <= 70; D++)
 		{
 			float		q[70];
@@ -412,7 +412,6 @@ test_score_is_the_chain(void)
 			}
 		}
 	}
-	unit_best_level();
 }
 
 static void
@@ -484,13 +483,11 @@ test_select_and_sort(void)
 static void
 test_topk_is_the_same_for_all_kinds(void)
 {
-	LbCpuLevel	best = unit_best_level();
 	static const int widths[] = {1, 2, 3, 7, 16, 31, 32, 33, 64, 100, 300};
 	static const int sizes[] = {1, 2, 15, 16, 17, 100, 257, 1000, 4099};
 
-	for (int level = 0; level <= (int) best; level++)
+	for (UNIT_EACH_SET(set))
 	{
-		lb_cpu_limit((LbCpuLevel) level);
 		for (int kind = 0; kind < N_KINDS; kind++)
 		{
 			for (int s = 0; s < 9; s++)
@@ -514,18 +511,15 @@ test_topk_is_the_same_for_all_kinds(void)
 			}
 		}
 	}
-	unit_best_level();
 }
 
 /* a query of another make than the candidates; zero queries */
 static void
 test_topk_of_other_queries(void)
 {
-	LbCpuLevel	best = unit_best_level();
 
-	for (int level = 0; level <= (int) best; level++)
+	for (UNIT_EACH_SET(set))
 	{
-		lb_cpu_limit((LbCpuLevel) level);
 		for (int kind = 0; kind < N_KINDS; kind++)
 		{
 			Data		x;
@@ -546,18 +540,15 @@ test_topk_of_other_queries(void)
 			data_free(&x);
 		}
 	}
-	unit_best_level();
 }
 
 static void
 test_filters(void)
 {
-	LbCpuLevel	best = unit_best_level();
 	static const int one_in[] = {1, 2, 5, 40, 2000};
 
-	for (int level = 0; level <= (int) best; level++)
+	for (UNIT_EACH_SET(set))
 	{
-		lb_cpu_limit((LbCpuLevel) level);
 		for (int round = 0; round < 2 * N_KINDS; round++)
 		{
 			Data		x;
@@ -576,18 +567,15 @@ test_filters(void)
 			data_free(&x);
 		}
 	}
-	unit_best_level();
 }
 
 static void
 test_batch(void)
 {
-	LbCpuLevel	best = unit_best_level();
 	static const int widths[] = {1, 5, 16, 32, 48, 64, 129};
 
-	for (int level = 0; level <= (int) best; level++)
+	for (UNIT_EACH_SET(set))
 	{
-		lb_cpu_limit((LbCpuLevel) level);
 		for (int round = 0; round < 3 * N_KINDS; round++)
 		{
 			Data		x;
@@ -603,7 +591,6 @@ test_batch(void)
 			data_free(&x);
 		}
 	}
-	unit_best_level();
 }
 
 /*
@@ -613,14 +600,14 @@ test_batch(void)
 static void
 test_every_width(void)
 {
-	LbCpuLevel	best = unit_best_level();
+	int			n_sets = 0;
 
-	for (int level = 0; level <= (int) best; level++)
+	for (UNIT_EACH_SET(set))
 	{
-		lb_cpu_limit((LbCpuLevel) level);
+		n_sets++;
 		for (int D = 1; D <= 300; D++)
 		{
-			enum Kind	kind = (enum Kind) ((D + level) % N_KINDS);
+			enum Kind	kind = (enum Kind) ((D + n_sets) % N_KINDS);
 			int			n = 33 + unit_below(80);
 			int32_t		truth = unit_below(n);
 			int64_t		count;
@@ -640,24 +627,21 @@ test_every_width(void)
 			CHECK(lb_rank_counts(&count, x.q, 1, &truth, x.c, n, D, scratch,
 								 NULL, NULL) == LB_OK);
 			CHECK_MSG(count == right, "%s kind %d n %d D %d: rank %ld, not %ld",
-					  lb_cpu_name(level), kind, n, D, (long) count,
+					  set->name, kind, n, D, (long) count,
 					  (long) right);
 			free(scratch);
 			data_free(&x);
 		}
 	}
-	unit_best_level();
 }
 
 static void
 test_rank_counts(void)
 {
-	LbCpuLevel	best = unit_best_level();
 	static const int widths[] = {1, 5, 16, 32, 48, 64, 129};
 
-	for (int level = 0; level <= (int) best; level++)
+	for (UNIT_EACH_SET(set))
 	{
-		lb_cpu_limit((LbCpuLevel) level);
 		for (int round = 0; round < 3 * N_KINDS; round++)
 		{
 			Data		x;
@@ -696,7 +680,7 @@ test_rank_counts(void)
 								 scratch, &pool, NULL) == LB_OK);
 			CHECK_MSG(memcmp(counts, right, n_queries * 8) == 0,
 					  "%s n %d D %d queries %d kind %d",
-					  lb_cpu_name(level), n, D, n_queries, round % N_KINDS);
+					  set->name, n, D, n_queries, round % N_KINDS);
 			memset(counts, 1, n_queries * 8);
 			CHECK(lb_rank_counts_above(counts, x.q, n_queries, floor, 0, x.c,
 									   n, D, scratch, &pool, NULL) == LB_OK);
@@ -713,7 +697,7 @@ test_rank_counts(void)
 					same = same && counts[i] ==
 						(right[i] < most ? right[i] : most);
 				CHECK_MSG(same, "%s n %d D %d queries %d most %d",
-						  lb_cpu_name(level), n, D, n_queries, most);
+						  set->name, n, D, n_queries, most);
 			}
 			truth[n_queries - 1] = n;
 			CHECK(lb_rank_counts(counts, x.q, n_queries, truth, x.c, n, D,
@@ -727,7 +711,6 @@ test_rank_counts(void)
 			data_free(&x);
 		}
 	}
-	unit_best_level();
 }
 
 static void
@@ -765,15 +748,13 @@ test_index_threads_and_bad_values(void)
 static void
 test_index_reads_few_rows(void)
 {
-	LbCpuLevel	best = unit_best_level();
 
-	for (int level = 0; level <= (int) best; level++)
+	for (UNIT_EACH_SET(set))
 	{
 		Data		x;
 		int64_t		found;
 		void	   *scratch;
 
-		lb_cpu_limit((LbCpuLevel) level);
 		data_make(&x, 20000, 32, 1, NORMAL);
 		naive_rank(x.right, x.q, &x.set);
 		for (int64_t i = 1000; i < x.set.n; i++)
@@ -789,7 +770,7 @@ test_index_reads_few_rows(void)
 					 "few rows", &x.set);
 		free(scratch);
 		scratch = unit_alloc(lb_topk_batch_bytes(&x.set, 1, 20, 1));
-		if (lb_cpu_vnni())
+		if (set->scan.fast_codes)
 		{
 			CHECK(lb_topk_batch(&found, x.ids, x.scores, x.q, 1, &x.set, 20,
 								scratch, NULL, NULL) == LB_OK);
@@ -799,7 +780,6 @@ test_index_reads_few_rows(void)
 		free(scratch);
 		data_free(&x);
 	}
-	unit_best_level();
 }
 
 static void

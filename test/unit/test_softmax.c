@@ -5,60 +5,8 @@
  */
 #include <math.h>
 
-#include "core/lb_softmax.h"
-#include "core/lb_softmax_int.h"
+#include "core/model/lb_softmax.h"
 #include "unit.h"
-
-/* the AMX kernel on emulated tiles, from the end of this file; 0: cannot run */
-#if defined(__x86_64__)
-extern const LbSoftmaxKernel softmax_amx_emulated;
-#define EMULATED \
-	(unit_best_level() >= LB_CPU_AVX512 ? &softmax_amx_emulated : NULL)
-#else
-#define EMULATED NULL
-#endif
-
-/* bf16 in two parts carries 16 bits of a product, float32 24 */
-#define AMX_TOLERANCE(tolerance) (20 * (tolerance) + 5e-5)
-
-/*
- * Runs level 0 .. n_levels() - 1 of this machine; the last is the emulated AMX
- * kernel where it can run.
- */
-static int
-n_levels(void)
-{
-	return (int) unit_best_level() + 1 + (EMULATED != NULL);
-}
-
-static const char *
-use_level(int level)
-{
-	LbCpuLevel	best = unit_best_level();
-
-	lb_softmax_override = level > (int) best ? EMULATED : NULL;
-#if defined(__x86_64__)
-	/* small shapes too, which the dispatch keeps from it */
-	if (level == LB_CPU_AMX && level <= (int) best)
-		lb_softmax_override = &lb_softmax_amx;
-#endif
-	if (level <= (int) best)
-		lb_cpu_limit((LbCpuLevel) level);
-	return level > (int) best ? "amx emulated" : lb_cpu_name(level);
-}
-
-static bool
-is_amx(int level)
-{
-	return level > (int) LB_CPU_AVX512;
-}
-
-static void
-all_levels_done(void)
-{
-	lb_softmax_override = NULL;
-	unit_best_level();
-}
 
 typedef struct Problem
 {
@@ -220,7 +168,7 @@ step(double *loss, float *dq, float *dc, const Problem *x, LbThreads *pool,
 
 /* every level and 1 to 3 threads against the naive one */
 static void
-compare(const Problem *x, double wanted)
+compare(const Problem *x, double tolerance)
 {
 	int			B = x->p.B;
 	int			N = x->p.N;
@@ -233,10 +181,9 @@ compare(const Problem *x, double wanted)
 	float	   *dq = unit_alloc(sizeof(float) * B * D);
 	float	   *dc = unit_alloc(sizeof(float) * N * D);
 
-	for (int level = 0; level < n_levels(); level++)
+	for (UNIT_EACH_SET(set))
 	{
-		const char *name = use_level(level);
-		double		tolerance = is_amx(level) ? AMX_TOLERANCE(wanted) : wanted;
+		const char *name = set->name;
 
 		for (int n_threads = 1; n_threads <= 3; n_threads++)
 		{
@@ -267,7 +214,6 @@ compare(const Problem *x, double wanted)
 			lb_threads_stop(&pool);
 		}
 	}
-	all_levels_done();
 	free(q);
 	free(c);
 	free(ndq);
@@ -387,7 +333,7 @@ test_hard_negatives_ties(void)
 static void
 test_all_masked(void)
 {
-	for (int level = 0; level < n_levels(); level++)
+	for (UNIT_EACH_SET(set))
 	{
 		Problem		x;
 		float		dq[50 * 6];
@@ -395,7 +341,6 @@ test_all_masked(void)
 		double		loss = 1;
 		bool		zero = true;
 
-		use_level(level);
 		problem_make(&x, 50, 50, 6, 1, 1);
 		for (int j = 0; j < 50; j++)
 			x.ids[j] = 3;
@@ -407,7 +352,6 @@ test_all_masked(void)
 		CHECK(zero);
 		problem_free(&x);
 	}
-	all_levels_done();
 }
 
 /*
@@ -518,9 +462,8 @@ test_bad_values_are_found(void)
 {
 	static const float bad[] = {NAN, INFINITY, -INFINITY};
 
-	for (int level = 0; level < n_levels(); level++)
+	for (UNIT_EACH_SET(set))
 	{
-		use_level(level);
 		for (int k = 0; k < 12; k++)
 		{
 			Problem		x;
@@ -547,7 +490,6 @@ test_bad_values_are_found(void)
 			problem_free(&x);
 		}
 	}
-	all_levels_done();
 }
 
 static bool
@@ -597,9 +539,3 @@ UNIT_MAIN(
 	RUN(test_same_inputs_same_bits);
 	RUN(test_bad_values_are_found);
 	RUN(test_arguments_and_cancel);)
-
-#if defined(__x86_64__)
-#define LB_TILE_EMULATED
-#define LB_SM_KERNEL softmax_amx_emulated
-#include "../../src/core/lb_softmax_amx.c"
-#endif

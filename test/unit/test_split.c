@@ -2,7 +2,7 @@
  * test_split.c
  *		The random source, and tf.data's shuffle buffer.
  */
-#include "core/lb_split.h"
+#include "core/model/lb_split.h"
 #include "unit.h"
 
 static void

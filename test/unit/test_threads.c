@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "core/lb_arena.h"
 #include "core/lb_threads.h"
 #include "unit.h"
 
@@ -161,8 +162,112 @@ test_parts_cover_all(void)
 	}
 }
 
+#define MOST 1000
+
+typedef struct Marks
+{
+	int8_t		worker[MOST];	/* who did it, plus one */
+	int64_t		unit;
+	int64_t		block;
+	int64_t		last[8];		/* where each worker's last block ended */
+	int64_t		fails_at;		/* -1: never */
+	bool		sound;
+} Marks;
+
+static bool
+mark(void *arg, int worker, int64_t from, int64_t to)
+{
+	Marks	   *m = arg;
+
+	/* in order, whole units, no more than a block */
+	if (from >= to || to - from > m->block || from % m->unit != 0 ||
+		(m->last[worker] > 0 && m->last[worker] != from))
+		m->sound = false;
+	m->last[worker] = to;
+	for (int64_t i = from; i < to; i++)
+	{
+		if (m->worker[i] != 0)
+			m->sound = false;
+		m->worker[i] = (int8_t) (worker + 1);
+	}
+	return m->fails_at < from || m->fails_at >= to;
+}
+
+/* Everything is done once, by workers in order; a refusal or a cancel stops. */
+static void
+test_for(void)
+{
+	for (int workers = 1; workers <= 4; workers++)
+	{
+		LbThreads	pool;
+
+		CHECK(lb_threads_start(&pool, workers) == LB_OK);
+		for (int round = 0; round < 200; round++)
+		{
+			int64_t		n = round == 0 ? 0 : 1 + unit_below(MOST);
+			int64_t		unit = 1 + unit_below(16);
+			Marks		m = {.unit = unit, .block = unit * (1 + unit_below(9)),
+				.fails_at = -1, .sound = true};
+
+			CHECK(lb_threads_for(&pool, n, unit, m.block, mark, &m, NULL) ==
+				  LB_OK);
+			for (int64_t i = 0; i < n; i++)
+				m.sound = m.sound && m.worker[i] != 0 &&
+					(i == 0 || m.worker[i] >= m.worker[i - 1]);
+			for (int64_t i = n; i < MOST; i++)
+				m.sound = m.sound && m.worker[i] == 0;
+			CHECK_MSG(m.sound, "%ld units of %ld", (long) n, (long) unit);
+			if (n == 0)
+				continue;
+			memset(m.worker, 0, sizeof(m.worker));
+			memset(m.last, 0, sizeof(m.last));
+			m.fails_at = unit_below((int) n);
+			CHECK(lb_threads_for(&pool, n, unit, m.block, mark, &m, NULL) ==
+				  LB_CANCELLED && m.worker[m.fails_at] != 0);
+			memset(m.worker, 0, sizeof(m.worker));
+			CHECK(lb_threads_for(&pool, n, unit, m.block, mark, &m,
+								 unit_cancel) == LB_CANCELLED);
+			for (int64_t i = 0; i < n; i++)
+				m.sound = m.sound && m.worker[i] == 0;
+			CHECK(m.sound);
+		}
+		lb_threads_stop(&pool);
+	}
+}
+
+/* Counting and cutting agree, and arrays are aligned and do not overlap. */
+static void
+test_arena(void)
+{
+	LbArena		counted = {NULL};
+	LbArena		cut;
+	char	   *block;
+	char	   *end;
+
+	for (size_t i = 0; i < 200; i++)
+		CHECK(lb_arena_cut(&counted, i) == NULL);
+	block = unit_alloc(counted.used);
+	cut = (LbArena)
+	{
+		block
+	};
+	end = block;
+	for (size_t i = 0; i < 200; i++)
+	{
+		char	   *p = lb_arena_cut(&cut, i);
+
+		CHECK(p >= end && ((uintptr_t) p & (LB_ALIGN - 1)) == 0);
+		memset(p, 1, i);
+		end = p + i;
+	}
+	CHECK(cut.used == counted.used && end <= block + cut.used);
+	free(block);
+}
+
 UNIT_MAIN(
 	RUN(test_each_part_runs_once);
 	RUN(test_no_pool_runs_alone);
 	RUN(test_stop_after_longjmp_waits);
-	RUN(test_parts_cover_all);)
+	RUN(test_parts_cover_all);
+	RUN(test_for);
+	RUN(test_arena);)

@@ -5,8 +5,9 @@
  *
  * A program defines its tests as functions, and main() as
  *		UNIT_MAIN(RUN(test_a); RUN(test_b);)
- * LBREC_CPU=portable|avx2|avx512|amx caps the instruction set, which is what
- * valgrind needs (it knows no AVX-512).
+ * Tests of kernels run every set that this machine can, or with
+ * LBREC_CPU=portable (or another name) that set alone: valgrind knows no
+ * AVX-512.
  */
 #ifndef UNIT_H
 #define UNIT_H
@@ -16,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/lb_cpu.h"
+#include "core/kernels/lb_kernels.h"
 
 static int	unit_passed;
 static int	unit_failed;
@@ -89,31 +90,49 @@ unit_cancel(void)
 	return true;
 }
 
-/* the levels to test on this machine: 0 .. this */
-__attribute__((unused)) static LbCpuLevel
-unit_best_level(void)
+/*
+ * The next set to test after this one, NULL before the first, is put to use
+ * and returned; NULL after the last, and then the best is in use again.
+ */
+__attribute__((unused)) static const LbKernels *
+unit_next_set(const LbKernels *after)
 {
-	LbCpuLevel	level;
-	const char *name = getenv("LBREC_CPU");
+	const char *only = getenv("LBREC_CPU");
+	bool		found = after == NULL;
 
-	lb_cpu_limit(LB_CPU_AMX);
-	if (name != NULL)
+	if (only != NULL && lb_kernels_named(only) == NULL)
 	{
-		if (!lb_cpu_parse(&level, name))
-		{
-			printf("LBREC_CPU=%s is no level\n", name);
-			exit(2);
-		}
-		lb_cpu_limit(level);
+		printf("LBREC_CPU=%s is no set of kernels\n", only);
+		exit(2);
 	}
-	return lb_cpu_level();
+	for (int i = 0; lb_kernel_sets[i] != NULL; i++)
+	{
+		const LbKernels *set = lb_kernel_sets[i];
+
+		if (found && set->usable() &&
+			(only == NULL || strcmp(only, set->name) == 0))
+		{
+			lb_kernels_use(set);
+			return set;
+		}
+		found = found || set == after;
+	}
+	lb_kernels_use(only != NULL ? lb_kernels_named(only) : NULL);
+	return NULL;
 }
+
+/* for (each set of kernels that this machine can run) */
+#define UNIT_EACH_SET(set) \
+	const LbKernels *set = unit_next_set(NULL); \
+		 set != NULL; set = unit_next_set(set)
 
 #define UNIT_MAIN(...) \
 	int \
 	main(int argc, char **argv) \
 	{ \
 		(void) argc; \
+		if (getenv("LBREC_CPU") != NULL) \
+			unit_next_set(NULL); \
 		__VA_ARGS__ \
 		printf("%s: %d passed, %d failed\n", argv[0], unit_passed, \
 			   unit_failed); \

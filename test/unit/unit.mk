@@ -34,7 +34,7 @@ build/unit/%.san: test/unit/%.c $(UNIT_CORE_SAN)
 build/unit/%: test/unit/%.c $(UNIT_CORE_PLAIN)
 	$(CC) $(UNIT_CC_FLAGS) -MF $@.d -o $@ $< $(filter %.o,$^) $(UNIT_LIBS)
 
--include $(wildcard build/unit/*.d build/unit/core/*.d)
+-include $(wildcard build/unit/*.d build/unit/core/*.d build/unit/core/*/*.d)
 
 # Each program prints "name: N passed, N failed"; all run, then the verdict.
 .PHONY: unit

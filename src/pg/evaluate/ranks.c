@@ -17,6 +17,8 @@
 
 #include "utils/memutils.h"
 
+#include "core/scan/lb_scan_rank.h"
+
 #include "pg/model/score.h"
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"

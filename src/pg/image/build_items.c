@@ -10,7 +10,7 @@
 #include "executor/spi.h"
 #include "utils/timestamp.h"
 
-#include "core/lb_scan.h"
+#include "core/scan/lb_scan.h"
 
 #include "pg/image/build.h"
 #include "pg/image/image.h"
@@ -99,31 +99,24 @@ typedef struct Lengths
 {
 	float	   *lengths;
 	const float *vectors;
-	int64		n;
 	int			D;
-	LbCancel	cancel;
 } Lengths;
 
-/* A task of threads. */
-static void
-measure(void *arg, int worker, int n_workers)
+static bool
+measure(void *arg, int worker, int64 from, int64 to)
 {
 	Lengths    *l = arg;
-	int64		from;
-	int64		to;
 
-	lb_threads_part(&from, &to, l->n, worker, n_workers);
 	for (int64 i = from; i < to; i++)
 	{
 		const float *v = l->vectors + (Size) i * l->D;
 		double		sum = 0;
 
-		if (i % 256 == 0 && LB_CANCEL_REQUESTED(l->cancel))
-			return;
 		for (int d = 0; d < l->D; d++)
 			sum += (double) v[d] * v[d];
 		l->lengths[i] = (float) sqrt(sum);
 	}
+	return true;
 }
 
 /* Cosines need the lengths of vectors. */
@@ -133,16 +126,18 @@ measure_candidates(ImageBuilder *b)
 	ImageHeader *h = b->header;
 	Lengths		l = {.lengths = lbrec_part(b, h->lengths),
 		.vectors = lbrec_part(b, h->candidates),
-	.n = b->row->n_recordings, .D = h->D, .cancel = lbrec_cancel_flag()};
+	.D = h->D};
+	LbStatus	status;
 
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		lb_threads_run(b->pool, measure, &l);
-	} while (lbrec_again(LB_CANCEL_REQUESTED(l.cancel)));
+		status = lb_threads_for(b->pool, b->row->n_recordings, 1, 256, measure,
+								&l, lbrec_cancel_flag());
+	} while (lbrec_again(status == LB_CANCELLED));
 	h->shortest = h->least = INFINITY;
 	h->longest = 0;
-	for (int64 i = 0; i < l.n; i++)
+	for (int64 i = 0; i < b->row->n_recordings; i++)
 	{
 		h->shortest = Min(h->shortest, l.lengths[i]);
 		h->longest = Max(h->longest, l.lengths[i]);

@@ -49,7 +49,7 @@
 #include "storage/fd.h"
 #include "storage/lock.h"
 
-#include "core/lb_scan.h"
+#include "core/scan/lb_scan.h"
 
 #include "pg/image/build.h"
 #include "pg/image/image.h"
@@ -529,20 +529,17 @@ typedef struct Summing
 	const char *image;
 	uint64		size;
 	uint32	   *crcs;
-	LbCancel	cancel;
 } Summing;
 
-static void
-sum_blocks(void *arg, int worker, int n_workers)
+static bool
+sum_blocks(void *arg, int worker, int64 from, int64 to)
 {
 	Summing    *s = arg;
-	int64		from;
-	int64		to;
 
-	lb_threads_part(&from, &to, n_blocks(s->size), worker, n_workers);
-	for (int64 i = from; i < to && !LB_CANCEL_REQUESTED(s->cancel); i++)
+	for (int64 i = from; i < to; i++)
 		s->crcs[i] = crc_of(s->image + i * BLOCK_BYTES,
 							Min(s->size - i * BLOCK_BYTES, BLOCK_BYTES));
+	return true;
 }
 
 /*
@@ -555,8 +552,8 @@ lbrec_finish_image(ImageMap *map, const ModelRow *row)
 {
 	const ImageHeader *image = (const ImageHeader *) (map->map.base + IMAGE_OFFSET);
 	FileHeader *h = (FileHeader *) map->map.base;
-	Summing		s = {.image = (const char *) image, .size = image->size,
-		.cancel = lbrec_cancel_flag()};
+	Summing		s = {.image = (const char *) image, .size = image->size};
+	LbStatus	status;
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec image checksum",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -570,8 +567,9 @@ lbrec_finish_image(ImageMap *map, const ModelRow *row)
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		lb_threads_run(pool, sum_blocks, &s);
-	} while (lbrec_again(LB_CANCEL_REQUESTED(s.cancel)));
+		status = lb_threads_for(pool, n_blocks(s.size), 1, 1, sum_blocks, &s,
+								lbrec_cancel_flag());
+	} while (lbrec_again(status == LB_CANCELLED));
 	h->magic = FILE_MAGIC;
 	h->system = GetSystemIdentifier();
 	h->layout = layout();

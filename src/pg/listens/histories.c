@@ -12,7 +12,7 @@
 
 #include "utils/memutils.h"
 
-#include "core/lb_mix.h"
+#include "core/score/lb_mix.h"
 
 #include "pg/listens/dataset.h"
 #include "pg/listens/spool.h"

@@ -7,7 +7,7 @@
 
 #include "pg/listens/dataset.h"
 
-#include "core/lb_neighbour.h"
+#include "core/score/lb_neighbour.h"
 
 /* Rows by recording code: row 0, of the unknown, is empty. */
 typedef struct Neighbours

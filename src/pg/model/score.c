@@ -4,7 +4,7 @@
  *		highest dot products, exactly.
  *
  * A score is the dot product, but for the user's own recordings and their
- * neighbours (core/lb_mix.h).  Neighbours are never lowered, some of the own
+ * neighbours (core/score/lb_mix.h).  Neighbours are never lowered, some of the own
  * may be.  So of the best k by score those that are neither own nor
  * neighbours are among the best k + l by dot product, l being the number of
  * own recordings that are lowered: lbrec_boosted_depth().  The others are
@@ -22,8 +22,9 @@
 
 #include "utils/memutils.h"
 
-#include "core/lb_scan.h"
-#include "core/lb_scan_top.h"
+#include "core/scan/lb_scan.h"
+#include "core/scan/lb_scan_batch.h"
+#include "core/scan/lb_scan_top.h"
 
 #include "pg/model/candidates.h"
 #include "pg/model/twotower.h"

@@ -8,7 +8,7 @@
 #include "pg/model/candidates.h"
 #include "pg/model/twotower.h"
 
-#include "core/lb_scan.h"
+#include "core/scan/lb_scan.h"
 
 /*
  * So many of a user's own recordings bring up their neighbours, the latest.

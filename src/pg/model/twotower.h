@@ -11,9 +11,9 @@
 
 #include "pg/listens/dataset.h"
 
-#include "core/lb_mix.h"
-#include "core/lb_model.h"
-#include "core/lb_neighbour.h"
+#include "core/score/lb_mix.h"
+#include "core/model/lb_model.h"
+#include "core/score/lb_neighbour.h"
 
 #define MAX_TIME_BUCKETS 100000
 

@@ -9,7 +9,7 @@
  * A model with a history input takes them as it takes those of a user that it
  * knows, so the answer is the one that it would give after being trained on
  * them as far as they enter the history.  For other models the query vector is
- * fitted with the candidates frozen: src/core/lb_foldin.c has how.  About
+ * fitted with the candidates frozen: src/core/model/lb_foldin.c has how.  About
  * somebody without listens only popularity.c has something to say.
  */
 #include "pg/serve/asker.h"
@@ -23,7 +23,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "core/lb_foldin.h"
+#include "core/model/lb_foldin.h"
 
 #include "pg/image/image.h"
 #include "pg/model/score.h"

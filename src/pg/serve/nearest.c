@@ -8,7 +8,7 @@
 
 #include "utils/memutils.h"
 
-#include "core/lb_scan.h"
+#include "core/scan/lb_scan.h"
 
 #include "pg/image/image.h"
 #include "pg/server/kernels.h"

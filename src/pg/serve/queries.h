@@ -7,7 +7,7 @@
 
 #include "pg/server/lbrec.h"
 
-#include "core/lb_scan.h"
+#include "core/scan/lb_scan.h"
 
 /* Recordings that a query returned. */
 typedef struct RecordingList

@@ -9,7 +9,7 @@
 
 #include "utils/guc.h"
 
-#include "core/lb_cpu.h"
+#include "pg/server/cpu.h"
 
 PG_MODULE_MAGIC;
 
@@ -17,25 +17,10 @@ int			lbrec_threads = 0;
 int			lbrec_max_threads = 0;
 int			lbrec_spool_mem = 1048576;
 static int	max_spool_mem = 0;
-static int	cpu_level = LB_CPU_AVX512;
-
-static const struct config_enum_entry cpu_levels[] = {
-	{"portable", LB_CPU_PORTABLE, false},
-	{"avx2", LB_CPU_AVX2, false},
-	{"avx512", LB_CPU_AVX512, false},
-	{"amx", LB_CPU_AMX, false},
-	{NULL, 0, false}
-};
 int			lbrec_max_model_memory = 0;
 bool		lbrec_shared_images = true;
 
 void		_PG_init(void);
-
-static void
-assign_cpu_level(int level, void *extra)
-{
-	lb_cpu_limit(level);
-}
 
 void
 _PG_init(void)
@@ -53,14 +38,7 @@ _PG_init(void)
 							0, 0, LBREC_MAX_THREADS,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 
-	/* lower for developers: valgrind knows no AVX-512; amx only on request */
-	DefineCustomEnumVariable("lbrec.cpu",
-							 "The highest instruction set that kernels may use.",
-							 NULL,
-							 &cpu_level,
-							 LB_CPU_AVX512, cpu_levels,
-							 PGC_SUSET, 0,
-							 NULL, assign_cpu_level, NULL);
+	lbrec_define_cpu();
 	DefineCustomIntVariable("lbrec.spool_mem",
 							"Memory for the listens of a training run; what is beyond goes to temporary files.",
 							"A listen takes 16 bytes.",

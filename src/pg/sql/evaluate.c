@@ -11,7 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "core/lb_scan.h"
+#include "core/scan/lb_scan.h"
 
 #include "pg/evaluate/metrics.h"
 #include "pg/evaluate/ranks.h"

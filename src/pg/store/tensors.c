@@ -14,7 +14,7 @@
 #include "port/pg_crc32c.h"
 #include "utils/builtins.h"
 
-#include "core/lb_tower.h"
+#include "core/model/lb_tower.h"
 
 #include "pg/store/versions.h"
 

@@ -5,7 +5,7 @@
 #ifndef LBREC_TRAIN_BATCHES_H
 #define LBREC_TRAIN_BATCHES_H
 
-#include "core/lb_gap.h"
+#include "core/model/lb_gap.h"
 #include "pg/listens/dataset.h"
 #include "pg/listens/histories.h"
 #include "pg/listens/spool.h"

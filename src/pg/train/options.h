@@ -9,9 +9,9 @@
 
 #include "utils/timestamp.h"
 
-#include "core/lb_schedule.h"
-#include "core/lb_tensor.h"
-#include "core/lb_tower.h"
+#include "core/model/lb_schedule.h"
+#include "core/model/lb_tensor.h"
+#include "core/model/lb_tower.h"
 
 typedef enum SplitKind
 {

@@ -5,7 +5,7 @@
  * How much the tower, the neighbours and repeats say differs between sets of
  * listens: where everybody plays albums neighbours say more, where plays have
  * no order they say nothing.  So it is not a setting but fitted, by two
- * conditional logits (core/lb_mix.c):
+ * conditional logits (core/score/lb_mix.c):
  *
  *	1.	of all recordings new to the user, which are played: the weights of the
  *		dot product, of the neighbours and of trends (trends.c).  Each user
@@ -28,7 +28,8 @@
 
 #include "utils/memutils.h"
 
-#include "core/lb_scan_top.h"
+#include "core/scan/lb_scan_batch.h"
+#include "core/scan/lb_scan_top.h"
 
 #include "pg/listens/spool.h"
 #include "pg/model/score.h"

@@ -9,7 +9,7 @@
 
 #include "utils/memutils.h"
 
-#include "core/lb_split.h"
+#include "core/model/lb_split.h"
 
 #include "pg/listens/dataset.h"
 #include "pg/listens/histories.h"

@@ -22,7 +22,7 @@
 
 #include <math.h>
 
-#include "core/lb_mix.h"
+#include "core/score/lb_mix.h"
 
 #include "pg/listens/dataset.h"
 #include "pg/listens/histories.h"

@@ -18,16 +18,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/lb_cpu.h"
-#include "core/lb_scan.h"
-#include "core/lb_softmax.h"
+#include "core/kernels/lb_kernels.h"
+#include "core/scan/lb_scan.h"
+#include "core/scan/lb_scan_batch.h"
+#include "core/scan/lb_scan_rank.h"
+#include "core/model/lb_softmax.h"
 #include "peers.h"
 
 extern void openblas_set_num_threads(int n);
 extern char *openblas_get_corename(void);
 
 static double base_cpu;			/* of the first line of a table */
-static LbCpuLevel best_level;
 
 typedef void (*Work) (void *arg, LbThreads *pool);
 
@@ -96,25 +97,26 @@ measure(const char *name, int n_threads, Work work, void *arg, double per)
 }
 
 /*
- * The same on every level of this machine.  Scans of many queries leave the
+ * The same with every set of this machine.  Scans of many queries leave the
  * portable one out where there is a better: it takes minutes to emulate the
  * fused operation, and top-k shows its ratio.
  */
 static void
-measure_levels(const char *name, Work work, void *arg, double per, bool scan)
+measure_sets(const char *name, Work work, void *arg, double per, bool scan)
 {
-	for (int level = scan && best_level > LB_CPU_PORTABLE;
-		 level <= (int) best_level; level++)
+	for (int i = 0; lb_kernel_sets[i] != NULL; i++)
 	{
 		char		label[64];
 
-		lb_cpu_limit((LbCpuLevel) level);
-		snprintf(label, sizeof(label), "%s, %s", name,
-				 lb_cpu_name((LbCpuLevel) level));
+		if (!lb_kernel_sets[i]->usable() ||
+			(scan && i > 0 && strcmp(lb_kernel_sets[i]->name, "portable") == 0))
+			continue;
+		lb_kernels_use(lb_kernel_sets[i]);
+		snprintf(label, sizeof(label), "%s, %s", name, lb_kernels()->name);
 		for (int n_threads = 1; n_threads <= 2; n_threads++)
 			measure(label, n_threads, work, arg, per);
 	}
-	lb_cpu_limit(LB_CPU_AMX);
+	lb_kernels_use(NULL);
 }
 
 /*
@@ -177,7 +179,7 @@ bench_softmax(int B, int D)
 		measure("OpenBLAS tiles + libmvec expf", n_threads, step_blas, &x, 0);
 	for (int n_threads = 1; n_threads <= 2; n_threads++)
 		measure("plain C, -march=native", n_threads, step_plain, &x, 0);
-	measure_levels("lbrec", step_ours, &x, 0, false);
+	measure_sets("lbrec", step_ours, &x, 0, false);
 	free((void *) x.peer.q);
 	free((void *) x.peer.c);
 	free(x.peer.dq);
@@ -320,17 +322,19 @@ bench_topk(int64_t n, int D, int64_t k)
 	{
 		x.set.index = with_index ? x.index : NULL;
 		x.scratch = aligned_alloc(64, lb_topk_bytes(&x.set, k));
-		for (int level = 0; level <= (int) best_level; level++)
+		for (int i = 0; lb_kernel_sets[i] != NULL; i++)
 		{
 			char		label[64];
 
-			lb_cpu_limit((LbCpuLevel) level);
+			if (!lb_kernel_sets[i]->usable())
+				continue;
+			lb_kernels_use(lb_kernel_sets[i]);
 			snprintf(label, sizeof(label), "lbrec %s, %s",
 					 with_index ? "int8 index" : "float32",
-					 lb_cpu_name((LbCpuLevel) level));
+					 lb_kernels()->name);
 			measure(label, 1, topk_ours, &x, 0);
 		}
-		lb_cpu_limit(LB_CPU_AMX);
+		lb_kernels_use(NULL);
 		free(x.scratch);
 	}
 	scan_free(&x);
@@ -349,8 +353,8 @@ bench_batch(int64_t n, int D, int64_t k)
 	{
 		x.set.index = with_index ? x.index : NULL;
 		x.scratch = aligned_alloc(64, lb_topk_batch_bytes(&x.set, 512, k, 2));
-		measure_levels(with_index ? "lbrec int8 index" : "lbrec float32",
-					   batch_ours, &x, 512, true);
+		measure_sets(with_index ? "lbrec int8 index" : "lbrec float32",
+					 batch_ours, &x, 512, true);
 		free(x.scratch);
 	}
 	scan_free(&x);
@@ -369,9 +373,9 @@ bench_rank(int64_t n, int D)
 		measure("OpenBLAS tiles, counted", n_threads, count_blas, &x, 0);
 	x.scratch = aligned_alloc(64, lb_rank_counts_bytes(1024, n, D, 1) +
 							  lb_rank_counts_bytes(1024, n, D, 2));
-	measure_levels("lbrec", count_ours, &x, 0, true);
+	measure_sets("lbrec", count_ours, &x, 0, true);
 	x.most = 100;
-	measure_levels("lbrec, up to 100", count_ours, &x, 0, true);
+	measure_sets("lbrec, up to 100", count_ours, &x, 0, true);
 	free(x.scratch);
 	scan_free(&x);
 }
@@ -385,11 +389,13 @@ static void
 give_openblas_its_best(char **argv)
 {
 	openblas_set_num_threads(1);
-	if (best_level == LB_CPU_PORTABLE || getenv("OPENBLAS_CORETYPE") != NULL)
+#if defined(__x86_64__)
+	if (getenv("OPENBLAS_CORETYPE") != NULL || !__builtin_cpu_supports("avx2"))
 		return;
 	setenv("OPENBLAS_CORETYPE",
-		   best_level >= LB_CPU_AVX512 ? "SkylakeX" : "Haswell", 1);
+		   __builtin_cpu_supports("avx512f") ? "SkylakeX" : "Haswell", 1);
 	execv("/proc/self/exe", argv);
+#endif
 }
 
 int
@@ -399,11 +405,9 @@ main(int argc, char **argv)
 	int64_t		n = argc > 2 ? atol(argv[2]) : 518540;
 	bool		all = strcmp(part, "all") == 0;
 
-	best_level = lb_cpu_level();
 	give_openblas_its_best(argv);
-	printf("best instruction set: %s%s; OpenBLAS runs its %s kernels\n",
-		   lb_cpu_name(best_level), lb_cpu_vnni() ? " with VNNI" : "",
-		   openblas_get_corename());
+	printf("best set of kernels: %s; OpenBLAS runs its %s kernels\n",
+		   lb_kernels()->name, openblas_get_corename());
 	if (all || strcmp(part, "softmax") == 0)
 	{
 		static const int shapes[][2] = {

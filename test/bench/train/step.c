@@ -17,8 +17,10 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "core/lb_model.h"
-#include "core/lb_scan.h"
+#include "core/model/lb_model.h"
+#include "core/scan/lb_scan.h"
+#include "core/scan/lb_scan_batch.h"
+#include "core/scan/lb_scan_rank.h"
 
 #define BUCKETS 1000
 #define D 32

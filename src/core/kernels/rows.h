@@ -1,0 +1,45 @@
+/*
+ * rows.h
+ *		The kernels of embedding tables' rows: sums of rows on the way
+ *		forward, Adagrad on the way back.
+ *
+ * These loops wait for memory: a table has hundreds of megabytes and a step
+ * reads some thousand of its rows.  So each asks for a row some rows before it
+ * is used (lb_rows_prefetch), and reads and writes it once.
+ */
+#ifndef LB_KERNELS_ROWS_H
+#define LB_KERNELS_ROWS_H
+
+#include "core/lb_core.h"
+
+/* Rows that are on their way from memory while one is used. */
+#define LB_ROWS_AHEAD 12
+
+typedef struct LbRowsKernel
+{
+	/* row (cols) += scale * each of the n rows of table (., cols) */
+	void		(*add) (float *row, const float *table, int cols,
+						const int32_t *codes, int64_t n, float scale);
+	/* the same, each product and sum rounded once: the bits of every set */
+	void		(*add_exact) (float *row, const float *table, int cols,
+							  const int32_t *codes, int64_t n, float scale);
+	/* to (n) += scale * from (n) */
+	void		(*add_scaled) (float *to, const float *from, float scale,
+							   int64_t n);
+	/* a += g * g;  w -= rate * g / sqrt(a + epsilon); all (n) */
+	void		(*adagrad) (float *w, float *a, const float *g, int64_t n,
+							float rate, float epsilon);
+	/* the same with one a, of the mean of g * g */
+	void		(*rowwise) (float *w, float *a, const float *g, int64_t n,
+							float rate, float epsilon);
+} LbRowsKernel;
+
+/* Into the second cache: rows that are ahead would fill the first. */
+static inline void
+lb_rows_prefetch(const float *row, int cols)
+{
+	for (int d = 0; d < cols; d += LB_ALIGN / (int) sizeof(float))
+		__builtin_prefetch(row + d, 0, 2);
+}
+
+#endif							/* LB_KERNELS_ROWS_H */

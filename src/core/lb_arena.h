@@ -1,0 +1,39 @@
+/*
+ * lb_arena.h
+ *		Cuts a block of the caller's memory into arrays.
+ *
+ * With base NULL an arena only counts, so one function both tells how many
+ * bytes its arrays take and places them:
+ *
+ *		static size_t
+ *		lay_out(Thing *t, char *block, int n)
+ *		{
+ *			LbArena		arena = {block};
+ *
+ *			t->x = lb_arena_cut(&arena, n * sizeof(float));
+ *			t->y = lb_arena_cut(&arena, n * sizeof(float));
+ *			return arena.used;
+ *		}
+ */
+#ifndef LB_ARENA_H
+#define LB_ARENA_H
+
+#include "core/lb_core.h"
+
+typedef struct LbArena
+{
+	char	   *base;			/* aligned to LB_ALIGN, or NULL */
+	size_t		used;			/* bytes, a multiple of LB_ALIGN */
+} LbArena;
+
+/* The next array, aligned to LB_ALIGN; NULL when the arena only counts. */
+static inline void *
+lb_arena_cut(LbArena *arena, size_t bytes)
+{
+	char	   *array = arena->base != NULL ? arena->base + arena->used : NULL;
+
+	arena->used += LB_ALIGN_UP(bytes);
+	return array;
+}
+
+#endif							/* LB_ARENA_H */

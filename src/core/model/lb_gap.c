@@ -1,0 +1,56 @@
+/*
+ * lb_gap.c
+ *		Streaming frequency estimation: Yi et al., RecSys 2019, algorithm 2.
+ *
+ * The probability that a recording is among the candidates of a step is one
+ * over the mean number of steps from one time to the next.  The mean is
+ * exponential, so that it follows a sampler that changes, and needs to know
+ * nothing of how candidates come about.  Two differences from the paper:
+ *
+ * - every recording has a place of its own, so nothing is hashed;
+ * - the first observations are averaged evenly, beside the value that all
+ *   begin with, until one over their number is less than the rate.  With 0.01
+ *   from the start, the paper's, a recording met ten times in a run would
+ *   still have nine tenths of where it began.
+ */
+#include "core/model/lb_gap.h"
+
+#include <math.h>
+
+/* All begin with so many steps, at least 1. */
+void
+lb_gaps_init(LbGap *gaps, int64_t n, double steps)
+{
+	for (int64_t i = 0; i < n; i++)
+		gaps[i] = (LbGap)
+	{
+		(float) fmax(steps, 1), 0, 0
+	};
+}
+
+/*
+ * The candidates of a step, any of them more than once.  Steps are numbered
+ * from 1; the rate is of the moving mean, 0 < rate < 1.
+ */
+void
+lb_gaps_see(LbGap *gaps, const int32_t *ids, int n, uint32_t step, double rate)
+{
+	for (int i = 0; i < n; i++)
+	{
+		LbGap	   *gap = &gaps[ids[i]];
+
+		if (gap->last == step)
+			continue;
+		gap->seen++;
+		gap->steps += (float) (fmax(rate, 1.0 / (gap->seen + 1.0)) *
+							   ((double) (step - gap->last) - gap->steps));
+		gap->last = step;
+	}
+}
+
+/* The log of the probability to be among a step's candidates. */
+float
+lb_gap_log_q(const LbGap *gap)
+{
+	return -logf(fmaxf(gap->steps, 1));
+}

@@ -1,0 +1,22 @@
+/*
+ * lb_scan_batch.h
+ *		The k best candidates of many queries at once.
+ */
+#ifndef LB_SCAN_BATCH_H
+#define LB_SCAN_BATCH_H
+
+#include "core/scan/lb_candidates.h"
+#include "core/lb_threads.h"
+
+/*
+ * lb_topk() for many queries, q (n_queries,D).  ids and scores are (n_queries,k); found is (n_queries).
+ */
+extern size_t lb_topk_batch_bytes(const LbCandidates *set, int64_t n_queries,
+								  int64_t k, int n_threads);
+extern LbStatus lb_topk_batch(int64_t *found, int64_t *ids, float *scores,
+							  const float *q, int64_t n_queries,
+							  const LbCandidates *set, int64_t k,
+							  void *scratch, LbThreads *pool,
+							  LbCancel cancel);
+
+#endif							/* LB_SCAN_BATCH_H */

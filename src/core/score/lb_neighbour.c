@@ -1,0 +1,222 @@
+/*
+ * lb_neighbour.c
+ *		Counts recordings that are played one after another, and adds up what
+ *		is near to a user's own.
+ *
+ * Two listens of a user that are at most LB_NEIGHBOUR_REACH apart in the
+ * order of time, within the gap of a session, make a pair that counts the
+ * inverse of the distance; each pair once a user, for one who repeats an album
+ * a hundred times says it no louder.  The counts, made symmetric, are divided
+ * by the roots of both recordings' sums (the cosine of item-kNN: Sarwar et
+ * al., WWW 2001), with something added to the sums so that two recordings that
+ * one user played once are not the nearest of all.  The tower's embeddings
+ * know what the same people play; this knows what they play together.
+ *
+ * A row is built from all its entries at once, so whoever calls can count in
+ * as many passes as memory asks for.
+ */
+#include "core/score/lb_neighbour.h"
+
+#include <string.h>
+
+#include "core/lb_arena.h"
+#include "core/scan/lb_scan_top.h"
+
+int64_t
+lb_neighbour_pairs(uint64_t *pairs, const int32_t *codes,
+				   const int64_t *times, int64_t n, int64_t gap,
+				   LbCancel cancel)
+{
+	int64_t		made = 0;
+	int64_t		kept = 0;
+
+	for (int64_t i = 0; i < n; i++)
+	{
+		if (LB_CANCEL_REQUESTED(cancel))
+			return -1;
+		for (int64_t d = 1; d <= LB_NEIGHBOUR_REACH && i + d < n; d++)
+		{
+			if (times[i + d] - times[i] >= gap)
+				break;
+			if (codes[i] > 0 && codes[i + d] > 0 && codes[i] != codes[i + d])
+				pairs[made++] = (uint64_t) codes[i] << 33 |
+					(uint64_t) codes[i + d] << 2 | (uint64_t) d;
+		}
+	}
+	if (lb_key_sort_polling(pairs, made, cancel) != LB_OK)
+		return -1;
+	for (int64_t i = 0; i < made; i++)
+		if (kept == 0 || pairs[kept - 1] != pairs[i])
+			pairs[kept++] = pairs[i];
+	return kept;
+}
+
+uint64_t
+lb_neighbour_entry(int32_t code, float count)
+{
+	uint32_t	bits;
+
+	memcpy(&bits, &count, sizeof(bits));
+	return (uint64_t) code << 32 | bits;
+}
+
+int64_t
+lb_neighbour_row(int32_t *codes, float *counts, uint64_t *entries, int64_t n,
+				 int32_t self, const float *sums, int64_t most,
+				 LbCancel cancel)
+{
+	int64_t		found = 0;
+	int64_t		kept = 0;
+
+	if (lb_key_sort_polling(entries, n, cancel) != LB_OK)
+		return -1;
+	for (int64_t i = 0; i < n; i++)
+	{
+		int32_t		code = (int32_t) (entries[i] >> 32);
+		uint32_t	bits = (uint32_t) entries[i];
+		float		count;
+
+		memcpy(&count, &bits, sizeof(count));
+		if (found > 0 && codes[found - 1] == code)
+			counts[found - 1] += count;
+		else
+		{
+			codes[found] = code;
+			counts[found++] = count;
+		}
+	}
+	if (found <= most)
+		kept = found;
+	else
+	{
+		uint64_t	border;
+
+		for (int64_t i = 0; i < found; i++)
+			entries[i] =
+				lb_key_make(lb_neighbour_weight(counts[i], sums[self],
+												sums[codes[i]]),
+							(uint32_t) codes[i]);
+		lb_key_select(entries, found, most);
+		border = entries[0];
+		for (int64_t i = 1; i < most; i++)
+			border = entries[i] < border ? entries[i] : border;
+		for (int64_t i = 0; i < found; i++)
+			if (lb_key_make(lb_neighbour_weight(counts[i], sums[self],
+												sums[codes[i]]),
+							(uint32_t) codes[i]) >= border)
+			{
+				codes[kept] = codes[i];
+				counts[kept++] = counts[i];
+			}
+	}
+	/* entries were sorted from the highest code down */
+	for (int64_t i = 0; i < kept / 2; i++)
+	{
+		int32_t		code = codes[i];
+		float		count = counts[i];
+
+		codes[i] = codes[kept - 1 - i];
+		counts[i] = counts[kept - 1 - i];
+		codes[kept - 1 - i] = code;
+		counts[kept - 1 - i] = count;
+	}
+	return kept;
+}
+
+int64_t
+lb_touched_most(const LbNeighbours *nb, const int32_t *codes, int64_t n,
+				int64_t near)
+{
+	int64_t		most = n;
+
+	for (int64_t i = 0; nb != NULL && i < near; i++)
+		most += nb->offsets[codes[i] + 1] - nb->offsets[codes[i]];
+	return most;
+}
+
+/* At least twice as many slots as codes, a power of two. */
+static int64_t
+n_slots(int64_t most)
+{
+	int64_t		n = 16;
+
+	while (n < 2 * most)
+		n *= 2;
+	return n;
+}
+
+static size_t
+lay_out(LbTouched *t, int64_t most, char *block)
+{
+	LbArena		arena = {block};
+
+	t->sums = lb_arena_cut(&arena, most * sizeof(double));
+	t->codes = lb_arena_cut(&arena, most * sizeof(int32_t));
+	t->slots = lb_arena_cut(&arena, n_slots(most) * sizeof(int32_t));
+	return arena.used;
+}
+
+size_t
+lb_touched_bytes(int64_t most)
+{
+	LbTouched	counted;
+
+	return lay_out(&counted, most, NULL);
+}
+
+void
+lb_touched_place(LbTouched *t, int64_t most, void *block)
+{
+	lay_out(t, most, block);
+	t->n = 0;
+	t->mask = (uint32_t) (n_slots(most) - 1);
+	memset(t->slots, 0, n_slots(most) * sizeof(int32_t));
+}
+
+/* The slot of a code, or the empty one where it belongs. */
+static inline uint32_t
+slot_of(const LbTouched *t, int32_t code)
+{
+	uint64_t	hash = (uint32_t) code * UINT64_C(0x9e3779b97f4a7c15);
+	uint32_t	slot = (uint32_t) (hash >> 32) & t->mask;
+
+	while (t->slots[slot] != 0 && t->codes[t->slots[slot] - 1] != code)
+		slot = (slot + 1) & t->mask;
+	return slot;
+}
+
+static inline void
+touch(LbTouched *t, int32_t code, double weight)
+{
+	uint32_t	slot = slot_of(t, code);
+
+	if (t->slots[slot] == 0)
+	{
+		t->codes[t->n] = code;
+		t->sums[t->n] = 0;
+		t->slots[slot] = (int32_t) ++t->n;
+	}
+	t->sums[t->slots[slot] - 1] += weight;
+}
+
+void
+lb_touched_gather(LbTouched *t, const LbNeighbours *nb, const int32_t *codes,
+				  const float *plays, int64_t n, int64_t near)
+{
+	for (int64_t i = 0; i < n; i++)
+		touch(t, codes[i], 0);
+	for (int64_t i = 0; nb != NULL && i < near; i++)
+	{
+		double		factor = log1p(plays[i]);
+
+		for (int64_t k = nb->offsets[codes[i]]; k < nb->offsets[codes[i] + 1];
+			 k++)
+			touch(t, nb->codes[k], factor * nb->weights[k]);
+	}
+}
+
+int64_t
+lb_touched_find(const LbTouched *t, int32_t code)
+{
+	return (int64_t) t->slots[slot_of(t, code)] - 1;
+}
