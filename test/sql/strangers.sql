@@ -91,14 +91,6 @@ SELECT count(*) FROM lbrec_train('short', 'SELECT l.*, ''a'' AS artist_name FROM
 RESET lbrec.spool_mem;
 SELECT t.name, count(*), bool_and(t.data = o.data) AS same FROM lbrec.tensor AS t JOIN lbrec.tensor AS o USING (name, chunk)
 WHERE name LIKE 'recording\_week%' AND t.model = (SELECT id FROM lbrec.model WHERE name = 'roomy') AND o.model = (SELECT id FROM lbrec.model WHERE name = 'short') GROUP BY t.name ORDER BY t.name;
--- a model from before there were weeks: all listens
-BEGIN;
-DELETE FROM lbrec.tensor WHERE name LIKE 'recording\_week%' AND model = (SELECT id FROM lbrec.model WHERE name = 'm');
-UPDATE lbrec.model SET checksum = checksum + 1 WHERE name = 'm';
-SELECT count(*), bool_and(r.score = l.n) AS listens FROM lbrec_recommend(1000, 10, 'm', at => '2005-02-10') AS r
-JOIN (SELECT recording_msid, count(*) AS n FROM listen GROUP BY 1) AS l USING (recording_msid);
-SELECT count(*) FROM lbrec_train('continued', 'SELECT * FROM listen', epochs => 1, start_from => 'm');
-ROLLBACK;
 -- users without embeddings of their own
 SELECT * FROM lbrec_similar_users(7, 3, 'm');
 -- weeks that are damaged are found out

@@ -108,14 +108,4 @@ BEGIN
 END $$;
 SELECT count(*) <= 4 AS let_go FROM pg_backend_memory_contexts WHERE name = 'lbrec image';
 SELECT count(lbrec_drop_model('model ' || i)) FROM generate_series(1, 7) AS i;
-
--- declarations of 0.1.0 call the library of today
-CREATE FUNCTION pg_temp.old_all(k integer, model text, users bigint[], at timestamptz, OUT user_id bigint, OUT rank integer, OUT recording_msid uuid, OUT score real)
-RETURNS SETOF record AS '$libdir/lbrec', 'lbrec_recommend_all' LANGUAGE C;
-CREATE FUNCTION pg_temp.old_score(user_id bigint, recordings uuid[], model text, at timestamptz) RETURNS real[] AS '$libdir/lbrec', 'lbrec_score' LANGUAGE C;
-CREATE FUNCTION pg_temp.old_embedding(user_id bigint, model text, at timestamptz) RETURNS real[] AS '$libdir/lbrec', 'lbrec_user_embedding' LANGUAGE C;
-SELECT count(*), count(*) FILTER (WHERE o.recording_msid = a.recording_msid AND o.score = a.score) AS same
-FROM pg_temp.old_all(5, 'm', '{7,8,1000}', NULL) AS o JOIN lbrec_recommend_all(5, 'm', '{7,8,1000}') AS a USING (user_id, rank);
-SELECT pg_temp.old_score(u, a, 'm', NULL) = lbrec_score(u, a, 'm') AS same FROM unnest('{7,1000}'::bigint[]) AS u, (SELECT array_agg(recording_msid) FROM recording) AS r (a);
-SELECT pg_temp.old_embedding(7, 'm', NULL) = lbrec_user_embedding(7, 'm') AS same;
 SELECT lbrec_drop_model('m');

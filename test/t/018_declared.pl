@@ -50,13 +50,13 @@ sub call
 	return $err || $out;
 }
 
-for my $as ($version, '0.1.0')
+for my $as ($version, '0.0.1')
 {
 	# as after a new package, before ALTER EXTENSION
 	$node->safe_psql('postgres', "UPDATE pg_extension SET extversion = '$as' WHERE extname = 'lbrec'");
 	my $like = $as eq $version ?
 	  qr/is not declared as lbrec \Q$version\E declares it/ :
-	  qr/the library is of lbrec \Q$version\E but the extension's SQL is of 0\.1\.0.*HINT:  Run ALTER EXTENSION lbrec UPDATE/s;
+	  qr/the library is of lbrec \Q$version\E but the extension's SQL is of 0\.0\.1.*HINT:  Run ALTER EXTENSION lbrec UPDATE/s;
 	for my $f (@functions)
 	{
 		my ($name, $arguments, $columns) = @$f;

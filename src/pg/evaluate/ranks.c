@@ -41,20 +41,17 @@ typedef struct Ranker
 	void	   *scratch;
 } Ranker;
 
-/* The user's list at a listen, and what each entry adds to its score. */
+/* The user's own recordings, as codes; their number in n. */
 static const int32 *
-user_list(const TwoTower *model, int32 user, int *n, const float **boosts)
+user_list(const TwoTower *model, int32 user, int *n)
 {
 	int64		from;
 
 	*n = 0;
-	*boosts = NULL;
 	if (model->history_offsets == NULL || user == 0)
 		return NULL;
 	from = model->history_offsets[user];
 	*n = (int) (model->history_offsets[user + 1] - from);
-	if (model->history_boosts)
-		*boosts = model->history_boosts + from;
 	return model->history_codes + from;
 }
 
@@ -63,23 +60,6 @@ list_score(const Ranker *r, int k, int32 code)
 {
 	return lb_score(r->queries + (Size) k * r->D,
 					r->candidates + (Size) (code - 1) * r->D, r->D);
-}
-
-/* The score of the k-th listen's own recording. */
-static float
-own_score(const Ranker *r, int k)
-{
-	const RankRequest *q = r->request;
-	int64		i = r->at[k];
-	int			n;
-	const float *boosts;
-	const int32 *codes = user_list(q->model, q->users[i], &n, &boosts);
-	float		score = list_score(r, k, q->truth[i] + 1);
-
-	for (int j = 0; j < n && boosts; j++)
-		if (codes[j] == q->truth[i] + 1)
-			return score + boosts[j];
-	return score;
 }
 
 /*
@@ -96,36 +76,28 @@ is_nobody(const Ranker *r, int k)
 }
 
 /*
- * From the count of candidates above the floor to ranks: entries of the user's
- * list count with what is added to their scores, or, among new recordings,
- * not at all.
+ * Turns the count of candidates above the floor into ranks.  Among new
+ * recordings those of the user's list do not count.
  */
 static void
 finish_rank(const Ranker *r, int k)
 {
 	const RankRequest *q = r->request;
 	int64		i = r->at[k];
-	int			n;
-	const float *boosts;
-	const int32 *codes = user_list(q->model, q->users[i], &n, &boosts);
 	int64		rank = r->counts[k];
 	int64		new_rank = rank;
 
-	if (boosts || q->new_ranks)
-		for (int j = 0; j < n; j++)
-		{
-			float		score = list_score(r, k, codes[j]);
+	if (q->new_ranks)
+	{
+		int			n;
+		const int32 *codes = user_list(q->model, q->users[i], &n);
 
+		for (int j = 0; j < n; j++)
 			if (codes[j] == q->truth[i] + 1)
 				new_rank = PG_INT64_MIN;
-			else if (score > r->floors[k])
-			{
-				rank--;
+			else if (list_score(r, k, codes[j]) > r->floors[k])
 				new_rank--;
-			}
-			if (score + (boosts ? boosts[j] : 0) > r->floors[k])
-				rank++;
-		}
+	}
 	if (is_nobody(r, k))
 		rank = new_rank = PG_INT64_MAX;
 	/* at the limit, what was subtracted from is only a bound */
@@ -146,7 +118,7 @@ rank_block(Ranker *r, int m, const int32 *users, const int64 *times,
 	for (int k = 0; k < m; k++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		r->floors[k] = own_score(r, k);
+		r->floors[k] = list_score(r, k, r->request->truth[r->at[k]] + 1);
 	}
 	do
 	{
@@ -376,13 +348,12 @@ lbrec_rank_listens(const RankRequest *request, LbThreads *pool,
 		rank_by_lists(&r, findable(&r, context), pool, context);
 		return;
 	}
-	for (int64 i = 0; i < request->n; i++)
+	for (int64 i = 0; i < request->n && request->new_ranks; i++)
 	{
 		int			n;
-		const float *boosts;
 
 		CHECK_FOR_INTERRUPTS();
-		user_list(model, request->users[i], &n, &boosts);
+		user_list(model, request->users[i], &n);
 		longest = Max(longest, n);
 	}
 	r.most = request->most > 0 ? request->most + longest : 0;

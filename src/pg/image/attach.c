@@ -68,7 +68,6 @@ lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 	s->tower.history_mean = h->history_mean;
 	s->tower.history_offsets = AT(h->history_offsets);
 	s->tower.history_codes = AT(h->history_codes);
-	s->tower.history_boosts = h->boosted ? AT(h->history_boosts) : NULL;
 	s->tower.history_plays = s->history_plays = AT(h->history_plays);
 	s->tower.history_recency = h->history_recency ?
 		AT(h->history_recency) : NULL;
@@ -87,7 +86,7 @@ lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 	s->recording_heads = AT(h->recording_heads);
 	s->recording_listens = AT(h->recording_listens);
 	s->popular = AT(h->popular);
-	s->week_offsets = h->week_offsets ? AT(h->week_offsets) : NULL;
+	s->week_offsets = AT(h->week_offsets);
 	s->week_counts = AT(h->week_counts);
 	s->candidates = AT(h->candidates);
 	s->index = AT(h->index);

@@ -123,16 +123,6 @@ check_config(ImageBuilder *b)
 	pfree(saved);
 }
 
-/* A number of the config that models of earlier versions do not have. */
-static double
-later_value(int column, double otherwise)
-{
-	char	   *value = SPI_getvalue(SPI_tuptable->vals[0],
-									 SPI_tuptable->tupdesc, column);
-
-	return value ? atof(value) : otherwise;
-}
-
 static void
 take_settings(ImageBuilder *b)
 {
@@ -149,8 +139,6 @@ take_settings(ImageBuilder *b)
 						"config OPERATOR(pg_catalog.#>>) '{options,ensemble}', "
 						"config OPERATOR(pg_catalog.#>>) '{options,history_length}', "
 						"config OPERATOR(pg_catalog.#>>) '{options,history_pooling}', "
-						"config OPERATOR(pg_catalog.#>>) '{options,repeat_half_life}', "
-						"config OPERATOR(pg_catalog.#>>) '{options,repeat_weight}', "
 						"config OPERATOR(pg_catalog.#>>) '{options,temperature}', "
 						"config OPERATOR(pg_catalog.#>>) '{options,logq}', "
 						"config OPERATOR(pg_catalog.#>>) '{options,repeat_power}', "
@@ -175,18 +163,18 @@ take_settings(ImageBuilder *b)
 	h->groups = atoi(lbrec_config_text(b, 0, 8));
 	h->history_length = atoi(lbrec_config_text(b, 0, 9));
 	h->history_mean = strcmp(lbrec_config_text(b, 0, 10), "mean") == 0;
-	h->repeat_half_life = later_value(11, 0);
-	h->repeat_weight = later_value(12, 0);
-	h->repeat_power = later_value(15, 0);
-	h->has_neighbours = later_value(16, 0) > 0;
+	h->temperature = atof(lbrec_config_text(b, 0, 11));
+	h->logq = strcmp(lbrec_config_text(b, 0, 12), "true") == 0;
+	h->repeat_power = atof(lbrec_config_text(b, 0, 13));
+	h->has_neighbours = atoi(lbrec_config_text(b, 0, 14)) > 0;
 	h->mixed = h->repeat_power > 0 || h->has_neighbours;
-	h->mix.neighbour = later_value(17, 0);
-	h->mix.own = later_value(18, 0);
-	h->mix.recency = later_value(19, 0);
-	h->mix.own_share = later_value(20, 0);
-	h->boosted = h->repeat_half_life > 0;
-	h->temperature = atof(lbrec_config_text(b, 0, 13));
-	h->logq = strcmp(lbrec_config_text(b, 0, 14), "true") == 0;
+	if (h->mixed)
+	{
+		h->mix.neighbour = atof(lbrec_config_text(b, 0, 15));
+		h->mix.own = atof(lbrec_config_text(b, 0, 16));
+		h->mix.recency = atof(lbrec_config_text(b, 0, 17));
+		h->mix.own_share = atof(lbrec_config_text(b, 0, 18));
+	}
 	if (!(h->time.deviation > 0) || h->time.buckets < 0 ||
 		h->time.buckets > MAX_TIME_BUCKETS || h->groups < 1 ||
 		h->history_length < 0 || !(h->temperature > 0) ||

@@ -200,26 +200,13 @@ lbrec_take_popularity(ImageBuilder *b)
 	TensorShape shape;
 
 	h->popular = lbrec_reserve_part(b, n * sizeof(float));
-	/* a model from before 0.2.0 has no weeks */
-	h->week_offsets = h->week_counts = 0;
-	if (lbrec_tensor_shape(b->row, "recording_week_starts", &shape))
-	{
-		h->week_offsets = lbrec_take_tensor(b, "recording_week_starts", TENSOR_INT8,
-											n + 1, 1, &shape);
-		h->week_counts = lbrec_take_tensor(b, "recording_weeks", TENSOR_INT4, -1, 2,
-										   &shape);
-	}
+	h->week_offsets = lbrec_take_tensor(b, "recording_week_starts", TENSOR_INT8,
+										n + 1, 1, &shape);
+	h->week_counts = lbrec_take_tensor(b, "recording_weeks", TENSOR_INT4, -1, 2,
+									   &shape);
 	if (!b->loading)
 		return;
 	popular = lbrec_part(b, h->popular);
-	if (h->week_offsets == 0)
-	{
-		const int64 *listens = lbrec_part(b, h->recording_listens);
-
-		for (int64 i = 0; i < n; i++)
-			popular[i] = (float) listens[i];
-		return;
-	}
 	offsets = lbrec_part(b, h->week_offsets);
 	counts = lbrec_part(b, h->week_counts);
 	for (int64 i = 0; i < n; i++)

@@ -246,8 +246,6 @@ lbrec_take_history(ImageBuilder *b)
 	n = shape.rows;
 	h->history_plays = lbrec_take_tensor(b, "history_plays", TENSOR_FLOAT4, n, 1,
 										 &shape);
-	h->history_boosts = h->boosted ?
-		lbrec_take_tensor(b, "history_boosts", TENSOR_FLOAT4, n, 1, &shape) : 0;
 	h->history_recency = h->repeat_power > 0 ?
 		lbrec_take_tensor(b, "history_recency", TENSOR_FLOAT4, n, 1, &shape) : 0;
 	if (!b->loading)

@@ -15,7 +15,7 @@
 #include "port/pg_bswap.h"
 
 #define IMAGE_MAGIC 0x4c42494d	/* "LBIM" */
-#define IMAGE_VERSION 7
+#define IMAGE_VERSION 8
 
 typedef struct ImageInput
 {
@@ -51,14 +51,11 @@ typedef struct ImageHeader
 	int32		D;
 	int32		normalize;
 	int32		summed;			/* towers without layers */
-	int32		boosted;		/* there are history_boosts */
 	int32		groups;			/* of columns, normalised apart */
 	int32		history_length;
 	int32		history_mean;
 	int32		logq;
 	double		temperature;
-	double		repeat_half_life;	/* days; models of version 0.1 */
-	double		repeat_weight;
 	double		repeat_power;	/* 0: no repeat term */
 	int32		mixed;			/* scores have parts, weighed by mix */
 	int32		has_neighbours;
@@ -83,7 +80,7 @@ typedef struct ImageHeader
 	int32		bucket_bits;
 	int64		recording_listens;	/* (n_recordings) int64, by candidate */
 	int64		popular;		/* (n_recordings) float, at popular_week */
-	int64		week_offsets;	/* (n_recordings + 1) int64; 0: no weeks */
+	int64		week_offsets;	/* (n_recordings + 1) int64 */
 	int64		week_counts;	/* (…, 2) int32: week, listens */
 	int32		first_week;		/* since 1970 */
 	int32		last_week;
@@ -91,7 +88,6 @@ typedef struct ImageHeader
 	int64		history_offsets;	/* (n_users + 2) int64, by user code */
 	int64		history_codes;	/* int32: recordings of users, latest first */
 	int64		history_plays;	/* float: how often */
-	int64		history_boosts; /* float: added to their scores, if boosted */
 	int64		history_recency;	/* float: if there is a repeat term */
 	int64		neighbour_offsets;	/* (n_recordings + 2) int64, by code */
 	int64		neighbour_codes;	/* int32 */
@@ -117,7 +113,7 @@ typedef struct ServingModel
 	const int32 *recording_buckets;
 	const int64 *recording_listens;
 	const float *popular;
-	const int64 *week_offsets;	/* NULL: the model has none */
+	const int64 *week_offsets;
 	const int32 *week_counts;
 	const float *history_plays;
 	const float *candidates;

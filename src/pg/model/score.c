@@ -40,15 +40,13 @@ lbrec_boosts_of(const TwoTower *model, int32 user)
 	Boosts		b = {.model = model};
 	int64		from;
 
-	if (user == 0 || (!model->mixed && model->history_boosts == NULL))
+	if (user == 0 || !model->mixed)
 		return b;
 	from = model->history_offsets[user];
 	b.n_own = (int) (model->history_offsets[user + 1] - from);
 	b.codes = model->history_codes + from;
 	b.plays = model->history_plays + from;
-	if (!model->mixed)
-		b.added = model->history_boosts + from;
-	else if (model->history_recency)
+	if (model->history_recency)
 		b.recency = model->history_recency + from;
 	return b;
 }
@@ -99,11 +97,8 @@ static float
 score_of(const Boosts *b, int64 place, float dot, double sum)
 {
 	const LbMix *mix = &b->model->mix;
-	double		explore;
+	double		explore = lb_mix_explore(mix, dot, sum);
 
-	if (b->added)
-		return place < b->n_own ? dot + b->added[place] : dot;
-	explore = lb_mix_explore(mix, dot, sum);
 	return (float) (place < b->n_own && b->recency ?
 					lb_mix_own(mix, explore, b->recency[place]) : explore);
 }
@@ -144,16 +139,11 @@ lbrec_score_parts(const Boosts *boosts, int64 candidate)
 		return p;
 	p.own = place < boosts->n_own;
 	p.sum = boosts->touched.sums[place];
-	if (boosts->added)
-		p.repeat = p.own ? boosts->added[place] : 0;
-	else
+	p.neighbours = lb_mix_explore(mix, 0, p.sum);
+	if (p.own && boosts->recency)
 	{
-		p.neighbours = lb_mix_explore(mix, 0, p.sum);
-		if (p.own && boosts->recency)
-		{
-			p.repeat = lb_mix_own(mix, 0, boosts->recency[place]);
-			p.share = mix->own_share;
-		}
+		p.repeat = lb_mix_own(mix, 0, boosts->recency[place]);
+		p.share = mix->own_share;
 	}
 	return p;
 }

@@ -27,7 +27,6 @@ typedef struct Boosts
 	const int32 *codes;			/* (n_own) */
 	const float *plays;			/* (n_own) */
 	const float *recency;		/* (n_own) log of what plays count, or NULL */
-	const float *added;			/* (n_own) of models of version 0.1, or NULL */
 	LbTouched	touched;		/* from lbrec_gather_boosts() on */
 } Boosts;
 

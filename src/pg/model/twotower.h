@@ -81,8 +81,6 @@ typedef struct TwoTower
 	const int32 *history_codes;
 	const float *history_plays; /* how often each was played */
 	const float *history_recency;	/* log of what that counts, or NULL */
-	const float *history_boosts;	/* of models of version 0.1: added to the
-									 * scores of those, or NULL */
 	LbNeighbours neighbours;	/* of recordings; offsets NULL: none */
 	bool		mixed;			/* scores have parts, weighed by mix */
 	LbMix		mix;

@@ -90,9 +90,7 @@ typedef struct Played
 	int			n;
 	int32	   *codes;			/* candidates plus one */
 	float	   *plays;
-	float	   *recency;		/* log of what they count, at the last listen;
-								 * for models of version 0.1 the sum of
-								 * 2^(-age / half life) */
+	float	   *recency;		/* log of what they count, at the last listen */
 } Played;
 
 static void
@@ -100,8 +98,6 @@ collect(Played *played, const ServingModel *serving, const ListenList *list)
 {
 	const ImageHeader *image = serving->image;
 	int			most = Max(image->history_length, STRANGER_LENGTH);
-	double		per_day = image->repeat_half_life > 0 ?
-		M_LN2 / image->repeat_half_life : 0;
 
 	most = Max(most, MAX_POSITIVES);
 	played->n = 0;
@@ -112,7 +108,6 @@ collect(Played *played, const ServingModel *serving, const ListenList *list)
 	{
 		int32		code = lbrec_candidate_of(serving, &list->keys[i]) + 1;
 		int			at = 0;
-		double		days;
 
 		if (code == 0)
 			continue;
@@ -124,13 +119,12 @@ collect(Played *played, const ServingModel *serving, const ListenList *list)
 			continue;
 		if (at == played->n)
 			played->codes[played->n++] = code;
-		days = (double) (list->times[0] - list->times[i]) / USECS_PER_DAY;
 		played->plays[at]++;
-		played->recency[at] += image->mixed ?
-			lb_mix_decay(days, image->repeat_power) :
-			exp(-per_day * days);
+		played->recency[at] +=
+			lb_mix_decay((double) (list->times[0] - list->times[i]) /
+						 USECS_PER_DAY, image->repeat_power);
 	}
-	for (int i = 0; i < played->n && image->mixed; i++)
+	for (int i = 0; i < played->n; i++)
 		played->recency[i] = logf(played->recency[i]);
 }
 
@@ -151,25 +145,13 @@ boost(Asker *asker, const ServingModel *serving, const Played *played,
 	const ImageHeader *image = serving->image;
 	int			n = Min(played->n, Max(image->history_length, STRANGER_LENGTH));
 	Boosts	   *b = &asker->boosts;
-	float	   *added;
 
 	b->model = &serving->tower;
 	b->n_own = n;
 	b->codes = copy_array(played->codes, n * sizeof(int32), context);
 	b->plays = copy_array(played->plays, n * sizeof(float), context);
-	if (image->mixed)
-	{
-		if (image->repeat_power > 0)
-			b->recency = copy_array(played->recency, n * sizeof(float),
-									context);
-		return;
-	}
-	if (!image->boosted)
-		return;
-	b->added = added = MemoryContextAlloc(context, n * sizeof(float));
-	for (int i = 0; i < n; i++)
-		added[i] = (float) (image->repeat_weight * image->groups *
-							log1p(100 * played->recency[i]));
+	if (image->repeat_power > 0)
+		b->recency = copy_array(played->recency, n * sizeof(float), context);
 }
 
 /* mean and deviation (D) over vectors (n, D) */
@@ -288,7 +270,7 @@ lbrec_occasion(FunctionCallInfo fcinfo, int at, int listens)
 
 	o.time = lbrec_time_argument(fcinfo, at);
 	o.dated = !PG_ARGISNULL(at);
-	o.listens = listens >= PG_NARGS() || PG_ARGISNULL(listens) ? "listen" :
+	o.listens = PG_ARGISNULL(listens) ? "listen" :
 		text_to_cstring(PG_GETARG_TEXT_PP(listens));
 	return o;
 }

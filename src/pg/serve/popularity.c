@@ -25,7 +25,7 @@ lbrec_popularity(const ServingModel *serving, int64 time)
 	float	   *popularity;
 
 	week = Max(Min(week, image->last_week), image->first_week);
-	if (serving->week_offsets == NULL || week == image->popular_week)
+	if (week == image->popular_week)
 		return serving->popular;
 	popularity = lbrec_alloc_aligned(CurrentMemoryContext, n * sizeof(float),
 									 "popularity");

@@ -30,7 +30,7 @@ lbrec_user_embedding(PG_FUNCTION_ARGS)
 	Asker		asker;
 	int64		user_id;
 
-	lbrec_check_declaration(fcinfo, 3, 4, 0);
+	lbrec_check_declaration(fcinfo, 4, 4, 0);
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	user_id = PG_GETARG_INT64(0);

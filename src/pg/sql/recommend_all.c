@@ -276,12 +276,11 @@ lbrec_recommend_all(PG_FUNCTION_ARGS)
 		MemoryContext old;
 		TupleDesc	desc;
 
-		lbrec_check_declaration(fcinfo, 4, 5, lengthof(values));
+		lbrec_check_declaration(fcinfo, 5, 5, lengthof(values));
 		call = SRF_FIRSTCALL_INIT();
 		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
 		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 			elog(ERROR, "return type must be a row type");
-		/* 0.1.0 declared four columns: as many as there are are filled */
 		call->tuple_desc = BlessTupleDesc(desc);
 		call->user_fctx = begin(fcinfo);
 		MemoryContextSwitchTo(old);

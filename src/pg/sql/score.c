@@ -33,7 +33,7 @@ lbrec_score(PG_FUNCTION_ARGS)
 	int			n;
 	int			lower = 1;
 
-	lbrec_check_declaration(fcinfo, 4, 5, 0);
+	lbrec_check_declaration(fcinfo, 5, 5, 0);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	occasion = lbrec_occasion(fcinfo, 3, 4);

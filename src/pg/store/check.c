@@ -289,34 +289,16 @@ check_references(const Checker *c, const ModelRow *row)
 	}
 }
 
-/* Models of 0.1.0 have no list of their tensors. */
-static bool
-has_manifest(const ModelRow *row)
-{
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(row->id)};
-	bool		has;
-
-	if (SPI_execute_with_args("SELECT FROM lbrec.model "
-							  "WHERE id OPERATOR(pg_catalog.=) $1 AND config OPERATOR(pg_catalog.->>) 'lbrec' "
-							  "OPERATOR(pg_catalog.=) '0.1.0'",
-							  1, types, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read a model's row");
-	has = SPI_processed == 0;
-	SPI_freetuptable(SPI_tuptable);
-	return has;
-}
-
 /* The tensors are those that were saved, all of them and no others. */
 static void
-check_manifest(const Checker *c, const ModelRow *row)
+check_manifest(const Checker *c)
 {
 	Oid			types[] = {TEXTOID};
 	Datum		values[1];
 	uint64		n;
 	bool	   *listed = palloc0(c->n * sizeof(bool));
 
-	if (find(c, "manifest") == NULL && has_manifest(row))
+	if (find(c, "manifest") == NULL)
 		c->report("manifest", -1, "The tensor is missing.", c->arg);
 	if (c->manifest == NULL || strlen(c->manifest) > MAX_MANIFEST_BYTES)
 		return;
@@ -379,7 +361,7 @@ lbrec_check_together(Checker *c, const ModelRow *row)
 	check_count(c, "history_offsets", TENSOR_INT8, row->n_users + 2,
 				psprintf("%lld users", (long long) row->n_users));
 	check_references(c, row);
-	check_manifest(c, row);
+	check_manifest(c);
 }
 
 /*
