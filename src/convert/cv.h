@@ -13,6 +13,8 @@
  *	cv_load    CvListen -> COPY text in batches, recordings deduplicated
  *	cv_script  batches -> a script for psql on standard output, or
  *	cv_db      batches -> a server, through libpq
+ *	cv_ledger  what a server has, and need not be sent again
+ *	cv_check   whether its tables may be written to
  *	cv_report  counts, messages, progress, summary
  *
  * Memory is constant: nothing here may grow with the size of the input, only

@@ -11,6 +11,9 @@
 
 bool		cv_quiet = false;
 
+/* True if the last message was left out: so are its detail and hint. */
+static bool left_out;
+
 const char *
 cv_reason_name(CvReason reason)
 {
@@ -51,7 +54,8 @@ cv_message(const char *severity, const char *format,...)
 	char		prefix[64];
 	va_list		args;
 
-	if (cv_quiet && strcmp(severity, "error") != 0)
+	left_out = cv_quiet && strcmp(severity, "error") != 0;
+	if (left_out)
 		return;
 	snprintf(prefix, sizeof(prefix), "lbrec-convert: %s: ", severity);
 	va_start(args, format);
@@ -64,6 +68,8 @@ cv_detail(const char *format,...)
 {
 	va_list		args;
 
+	if (left_out)
+		return;
 	va_start(args, format);
 	print_line("lbrec-convert: detail: ", format, args);
 	va_end(args);
@@ -74,6 +80,8 @@ cv_hint(const char *format,...)
 {
 	va_list		args;
 
+	if (left_out)
+		return;
 	va_start(args, format);
 	print_line("lbrec-convert: hint: ", format, args);
 	va_end(args);

@@ -102,10 +102,10 @@ cv_canonical_begin(CvTarget *target, bool redirect, const char *member,
 	ok = target->exec(target,
 					  redirect
 					  ? "CREATE TABLE IF NOT EXISTS "
-					  "canonical_recording_redirect (\n"
+					  "@.canonical_recording_redirect (\n"
 					  "\trecording_mbid uuid PRIMARY KEY,\n"
 					  "\tcanonical_recording_mbid uuid NOT NULL\n)"
-					  : "CREATE TABLE IF NOT EXISTS canonical_recording "
+					  : "CREATE TABLE IF NOT EXISTS @.canonical_recording "
 					  "(\n"
 					  "\trecording_mbid uuid PRIMARY KEY,\n"
 					  "\trecording_name text NOT NULL,\n"
@@ -122,7 +122,7 @@ cv_canonical_begin(CvTarget *target, bool redirect, const char *member,
 		cv_buf_printf(&sql, ", year text");
 	cv_buf_printf(&sql, ")");
 	ok = exec_buf(target, &sql) && ok;
-	cv_buf_printf(&sql, "COPY lbrec_new_canonical (");
+	cv_buf_printf(&sql, "COPY pg_temp.lbrec_new_canonical (");
 	for (int i = 0; i < header.n; i++)
 		cv_buf_printf(&sql, "%s%s", i > 0 ? ", " : "", header.name[i]);
 	cv_buf_printf(&sql, ") FROM STDIN (FORMAT csv, HEADER)");
@@ -178,26 +178,26 @@ cv_canonical_end(CvTarget *target, bool redirect, CvCsvPlace place,
 		target->exec(
 					 target,
 					 redirect
-					 ? "INSERT INTO canonical_recording_redirect AS c "
+					 ? "INSERT INTO @.canonical_recording_redirect AS c "
 					 "(recording_mbid,\n\t\tcanonical_recording_mbid)\n"
 					 "SELECT DISTINCT ON (1) recording_mbid::uuid, "
 					 "canonical_recording_mbid::uuid\n"
-					 "FROM lbrec_new_canonical\n"
+					 "FROM pg_temp.lbrec_new_canonical\n"
 					 "ON CONFLICT (recording_mbid) DO UPDATE\n"
 					 "SET canonical_recording_mbid = "
 					 "EXCLUDED.canonical_recording_mbid\n"
-					 "WHERE c.canonical_recording_mbid <> "
+					 "WHERE c.canonical_recording_mbid OPERATOR(pg_catalog.<>) "
 					 "EXCLUDED.canonical_recording_mbid"
-					 : "INSERT INTO canonical_recording AS c (recording_mbid, "
+					 : "INSERT INTO @.canonical_recording AS c (recording_mbid, "
 					 "recording_name,\n\t\tartist_mbids, artist_credit_name, "
 					 "release_mbid, release_name, year)\n"
 					 "SELECT DISTINCT ON (1) recording_mbid::uuid, "
 					 "recording_name,\n"
-					 "\tstring_to_array(btrim(artist_mbids, '{}'), ',')::uuid[]"
+					 "\tpg_catalog.string_to_array(pg_catalog.btrim(artist_mbids, '{}'), ',')::uuid[]"
 					 ", artist_credit_name,\n"
 					 "\tnullif(release_mbid, '')::uuid, "
 					 "nullif(release_name, ''), nullif(year, '')::integer\n"
-					 "FROM lbrec_new_canonical\n"
+					 "FROM pg_temp.lbrec_new_canonical\n"
 					 "ON CONFLICT (recording_mbid) DO UPDATE\n"
 					 "SET (recording_name, artist_mbids, artist_credit_name, "
 					 "release_mbid,\n\t\trelease_name, year) =\n"
@@ -206,5 +206,5 @@ cv_canonical_end(CvTarget *target, bool redirect, CvCsvPlace place,
 					 "\tEXCLUDED.release_name, EXCLUDED.year)\n"
 					 "WHERE c IS DISTINCT FROM EXCLUDED",
 					 rows) &&
-		target->exec(target, "DROP TABLE lbrec_new_canonical", NULL);
+		target->exec(target, "DROP TABLE pg_temp.lbrec_new_canonical", NULL);
 }

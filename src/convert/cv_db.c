@@ -1,58 +1,58 @@
 /*
  * cv_db.c
- *		A target that is a server, and the ledger of what was loaded there.
+ *		A target that is a server.
  *
- * A member of a dump is one transaction that ends with the member's row in
- * the ledger (lbrec_dump_member).  So after a kill at any moment the ledger
- * says exactly which members are in, and the next run skips those.  Listens
- * are unique by their key in any case: the ledger saves work, the key keeps
- * the truth.  That is why only real dumps are skipped by it, which name
- * themselves; other files are loaded again each time, which changes nothing.
+ * Two connections.  One loads.  The other holds a lock on the ledger's table,
+ * in a transaction that does nothing else, because only one converter may
+ * load: locks on tables end with their transaction, and an advisory lock could
+ * be taken by anybody who may connect.
  *
- * A full replacement loads beside the old listens, resumable in the same way,
- * and swaps the content in one last transaction (cv_sql_replace).
+ * Nothing is written before cv_check.c has looked, in the same transaction and
+ * behind a lock that keeps triggers from being added.
  */
 #include "cv_db.h"
+#include "cv_check.h"
 #include "cv_sql.h"
-#include "cv_text.h"
 
-#include <libpq-fe.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* What pg_advisory_lock takes: "lbrec" in ASCII. */
-#define LOCK_KEY "465508132195"
-
-#define REPLACING " (replacing)"
 
 struct CvDb
 {
 	CvTarget	target;			/* first: the two are cast to each other */
 	PGconn	   *conn;
-	CvDump		dump;
-	char	   *name;			/* the dump's in the ledger */
-	bool		replace;
-	bool		bulk;			/* the key of listen is away */
-	int64_t		removed;
-	int64_t		added;
+	PGconn	   *lock;			/* holds the lock */
+	char	   *conninfo;
+	char	   *prefix;			/* of a table: its schema, quoted, and "." */
+	char	   *literal;		/* the schema as a literal */
+	CvBuf		check;			/* the block that looks before writing */
+	bool		keyless;		/* the key of listen is away */
+	bool		first;			/* recordings are collected apart */
 };
 
+/* --- statements --------------------------------------------------------- */
+
 static void
-report_result(CvDb *db, const PGresult *result, const char *doing)
+report_result(PGconn *conn, const PGresult *result, const char *doing)
 {
+	const char *message;
 	const char *field;
 
-	if (PQstatus(db->conn) == CONNECTION_BAD)
+	if (PQstatus(conn) == CONNECTION_BAD)
 	{
 		cv_error("lost the connection to the server while %s: %s", doing,
-				 PQerrorMessage(db->conn));
+				 PQerrorMessage(conn));
 		cv_hint("Run the same command again: members that were committed are "
 				"skipped, the others are loaded.");
 		return;
 	}
-	field = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-	cv_error("the server refused %s: %s", doing,
-			 field != NULL ? field : PQerrorMessage(db->conn));
+	message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	field = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	if (field != NULL && strcmp(field, CV_OUR_ERROR) == 0)
+		cv_error("%s", message);
+	else
+		cv_error("the server refused %s: %s", doing,
+				 message != NULL ? message : PQerrorMessage(conn));
 	field = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
 	if (field != NULL)
 		cv_detail("%s", field);
@@ -61,27 +61,59 @@ report_result(CvDb *db, const PGresult *result, const char *doing)
 		cv_hint("%s", field);
 }
 
-/* A statement with text parameters; NULL after telling why. */
 static PGresult *
-query(CvDb *db, const char *sql, int n, const char *const *values)
+send_sql(CvDb *db, PGconn *conn, const char *sql, int n,
+		 const char *const *values)
 {
-	PGresult   *result =
-		n == 0 ? PQexec(db->conn, sql)
-		: PQexecParams(db->conn, sql, n, NULL, values, NULL, NULL, 0);
-	ExecStatusType status = PQresultStatus(result);
+	CvBuf		text = {0};
+	PGresult   *result;
 
-	if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
+	cv_sql_expand(&text, sql, db->prefix, db->literal);
+	result = n == 0 ? PQexec(conn, text.data)
+		: PQexecParams(conn, text.data, n, NULL, values, NULL, NULL, 0);
+	cv_buf_free(&text);
+	return result;
+}
+
+static bool
+is_ok(const PGresult *result)
+{
+	return PQresultStatus(result) == PGRES_COMMAND_OK ||
+		PQresultStatus(result) == PGRES_TUPLES_OK;
+}
+
+static bool
+has_state(const PGresult *result, const char *state)
+{
+	const char *field = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+
+	return field != NULL && strcmp(field, state) == 0;
+}
+
+static PGresult *
+query_on(CvDb *db, PGconn *conn, const char *sql, int n,
+		 const char *const *values)
+{
+	PGresult   *result = send_sql(db, conn, sql, n, values);
+
+	if (is_ok(result))
 		return result;
-	report_result(db, result, "a statement");
+	report_result(conn, result, "a statement");
 	PQclear(result);
 	return NULL;
 }
 
-static bool
-run(CvDb *db, const char *sql, int n, const char *const *values,
-	int64_t *rows)
+PGresult *
+cv_db_query(CvDb *db, const char *sql, int n, const char *const *values)
 {
-	PGresult   *result = query(db, sql, n, values);
+	return query_on(db, db->conn, sql, n, values);
+}
+
+bool
+cv_db_run(CvDb *db, const char *sql, int n, const char *const *values,
+		  int64_t *rows)
+{
+	PGresult   *result = cv_db_query(db, sql, n, values);
 
 	if (result == NULL)
 		return false;
@@ -91,21 +123,52 @@ run(CvDb *db, const char *sql, int n, const char *const *values,
 	return true;
 }
 
+bool
+cv_db_ask(CvDb *db, const char *sql, int n, const char *const *values,
+		  bool *found, char *answer, size_t size)
+{
+	PGresult   *result = cv_db_query(db, sql, n, values);
+
+	if (result == NULL)
+		return false;
+	*found = PQntuples(result) > 0 && !PQgetisnull(result, 0, 0);
+	if (*found && answer != NULL)
+		strncpy(answer, PQgetvalue(result, 0, 0), size - 1)[size - 1] = '\0';
+	PQclear(result);
+	return true;
+}
+
+/* --- the target --------------------------------------------------------- */
+
 static bool
 db_exec(CvTarget *target, const char *sql, int64_t *rows)
 {
-	return run((CvDb *) target, sql, 0, NULL, rows);
+	return cv_db_run((CvDb *) target, sql, 0, NULL, rows);
+}
+
+static bool
+db_block(CvTarget *target, const char *sql)
+{
+	return cv_db_run((CvDb *) target, sql, 0, NULL, NULL);
+}
+
+/* cv_db_write_begin() has looked. */
+static bool
+db_check(CvTarget *target)
+{
+	(void) target;
+	return true;
 }
 
 static bool
 db_copy_begin(CvTarget *target, const char *sql)
 {
 	CvDb	   *db = (CvDb *) target;
-	PGresult   *result = PQexec(db->conn, sql);
+	PGresult   *result = send_sql(db, db->conn, sql, 0, NULL);
 	bool		ok = PQresultStatus(result) == PGRES_COPY_IN;
 
 	if (!ok)
-		report_result(db, result, "COPY");
+		report_result(db->conn, result, "COPY");
 	PQclear(result);
 	return ok;
 }
@@ -121,7 +184,7 @@ copy_result(CvDb *db)
 	{
 		if (ok && PQresultStatus(result) != PGRES_COMMAND_OK)
 		{
-			report_result(db, result, "COPY");
+			report_result(db->conn, result, "COPY");
 			ok = false;
 		}
 		PQclear(result);
@@ -166,57 +229,83 @@ db_copy_end(CvTarget *target)
 }
 
 static bool
-db_bulk_begin(CvTarget *target)
+find_bulk(CvDb *db)
 {
-	CvDb	   *db = (CvDb *) target;
-	PGresult   *result;
+	PGresult   *result = cv_db_query(db, cv_sql_is_bulk, 0, NULL);
 
-	if (!run(db, cv_sql_bulk_begin, 0, NULL, NULL) ||
-		(result = query(db, cv_sql_is_bulk, 0, NULL)) == NULL)
+	if (result == NULL)
 		return false;
-	db->bulk = PQgetvalue(result, 0, 0)[0] == 't';
-	db->target.direct = db->bulk;
+	db->keyless = db->target.direct = PQgetvalue(result, 0, 0)[0] == 't';
+	db->first = db->target.direct_recordings =
+		PQgetvalue(result, 0, 1)[0] == 't';
 	PQclear(result);
 	return true;
 }
 
 static bool
-db_exec_either(CvTarget *target, const char *bulk, const char *keyed,
-			   int64_t *rows)
+db_bulk_begin(CvTarget *target)
 {
 	CvDb	   *db = (CvDb *) target;
 
-	return run(db, db->bulk ? bulk : keyed, 0, NULL, rows);
+	return cv_db_run(db, cv_sql_bulk_begin, 0, NULL, NULL) && find_bulk(db);
+}
+
+static bool
+db_exec_either(CvTarget *target, CvBulk bulk, const char *first,
+			   const char *later, int64_t *rows)
+{
+	CvDb	   *db = (CvDb *) target;
+	bool		is_first = bulk == CV_BULK_KEYLESS ? db->keyless : db->first;
+	const char *sql = is_first ? first : later;
+
+	return sql == NULL || cv_db_run(db, sql, 0, NULL, rows);
+}
+
+static bool
+key_back(CvDb *db, int64_t *duplicates)
+{
+	PGresult   *result = send_sql(db, db->conn, cv_sql_add_key, 0, NULL);
+	bool		ok = is_ok(result);
+	bool		has_duplicates = has_state(result, "23505");
+
+	if (!ok && !has_duplicates)
+		report_result(db->conn, result, "the key of listen");
+	PQclear(result);
+	if (ok)
+		return true;
+	return has_duplicates && cv_db_write_begin(db) &&
+		cv_db_run(db, cv_sql_delete_duplicates, 0, NULL, duplicates) &&
+		cv_db_run(db, cv_sql_add_key, 0, NULL, NULL) && cv_db_write_end(db);
+}
+
+bool
+cv_db_bulk_end(CvDb *db, int64_t *duplicates)
+{
+	*duplicates = 0;
+	if (db->keyless && !key_back(db, duplicates))
+		return false;
+	if (db->first &&
+		!(cv_db_write_begin(db) &&
+		  cv_db_run(db, cv_sql_first_end, 0, NULL, NULL) &&
+		  cv_db_write_end(db)))
+		return false;
+	db->keyless = db->target.direct = false;
+	db->first = db->target.direct_recordings = false;
+	return true;
 }
 
 static bool
 db_bulk_end(CvTarget *target, int64_t *rows)
 {
 	CvDb	   *db = (CvDb *) target;
-	PGresult   *result;
-	const char *state;
-	bool		duplicates;
+	bool		bulk = db->keyless || db->first;
 
-	*rows = 0;
-	if (!db->bulk)
-		return true;
-	db->bulk = db->target.direct = false;
-	result = PQexec(db->conn, cv_sql_add_key);
-	if (PQresultStatus(result) != PGRES_COMMAND_OK)
-	{
-		state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-		duplicates = state != NULL && strcmp(state, "23505") == 0;
-		if (!duplicates)
-			report_result(db, result, "the key of listen");
-		PQclear(result);
-		return duplicates && run(db, "BEGIN", 0, NULL, NULL) &&
-			run(db, cv_sql_delete_duplicates, 0, NULL, rows) &&
-			run(db, cv_sql_add_key, 0, NULL, NULL) &&
-			run(db, "COMMIT", 0, NULL, NULL);
-	}
-	PQclear(result);
-	return true;
+	/* What is new has no statistics, and training begins with a join. */
+	return cv_db_bulk_end(db, rows) &&
+		(!bulk || cv_db_run(db, "ANALYZE @.listen, @.recording", 0, NULL, NULL));
 }
+
+/* --- the connections ---------------------------------------------------- */
 
 static void
 ignore_notice(void *arg, const PGresult *result)
@@ -225,36 +314,50 @@ ignore_notice(void *arg, const PGresult *result)
 	(void) result;
 }
 
-CvDb *
-cv_db_connect(const char *conninfo)
+static PGconn *
+connect_to(const char *conninfo)
 {
 	const char *const keys[] = {"dbname", "fallback_application_name",
 		"client_encoding", NULL};
 	const char *const values[] = {conninfo, "lbrec-convert", "UTF8", NULL};
+	PGconn	   *conn = PQconnectdbParams(keys, values, 1);
+
+	if (PQstatus(conn) != CONNECTION_OK)
+	{
+		cv_error("could not connect: %s", PQerrorMessage(conn));
+		cv_hint("--dbname takes a database name, a connection string or a "
+				"postgresql:// URI; PGHOST and the like work, too.");
+		PQfinish(conn);
+		return NULL;
+	}
+	/* "already exists, skipping" is no news. */
+	PQsetNoticeReceiver(conn, ignore_notice, NULL);
+	return conn;
+}
+
+CvDb *
+cv_db_connect(const char *conninfo)
+{
 	CvDb	   *db = cv_alloc(sizeof(*db));
 
 	memset(db, 0, sizeof(*db));
-	db->removed = db->added = -1;
+	db->conninfo = cv_strdup(conninfo);
+	db->target.binary = true;
 	db->target.counts_rows = true;
 	db->target.exec = db_exec;
+	db->target.block = db_block;
+	db->target.check = db_check;
 	db->target.bulk_begin = db_bulk_begin;
 	db->target.exec_either = db_exec_either;
 	db->target.bulk_end = db_bulk_end;
 	db->target.copy_begin = db_copy_begin;
 	db->target.copy_data = db_copy_data;
 	db->target.copy_end = db_copy_end;
-	db->conn = PQconnectdbParams(keys, values, 1);
-	if (PQstatus(db->conn) != CONNECTION_OK)
-	{
-		cv_error("could not connect: %s", PQerrorMessage(db->conn));
-		cv_hint("--dbname takes a database name, a connection string or a "
-				"postgresql:// URI; PGHOST and the like work, too.");
-		cv_db_free(db);
-		return NULL;
-	}
-	/* "already exists, skipping" is no news. */
-	PQsetNoticeReceiver(db->conn, ignore_notice, NULL);
-	return db;
+	db->conn = connect_to(conninfo);
+	if (db->conn != NULL)
+		return db;
+	cv_db_free(db);
+	return NULL;
 }
 
 void
@@ -263,7 +366,11 @@ cv_db_free(CvDb *db)
 	if (db == NULL)
 		return;
 	PQfinish(db->conn);
-	free(db->name);
+	PQfinish(db->lock);
+	cv_buf_free(&db->check);
+	free(db->conninfo);
+	free(db->prefix);
+	free(db->literal);
 	free(db);
 }
 
@@ -273,288 +380,191 @@ cv_db_target(CvDb *db)
 	return &db->target;
 }
 
-int64_t
-cv_db_removed(const CvDb *db)
+bool
+cv_db_keyless(const CvDb *db)
 {
-	return db->removed;
+	return db->keyless;
 }
 
-int64_t
-cv_db_added(const CvDb *db)
+bool
+cv_db_first(const CvDb *db)
 {
-	return db->added;
+	return db->first;
 }
 
-/* The first column of the first row; false in *found if there is none. */
+/* Where CREATE TABLE puts a table: the first schema of the path that exists. */
 static bool
-ask(CvDb *db, const char *sql, int n, const char *const *values, bool *found,
-	char *answer, size_t size)
+find_schema(CvDb *db)
 {
-	PGresult   *result = query(db, sql, n, values);
+	PGresult   *result = PQexec(db->conn, "SELECT pg_catalog.current_schema()");
+	CvBuf		prefix = {0};
+	char	   *quoted;
+	const char *name;
 
-	if (result == NULL)
+	if (!is_ok(result) || PQgetisnull(result, 0, 0))
+	{
+		if (!is_ok(result))
+			report_result(db->conn, result, "a statement");
+		else
+		{
+			cv_error("no schema to load into");
+			cv_hint("Set search_path to a schema that is there: "
+					"PGOPTIONS=\"-c search_path=NAME\".");
+		}
+		PQclear(result);
 		return false;
-	*found = PQntuples(result) > 0 && !PQgetisnull(result, 0, 0);
-	if (*found && answer != NULL)
-		strncpy(answer, PQgetvalue(result, 0, 0), size - 1)[size - 1] = '\0';
+	}
+	name = PQgetvalue(result, 0, 0);
+	quoted = PQescapeIdentifier(db->conn, name, strlen(name));
+	cv_buf_printf(&prefix, "%s.", quoted);
+	PQfreemem(quoted);
+	quoted = PQescapeLiteral(db->conn, name, strlen(name));
+	db->prefix = prefix.data;
+	db->literal = cv_strdup(quoted);
+	PQfreemem(quoted);
 	PQclear(result);
 	return true;
 }
 
-bool
-cv_db_lock(CvDb *db, bool *by_month)
+/* Two at once may both find that a table is missing: one then fails. */
+static bool
+create_ledger(CvDb *db)
 {
-	bool		found;
-	char		answer[16];
+	for (int i = 0; cv_sql_ledger[i] != NULL; i++)
+	{
+		PGresult   *result = send_sql(db, db->conn, cv_sql_ledger[i], 0, NULL);
+		bool		again = has_state(result, "23505") ||
+			has_state(result, "42P07");
 
-	if (!ask(db, "SELECT pg_try_advisory_lock(" LOCK_KEY ")", 0, NULL, &found,
-			 answer, sizeof(answer)))
+		if (is_ok(result) || again)
+			i -= again;
+		else
+		{
+			report_result(db->conn, result, "a statement");
+			PQclear(result);
+			return false;
+		}
+		PQclear(result);
+	}
+	return true;
+}
+
+/*
+ * Conflicts with itself, and with nothing that readers, writers or ANALYZE of
+ * others need.  Taking it needs the right to write to the ledger.
+ */
+#define LOCK "LOCK TABLE @.lbrec_dump IN SHARE UPDATE EXCLUSIVE MODE"
+
+/* An hour's load is no reason to end a session. */
+static const char *const no_timeouts[] = {
+	"SET search_path = pg_catalog, pg_temp",
+	"SET idle_in_transaction_session_timeout = 0",
+	"SET lock_timeout = 0",
+	"SET statement_timeout = 0",
+	/* A setting since PostgreSQL 17. */
+	"SELECT pg_catalog.set_config(name, '0', false)\n"
+	"FROM pg_catalog.pg_settings\n"
+	"WHERE name OPERATOR(pg_catalog.=) 'transaction_timeout'",
+	NULL
+};
+
+static bool
+run_all(CvDb *db, PGconn *conn, const char *const *sql)
+{
+	for (; *sql != NULL; sql++)
+	{
+		PGresult   *result = query_on(db, conn, *sql, 0, NULL);
+
+		if (result == NULL)
+			return false;
+		PQclear(result);
+	}
+	return true;
+}
+
+static bool
+take_lock(CvDb *db)
+{
+	PGresult   *result;
+
+	db->lock = connect_to(db->conninfo);
+	if (db->lock == NULL || !run_all(db, db->lock, no_timeouts))
 		return false;
-	if (answer[0] != 't')
+	PQclear(PQexec(db->lock, "BEGIN ISOLATION LEVEL READ COMMITTED"));
+	result = send_sql(db, db->lock, LOCK " NOWAIT", 0, NULL);
+	if (has_state(result, "55P03"))
 	{
 		cv_warning("another lbrec-convert loads into this database: waiting");
 		/* The server may not have noticed yet that one was killed. */
-		if (!run(db, "SELECT pg_advisory_lock(" LOCK_KEY ")", 0, NULL, NULL))
-			return false;
+		PQclear(result);
+		PQclear(PQexec(db->lock, "ROLLBACK"));
+		PQclear(PQexec(db->lock, "BEGIN ISOLATION LEVEL READ COMMITTED"));
+		result = send_sql(db, db->lock, LOCK, 0, NULL);
 	}
-	if (!ask(db, "SELECT 1 FROM pg_class WHERE oid = to_regclass('"
-			 CV_SQL_LISTEN "') AND relkind = 'p'",
-			 0, NULL, &found, NULL, 0))
-		return false;
-	*by_month = *by_month || found;
-
-	/* The user dropped listen: what the ledger says is no longer there. */
-	if (!ask(db, "SELECT 1 WHERE to_regclass('" CV_SQL_LISTEN "') IS NULL AND "
-			 "to_regclass('lbrec_dump') IS NOT NULL",
-			 0, NULL, &found, NULL, 0))
-		return false;
-	return !found || run(db, "DELETE FROM lbrec_dump", 0, NULL, NULL);
+	if (!is_ok(result))
+		report_result(db->lock, result, "the lock on lbrec_dump");
+	PQclear(result);
+	return PQtransactionStatus(db->lock) == PQTRANS_INTRANS;
 }
 
 bool
-cv_db_prepare(CvDb *db)
+cv_db_begin(CvDb *db, const char *const *trusted, int n)
 {
-	for (int i = 0; cv_sql_ledger[i] != NULL; i++)
-		if (!run(db, cv_sql_ledger[i], 0, NULL, NULL))
-			return false;
-	return true;
+	cv_check_sql(&db->check, trusted, n);
+	if (!find_schema(db))
+		return false;
+	return run_all(db, db->conn, no_timeouts) &&
+		run_all(db, db->conn, cv_sql_session) &&
+		cv_db_run(db, db->check.data, 0, NULL, NULL) && create_ledger(db) &&
+		take_lock(db);
 }
 
 bool
-cv_db_reach(CvDb *db, bool *known, int64_t *reach)
+cv_db_by_month(CvDb *db, bool *by_month)
 {
-	char		answer[32];
-
-	if (!ask(db, "SELECT (extract(epoch FROM max(changes_to)) * 1000000)"
-			 "::bigint FROM lbrec_dump WHERE finished_at IS NOT NULL",
-			 0, NULL, known, answer, sizeof(answer)))
-		return false;
-	if (*known)
-		*reach = strtoll(answer, NULL, 10);
-	return true;
-}
-
-/* Is this replacement allowed, and where does it stand? */
-static bool
-replace_begin(CvDb *db, bool by_month, bool force, bool *done)
-{
-	const char *name = db->dump.name;
-	CvBuf		sql = {0};
 	bool		found;
-	bool		known;
-	int64_t		reach;
-	bool		ok;
+	char		answer[8];
 
-	if (db->dump.kind != CV_DUMP_FULL || !db->dump.has_to)
+	if (!cv_db_ask(db, "SELECT EXISTS (SELECT\n"
+				   "\tFROM pg_catalog.pg_partitioned_table AS p\n"
+				   "\tJOIN pg_catalog.pg_attribute AS a\n"
+				   "\t\tON a.attrelid OPERATOR(pg_catalog.=) p.partrelid\n"
+				   "\tWHERE p.partrelid OPERATOR(pg_catalog.=) c.oid\n"
+				   "\t\tAND p.partstrat OPERATOR(pg_catalog.=) 'r'\n"
+				   "\t\tAND p.partnatts OPERATOR(pg_catalog.=) 1\n"
+				   "\t\tAND p.partattrs[0] OPERATOR(pg_catalog.=) a.attnum\n"
+				   "\t\tAND a.attname OPERATOR(pg_catalog.=) 'listened_at')\n"
+				   "FROM pg_catalog.pg_class AS c\n"
+				   "WHERE c.oid OPERATOR(pg_catalog.=) pg_catalog.to_regclass(\n"
+				   "\tpg_catalog.format('%I." CV_SQL_LISTEN "', @n))",
+				   0, NULL, &found, answer, sizeof(answer)))
+		return false;
+	if (found && answer[0] != 't' && *by_month)
 	{
-		cv_error("cannot replace by \"%s\": it is not a full dump", name);
-		cv_detail("Only a full dump with a TIMESTAMP shows which listens were "
-				  "deleted.");
+		cv_error("cannot load by month: listen is there, and not partitioned "
+				 "by ranges of listened_at");
+		cv_hint("Leave --by-month out, or rename the table.");
 		return false;
 	}
-	if (!cv_db_reach(db, &known, &reach))
-		return false;
-	if (known && reach > db->dump.to && !force)
-	{
-		char		has[CV_TIME_LEN];
-		char		gives[CV_TIME_LEN];
-
-		cv_time_format(has, reach);
-		cv_time_format(gives, db->dump.to);
-		cv_error("cannot replace by \"%s\": it is older than what is loaded",
-				 name);
-		cv_detail("The dump was made at %s; the tables reach to %s.", gives,
-				  has);
-		cv_hint("Use a newer full dump, or --force to lose what is newer.");
-		return false;
-	}
-	if (!ask(db, "SELECT 1 WHERE EXISTS (SELECT FROM lbrec_dump WHERE dump = $1"
-			 " AND finished_at IS NOT NULL) AND NOT EXISTS (SELECT FROM "
-			 "lbrec_dump WHERE dump <> $1)",
-			 1, &name, done, NULL, 0))
-		return false;
-	if (*done)
-		return true;
-
-	name = db->name;
-	if (!ask(db, "SELECT 1 FROM lbrec_dump WHERE dump = $1 "
-			 "AND to_regclass('" CV_SQL_NEXT "') IS NOT NULL",
-			 1, &name, &found, NULL, 0))
-		return false;
-	if (found)
-		return true;
-	cv_sql_listen_table(&sql, CV_SQL_NEXT, false, by_month);
-	ok = run(db, "DROP TABLE IF EXISTS " CV_SQL_NEXT, 0, NULL, NULL) &&
-		run(db, "DELETE FROM lbrec_dump WHERE dump LIKE '%" REPLACING "'", 0,
-			NULL, NULL) &&
-		run(db, sql.data, 0, NULL, NULL);
-	cv_buf_free(&sql);
-	return ok;
+	*by_month = *by_month || (found && answer[0] == 't');
+	return true;
 }
 
 bool
-cv_db_dump_begin(CvDb *db, const CvDump *dump, bool replace, bool by_month,
-				 bool force, bool *done)
+cv_db_write_begin(CvDb *db)
 {
-	static const char *const kinds[] = {"other", "full", "incremental"};
-	char		from[CV_TIME_LEN];
-	char		to[CV_TIME_LEN];
-	CvBuf		name = {0};
-	const char *values[4];
-
-	*done = false;
-	/* What is to replace listen has no key either. */
-	db->target.direct = db->bulk || replace;
-	db->dump = *dump;
-	db->replace = replace;
-	free(db->name);
-	cv_buf_printf(&name, "%s%s", dump->name, replace ? REPLACING : "");
-	db->name = name.data;
-	if (dump->has_from)
-		cv_time_format(from, dump->from);
-	if (dump->has_to)
-		cv_time_format(to, dump->to);
-	values[0] = db->name;
-	values[1] = kinds[dump->kind];
-	values[2] = dump->has_from ? from : NULL;
-	values[3] = dump->has_to ? to : NULL;
-
-	/*
-	 * Another dump of the same name, by its times, is another dump.  The
-	 * table and its row come together, or a kill between would tell.
-	 */
-	return run(db, "BEGIN", 0, NULL, NULL) &&
-		run(db, "DELETE FROM lbrec_dump WHERE dump = $1 AND "
-			"(kind, changes_from, changes_to) IS DISTINCT FROM "
-			"($2, $3::timestamptz, $4::timestamptz)",
-			4, values, NULL) &&
-		(!replace || replace_begin(db, by_month, force, done)) &&
-		(*done ||
-		 run(db, "INSERT INTO lbrec_dump (dump, kind, changes_from, "
-			 "changes_to) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-			 4, values, NULL)) &&
-		run(db, "COMMIT", 0, NULL, NULL);
+	return cv_db_run(db, "BEGIN", 0, NULL, NULL) &&
+		cv_db_run(db, cv_check_lock, 0, NULL, NULL) &&
+		cv_db_run(db, db->check.data, 0, NULL, NULL);
 }
 
 bool
-cv_db_member_known(CvDb *db, const char *member, int64_t bytes, bool *known)
+cv_db_write_end(CvDb *db)
 {
-	char		size[24];
-	const char *values[] = {db->name, member, size};
+	PGresult   *result = query_on(db, db->lock, "SELECT", 0, NULL);
 
-	*known = false;
-	if (db->dump.kind == CV_DUMP_OTHER)
-		return true;
-	snprintf(size, sizeof(size), "%lld", (long long) bytes);
-	return ask(db, "SELECT 1 FROM lbrec_dump_member WHERE dump = $1 AND "
-			   "member = $2 AND bytes = $3::bigint",
-			   3, values, known, NULL, 0);
-}
-
-bool
-cv_db_member_begin(CvDb *db)
-{
-	return run(db, "BEGIN", 0, NULL, NULL);
-}
-
-bool
-cv_db_member_end(CvDb *db, const char *member, const CvMemberCounts *counts)
-{
-	const int64_t numbers[5] = {counts->bytes, counts->lines, counts->listens,
-		counts->written, counts->rejected};
-	char		text[5][24];
-	const char *values[7] = {db->name, member};
-
-	for (int i = 0; i < 5; i++)
-	{
-		snprintf(text[i], sizeof(text[i]), "%lld", (long long) numbers[i]);
-		values[2 + i] = text[i];
-	}
-	return run(db, "INSERT INTO lbrec_dump_member (dump, member, bytes, lines, "
-			   "listens, written, rejected) VALUES ($1, $2, $3, $4, $5, $6, $7)"
-			   " ON CONFLICT (dump, member) DO UPDATE SET "
-			   "bytes = EXCLUDED.bytes, lines = EXCLUDED.lines, "
-			   "listens = EXCLUDED.listens, written = EXCLUDED.written, "
-			   "rejected = EXCLUDED.rejected, loaded_at = now()",
-			   7, values, NULL) &&
-		run(db, "COMMIT", 0, NULL, NULL);
-}
-
-/* listen needs the partitions that the new listens have. */
-static bool
-copy_partitions(CvDb *db)
-{
-	PGresult   *list =
-		query(db, "SELECT format('CREATE TABLE IF NOT EXISTS %I PARTITION OF "
-			  CV_SQL_LISTEN " %s', replace(c.relname, '" CV_SQL_NEXT "', '"
-			  CV_SQL_LISTEN "'), pg_get_expr(c.relpartbound, c.oid)) "
-			  "FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid "
-			  "WHERE i.inhparent = '" CV_SQL_NEXT "'::regclass",
-			  0, NULL);
-	bool		ok = list != NULL;
-
-	for (int i = 0; ok && i < PQntuples(list); i++)
-		ok = run(db, PQgetvalue(list, i, 0), 0, NULL, NULL);
-	PQclear(list);
-	return ok;
-}
-
-static bool
-replace_end(CvDb *db)
-{
-	const char *values[] = {db->name, db->dump.name};
-	int64_t		rows[4] = {0};
-
-	int64_t		duplicates;
-
-	/* A first load that was killed, and then replaced. */
-	if (!db_bulk_end(&db->target, &duplicates))
+	if (result == NULL)
 		return false;
-	/* The joins below are hopeless without statistics. */
-	if (!run(db, "ANALYZE " CV_SQL_NEXT, 0, NULL, NULL) ||
-		!run(db, "ANALYZE " CV_SQL_LISTEN, 0, NULL, NULL) ||
-		!run(db, "BEGIN", 0, NULL, NULL) || !copy_partitions(db))
-		return false;
-	for (int i = 0; cv_sql_replace[i] != NULL; i++)
-		if (!run(db, cv_sql_replace[i], 0, NULL, &rows[i]))
-			return false;
-	db->removed = (db->removed < 0 ? 0 : db->removed) + rows[0];
-	db->added = (db->added < 0 ? 0 : db->added) + rows[1];
-	return run(db, "DELETE FROM lbrec_dump WHERE dump <> $1", 1, values,
-			   NULL) &&
-		run(db, "UPDATE lbrec_dump SET dump = $2, finished_at = now() "
-			"WHERE dump = $1",
-			2, values, NULL) &&
-		run(db, "COMMIT", 0, NULL, NULL);
-}
-
-bool
-cv_db_dump_end(CvDb *db)
-{
-	const char *values[] = {db->name};
-
-	if (db->replace)
-		return replace_end(db);
-	return run(db, "UPDATE lbrec_dump SET finished_at = now() WHERE dump = $1",
-			   1, values, NULL);
+	PQclear(result);
+	return cv_db_run(db, "COMMIT", 0, NULL, NULL);
 }

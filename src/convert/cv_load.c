@@ -1,6 +1,6 @@
 /*
  * cv_load.c
- *		Listens to COPY text, in batches that a target takes.
+ *		Listens to COPY rows, in batches that a target takes.
  *
  * A COPY stream carries one table.  So the rows of listen go out as they come,
  * and the rows of recording, each UUID once as far as cv_seen remembers, wait
@@ -31,10 +31,14 @@ struct CvLoad
 	int			in_batch;
 	const char *listen_table;
 	bool		by_month;
-	bool		month_seen[CV_SQL_MONTHS];	/* in this batch */
+	bool		month_seen[CV_SQL_MONTHS];	/* in this batch; or, where
+											 * listens are not merged, in this
+											 * table */
 	bool		copying;		/* the COPY of listens is open */
 	bool		merging;		/* it goes to the temporary table */
 	int64_t		written;
+	CvSample	sample;
+	uint64_t	random;
 };
 
 CvLoad *
@@ -74,6 +78,47 @@ cv_load_forgot(const CvLoad *load)
 	return cv_seen_forgot(load->seen);
 }
 
+void
+cv_load_sample_begin(CvLoad *load)
+{
+	load->sample.seen = 0;
+	load->sample.n = 0;
+	load->random = 0;
+}
+
+const CvSample *
+cv_load_sample(const CvLoad *load)
+{
+	return &load->sample;
+}
+
+/*
+ * Reservoir sampling (Vitter's algorithm R) with splitmix64: the i-th listen
+ * stays with probability CV_SAMPLE / i, in the place of any.
+ */
+static void
+add_to_sample(CvLoad *load, const CvListen *listen)
+{
+	CvSample   *sample = &load->sample;
+	uint64_t	draw;
+
+	sample->seen++;
+	if (sample->n < CV_SAMPLE)
+		draw = (uint64_t) sample->n++;
+	else
+	{
+		draw = (load->random += UINT64_C(0x9e3779b97f4a7c15));
+		draw = (draw ^ (draw >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+		draw = (draw ^ (draw >> 27)) * UINT64_C(0x94d049bb133111eb);
+		draw = (draw ^ (draw >> 31)) % (uint64_t) sample->seen;
+		if (draw >= CV_SAMPLE)
+			return;
+	}
+	sample->user_id[draw] = listen->user_id;
+	sample->listened_at[draw] = listen->listened_at;
+	sample->recording_msid[draw] = listen->recording_msid;
+}
+
 static bool
 exec_all(CvTarget *target, const char *const *sql)
 {
@@ -111,7 +156,7 @@ cv_load_begin(CvLoad *load)
 {
 	if (load->table != CV_TABLE_BOTH)
 		return true;
-	return exec_all(load->target, cv_sql_session) &&
+	return load->target->check(load->target) &&
 		cv_load_tables(load->target, load->by_month) &&
 		exec_all(load->target, cv_sql_staging) &&
 		load->target->bulk_begin(load->target);
@@ -121,6 +166,7 @@ void
 cv_load_into(CvLoad *load, const char *listen_table)
 {
 	load->listen_table = listen_table;
+	memset(load->month_seen, 0, sizeof(load->month_seen));
 }
 
 static bool
@@ -134,19 +180,28 @@ send_rows(CvLoad *load, CvBuf *rows)
 }
 
 static bool
+create_partition(CvLoad *load, int month)
+{
+	CvBuf		sql = {0};
+	bool		ok;
+
+	cv_sql_partition(&sql, load->listen_table, month);
+	ok = load->target->block(load->target, sql.data);
+	cv_buf_free(&sql);
+	return ok;
+}
+
+static bool
 create_partitions(CvLoad *load)
 {
 	bool		ok = true;
 
 	for (int month = 0; month < CV_SQL_MONTHS; month++)
 	{
-		CvBuf		sql = {0};
-
 		if (!ok || !load->month_seen[month])
 			continue;
 		load->month_seen[month] = false;
-		cv_sql_partition(&sql, load->listen_table, month);
-		ok = exec_buf(load->target, &sql, NULL);
+		ok = create_partition(load, month);
 	}
 	return ok;
 }
@@ -155,25 +210,41 @@ static bool
 merge(CvLoad *load)
 {
 	CvTarget   *target = load->target;
-	CvBuf		bulk = {0};
-	CvBuf		keyed = {0};
+	CvBuf		first = {0};
+	CvBuf		later = {0};
 	int64_t		rows = load->in_batch;
-	bool		ok;
+	bool		ok = target->check(target);
 
-	cv_sql_merge_listens(&bulk, load->listen_table, false);
-	/* What is to replace listen has no key. */
-	cv_sql_merge_listens(&keyed, load->listen_table,
+	cv_sql_merge_listens(&first, load->listen_table, false);
+	/* The table that is to replace listen has no key. */
+	cv_sql_merge_listens(&later, load->listen_table,
 						 strcmp(load->listen_table, CV_SQL_LISTEN) == 0);
-	ok = target->exec(target, cv_sql_merge_recordings, NULL) &&
-		target->exec(target, cv_sql_merge_identifiers, NULL) &&
-		(!load->merging ||
-		 (create_partitions(load) &&
-		  target->exec_either(target, bulk.data, keyed.data, &rows))) &&
-		target->exec(target, cv_sql_empty_staging, NULL);
+	if (!target->direct_recordings)
+		ok = ok &&
+			target->exec_either(target, CV_BULK_FIRST, cv_sql_first_recordings,
+								cv_sql_merge_recordings, NULL) &&
+			target->exec_either(target, CV_BULK_FIRST, NULL,
+								cv_sql_merge_identifiers, NULL);
+	if (load->merging)
+		ok = ok && create_partitions(load) &&
+			target->exec_either(target, CV_BULK_KEYLESS, first.data,
+								later.data, &rows);
+	ok = ok && target->exec(target, cv_sql_empty_staging, NULL);
 	load->written += rows;
-	cv_buf_free(&bulk);
-	cv_buf_free(&keyed);
+	cv_buf_free(&first);
+	cv_buf_free(&later);
 	return ok;
+}
+
+/* PostgreSQL's binary COPY format: a signature, rows, and -1. */
+static bool
+end_copy(CvLoad *load)
+{
+	if (load->target->binary)
+		cv_buf_add(&load->listens, "\377\377", 2);
+	load->copying = false;
+	return send_rows(load, &load->listens) &&
+		load->target->copy_end(load->target);
 }
 
 bool
@@ -186,11 +257,11 @@ cv_load_flush(CvLoad *load)
 			send_rows(load, &load->recordings);
 	if (load->in_batch == 0)
 		return true;
-	if (!send_rows(load, &load->listens) || !target->copy_end(target))
+	if (load->copying && !end_copy(load))
 		return false;
-	load->copying = false;
 	if (load->recordings.len > 0 &&
-		!(target->copy_begin(target, CV_SQL_COPY_RECORDINGS) &&
+		!(target->copy_begin(target, target->direct_recordings
+							 ? CV_SQL_COPY_FIRST : CV_SQL_COPY_RECORDINGS) &&
 		  send_rows(load, &load->recordings) && target->copy_end(target)))
 		return false;
 	if (!merge(load))
@@ -257,26 +328,90 @@ add_recording(CvBuf *buf, const CvListen *listen)
 		cv_buf_add(buf, "\\N\n", 3);
 }
 
-static bool
-begin_listens(CvLoad *load)
+static void
+add_binary(CvBuf *buf, uint64_t value, int bytes)
 {
+	char	   *p;
+
+	cv_buf_reserve(buf, 8);
+	p = buf->data + buf->len;
+	for (int i = bytes - 1; i >= 0; i--, value >>= 8)
+		p[i] = (char) value;
+	buf->len += (size_t) bytes;
+}
+
+/* Each field has its length before it; times count from 2000. */
+#define EPOCH_2000 INT64_C(946684800000000)
+
+static void
+add_binary_row(CvBuf *buf, const CvListen *listen)
+{
+	add_binary(buf, 3, 2);
+	add_binary(buf, 8, 4);
+	add_binary(buf, (uint64_t) listen->user_id, 8);
+	add_binary(buf, 8, 4);
+	add_binary(buf, (uint64_t) (listen->listened_at - EPOCH_2000), 8);
+	add_binary(buf, 16, 4);
+	cv_buf_add(buf, listen->recording_msid.byte, 16);
+}
+
+static void
+add_text_row(CvBuf *buf, const CvListen *listen)
+{
+	cv_copy_int64(buf, listen->user_id);
+	cv_buf_add(buf, "\t", 1);
+	cv_copy_time(buf, listen->listened_at);
+	cv_buf_add(buf, "\t", 1);
+	cv_copy_uuid(buf, &listen->recording_msid);
+	cv_buf_add(buf, "\n", 1);
+}
+
+static bool
+begin_copy(CvLoad *load)
+{
+	static const char signature[19] = "PGCOPY\n\377\r\n\0";
 	CvBuf		sql = {0};
 	bool		ok;
 
-	/* Partitions are created when the batch is known, so after the COPY. */
-	load->merging = !load->target->direct || load->by_month;
+	load->merging = !load->target->direct;
 	cv_buf_printf(&sql,
-				  "COPY %s (user_id, listened_at, recording_msid) FROM STDIN",
-				  load->merging ? "lbrec_new_listen" : load->listen_table);
+				  "COPY %s%s (user_id, listened_at, recording_msid) FROM STDIN%s",
+				  load->merging ? "pg_temp." : "@.",
+				  load->merging ? "lbrec_new_listen" : load->listen_table,
+				  load->target->binary ? " (FORMAT binary)" : "");
 	ok = load->target->copy_begin(load->target, sql.data);
 	cv_buf_free(&sql);
 	load->copying = ok;
+	if (load->target->binary)
+		cv_buf_add(&load->listens, signature, sizeof(signature));
 	return ok;
+}
+
+/*
+ * Opens the COPY where it is not.  Rows that are merged get their partitions
+ * when the batch is known; those that go straight into the table must find
+ * them, so the first listen of a month interrupts the COPY.
+ */
+static bool
+prepare_copy(CvLoad *load, const CvListen *listen)
+{
+	int			month = load->by_month ? cv_sql_month(listen->listened_at) : 0;
+
+	if (load->by_month && !load->month_seen[month])
+	{
+		load->month_seen[month] = true;
+		if (load->target->direct &&
+			((load->copying && !end_copy(load)) ||
+			 !create_partition(load, month)))
+			return false;
+	}
+	return load->copying || begin_copy(load);
 }
 
 bool
 cv_load_listen(CvLoad *load, const CvListen *listen)
 {
+	add_to_sample(load, listen);
 	if (load->table != CV_TABLE_LISTEN &&
 		!cv_seen_add(load->seen, &listen->recording_msid,
 					 listen->has_recording_mbid &&
@@ -286,18 +421,13 @@ cv_load_listen(CvLoad *load, const CvListen *listen)
 		return load->recordings.len < SEND_BYTES ||
 			send_rows(load, &load->recordings);
 
-	if (load->table == CV_TABLE_BOTH && !load->copying &&
-		!begin_listens(load))
+	if (load->table == CV_TABLE_BOTH && !prepare_copy(load, listen))
 		return false;
-	cv_copy_int64(&load->listens, listen->user_id);
-	cv_buf_add(&load->listens, "\t", 1);
-	cv_copy_time(&load->listens, listen->listened_at);
-	cv_buf_add(&load->listens, "\t", 1);
-	cv_copy_uuid(&load->listens, &listen->recording_msid);
-	cv_buf_add(&load->listens, "\n", 1);
+	if (load->target->binary)
+		add_binary_row(&load->listens, listen);
+	else
+		add_text_row(&load->listens, listen);
 	load->in_batch++;
-	if (load->by_month)
-		load->month_seen[cv_sql_month(listen->listened_at)] = true;
 	if (load->listens.len >= SEND_BYTES && !send_rows(load, &load->listens))
 		return false;
 	if (load->table == CV_TABLE_BOTH &&

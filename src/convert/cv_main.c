@@ -40,6 +40,8 @@ static const char help[] =
 	"      --rejects FILE   keep rejected lines, with place and reason\n"
 	"      --summary FORM   text (default), json or none, on standard error\n"
 	"      --force          read an unknown schema; replace by an older dump\n"
+	"      --reload         load again what was loaded before\n"
+	"      --trust NAME     write to a table or schema of another role\n"
 	"  -q, --quiet          errors only\n"
 	"  -h, --help           this text;  -V, --version\n"
 	"Exit status: 0 all read, 1 finished with rejects, 2 could not finish.\n";
@@ -50,6 +52,8 @@ typedef struct Arguments
 	CvSummary	summary;
 	const char *rejects;
 	const char *dbname;
+	const char **trusted;		/* tables and schemas by --trust */
+	int			n_trusted;
 	bool		ddl;
 } Arguments;
 
@@ -89,7 +93,9 @@ parse_arguments(Arguments *args, int argc, char **argv)
 		OPT_FORCE,
 		OPT_DBNAME,
 		OPT_REPLACE,
-		OPT_BY_MONTH
+		OPT_BY_MONTH,
+		OPT_RELOAD,
+		OPT_TRUST
 	};
 	static const struct option options[] = {
 		{"table", required_argument, NULL, OPT_TABLE},
@@ -102,6 +108,8 @@ parse_arguments(Arguments *args, int argc, char **argv)
 		{"dbname", required_argument, NULL, OPT_DBNAME},
 		{"replace", no_argument, NULL, OPT_REPLACE},
 		{"by-month", no_argument, NULL, OPT_BY_MONTH},
+		{"reload", no_argument, NULL, OPT_RELOAD},
+		{"trust", required_argument, NULL, OPT_TRUST},
 		{"quiet", no_argument, NULL, 'q'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
@@ -110,6 +118,7 @@ parse_arguments(Arguments *args, int argc, char **argv)
 	int			c;
 
 	memset(args, 0, sizeof(*args));
+	args->trusted = cv_alloc((size_t) argc * sizeof(*args->trusted));
 	while ((c = getopt_long(argc, argv, "d:qhV", options, NULL)) != -1)
 	{
 		switch (c)
@@ -166,6 +175,20 @@ parse_arguments(Arguments *args, int argc, char **argv)
 			case OPT_BY_MONTH:
 				args->run.by_month = true;
 				break;
+			case OPT_RELOAD:
+				args->run.reload = true;
+				break;
+			case OPT_TRUST:
+				/* Marks of SQL that is made elsewhere: cv_sql_expand(). */
+				if (strpbrk(optarg, "@$") != NULL)
+				{
+					cv_error("invalid value for --trust: \"%s\"", optarg);
+					cv_detail("It must be the name of a table or a schema, "
+							  "without \"@\" and \"$\".");
+					exit(2);
+				}
+				args->trusted[args->n_trusted++] = optarg;
+				break;
 			case 'q':
 				cv_quiet = true;
 				break;
@@ -202,6 +225,8 @@ check_arguments(const Arguments *args, int n_paths)
 			"with --table";
 	else if (args->run.replace && args->dbname == NULL)
 		what = "--replace needs --dbname";
+	else if (args->run.reload && args->dbname == NULL)
+		what = "--reload needs --dbname";
 	else if (args->run.replace && n_paths != 1)
 		what = "--replace takes one full dump";
 	else if (!args->ddl && n_paths == 0)
@@ -223,8 +248,14 @@ load_database(Arguments *args, char **paths, int n_paths, CvResult *result)
 	result->written = result->removed = -1;
 	if (db == NULL)
 		return false;
-	if (cv_db_lock(db, &args->run.by_month))
-		cv_run(&args->run, paths, n_paths, cv_db_target(db), db, result);
+	if (cv_db_begin(db, args->trusted, args->n_trusted) &&
+		cv_db_by_month(db, &args->run.by_month))
+	{
+		CvLedger   *ledger = cv_ledger_create(db);
+
+		cv_run(&args->run, paths, n_paths, cv_db_target(db), ledger, result);
+		cv_ledger_free(ledger);
+	}
 	cv_db_free(db);
 	return result->finished;
 }
@@ -236,10 +267,11 @@ write_output(const Arguments *args, char **paths, int n_paths,
 {
 	CvTarget   *target = cv_script_create();
 	bool		script = args->run.table == CV_TABLE_BOTH;
-	bool		ok = !script || cv_script_begin(target);
+	bool		ok = !script ||
+		cv_script_begin(target, args->trusted, args->n_trusted);
 
 	cv_run(&args->run, paths, n_paths, target, NULL, result);
-	ok = ok && result->finished;
+	ok = ok && result->finished && (!script || cv_script_end(target));
 	if (!ok && script)
 		cv_script_abandon(target);
 	return cv_script_close(target) && ok;

@@ -6,7 +6,6 @@
 #define CV_MEMBER_H
 
 #include "cv_canonical.h"
-#include "cv_db.h"
 #include "cv_json.h"
 #include "cv_kind.h"
 #include "cv_load.h"
@@ -24,7 +23,8 @@ typedef struct Run
 	CvJson	   *json;
 	CvTarget   *target;
 	CvLoad	   *load;
-	CvDb	   *db;				/* NULL: a script */
+	CvLedger   *ledger;			/* NULL: a script */
+	CvBuf		listen_options; /* what the ledger has to know of them */
 	CvCounts   *counts;
 	bool		reach_known;
 	int64_t		reach;			/* of the dumps loaded before, here or there */

@@ -39,6 +39,9 @@ name_dump(Run *run)
 	else
 		cv_buf_printf(&run->dump_name, "%s", base_name(run->place.input));
 	run->dump.name = run->dump_name.data;
+	/* Metadata has a TIMESTAMP, too, but says nothing about listens. */
+	if (run->kind == CV_KIND_CANONICAL || run->kind == CV_KIND_REDIRECT)
+		run->dump.has_to = false;
 	run->dump.kind = !run->dump.has_to ? CV_DUMP_OTHER
 		: run->dump.has_from ? CV_DUMP_INCREMENTAL
 		: CV_DUMP_FULL;
@@ -62,7 +65,7 @@ check_chain(Run *run)
 				  reach, from);
 		cv_hint("Load the incremental dumps between, in order.");
 	}
-	else if (!run->reach_known && run->db != NULL)
+	else if (!run->reach_known && run->ledger != NULL)
 	{
 		cv_warning("no full dump is loaded before \"%s\"", run->dump.name);
 		cv_detail("It only has what was added after %s.", from);
@@ -74,16 +77,22 @@ static bool
 begin_dump(Run *run)
 {
 	const CvOptions *options = run->options;
+	const CvDumpUse use = {
+		.options = run->listen_options.data,
+		.replace = options->replace,
+		.by_month = options->by_month,
+		.force = options->force,
+		.reload = options->reload
+	};
 
 	run->found = true;
 	name_dump(run);
-	if (run->db == NULL)
+	if (run->ledger == NULL)
 	{
 		check_chain(run);
 		return true;
 	}
-	if (!cv_db_dump_begin(run->db, &run->dump, options->replace,
-						  options->by_month, options->force, &run->done))
+	if (!cv_ledger_dump_begin(run->ledger, &run->dump, &use, &run->done))
 		return false;
 	if (!options->replace)
 		check_chain(run);
@@ -111,7 +120,7 @@ end_input(Run *run)
 		run->reach_known = true;
 		run->reach = run->dump.to;
 	}
-	return run->db == NULL || run->done || cv_db_dump_end(run->db);
+	return run->ledger == NULL || run->done || cv_ledger_dump_end(run->ledger);
 }
 
 /*
@@ -125,8 +134,8 @@ begin_rows(Run *run)
 
 	if (!run->found && !begin_dump(run))
 		return false;
-	if (run->db != NULL && !run->done &&
-		!cv_db_member_known(run->db, run->place.member, run->size, &known))
+	if (run->ledger != NULL && !run->done &&
+		!cv_ledger_knows(run->ledger, run->place.member, run->size, &known))
 		return false;
 	if (known || run->done)
 	{
@@ -138,7 +147,8 @@ begin_rows(Run *run)
 	run->before = *run->counts;
 	run->written_before = cv_load_written(run->load);
 	run->in_rows = true;
-	return run->db == NULL || cv_db_member_begin(run->db);
+	cv_load_sample_begin(run->load);
+	return run->ledger == NULL || cv_ledger_member_begin(run->ledger);
 }
 
 /* Its rows are merged, its row is in the ledger, its transaction committed. */
@@ -148,7 +158,7 @@ end_rows(Run *run)
 	CvMemberCounts counts;
 
 	run->in_rows = false;
-	if (run->db == NULL)
+	if (run->ledger == NULL)
 		return true;
 	if (!cv_load_flush(run->load))
 		return false;
@@ -158,7 +168,8 @@ end_rows(Run *run)
 	counts.written = cv_load_written(run->load) - run->written_before;
 	counts.rejected =
 		cv_counts_rejected(run->counts) - cv_counts_rejected(&run->before);
-	return cv_db_member_end(run->db, run->place.member, &counts);
+	return cv_ledger_member_end(run->ledger, run->place.member, &counts,
+								cv_load_sample(run->load));
 }
 
 static bool
@@ -291,13 +302,27 @@ take_blocks(Run *run)
 	}
 }
 
+/* The same dump with other options is another load. */
+static void
+add_listen_options(Run *run)
+{
+	const CvOptions *options = run->options;
+
+	cv_buf_printf(&run->listen_options, "%s",
+				  options->leave_out_early ? "skip-early" : "");
+	if (options->has_user_id)
+		cv_buf_printf(&run->listen_options, "%suser-id=%lld",
+					  options->leave_out_early ? " " : "",
+					  (long long) options->user_id);
+}
+
 static bool
 begin_tables(Run *run)
 {
 	return cv_load_begin(run->load) &&
-		(run->db == NULL ||
-		 (cv_db_prepare(run->db) &&
-		  cv_db_reach(run->db, &run->reach_known, &run->reach)));
+		(run->ledger == NULL ||
+		 (cv_ledger_verify(run->ledger) &&
+		  cv_ledger_reach(run->ledger, &run->reach_known, &run->reach)));
 }
 
 static void
@@ -321,15 +346,16 @@ tell_afterwards(Run *run)
 
 void
 cv_run(const CvOptions *options, char *const *paths, int n_paths,
-	   CvTarget *target, CvDb *db, CvResult *result)
+	   CvTarget *target, CvLedger *ledger, CvResult *result)
 {
 	Run			run = {
-		.options = options, .db = db, .target = target,
+		.options = options, .ledger = ledger, .target = target,
 	.counts = &result->counts};
 
 	memset(result, 0, sizeof(*result));
 	run.json = cv_json_create();
 	run.load = cv_load_create(target, options->table, options->by_month);
+	add_listen_options(&run);
 	/* Not before the tables are there: a server may make us wait. */
 	result->finished = begin_tables(&run);
 	if (result->finished)
@@ -343,10 +369,10 @@ cv_run(const CvOptions *options, char *const *paths, int n_paths,
 	}
 	result->written = cv_load_written(run.load);
 	result->removed = -1;
-	if (db != NULL && options->replace)
+	if (ledger != NULL && options->replace)
 	{
-		result->written = cv_db_added(db);
-		result->removed = cv_db_removed(db);
+		result->written = cv_ledger_added(ledger);
+		result->removed = cv_ledger_removed(ledger);
 	}
 	cv_load_free(run.load);
 	cv_json_free(run.json);
@@ -356,4 +382,5 @@ cv_run(const CvOptions *options, char *const *paths, int n_paths,
 	cv_buf_free(&run.input);
 	cv_buf_free(&run.member);
 	cv_buf_free(&run.dump_name);
+	cv_buf_free(&run.listen_options);
 }

@@ -5,7 +5,7 @@
 #ifndef CV_RUN_H
 #define CV_RUN_H
 
-#include "cv_db.h"
+#include "cv_ledger.h"
 #include "cv_load.h"
 #include "cv_report.h"
 
@@ -17,6 +17,7 @@ typedef struct CvOptions
 								 * there */
 	bool		leave_out_early;
 	bool		force;			/* an unknown SCHEMA_SEQUENCE is no reason */
+	bool		reload;			/* whatever the ledger says */
 	bool		has_user_id;	/* for inputs that do not say whose they are */
 	int64_t		user_id;
 } CvOptions;
@@ -29,8 +30,8 @@ typedef struct CvResult
 	bool		finished;
 } CvResult;
 
-/* db is NULL, or the target is the database's. */
+/* ledger is NULL, or the target is the database's. */
 extern void cv_run(const CvOptions *options, char *const *paths, int n_paths,
-				   CvTarget *target, CvDb *db, CvResult *result);
+				   CvTarget *target, CvLedger *ledger, CvResult *result);
 
 #endif							/* CV_RUN_H */

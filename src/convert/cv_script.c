@@ -11,6 +11,7 @@
  * nothing half-read.
  */
 #include "cv_script.h"
+#include "cv_check.h"
 #include "cv_sql.h"
 
 #include <errno.h>
@@ -24,6 +25,8 @@ typedef struct Script
 	bool		failed;
 	bool		copying;
 	bool		in_line;		/* of COPY's data */
+	const char *prefix;			/* of a table: psql's variable, or nothing */
+	CvBuf		check;			/* the block that looks before writing */
 	CvBuf		text;			/* not yet written */
 } Script;
 
@@ -83,13 +86,47 @@ put_str(Script *script, const char *text)
 	return put(script, text, strlen(text));
 }
 
+/* psql has put the name of the schema into a variable: see the beginning. */
+static bool
+put_sql(Script *script, const char *sql, const char *end)
+{
+	CvBuf		text = {0};
+	bool		ok;
+
+	cv_sql_expand(&text, sql, script->prefix, ":'lbrec_schema'");
+	ok = put(script, text.data, text.len) && put_str(script, end);
+	cv_buf_free(&text);
+	return ok;
+}
+
 static bool
 script_exec(CvTarget *target, const char *sql, int64_t *rows)
 {
+	(void) rows;				/* psql will know, not we */
+	return put_sql((Script *) target, sql, ";\n");
+}
+
+/*
+ * psql puts nothing into a DO statement's quotes, so the server makes the
+ * statement: cv_sql_expand in SQL.  The schema's name has no "@", see the
+ * beginning, so the two cannot meet.
+ */
+static bool
+script_block(CvTarget *target, const char *sql)
+{
 	Script	   *script = (Script *) target;
 
-	(void) rows;				/* psql will know, not we */
-	return put_str(script, sql) && put_str(script, ";\n");
+	return put_str(script, "SELECT pg_catalog.replace(pg_catalog.replace(\n"
+				   "$script$") && put_str(script, sql) &&
+		put_str(script, "$script$,\n"
+				"\t'@.', pg_catalog.format('%I.', :'lbrec_schema')),\n"
+				"\t'@n', pg_catalog.quote_literal(:'lbrec_schema')) \\gexec\n");
+}
+
+static bool
+script_check(CvTarget *target)
+{
+	return script_block(target, ((Script *) target)->check.data);
 }
 
 static bool
@@ -99,7 +136,7 @@ script_copy_begin(CvTarget *target, const char *sql)
 
 	script->copying = true;
 	script->in_line = false;
-	return put_str(script, sql) && put_str(script, ";\n");
+	return put_sql(script, sql, ";\n");
 }
 
 static bool
@@ -124,22 +161,22 @@ script_copy_end(CvTarget *target)
 static bool
 script_bulk_begin(CvTarget *target)
 {
-	Script	   *script = (Script *) target;
-
-	return script_exec(target, cv_sql_bulk_begin, NULL) &&
-		put_str(script, cv_sql_is_bulk) && put_str(script, " \\gset\n");
+	return script_block(target, cv_sql_bulk_begin) &&
+		put_sql((Script *) target, cv_sql_is_bulk, " \\gset\n");
 }
 
 /* psql decides: we do not know the tables. */
 static bool
-script_exec_either(CvTarget *target, const char *bulk, const char *keyed,
-				   int64_t *rows)
+script_exec_either(CvTarget *target, CvBulk bulk, const char *first,
+				   const char *later, int64_t *rows)
 {
 	Script	   *script = (Script *) target;
 
-	return put_str(script, "\\if :lbrec_bulk\n") &&
-		script_exec(target, bulk, rows) &&
-		put_str(script, "\\else\n") && script_exec(target, keyed, rows) &&
+	return put_str(script, bulk == CV_BULK_KEYLESS ? "\\if :lbrec_keyless\n"
+				   : "\\if :lbrec_first\n") &&
+		(first == NULL || script_exec(target, first, rows)) &&
+		put_str(script, "\\else\n") &&
+		(later == NULL || script_exec(target, later, rows)) &&
 		put_str(script, "\\endif\n");
 }
 
@@ -147,14 +184,21 @@ static bool
 script_bulk_end(CvTarget *target, int64_t *rows)
 {
 	Script	   *script = (Script *) target;
+	CvBuf		key = {0};
+	bool		ok;
 
 	(void) rows;
-	return put_str(script, "\\if :lbrec_bulk\nDO $$ BEGIN\n") &&
-		script_exec(target, cv_sql_add_key, NULL) &&
-		put_str(script, "EXCEPTION WHEN unique_violation THEN\n") &&
-		script_exec(target, cv_sql_delete_duplicates, NULL) &&
-		script_exec(target, cv_sql_add_key, NULL) &&
-		put_str(script, "END $$;\n\\endif\n");
+	cv_buf_printf(&key, "DO $lbrec$ BEGIN\n%s;\n"
+				  "EXCEPTION WHEN unique_violation THEN\n%s;\n%s;\n"
+				  "END $lbrec$",
+				  cv_sql_add_key, cv_sql_delete_duplicates, cv_sql_add_key);
+	ok = put_str(script, "\\if :lbrec_keyless\n") &&
+		script_block(target, key.data) &&
+		put_str(script, "\\endif\n\\if :lbrec_first\n") &&
+		script_block(target, cv_sql_first_end) &&
+		put_str(script, "\\endif\n");
+	cv_buf_free(&key);
+	return ok;
 }
 
 CvTarget *
@@ -163,7 +207,10 @@ cv_script_create(void)
 	Script	   *script = cv_alloc(sizeof(*script));
 
 	memset(script, 0, sizeof(*script));
+	script->prefix = "";
 	script->target.exec = script_exec;
+	script->target.block = script_block;
+	script->target.check = script_check;
 	script->target.bulk_begin = script_bulk_begin;
 	script->target.exec_either = script_exec_either;
 	script->target.bulk_end = script_bulk_end;
@@ -174,14 +221,44 @@ cv_script_create(void)
 }
 
 bool
-cv_script_begin(CvTarget *target)
+cv_script_begin(CvTarget *target, const char *const *trusted, int n)
+{
+	Script	   *script = (Script *) target;
+	bool		ok;
+
+	script->prefix = ":\"lbrec_schema\".";
+	cv_check_sql(&script->check, trusted, n);
+	ok = put_str(script,
+				 "-- lbrec-convert " LBREC_VERSION "\n"
+				 "\\set ON_ERROR_STOP on\n"
+				 "\\set QUIET on\n"
+				 "SET client_encoding = 'UTF8';\n"
+				 "SET client_min_messages = warning;\n"
+				 "SELECT pg_catalog.current_schema() AS lbrec_schema,\n"
+				 "\tpg_catalog.current_setting('search_path') AS lbrec_path,\n"
+				 "\tpg_catalog.current_setting('TimeZone') AS lbrec_zone,\n"
+				 "\tcoalesce(pg_catalog.strpos(pg_catalog.current_schema(), "
+				 "'@'), 1)\n"
+				 "\t\tOPERATOR(pg_catalog.>) 0 AS lbrec_no_schema \\gset\n"
+				 "\\if :lbrec_no_schema\n"
+				 "DO $$ BEGIN RAISE EXCEPTION\n"
+				 "\t'no schema to load into'\n"
+				 "\tUSING HINT = 'Set search_path to a schema that is there, "
+				 "and has no \"@\" in its name.';\nEND $$;\n"
+				 "\\endif\n");
+	for (int i = 0; cv_sql_session[i] != NULL; i++)
+		ok = ok && script_exec(target, cv_sql_session[i], NULL);
+	return ok;
+}
+
+bool
+cv_script_end(CvTarget *target)
 {
 	return put_str((Script *) target,
-				   "-- lbrec-convert " LBREC_VERSION "\n"
-				   "\\set ON_ERROR_STOP on\n"
-				   "\\set QUIET on\n"
-				   "SET client_encoding = 'UTF8';\n"
-				   "SET client_min_messages = warning;\n");
+				   "SELECT pg_catalog.set_config('search_path', :'lbrec_path', "
+				   "false) AS lbrec_path,\n"
+				   "\tpg_catalog.set_config('TimeZone', :'lbrec_zone', false) "
+				   "AS lbrec_zone \\gset\n");
 }
 
 void
@@ -212,6 +289,7 @@ cv_script_close(CvTarget *target)
 		cv_error("could not write to standard output: %s", strerror(errno));
 		ok = false;
 	}
+	cv_buf_free(&script->check);
 	cv_buf_free(&script->text);
 	free(script);
 	return ok;

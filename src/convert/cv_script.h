@@ -9,8 +9,13 @@
 
 extern CvTarget *cv_script_create(void);
 
-/* The opening of a script; not for COPY rows alone. */
-extern bool cv_script_begin(CvTarget *target);
+/*
+ * The opening and the end of a script; not for COPY rows or definitions alone.
+ * trusted: see cv_check_sql().
+ */
+extern bool cv_script_begin(CvTarget *target, const char *const *trusted,
+							int n);
+extern bool cv_script_end(CvTarget *target);
 
 /*
  * The converter cannot go on: make psql fail, too.  Does nothing where the
@@ -18,7 +23,7 @@ extern bool cv_script_begin(CvTarget *target);
  */
 extern void cv_script_abandon(CvTarget *target);
 
-/* Everything is with the kernel, and standard output closed without error. */
+/* True if everything is with the kernel and standard output could be closed. */
 extern bool cv_script_close(CvTarget *target);
 
 #endif							/* CV_SCRIPT_H */

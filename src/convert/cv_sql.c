@@ -9,14 +9,70 @@
  * that is cut off inside a COPY leaves nothing of that batch, each statement
  * may be repeated, and duplicates are the server's to find: the unique index
  * on a listen's identity is what makes a second load change nothing.
+ *
+ * The loader is often a superuser, and others may create objects in the
+ * schema.  So the session's search_path is pg_catalog alone, each table and
+ * operator is named with its schema, and cv_check.c looks before anything is
+ * written.
  */
 #include "cv_sql.h"
+#include "cv_check.h"
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define EQ "OPERATOR(pg_catalog.=)"
+#define OID(table) "pg_catalog.to_regclass(pg_catalog.format('%I." table "', @n))"
+#define LISTEN_KEY "user_id, listened_at, recording_msid"
+#define RECORDING_COLUMNS "recording_msid, artist_name, track_name,\n" \
+	"\trelease_name, recording_mbid, release_mbid, artist_mbids"
+
+void
+cv_sql_expand(CvBuf *to, const char *sql, const char *prefix,
+			  const char *literal)
+{
+	const char *at;
+
+	while ((at = strchr(sql, '@')) != NULL)
+	{
+		cv_buf_add(to, sql, (size_t) (at - sql));
+		if (at[1] == '.')
+			cv_buf_str(to, prefix);
+		else if (at[1] == 'n')
+			cv_buf_str(to, literal);
+		else
+			cv_buf_add(to, at, 2);
+		sql = at + 2;
+	}
+	/* with its NUL */
+	cv_buf_add(to, sql, strlen(sql) + 1);
+	to->len--;
+}
+
+/*
+ * pg_dump restores with such a search_path, too: a trigger of the user's that
+ * relies on another fails there as well.  UTC, so that a listened_at without
+ * time zone gets what lbrec_train takes it for.
+ *
+ * A batch is sorted as the index is: neighbours then fall on the same page,
+ * which took a third off the time of a merge.  A million rows need this.
+ */
+const char *const cv_sql_session[] = {
+	"SET search_path = pg_catalog, pg_temp",
+	"SET standard_conforming_strings = on",
+	"SET TimeZone = 'UTC'",
+	"SET work_mem = '128MB'",
+	"SET temp_buffers = '32MB'",
+	"SET maintenance_work_mem = '256MB'",
+	"SET jit = off",
+	NULL
+};
+
+/* --- the tables --------------------------------------------------------- */
 
 const char *const cv_sql_recording_table =
-	"CREATE TABLE IF NOT EXISTS recording (\n"
+	"CREATE TABLE IF NOT EXISTS @.recording (\n"
 	"\trecording_msid uuid PRIMARY KEY,\n"
 	"\tartist_name text NOT NULL,\n"
 	"\ttrack_name text NOT NULL,\n"
@@ -27,21 +83,21 @@ const char *const cv_sql_recording_table =
 	")";
 
 /*
- * The key's order serves "what did this user play" and play counts from the
- * index alone, and needs no padding.
+ * The key's order serves a user's listens since a moment, oldest or newest
+ * first, from the index alone; it puts a user's new listens on one page; and
+ * it sorts by two numbers before it comes to UUIDs.  The columns need no
+ * padding.
  */
 void
 cv_sql_listen_table(CvBuf *sql, const char *table, bool key, bool by_month)
 {
 	cv_buf_printf(sql,
-				  "CREATE TABLE IF NOT EXISTS %s (\n"
+				  "CREATE TABLE IF NOT EXISTS @.%s (\n"
 				  "\tuser_id bigint NOT NULL,\n"
 				  "\tlistened_at timestamp with time zone NOT NULL,\n"
 				  "\trecording_msid uuid NOT NULL%s\n"
 				  ")%s",
-				  table,
-				  key ? ",\n\tPRIMARY KEY (user_id, recording_msid, listened_at)"
-				  : "",
+				  table, key ? ",\n\tPRIMARY KEY (" LISTEN_KEY ")" : "",
 				  by_month ? " PARTITION BY RANGE (listened_at)" : "");
 }
 
@@ -50,7 +106,7 @@ cv_sql_listen_index(CvBuf *sql, const char *table)
 {
 	cv_buf_printf(sql,
 				  "CREATE INDEX IF NOT EXISTS %s_listened_at_idx\n"
-				  "\tON %s USING brin (listened_at)",
+				  "\tON @.%s USING brin (listened_at)",
 				  table, table);
 }
 
@@ -76,119 +132,179 @@ const char *const cv_sql_staging[] = {
 	NULL
 };
 
-/*
- * A batch is sorted as the index is: neighbours then fall on the same page,
- * which took a third off the time of a merge.  A million rows need this.
- */
-const char *const cv_sql_session[] = {
-	"SET work_mem = '128MB'",
-	"SET temp_buffers = '32MB'",
-	"SET maintenance_work_mem = '256MB'",
-	NULL
-};
+/* --- a batch ------------------------------------------------------------ */
 
 /*
- * Of a recording's rows the first gives the names; the first with a MusicBrainz
- * identifier gives the identifiers, all of them, and what the table has
+ * Of a recording's rows the first gives the names; the first with a
+ * recording_mbid gives the identifiers, all of them, and what the table has
  * already stays.  The second statement looks at few rows: one listen in
  * twenty has an identifier.
  */
 const char *const cv_sql_merge_recordings =
-	"INSERT INTO recording (recording_msid, artist_name, track_name,\n"
-	"\t\trelease_name, recording_mbid, release_mbid, artist_mbids)\n"
-	"SELECT recording_msid, artist_name, track_name,\n"
-	"\trelease_name, recording_mbid, release_mbid, artist_mbids\n"
-	"FROM lbrec_new_recording ORDER BY recording_msid, ctid\n"
-	"ON CONFLICT DO NOTHING";
+	"INSERT INTO @.recording (" RECORDING_COLUMNS ")\n"
+	"SELECT " RECORDING_COLUMNS "\n"
+	"FROM pg_temp.lbrec_new_recording ORDER BY recording_msid, ctid\n"
+	"ON CONFLICT (recording_msid) DO NOTHING";
 
 const char *const cv_sql_merge_identifiers =
-	"UPDATE recording AS r\n"
+	"UPDATE @.recording AS r\n"
 	"SET recording_mbid = n.recording_mbid, release_mbid = n.release_mbid,\n"
 	"\tartist_mbids = n.artist_mbids\n"
 	"FROM (SELECT DISTINCT ON (recording_msid) recording_msid,\n"
 	"\t\trecording_mbid, release_mbid, artist_mbids\n"
-	"\tFROM lbrec_new_recording WHERE recording_mbid IS NOT NULL\n"
-	"\tORDER BY recording_msid, recording_mbid) AS n\n"
-	"WHERE r.recording_msid = n.recording_msid AND r.recording_mbid IS NULL";
+	"\tFROM pg_temp.lbrec_new_recording WHERE recording_mbid IS NOT NULL\n"
+	"\tORDER BY recording_msid, ctid) AS n\n"
+	"WHERE r.recording_msid " EQ " n.recording_msid\n"
+	"\tAND r.recording_mbid IS NULL";
 
 /*
- * sorted: into an index, see above.  A load without the key keeps the dump's
+ * keyed: into an index, see above.  A load without the key keeps the dump's
  * order, which is that of time.
+ *
+ * The columns of the conflict are named, because a table may have another
+ * unique index: that one refuses a row, which must not pass for a duplicate.
  */
 void
-cv_sql_merge_listens(CvBuf *sql, const char *table, bool sorted)
+cv_sql_merge_listens(CvBuf *sql, const char *table, bool keyed)
 {
 	cv_buf_printf(sql,
-				  "INSERT INTO %s (user_id, listened_at, recording_msid)\n"
-				  "SELECT user_id, listened_at, recording_msid\n"
-				  "FROM lbrec_new_listen%s\n"
-				  "ON CONFLICT DO NOTHING",
+				  "INSERT INTO @.%s (" LISTEN_KEY ")\n"
+				  "SELECT " LISTEN_KEY "\n"
+				  "FROM pg_temp.lbrec_new_listen%s",
 				  table,
-				  sorted ? "\nORDER BY user_id, recording_msid, listened_at"
+				  keyed ? "\nORDER BY " LISTEN_KEY "\n"
+				  "ON CONFLICT (" LISTEN_KEY ") DO NOTHING"
 				  : "");
 }
 
 const char *const cv_sql_empty_staging =
-	"TRUNCATE lbrec_new_listen, lbrec_new_recording";
+	"TRUNCATE pg_temp.lbrec_new_listen, pg_temp.lbrec_new_recording";
 
 /* --- the first load ----------------------------------------------------- */
 
 /*
  * Filling an empty table and building its key afterwards takes a third of the
  * time of filling it with the key there, and the key is a quarter smaller.
- * So the key of an empty listen goes, and a comment says so until it is back:
- * a load that was killed between is finished by the next one.
+ * So the key of an empty listen goes, and a comment says so until it is back.
+ * Rows for an empty recording wait in a table without a key, and are sorted
+ * into it at the end.  A load that was killed between leaves the comment and
+ * that table, and the next one goes on from there.
  *
- * Not if anything depends on the key, or if the table has a comment already.
+ * The key stays where anything depends on it, where the table has a comment
+ * already, and where columns have other types than ours: only those can be
+ * filled by a binary COPY.
  */
-#define NO_KEY "lbrec-convert is loading; its primary key comes back at the end"
-
 const char *const cv_sql_bulk_begin =
-	"DO $$ BEGIN\n"
-	"\tIF NOT EXISTS (SELECT FROM listen)\n"
-	"\t\tAND obj_description('listen'::regclass, 'pg_class') IS NULL\n"
-	"\t\tAND EXISTS (SELECT FROM pg_constraint\n"
-	"\t\t\tWHERE conrelid = 'listen'::regclass AND conname = 'listen_pkey')\n"
+	"DO $lbrec$ BEGIN\n"
+	"\tIF " OID("lbrec_first_recording") " IS NULL\n"
+	"\t\tAND NOT EXISTS (SELECT FROM @.recording)\n"
 	"\tTHEN\n"
-	"\t\tALTER TABLE listen DROP CONSTRAINT listen_pkey;\n"
-	"\t\tCOMMENT ON TABLE listen IS '" NO_KEY "';\n"
+	"\t\tCREATE TABLE @.lbrec_first_recording (\n"
+	"\t\t\trecording_msid uuid NOT NULL,\n"
+	"\t\t\tartist_name text NOT NULL,\n"
+	"\t\t\ttrack_name text NOT NULL,\n"
+	"\t\t\trelease_name text,\n"
+	"\t\t\trecording_mbid uuid,\n"
+	"\t\t\trelease_mbid uuid,\n"
+	"\t\t\tartist_mbids uuid[]\n"
+	"\t\t);\n"
 	"\tEND IF;\n"
-	"EXCEPTION WHEN dependent_objects_still_exist THEN NULL;\n"
-	"END $$";
+	"\tIF NOT EXISTS (SELECT FROM @.listen)\n"
+	"\t\tAND pg_catalog.obj_description(" OID("listen") ", 'pg_class') IS NULL\n"
+	"\t\tAND EXISTS (SELECT FROM pg_catalog.pg_constraint AS k\n"
+	"\t\t\tWHERE k.conrelid " EQ " " OID("listen") "\n"
+	"\t\t\t\tAND k.conname " EQ " 'listen_pkey'\n"
+	"\t\t\t\tAND pg_catalog.pg_get_constraintdef(k.oid) " EQ "\n"
+	"\t\t\t\t'PRIMARY KEY (" LISTEN_KEY ")')\n"
+	"\t\tAND 3 " EQ " (SELECT pg_catalog.count(*)\n"
+	"\t\t\tFROM pg_catalog.pg_attribute AS a\n"
+	"\t\t\tJOIN (VALUES ('user_id', 'bigint'),\n"
+	"\t\t\t\t('listened_at', 'timestamp with time zone'),\n"
+	"\t\t\t\t('recording_msid', 'uuid')) AS w (col, type)\n"
+	"\t\t\t\tON a.attname " EQ " w.col AND w.type " EQ "\n"
+	"\t\t\t\tpg_catalog.format_type(a.atttypid, a.atttypmod)\n"
+	"\t\t\tWHERE a.attrelid " EQ " " OID("listen") ")\n"
+	"\tTHEN\n"
+	"\t\tBEGIN\n"
+	"\t\t\tALTER TABLE @.listen DROP CONSTRAINT listen_pkey;\n"
+	"\t\t\tCOMMENT ON TABLE @.listen IS '" CV_NO_KEY "';\n"
+	"\t\tEXCEPTION WHEN dependent_objects_still_exist THEN NULL;\n"
+	"\t\tEND;\n"
+	"\tEND IF;\n"
+	"END $lbrec$";
 
 const char *const cv_sql_is_bulk =
-	"SELECT obj_description('listen'::regclass, 'pg_class')\n"
-	"\tIS NOT DISTINCT FROM '" NO_KEY "' AS lbrec_bulk";
+	"SELECT pg_catalog.obj_description(" OID("listen") ", 'pg_class')\n"
+	"\tIS NOT DISTINCT FROM '" CV_NO_KEY "' AS lbrec_keyless,\n"
+	"\t" OID("lbrec_first_recording") " IS NOT NULL AS lbrec_first";
+
+const char *const cv_sql_first_recordings =
+	"INSERT INTO @.lbrec_first_recording (" RECORDING_COLUMNS ")\n"
+	"SELECT " RECORDING_COLUMNS "\n"
+	"FROM pg_temp.lbrec_new_recording";
+
+/*
+ * The same names and identifiers as by the merges above, in one pass of
+ * sorting: both sides of the join come sorted.
+ */
+const char *const cv_sql_first_end =
+	"DO $lbrec$ BEGIN\n"
+	"INSERT INTO @.recording (" RECORDING_COLUMNS ")\n"
+	"SELECT n.recording_msid, n.artist_name, n.track_name, n.release_name,\n"
+	"\ti.recording_mbid,\n"
+	"\tCASE WHEN i.recording_mbid IS NULL THEN n.release_mbid\n"
+	"\t\tELSE i.release_mbid END,\n"
+	"\tCASE WHEN i.recording_mbid IS NULL THEN n.artist_mbids\n"
+	"\t\tELSE i.artist_mbids END\n"
+	"FROM (SELECT DISTINCT ON (recording_msid) " RECORDING_COLUMNS "\n"
+	"\tFROM @.lbrec_first_recording ORDER BY recording_msid, ctid) AS n\n"
+	"LEFT JOIN (SELECT DISTINCT ON (recording_msid) " RECORDING_COLUMNS "\n"
+	"\tFROM @.lbrec_first_recording WHERE recording_mbid IS NOT NULL\n"
+	"\tORDER BY recording_msid, ctid) AS i\n"
+	"\tON i.recording_msid " EQ " n.recording_msid\n"
+	"ORDER BY n.recording_msid\n"
+	"ON CONFLICT (recording_msid) DO NOTHING;\n"
+	"DROP TABLE @.lbrec_first_recording;\n"
+	"END $lbrec$";
 
 /* One transaction wherever it runs: a kill must not come between. */
 const char *const cv_sql_add_key =
-	"ALTER TABLE listen ADD CONSTRAINT listen_pkey\n"
-	"\tPRIMARY KEY (user_id, recording_msid, listened_at);\n"
-	"COMMENT ON TABLE listen IS NULL";
+	"ALTER TABLE @.listen ADD CONSTRAINT listen_pkey\n"
+	"\tPRIMARY KEY (" LISTEN_KEY ");\n"
+	"COMMENT ON TABLE @.listen IS NULL";
 
 /* Of listens with one identity the first stays. */
 const char *const cv_sql_delete_duplicates =
-	"DELETE FROM listen AS l\n"
-	"USING (SELECT tableoid AS t, ctid AS c, row_number() OVER (\n"
-	"\t\tPARTITION BY user_id, recording_msid, listened_at ORDER BY ctid) AS n\n"
-	"\tFROM listen) AS d\n"
-	"WHERE d.n > 1 AND l.tableoid = d.t AND l.ctid = d.c";
+	"DELETE FROM @.listen AS l\n"
+	"USING (SELECT tableoid AS t, ctid AS c,\n"
+	"\tpg_catalog.row_number() OVER (PARTITION BY " LISTEN_KEY "\n"
+	"\t\tORDER BY ctid) AS n\n"
+	"\tFROM @.listen) AS d\n"
+	"WHERE d.n OPERATOR(pg_catalog.>) 1 AND l.tableoid " EQ " d.t\n"
+	"\tAND l.ctid " EQ " d.c";
+
+/* --- the ledger --------------------------------------------------------- */
 
 /*
  * What was loaded, written in the transaction that loads it.  A dump's row has
- * finished_at when all its members are in.
+ * finished_at when all its members are in; options are those that decide
+ * which of its listens are loaded.
+ *
+ * A member keeps some of its listens, which tell later whether the tables
+ * still have what the ledger says.
  */
 const char *const cv_sql_ledger[] = {
-	"CREATE TABLE IF NOT EXISTS lbrec_dump (\n"
+	"CREATE TABLE IF NOT EXISTS @.lbrec_dump (\n"
 	"\tdump text PRIMARY KEY,\n"
 	"\tkind text NOT NULL CHECK (kind IN ('full', 'incremental', 'other')),\n"
+	"\toptions text NOT NULL,\n"
 	"\tchanges_from timestamp with time zone,\n"
 	"\tchanges_to timestamp with time zone,\n"
 	"\tstarted_at timestamp with time zone NOT NULL DEFAULT now(),\n"
 	"\tfinished_at timestamp with time zone\n"
 	")",
-	"CREATE TABLE IF NOT EXISTS lbrec_dump_member (\n"
-	"\tdump text NOT NULL REFERENCES lbrec_dump ON UPDATE CASCADE\n"
+	"CREATE TABLE IF NOT EXISTS @.lbrec_dump_member (\n"
+	"\tdump text NOT NULL REFERENCES @.lbrec_dump ON UPDATE CASCADE\n"
 	"\t\tON DELETE CASCADE,\n"
 	"\tmember text NOT NULL,\n"
 	"\tbytes bigint NOT NULL,\n"
@@ -196,6 +312,9 @@ const char *const cv_sql_ledger[] = {
 	"\tlistens bigint NOT NULL,\n"
 	"\twritten bigint NOT NULL,\n"
 	"\trejected bigint NOT NULL,\n"
+	"\tsample_user_id bigint[] NOT NULL,\n"
+	"\tsample_listened_at timestamp with time zone[] NOT NULL,\n"
+	"\tsample_recording_msid uuid[] NOT NULL,\n"
 	"\tloaded_at timestamp with time zone NOT NULL DEFAULT now(),\n"
 	"\tPRIMARY KEY (dump, member)\n"
 	")",
@@ -203,28 +322,75 @@ const char *const cv_sql_ledger[] = {
 };
 
 /*
+ * Joined, not NOT EXISTS: a first load has no index yet, and then the sample
+ * is what gets hashed, not listen.
+ */
+#define FORGET_BEGIN \
+	"WITH s (dump, member, u, t, r) AS (\n" \
+	"\tSELECT m.dump, m.member, s.u, s.t, s.r\n" \
+	"\tFROM @.lbrec_dump_member AS m\n" \
+	"\tCROSS JOIN LATERAL ROWS FROM (\n" \
+	"\t\tpg_catalog.unnest(m.sample_user_id),\n" \
+	"\t\tpg_catalog.unnest(m.sample_listened_at),\n" \
+	"\t\tpg_catalog.unnest(m.sample_recording_msid)) AS s (u, t, r)\n" \
+	"\tWHERE (m.dump OPERATOR(pg_catalog.~~) '%" CV_SQL_REPLACING "') " EQ
+
+#define FORGET_END \
+	"),\n" \
+	"gone AS (SELECT DISTINCT dump, member FROM missing),\n" \
+	"forgotten AS (\n" \
+	"\tDELETE FROM @.lbrec_dump_member AS m USING gone\n" \
+	"\tWHERE m.dump " EQ " gone.dump AND m.member " EQ " gone.member\n" \
+	"\tRETURNING m.dump),\n" \
+	"unfinished AS (\n" \
+	"\tUPDATE @.lbrec_dump AS d SET finished_at = NULL FROM gone\n" \
+	"\tWHERE d.dump " EQ " gone.dump)\n" \
+	"SELECT dump, pg_catalog.count(*) FROM forgotten GROUP BY dump ORDER BY dump"
+
+void
+cv_sql_forget(CvBuf *sql, const char *listen_table, bool first)
+{
+	bool		next = strcmp(listen_table, CV_SQL_NEXT) == 0;
+
+	cv_buf_str(sql, FORGET_BEGIN);
+	cv_buf_printf(sql,
+				  " %s),\n"
+				  "missing AS (SELECT * FROM s EXCEPT\n"
+				  "\tSELECT s.dump, s.member, s.u, s.t, s.r FROM s\n"
+				  "\tJOIN @.%s AS l ON l.user_id " EQ " s.u\n"
+				  "\t\tAND l.listened_at " EQ " s.t\n"
+				  "\t\tAND l.recording_msid " EQ " s.r\n"
+				  "\tJOIN @.%s AS r ON r.recording_msid " EQ " s.r",
+				  next ? "true" : "false", listen_table,
+				  first ? "lbrec_first_recording" : "recording");
+	/* with its NUL */
+	cv_buf_add(sql, FORGET_END, sizeof(FORGET_END));
+}
+
+/*
  * A newer full dump becomes the content of listen, in one transaction.  Rows
  * that stay are not touched, so a replacement costs what has changed, readers
  * see the old listens until the commit, and views and grants stay.
  */
+#define SAME \
+	"n.user_id " EQ " l.user_id\n" \
+	"\t\tAND n.recording_msid " EQ " l.recording_msid\n" \
+	"\t\tAND n.listened_at " EQ " l.listened_at"
+
 const char *const cv_sql_replace[] = {
-	"DELETE FROM listen AS l\n"
-	"WHERE NOT EXISTS (SELECT FROM " CV_SQL_NEXT " AS n\n"
-	"\tWHERE n.user_id = l.user_id\n"
-	"\t\tAND n.recording_msid = l.recording_msid\n"
-	"\t\tAND n.listened_at = l.listened_at)",
-	"INSERT INTO listen (user_id, listened_at, recording_msid)\n"
+	"DELETE FROM @.listen AS l\n"
+	"WHERE NOT EXISTS (SELECT FROM @." CV_SQL_NEXT " AS n\n"
+	"\tWHERE " SAME ")",
+	"INSERT INTO @.listen (" LISTEN_KEY ")\n"
 	"SELECT n.user_id, n.listened_at, n.recording_msid\n"
-	"FROM " CV_SQL_NEXT " AS n\n"
-	"WHERE NOT EXISTS (SELECT FROM listen AS l\n"
-	"\tWHERE n.user_id = l.user_id\n"
-	"\t\tAND n.recording_msid = l.recording_msid\n"
-	"\t\tAND n.listened_at = l.listened_at)\n"
-	"ON CONFLICT DO NOTHING",
-	"DELETE FROM recording AS r\n"
-	"WHERE NOT EXISTS (SELECT FROM " CV_SQL_NEXT " AS n\n"
-	"\tWHERE n.recording_msid = r.recording_msid)",
-	"DROP TABLE " CV_SQL_NEXT,
+	"FROM @." CV_SQL_NEXT " AS n\n"
+	"WHERE NOT EXISTS (SELECT FROM @.listen AS l\n"
+	"\tWHERE " SAME ")\n"
+	"ON CONFLICT (" LISTEN_KEY ") DO NOTHING",
+	"DELETE FROM @.recording AS r\n"
+	"WHERE NOT EXISTS (SELECT FROM @." CV_SQL_NEXT " AS n\n"
+	"\tWHERE n.recording_msid " EQ " r.recording_msid)",
+	"DROP TABLE @." CV_SQL_NEXT,
 	NULL
 };
 
@@ -266,30 +432,39 @@ cv_sql_month(int64_t micros)
 	return 1 + (year - FIRST_YEAR) * 12 + month - FIRST_MONTH;
 }
 
+/*
+ * A partition that is there already, under whatever name and of whatever
+ * length, takes the month's listens.
+ */
 void
 cv_sql_partition(CvBuf *sql, const char *table, int month)
 {
 	int			at = month - 1 + FIRST_MONTH;
 	int			year = FIRST_YEAR + at / 12;
 
+	cv_buf_str(sql, "DO $lbrec$ BEGIN\n");
 	if (month == 0)
 		cv_buf_printf(sql,
-					  "CREATE TABLE IF NOT EXISTS %s_early\n"
-					  "\tPARTITION OF %s\n"
+					  "CREATE TABLE IF NOT EXISTS @.%s_early\n"
+					  "\tPARTITION OF @.%s\n"
 					  "\tFOR VALUES FROM (MINVALUE) TO ('2002-10-01 00:00+00')",
 					  table, table);
 	else if (month == CV_SQL_MONTHS - 1)
 		cv_buf_printf(sql,
-					  "CREATE TABLE IF NOT EXISTS %s_late\n"
-					  "\tPARTITION OF %s\n"
+					  "CREATE TABLE IF NOT EXISTS @.%s_late\n"
+					  "\tPARTITION OF @.%s\n"
 					  "\tFOR VALUES FROM ('%d-01-01 00:00+00') TO (MAXVALUE)",
 					  table, table, LAST_YEAR);
 	else
 		cv_buf_printf(sql,
-					  "CREATE TABLE IF NOT EXISTS %s_%d_%02d\n"
-					  "\tPARTITION OF %s\n"
+					  "CREATE TABLE IF NOT EXISTS @.%s_%d_%02d\n"
+					  "\tPARTITION OF @.%s\n"
 					  "\tFOR VALUES FROM ('%d-%02d-01 00:00+00') "
 					  "TO ('%d-%02d-01 00:00+00')",
 					  table, year, at % 12 + 1, table, year, at % 12 + 1,
 					  year + (at % 12 == 11), (at + 1) % 12 + 1);
+	cv_buf_printf(sql, ";\n"
+				  "EXCEPTION WHEN invalid_object_definition OR check_violation "
+				  "THEN NULL;\n"
+				  "END $lbrec$");
 }

@@ -11,7 +11,17 @@
 #define CV_SQL_LISTEN "listen"
 #define CV_SQL_NEXT "lbrec_next_listen"
 
-/* Statements without semicolons; lists end with NULL. */
+/* Ends the name in the ledger of a dump that is being loaded beside listen. */
+#define CV_SQL_REPLACING " (replacing)"
+
+/*
+ * Statements have no semicolon; lists end with NULL.  "@." stands for the
+ * schema of the tables and a point, "@n" for its name as a literal: targets
+ * put them in.  A block is a DO statement.
+ */
+extern void cv_sql_expand(CvBuf *to, const char *sql, const char *prefix,
+						  const char *literal);
+
 extern const char *const cv_sql_session[];
 extern const char *const cv_sql_staging[];
 extern const char *const cv_sql_ledger[];
@@ -24,25 +34,37 @@ extern void cv_sql_listen_index(CvBuf *sql, const char *table);
 
 extern const char *const cv_sql_merge_recordings;
 extern const char *const cv_sql_merge_identifiers;
-extern void cv_sql_merge_listens(CvBuf *sql, const char *table, bool sorted);
+extern void cv_sql_merge_listens(CvBuf *sql, const char *table, bool keyed);
 extern const char *const cv_sql_empty_staging;
 
-/* The first load: without the key, which is built at the end. */
+/* The first load; _begin and _first_end are blocks. */
 extern const char *const cv_sql_bulk_begin;
 extern const char *const cv_sql_is_bulk;
+extern const char *const cv_sql_first_recordings;
+extern const char *const cv_sql_first_end;
 extern const char *const cv_sql_add_key;
 extern const char *const cv_sql_delete_duplicates;
 
 /*
- * Partitions by month: a number for the one that a time belongs to, and its
- * definition.
+ * Forgets members of the ledger whose sample is not in listen_table and in
+ * recording; first: in the table where recordings are collected.  Rows: a
+ * dump, its number of such members.
+ */
+extern void cv_sql_forget(CvBuf *sql, const char *listen_table, bool first);
+
+/*
+ * Partitions by month: a number for the one that a time belongs to, and a
+ * block that creates it.
  */
 #define CV_SQL_MONTHS 1170
 extern int	cv_sql_month(int64_t micros);
 extern void cv_sql_partition(CvBuf *sql, const char *table, int month);
 
+#define CV_SQL_COPY_COLUMNS \
+	" (recording_msid, artist_name, track_name, release_name, " \
+	"recording_mbid, release_mbid, artist_mbids) FROM STDIN"
 #define CV_SQL_COPY_RECORDINGS \
-	"COPY lbrec_new_recording (recording_msid, artist_name, track_name, " \
-	"release_name, recording_mbid, release_mbid, artist_mbids) FROM STDIN"
+	"COPY pg_temp.lbrec_new_recording" CV_SQL_COPY_COLUMNS
+#define CV_SQL_COPY_FIRST "COPY @.lbrec_first_recording" CV_SQL_COPY_COLUMNS
 
 #endif							/* CV_SQL_H */

@@ -14,11 +14,14 @@ _lbrec_convert()
 				postgres 2>/dev/null)" -- "$cur")); return;;
 		--user-id)
 			return;;
+		--trust)
+			COMPREPLY=($(compgen -W "listen recording lbrec_dump
+				lbrec_dump_member" -- "$cur")); return;;
 	esac
 	if [[ $cur == -* ]]; then
 		COMPREPLY=($(compgen -W "--dbname --replace --by-month --table --ddl
-			--user-id --skip-early --rejects --summary --force --quiet --help
-			--version" -- "$cur"))
+			--user-id --skip-early --rejects --summary --force --reload
+			--trust --quiet --help --version" -- "$cur"))
 	else
 		COMPREPLY=($(compgen -f -- "$cur"))
 	fi

@@ -24,6 +24,16 @@ sub database
 
 sub listens { return $node->safe_psql($_[0], 'SELECT * FROM listen ORDER BY 1, 2, 3'); }
 
+# What the converter writes for psql; exit code and messages of psql.
+sub run_script
+{
+	my ($db, $file, @args) = @_;
+	my (undef, $script) = convert([ '-q', @args, $file ]);
+	my ($out, $err);
+	IPC::Run::run([ 'psql', '-Xq', '-d', $node->connstr($db) ], '<', \$script, '>', \$out, '2>', \$err);
+	return ($? >> 8, $err);
+}
+
 # A dump: name's number, its TIMESTAMP or [START, END], then month => lines.
 sub dump_file
 {
@@ -169,7 +179,8 @@ for my $option ('--summary=json', '--by-month')
 	$node->safe_psql('chain', 'DROP TABLE listen');
 	($code, $out, $summary, $err) = converted([ '-d', $c, $start, $first, $second ]);
 	is("$summary->{written} $summary->{duplicates}", '200 3', 'full and two incremental dumps');
-	unlike($err, qr/warning/, 'a whole chain: no warning');
+	like($err, qr/listens of ".*-201-.*" are gone from the tables/, 'the dropped table is noticed');
+	unlike($err, qr/missing|no full dump/, 'a whole chain: no other warning');
 	my $before = listens('chain');
 	($code, $out, $summary, $err) = converted([ '-d', $c, $first ]);
 	is("$summary->{written} $summary->{known_members}", '0 1', 'an incremental dump twice');
@@ -270,8 +281,223 @@ for (
 	$node->safe_psql('other', 'CREATE TABLE listen (listened_at timestamptz, data jsonb)');
 	my ($code, $out, $err) = convert([ '-q', '-d', $c, $full ]);
 	is($code, 2, 'a table listen of another shape: exit code');
-	like($err, qr/the server refused .*: column "user_id" of relation "listen" does not exist/, 'a table listen of another shape: message');
+	like($err, qr/error: table "public.listen" has no column "user_id".*hint: Rename what is there/s, 'a table listen of another shape: message');
 	is($node->safe_psql('other', 'SELECT count(*) FROM listen'), 0, 'and nothing in it');
+}
+
+# The ledger is not believed where the tables say otherwise.
+{
+	my $c = database('truth');
+	my $dump = dump_file(500, '2026-09-01T00:00:00+00:00',
+		'1970/1' => line(timestamp => 5, recording_msid => msid(7)),
+		'2004/11' => some_lines(0, 900), '2004/12' => some_lines(900, 600));
+	my @load = ('-q', '-d', $c);
+	is((converted([ @load, '--skip-early', $dump ]))[2]->{written}, 1500, '--skip-early first');
+	is((converted([ @load, $dump ]))[2]->{written}, 1, 'then without: the early listen comes');
+	is((converted([ @load, $dump ]))[2]->{known_members}, 3, 'and all is known');
+	is((converted([ @load, '--user-id', 9, $dump ]))[2]->{known_members}, 0, 'another --user-id is another load');
+	is((converted([ @load, $dump ]))[2]->{known_members}, 0, 'and back');
+	my $all = listens('truth') . $node->safe_psql('truth', 'SELECT * FROM recording ORDER BY 1');
+	my $december = "listened_at >= to_timestamp(1100000900)";
+	for my $loss (
+		[ 'TRUNCATE listen', 3 ], [ 'DELETE FROM listen', 3 ], [ 'DROP TABLE listen', 3 ],
+		[ "DELETE FROM listen WHERE $december", 1 ], [ "DELETE FROM listen WHERE $december AND user_id < 4", 1 ],
+		[ 'TRUNCATE recording', 3 ], [ 'DROP TABLE recording', 3 ], [ 'DELETE FROM recording', 3 ],
+		[ 'DROP TABLE listen, recording', 3 ],
+		# Only the converter's other tables are restored.
+		[ 'DROP TABLE listen; CREATE TABLE listen (user_id bigint, listened_at timestamptz, recording_msid uuid, PRIMARY KEY (recording_msid, user_id, listened_at))', 3 ],
+		# Nothing is lost by these.
+		[ 'VACUUM FULL listen', 0 ], [ 'CLUSTER recording USING recording_pkey', 0 ], [ 'DELETE FROM lbrec_dump_member WHERE listens = 1', 1 ])
+	{
+		my ($sql, $members) = @$loss;
+		$node->safe_psql('truth', $sql);
+		my ($code, undef, $summary, $err) = converted([ '-d', $c, $dump ]);
+		is("$code $summary->{members}", "0 $members", "$sql: members loaded again") or diag $err;
+		like($err, qr/warning: listens of ".*-500-.*" are gone/, "$sql: a warning") if $members && $sql !~ /lbrec_dump/;
+		is(listens('truth') . $node->safe_psql('truth', 'SELECT * FROM recording ORDER BY 1'), $all, "$sql: all is there again");
+		is($node->safe_psql('truth', 'SELECT count(*), count(finished_at) FROM lbrec_dump'), '1|1', "$sql: the ledger");
+	}
+	$node->safe_psql('truth', 'TRUNCATE listen');
+	is((converted([ @load, '--replace', $dump ]))[2]->{written}, 1501, 'TRUNCATE listen, --replace');
+	is(listens('truth') . $node->safe_psql('truth', 'SELECT * FROM recording ORDER BY 1'), $all, 'all is there again');
+	# One listen is no loss that a sample must show: --reload.
+	$node->safe_psql('truth', 'DELETE FROM listen WHERE listened_at = (SELECT max(listened_at) FROM listen)');
+	my ($code, undef, $summary) = converted([ @load, '--reload', $dump ]);
+	is("$code $summary->{members} $summary->{written}", '0 3 1', '--reload');
+	is((converted([ @load, '--replace', $dump ]))[2]->{members}, 0, '--replace knows the dump');
+	is((converted([ @load, '--replace', '--reload', $dump ]))[2]->{members}, 3, '--replace --reload');
+	is((converted([ @load, '--replace', '--skip-early', $dump ]))[2]->{removed}, 1, '--replace --skip-early');
+	# A dump is not thought to reach further than what is there.
+	my $next = dump_file(501, [ '2026-09-01T00:00:00+00:00', '2026-09-02T00:00:00+00:00' ], '2026/9' => some_lines(5000, 50));
+	$node->safe_psql('truth', 'TRUNCATE listen');
+	my (undef, undef, undef, $err) = converted([ '-d', $c, $next ]);
+	like($err, qr/no full dump is loaded before/, 'an incremental dump where the full one is gone');
+}
+
+# A listen that is not the converter's.
+{
+	my $c = database('theirs');
+	my @load = ('-d', $c, my $two = write_file("$dir/two.listens", line(timestamp => 1700000000) . line(timestamp => 1700000001, user_id => 2)));
+	for my $try (
+		[ '(user_id bigint NOT NULL, listened_at timestamptz NOT NULL, recording_msid uuid NOT NULL)', 'table "public.listen" has no unique index on \(user_id, listened_at, recording_msid\)' ],
+		[ '(user_id bigint, listened_at timestamptz, recording_msid uuid, UNIQUE (user_id, listened_at))', 'no unique index' ],
+		[ '(user_id bigint, listened_at timestamptz, recording_msid uuid, UNIQUE (user_id, listened_at, recording_msid) DEFERRABLE)', 'no unique index' ],
+		[ '(user_id bigint, listened_at timestamptz, recording_msid uuid); CREATE UNIQUE INDEX ON listen (user_id, listened_at, recording_msid) WHERE user_id > 1', 'no unique index' ],
+		[ '(user_id bigint, listened_at timestamptz(0), recording_msid uuid, PRIMARY KEY (user_id, listened_at, recording_msid))', 'column "listened_at" of table "public.listen" is of type timestamp\(0\) with time zone' ],
+		[ '(user_id bigint, listened_at bigint, recording_msid uuid, PRIMARY KEY (user_id, listened_at, recording_msid))', 'is of type bigint' ],
+		[ '(user_id text, listened_at timestamptz, recording_msid uuid, PRIMARY KEY (user_id, listened_at, recording_msid))', 'column "user_id" .* is of type text' ],
+		[ '(user_id bigint, listened_at timestamptz, PRIMARY KEY (user_id, listened_at))', 'has no column "recording_msid"' ],
+		[ '(user_id bigint GENERATED ALWAYS AS (1) STORED, listened_at timestamptz, recording_msid uuid)', 'column "user_id" .* is generated' ])
+	{
+		my ($table, $message) = @$try;
+		$node->safe_psql('theirs', "DROP TABLE IF EXISTS listen; CREATE TABLE listen $table");
+		my ($code, $out, $err) = convert([@load]);
+		is($code, 2, "$table: refused");
+		like($err, qr/error: .*$message.*hint: /s, "$table: message");
+		($code, $err) = run_script('theirs', $two);
+		is($code, 3, "$table: refused in a script");
+		like($err, qr/ERROR:  .*$message.*HINT: /s, "$table: message of a script");
+		is($node->safe_psql('theirs', 'SELECT count(*) FROM listen'), 0, "$table: nothing in it");
+	}
+	for my $view ('VIEW', 'MATERIALIZED VIEW')
+	{
+		$node->safe_psql('theirs', "DROP TABLE IF EXISTS listen; CREATE $view listen AS SELECT 1::bigint AS user_id, now() AS listened_at, '" . msid(1) . "'::uuid AS recording_msid");
+		like((convert([@load]))[2], qr/"public.listen" is not a table/, "a $view listen");
+		$node->safe_psql('theirs', "DROP $view listen");
+	}
+	# Right, though not as the converter makes it.
+	for my $table (
+		'(user_id bigint, listened_at timestamp, recording_msid uuid, PRIMARY KEY (user_id, recording_msid, listened_at))',
+		'(recording_msid uuid, note text, user_id integer, listened_at timestamptz); CREATE UNIQUE INDEX ON listen (listened_at, user_id, recording_msid) INCLUDE (note)',
+		'(user_id integer, listened_at timestamptz, recording_msid uuid, PRIMARY KEY (user_id, listened_at, recording_msid)) PARTITION BY HASH (user_id); CREATE TABLE h0 PARTITION OF listen FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE h1 PARTITION OF listen FOR VALUES WITH (MODULUS 2, REMAINDER 1)',
+		"(user_id bigint, listened_at timestamptz, recording_msid uuid, PRIMARY KEY (user_id, listened_at, recording_msid)) PARTITION BY RANGE (listened_at); CREATE TABLE y2023 PARTITION OF listen FOR VALUES FROM ('2023-01-01') TO ('2024-01-01')",
+		'(user_id bigint, listened_at timestamptz, recording_msid uuid, PRIMARY KEY (user_id, listened_at, recording_msid)) PARTITION BY RANGE (listened_at); CREATE TABLE rest PARTITION OF listen DEFAULT')
+	{
+		$node->safe_psql('theirs', "DROP TABLE IF EXISTS listen; CREATE TABLE listen $table");
+		for my $zone ('Asia/Tokyo', 'America/New_York')
+		{
+			local $ENV{PGTZ} = $zone;
+			is((convert([ '-q', @load ]))[0], 0, "$table: taken") or diag((convert([@load]))[2]);
+			is((run_script('theirs', $two, $table =~ /RANGE/ ? '--by-month' : ()))[0], 0, "$table: by a script");
+		}
+		is($node->safe_psql('theirs', "SET TimeZone = 'UTC'; SELECT user_id, listened_at::timestamp FROM listen ORDER BY 1"), "1|2023-11-14 22:13:20\n2|2023-11-14 22:13:21", "$table: the listens, once, in UTC");
+	}
+	like((convert([ '-d', $c, '-q', '--by-month', $two ]))[2], qr/^$/, '--by-month where it is so');
+	$node->safe_psql('theirs', 'DROP TABLE listen; CREATE TABLE listen (user_id bigint, listened_at timestamptz, recording_msid uuid, PRIMARY KEY (user_id, listened_at, recording_msid))');
+	like((convert([ '--by-month', @load ]))[2], qr/cannot load by month: listen is there/, '--by-month where it is not');
+	# A unique index of another kind refuses; it must not swallow.
+	$node->safe_psql('theirs', 'CREATE UNIQUE INDEX ON listen (listened_at)');
+	my $clash = write_file("$dir/clash.listens", line() . line(user_id => 2));
+	like((convert([ '-d', $c, $clash ]))[2], qr/duplicate key value violates unique constraint/, 'a narrower unique index refuses');
+	$node->safe_psql('theirs', 'DROP TABLE recording; CREATE TABLE recording (recording_msid uuid PRIMARY KEY, artist_name varchar(3), track_name text, release_name text, recording_mbid uuid, release_mbid uuid, artist_mbids uuid[])');
+	like((convert([@load]))[2], qr/column "artist_name" of table "public.recording" is of type character varying\(3\)/, 'a recording of another shape');
+}
+
+# What others planted does not run as the loader.
+{
+	my $c = database('planted');
+	my $file = write_file("$dir/planted.listens", line(user_id => 3) . line(user_id => 4, recording_msid => msid(4)));
+	my $evil = $node->connstr('planted') . ' user=evil';
+	$node->safe_psql('planted', 'CREATE ROLE evil LOGIN; CREATE ROLE other; CREATE TABLE victim (whose name)');
+	my $as_evil = sub { system_or_bail('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', $evil, '-c', $_[0]) };
+	my $function = 'CREATE OR REPLACE FUNCTION public.plant() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.victim VALUES (current_user); RETURN new; END $$';
+	my $spy = 'CREATE OR REPLACE FUNCTION public.spy(%s) RETURNS %s LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.victim VALUES (current_user); RETURN %s; END $$';
+	my $columns = 'recording_msid uuid PRIMARY KEY, artist_name text NOT NULL, track_name text NOT NULL, release_name text, recording_mbid uuid, release_mbid uuid, artist_mbids uuid[]';
+	my $ledger = 'dump text PRIMARY KEY, kind text, options text, changes_from timestamptz, changes_to timestamptz, started_at timestamptz, finished_at timestamptz';
+	my $clean = 'SET client_min_messages = warning; DROP OWNED BY evil CASCADE; GRANT CREATE ON SCHEMA public TO evil; DROP TABLE IF EXISTS listen, recording, lbrec_dump_member, lbrec_dump, lbrec_first_recording CASCADE';
+	my $own = sub { "CREATE TABLE listen (user_id bigint, listened_at timestamptz, recording_msid uuid, PRIMARY KEY (user_id, listened_at, recording_msid)$_[0]); " };
+	# Each: what evil does, what the loader had done before, the message.
+	for my $plant (
+		[ 'a table with a trigger', "CREATE TABLE public.recording ($columns); $function; CREATE TRIGGER t BEFORE INSERT ON public.recording FOR EACH ROW EXECUTE FUNCTION public.plant()", '', qr/table "public.recording" belongs to role "evil"/ ],
+		[ 'a ledger', "CREATE TABLE public.lbrec_dump ($ledger)", '', qr/table "public.lbrec_dump" belongs to role "evil"/ ],
+		[ 'a table beside', 'CREATE TABLE public.lbrec_first_recording (recording_msid uuid)', '', qr/table "public.lbrec_first_recording" belongs to role "evil"/ ],
+		[ 'a view', 'CREATE VIEW public.recording AS SELECT 1', '', qr/table "public.recording" belongs to role "evil"/ ],
+		[ 'a trigger', "$function; CREATE TRIGGER t BEFORE INSERT ON public.listen FOR EACH ROW EXECUTE FUNCTION public.plant()", $own->('') . 'GRANT TRIGGER ON listen TO evil', qr/a row of table "public.listen" would call function public.plant\(\), which belongs to role "evil"/ ],
+		[ 'a trigger on a partition', "$function; CREATE TRIGGER t BEFORE INSERT ON public.part FOR EACH ROW EXECUTE FUNCTION public.plant()", 'CREATE TABLE listen (user_id bigint, listened_at timestamptz, recording_msid uuid, PRIMARY KEY (user_id, listened_at, recording_msid)) PARTITION BY HASH (user_id); CREATE TABLE part PARTITION OF listen FOR VALUES WITH (MODULUS 1, REMAINDER 0); GRANT TRIGGER ON part TO evil', qr/a row of table "public.part" would call/ ],
+		[ 'a table that refers', 'CREATE TABLE public.evils (user_id bigint, listened_at timestamptz, recording_msid uuid, FOREIGN KEY (user_id, listened_at, recording_msid) REFERENCES listen ON DELETE CASCADE)', $own->('') . 'GRANT REFERENCES ON listen TO evil', qr/table "public.evils" belongs to role "evil"/ ])
+	{
+		my ($name, $theirs, $before, $message) = @$plant;
+		$node->safe_psql('planted', "$clean; $before");
+		$as_evil->($theirs);
+		my ($code, $out, $err) = convert([ '-d', $c, $file ]);
+		is($code, 2, "$name: refused");
+		like($err, qr/error: $message/, "$name: message");
+		($code, $err) = run_script('planted', $file);
+		is($code, 3, "$name: refused in a script");
+		like($err, $message, "$name: message of a script");
+		is($node->safe_psql('planted', 'SELECT count(*) FROM victim'), 0, "$name: nothing ran");
+	}
+	# The loader's own table with somebody else's function, wherever that stands.
+	for my $use (
+		[ 'a check', 'bigint', 'boolean', 'true', $own->(', CHECK (public.spy(user_id))') ],
+		[ 'a default', '', 'text', '1', $own->(', note text DEFAULT public.spy()') ],
+		[ 'an index', 'bigint', 'bigint', '$1', $own->('') . 'CREATE INDEX ON listen (public.spy(user_id))' ],
+		[ 'a partial index', 'bigint', 'boolean', 'true', $own->('') . 'CREATE INDEX ON listen (user_id) WHERE public.spy(user_id)' ],
+		[ 'a policy', 'bigint', 'boolean', 'true', $own->('') . 'CREATE POLICY p ON listen USING (public.spy(user_id))' ],
+		[ 'a rule', 'bigint', 'boolean', 'true', $own->('') . 'CREATE RULE r AS ON INSERT TO listen DO ALSO SELECT public.spy(new.user_id)' ],
+		[ 'a domain', 'text', 'boolean', 'true', 'CREATE DOMAIN uid AS text CHECK (public.spy(value)); ' . $own->(', note uid') ],
+		[ 'an operator', 'bigint', 'boolean', 'true', 'CREATE OPERATOR public.#! (RIGHTARG = bigint, FUNCTION = public.spy); ' . $own->(', CHECK (OPERATOR(public.#!) user_id)') ])
+	{
+		my ($name, $takes, $gives, $value, $table) = @$use;
+		$node->safe_psql('planted', $clean);
+		$as_evil->(sprintf($spy, $takes, $gives, $value) =~ s/LANGUAGE/IMMUTABLE LANGUAGE/r);
+		$node->safe_psql('planted', $table);
+		like((convert([ '-d', $c, $file ]))[2], qr/error: a row of table "public.listen" would call function spy\(.*?\), which belongs to role "evil"|error: a row of table "public.listen" would call function public.spy\(.*?\), which belongs to role "evil"/, "$name: refused");
+		is($node->safe_psql('planted', 'SELECT count(*) FROM victim'), 0, "$name: nothing ran");
+	}
+	# An operator that fits better, and a schema.
+	$node->safe_psql('planted', $clean);
+	for my $type ('oid,regclass', 'oid,oid', 'name,text', 'uuid,uuid', 'bigint,bigint', 'text,text', 'boolean,boolean', 'timestamptz,timestamptz')
+	{
+		my ($left, $right) = split /,/, $type;
+		$as_evil->(sprintf($spy, "$left, $right", 'boolean', 'true') . "; CREATE OPERATOR public.= (LEFTARG = $left, RIGHTARG = $right, FUNCTION = public.spy); CREATE OPERATOR public.<> (LEFTARG = $left, RIGHTARG = $right, FUNCTION = public.spy)");
+	}
+	$as_evil->("CREATE FUNCTION public.$_ RETURNS text LANGUAGE plpgsql AS \$\$ BEGIN INSERT INTO public.victim VALUES (current_user); RETURN ''; END \$\$") for 'format(text, text)', 'max(timestamptz)', 'now()', 'unnest(bigint[])', 'to_regclass(text)', 'obj_description(oid, text)', 'current_schema()';
+	my $dump = dump_file(600, '2026-09-01T00:00:00+00:00', '2004/11' => some_lines(0, 50));
+	for my $args ([$file], [$dump], [$dump], [ '--by-month', $dump ], [ '--replace', $dump ])
+	{
+		$node->safe_psql('planted', 'DROP TABLE listen') if $args->[0] eq '--by-month';
+		is((convert([ '-q', '-d', $c, @$args ]))[0], 0, "@$args with planted operators and functions");
+		is((run_script('planted', $args->[-1]))[0], 0, 'a script') unless @$args > 1;
+	}
+	is($node->safe_psql('planted', 'SELECT count(*) FROM victim'), 0, 'none of them ran');
+	$node->safe_psql('planted', 'CREATE SCHEMA theirs AUTHORIZATION evil');
+	{
+		local $ENV{PGOPTIONS} = '-c search_path=theirs';
+		like((convert([ '-d', $c, $file ]))[2], qr/error: schema "theirs" belongs to role "evil"/, 'a schema of another role');
+		is((convert([ '-q', '-d', $c, '--trust', 'theirs', $file ]))[0], 0, '--trust with its name');
+		is($node->safe_psql('planted', 'SELECT count(*) FROM theirs.listen'), 2, 'and it is loaded');
+		local $ENV{PGOPTIONS} = '-c search_path=nowhere';
+		like((convert([ '-d', $c, $file ]))[2], qr/no schema to load into/, 'no schema');
+		like((run_script('planted', $file))[1], qr/no schema to load into/, 'no schema, a script');
+	}
+	# By name on the command line.
+	$node->safe_psql('planted', $clean);
+	$as_evil->("CREATE TABLE public.recording ($columns); $function; CREATE TRIGGER t BEFORE INSERT ON public.recording FOR EACH ROW EXECUTE FUNCTION public.plant()");
+	is((convert([ '-q', '-d', $c, '--trust', 'recording', $file ]))[0], 0, '--trust with the name of the table');
+	is((run_script('planted', $file, '--trust', 'recording'))[0], 0, 'a script, too');
+	is((convert([ '-q', '-d', $c, '--trust', 'listen', $file ]))[0], 2, '--trust with another name');
+	is($node->safe_psql('planted', 'SELECT DISTINCT whose = current_user FROM victim'), 't', 'then its trigger runs');
+	is((convert([ '-d', $c, '--trust', 'a@b', $file ]))[0], 2, '--trust with what is no name');
+	# Its owner is the database's: no question.
+	$node->safe_psql('planted', "$clean; ALTER DATABASE planted OWNER TO other; CREATE TABLE recording ($columns); ALTER TABLE recording OWNER TO other");
+	is((convert([ '-q', '-d', $c, $file ]))[0], 0, 'a table of the owner of the database');
+
+	# Others cannot hold the converter up, and a second converter waits.
+	my $out = '';
+	my $session = IPC::Run::start([ 'psql', '-XAtq', '-d', $evil ], '<', \"BEGIN; SELECT pg_advisory_lock(465508132195); SELECT 'held'; SELECT pg_sleep(600);\n", '>', \$out);
+	$session->pump until $out =~ /held/;
+	is((convert([ '-q', '-d', $c, $file ]))[0], 0, 'an advisory lock of somebody else');
+	$session->kill_kill;
+	my ($in, $err) = ('', '');
+	my $first = IPC::Run::start([ $program, '-q', '-d', $c, '-' ], '<', \$in, '2>', \my $first_err);
+	$node->poll_query_until('planted', "SELECT count(*) = 1 FROM pg_locks WHERE relation = 'lbrec_dump'::regclass AND mode = 'ShareUpdateExclusiveLock' AND granted") or die;
+	my $second = IPC::Run::start([ $program, '-d', $c, $file ], '2>', \$err);
+	$second->pump until $err =~ /another lbrec-convert loads into this database: waiting/;
+	pass('a second converter waits');
+	$first->kill_kill;
+	$second->finish;
+	is($?, 0, 'and goes on when the first is gone');
 }
 
 done_testing();

@@ -204,7 +204,7 @@ CREATE UNIQUE INDEX ON listen (listened_at DESC, user_id, recording_msid);
 SQL
 	$node->safe_psql('server', "INSERT INTO listen SELECT to_timestamp(1400000000 + i), now(), i % 3, ('" . msid(1) . "')::uuid, '{\"artist_name\": \"a\", \"track_name\": \"b\", \"additional_info\": {}}' FROM generate_series(1, 10) AS i");
 	my $docs = do { local $/; open my $f, '<', "$FindBin::Bin/../../docs/tables.md" or die; <$f> };
-	my ($query) = $docs =~ /```sql\n(SELECT user_id, listened_at, recording_msid, data->>'artist_name'[^`]*?);?\n```/ or die 'docs/tables.md shows no query';
+	my ($query) = $docs =~ /\$\$(SELECT user_id, listened_at, recording_msid, data->>'artist_name'[^\$]*)\$\$/ or die 'docs/tables.md shows no query';
 	is($node->safe_psql('server', "SELECT count(*), min(artist_name) FROM ($query) AS q"), '10|a', 'the query of docs/tables.md on ListenBrainz\'s own schema');
 }
 
