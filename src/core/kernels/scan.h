@@ -38,9 +38,12 @@ typedef struct LbScanKernel
 	bool		fast_codes;		/* True if scan_codes beats tile_hits for many
 								 * queries, too */
 
-	/* out[i] = chain of q and row i of c, n <= LB_SCAN_BLOCK */
+	/*
+	 * out[i] = chain of q and row i of c, n <= LB_SCAN_BLOCK; or minus
+	 * infinity if the chain is below floor.
+	 */
 	void		(*score_range) (float *out, const float *q, const float *c,
-								int D, int n);
+								int D, int n, float floor);
 	/* out[i] = chain of q and row rows[i] of c */
 	void		(*score_rows) (float *out, const float *q, const float *c,
 							   int D, const int32_t *rows, int n);

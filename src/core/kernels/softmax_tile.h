@@ -50,7 +50,7 @@ tile_logits(LbSoftmaxTile *t, int j0, int j1)
 			for (int r = 0; r < LB_MR; r++)
 				acc[r][0] = acc[r][1] = vec_set1(t->bias[j + r]);
 			lb_block_product(acc, cpack, 1, LB_MR, t->qt + l, LB_SM_ROWS,
-							 t->D, 2, false);
+							 t->D, 2);
 
 			/*
 			 * A row's own column carries the row's own id: its logit is put
@@ -189,12 +189,12 @@ tile_dq(LbSoftmaxTile *t, int j0, int j1)
 			clear_block(acc);
 			if (d + PAIR <= t->Dp)
 			{
-				lb_block_product(acc, s, 1, LB_SM_ROWS, c, t->Dp, n, 2, false);
+				lb_block_product(acc, s, 1, LB_SM_ROWS, c, t->Dp, n, 2);
 				put_block(dq, t->Dp, acc, 2, true);
 			}
 			else
 			{
-				lb_block_product(acc, s, 1, LB_SM_ROWS, c, t->Dp, n, 1, false);
+				lb_block_product(acc, s, 1, LB_SM_ROWS, c, t->Dp, n, 1);
 				put_block(dq, t->Dp, acc, 1, true);
 			}
 		}
@@ -216,13 +216,13 @@ tile_dc(LbSoftmaxTile *t, int j0, int j1, bool first)
 			if (d + PAIR <= t->Dp)
 			{
 				lb_block_product(acc, s, LB_SM_ROWS, 1, t->qg + d, t->Dp,
-								 t->n_rows, 2, false);
+								 t->n_rows, 2);
 				put_block(dc, t->Dp, acc, 2, !first);
 			}
 			else
 			{
 				lb_block_product(acc, s, LB_SM_ROWS, 1, t->qg + d, t->Dp,
-								 t->n_rows, 1, false);
+								 t->n_rows, 1);
 				put_block(dc, t->Dp, acc, 1, !first);
 			}
 		}
