@@ -36,26 +36,27 @@ chain(const float *q, const float *c, int D)
 	return acc;
 }
 
+/* The largest |component| of n, all finite. */
 static float
 largest_of(const float *x, size_t n)
 {
-	int32_t		largest = 0;
-	float		value;
+	LbVec		most0 = vec_zero();
+	LbVec		most1 = vec_zero();
+	float		lanes[LB_VL];
+	float		largest = 0;
+	size_t		i = 0;
 
-	/*
-	 * without their sign, floats order as integers do; a plain loop, so that
-	 * compilers use vectors
-	 */
-	for (size_t i = 0; i < n; i++)
+	for (; i + 2 * LB_VL <= n; i += 2 * LB_VL)
 	{
-		int32_t		bits;
-
-		memcpy(&bits, x + i, sizeof(bits));
-		bits &= INT32_MAX;
-		largest = bits > largest ? bits : largest;
+		most0 = vec_max(vec_abs(vec_loadu(x + i)), most0);
+		most1 = vec_max(vec_abs(vec_loadu(x + i + LB_VL)), most1);
 	}
-	memcpy(&value, &largest, sizeof(value));
-	return value;
+	vec_storeu(lanes, vec_max(most0, most1));
+	for (int l = 0; l < LB_VL; l++)
+		largest = lanes[l] > largest ? lanes[l] : largest;
+	for (; i < n; i++)
+		largest = fabsf(x[i]) > largest ? fabsf(x[i]) : largest;
+	return largest;
 }
 
 #define BOUND_UNIT (1.004 * 0x1p-24)

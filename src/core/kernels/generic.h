@@ -53,6 +53,12 @@ vec_fused(LbVec a, LbVec b, LbVec c)
 	return __builtin_convertvector((LbWide) bits, LbVec);
 }
 
+LB_INLINE LbVec
+vec_abs(LbVec x)
+{
+	return (LbVec) ((LbVecInt) x & INT32_MAX);
+}
+
 #define vec_int_load(p) (*(const LbVecInt *) (p))
 #define vec_int_store(p, v) (*(LbVecInt *) (p) = (v))
 #define vec_count_above(n, a, b) ((n) - (LbVecInt) ((a) > (b)))

@@ -20,8 +20,8 @@
 #define LB_GROUPS_PER_BLOCK (LB_SCAN_BLOCK / LB_GROUP)
 
 /* Batch tiles: query lanes (largest of all kernels) and candidate block. */
-#define LB_QUERY_LANES 32
-#define LB_CAND_UNIT 12
+#define LB_QUERY_LANES 64
+#define LB_CAND_UNIT 48
 
 /* A candidate of a tile that is not below its query's threshold. */
 typedef struct LbHit

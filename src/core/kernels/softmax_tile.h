@@ -15,7 +15,7 @@
 /* vectors of lanes that hold rows, in floats */
 #define LANES_IN_USE(t, unit) (((t)->n_rows + (unit) - 1) / (unit) * (unit))
 
-static void
+LB_KERNEL void
 pack_columns(const LbSoftmaxTile *t, int j0, int j1)
 {
 	for (int j = j0; j < j1; j++)
@@ -29,7 +29,7 @@ pack_columns(const LbSoftmaxTile *t, int j0, int j1)
 	}
 }
 
-static void
+LB_KERNEL void
 tile_logits(LbSoftmaxTile *t, int j0, int j1)
 {
 	int			lanes = LANES_IN_USE(t, PAIR);
@@ -105,7 +105,7 @@ tile_logits(LbSoftmaxTile *t, int j0, int j1)
 }
 
 /* Sums of blocks are summed, then sums of panels: shorter sums, smaller errors */
-static void
+LB_KERNEL void
 tile_exps(LbSoftmaxTile *t, int j0, int j1)
 {
 	int			lanes = LANES_IN_USE(t, PAIR);
@@ -170,7 +170,7 @@ clear_block(LbVec acc[LB_MR][2])
 		acc[r][0] = acc[r][1] = vec_zero();
 }
 
-static void
+LB_KERNEL void
 tile_dq(LbSoftmaxTile *t, int j0, int j1)
 {
 	int			rows = LANES_IN_USE(t, LB_MR);
@@ -201,7 +201,7 @@ tile_dq(LbSoftmaxTile *t, int j0, int j1)
 	}
 }
 
-static void
+LB_KERNEL void
 tile_dc(LbSoftmaxTile *t, int j0, int j1, bool first)
 {
 	for (int d = 0; d < t->Dp; d += PAIR)

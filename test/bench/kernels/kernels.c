@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "core/kernels/lb_kernels.h"
+#include "core/openblas/lb_openblas.h"
 #include "core/scan/lb_scan.h"
 #include "core/scan/lb_scan_batch.h"
 #include "core/scan/lb_scan_rank.h"
@@ -384,13 +385,16 @@ static void
 give_openblas_its_best(char **argv)
 {
 	openblas_set_num_threads(1);
-#if defined(__x86_64__)
-	if (getenv("OPENBLAS_CORETYPE") != NULL || !__builtin_cpu_supports("avx2"))
+	if (getenv("OPENBLAS_NUM_THREADS") != NULL)
 		return;
-	setenv("OPENBLAS_CORETYPE",
-		   __builtin_cpu_supports("avx512f") ? "SkylakeX" : "Haswell", 1);
-	execv("/proc/self/exe", argv);
+	/* and without threads of its own, so that the set blas may use it */
+	setenv("OPENBLAS_NUM_THREADS", "1", 1);
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx2"))
+		setenv("OPENBLAS_CORETYPE",
+			   __builtin_cpu_supports("avx512f") ? "SkylakeX" : "Haswell", 0);
 #endif
+	execv("/proc/self/exe", argv);
 }
 
 int
@@ -401,6 +405,7 @@ main(int argc, char **argv)
 	bool		all = strcmp(part, "all") == 0;
 
 	give_openblas_its_best(argv);
+	lb_openblas_load();
 	printf("best set of kernels: %s; OpenBLAS runs its %s kernels\n",
 		   lb_kernels()->name, openblas_get_corename());
 	if (all || strcmp(part, "softmax") == 0)
