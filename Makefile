@@ -33,7 +33,7 @@ PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
 # The server's flags are those of the compiler that built it, mostly gcc.
 PG_CFLAGS += $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option \
 	-Wno-ignored-optimization-argument -Wno-ignored-attributes)
-SHLIB_LINK = -lpthread -lm
+SHLIB_LINK = -lpthread -ldl -lm
 
 # pg_regress reads test/sql and compares with expected/
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))

@@ -14,7 +14,7 @@
  * 0.05: the last bias of the candidate tower has a gradient of zero in
  * theory, so what it holds is rounding noise.
  *
- * LBREC_CPU=portable, avx2, avx512 or vnni chooses the kernels.
+ * LBREC_CPU=portable, avx2, avx512, vnni or blas chooses the kernels.
  *
  * Exits 0 when every case is within bounds, 1 when one is not, 2 when a case
  * cannot be read or there is none.
@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 
 #include "core/kernels/lb_kernels.h"
+#include "core/openblas/lb_openblas.h"
 #include "core/model/lb_model.h"
 #include "core/scan/lb_scan.h"
 #include "core/scan/lb_scan_batch.h"
@@ -397,6 +398,7 @@ main(int argc, char **argv)
 
 	if (argc != 2)
 		die("usage: parity DIR");
+	lb_openblas_load();
 	if (getenv("LBREC_CPU") != NULL)
 	{
 		const LbKernels *set = lb_kernels_named(getenv("LBREC_CPU"));

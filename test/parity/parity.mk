@@ -6,7 +6,7 @@ PARITY_CFLAGS = -std=gnu11 -O2 -g -Wall -Wextra -Werror \
 build/parity: test/parity/parity.c $(CORE_OBJS)
 	@mkdir -p build
 	$(CC) $(PARITY_CFLAGS) -I$(srcdir)/src -o $@ $^ \
-		-ljansson -lpthread -lm
+		-ljansson -lpthread -ldl -lm
 
 .PHONY: parity
 parity: build/parity

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "core/kernels/lb_kernels.h"
+#include "core/openblas/lb_openblas.h"
 
 static int	unit_passed;
 static int	unit_failed;
@@ -131,6 +132,7 @@ unit_next_set(const LbKernels *after)
 	main(int argc, char **argv) \
 	{ \
 		(void) argc; \
+		lb_openblas_load(); \
 		if (getenv("LBREC_CPU") != NULL) \
 			unit_next_set(NULL); \
 		__VA_ARGS__ \

@@ -18,7 +18,7 @@ UNIT_CC_FLAGS = $(PG_CFLAGS) -Isrc -g -MMD -MP $(CORE_CFLAGS)
 # -O2 stands after CORE_CFLAGS: compiling at -O3 under ASan takes minutes
 UNIT_SAN_FLAGS = -fsanitize=address,undefined -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer
-UNIT_LIBS = -lpthread -lm
+UNIT_LIBS = -lpthread -ldl -lm
 
 build/unit/core/%.san.o: src/core/%.c
 	@mkdir -p $(@D)

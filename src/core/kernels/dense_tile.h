@@ -142,7 +142,7 @@ dense_all(const LbDense *p, bool side, bool fused)
 }
 
 /* Either a_row or a_step is 1: which one, is compiled in. */
-static void
+LB_KERNEL void
 dense_kernel(const LbDense *p)
 {
 	if (p->a_row == 1)
@@ -152,7 +152,7 @@ dense_kernel(const LbDense *p)
 }
 
 /* For sets whose vec_fma() is not vec_fused(): a_step is 1. */
-__attribute__((unused)) static void
+LB_KERNEL void
 dense_kernel_exact(const LbDense *p)
 {
 	dense_all(p, false, true);

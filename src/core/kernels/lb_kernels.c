@@ -8,6 +8,7 @@
 #include <string.h>
 
 extern const LbKernels lb_kernels_portable;
+extern const LbKernels lb_kernels_blas;
 
 #if defined(__x86_64__)
 extern const LbKernels lb_kernels_avx2;
@@ -21,6 +22,7 @@ const LbKernels *const lb_kernel_sets[] = {
 	&lb_kernels_avx512,
 	&lb_kernels_avx2,
 #endif
+	&lb_kernels_blas,
 	&lb_kernels_portable,
 	NULL
 };

@@ -10,12 +10,10 @@
  * a[r * a_row + k * a_step] * b[k * b_step + v * LB_VL + lane], each lane one
  * chain in ascending k.  r runs over LB_MR broadcasts, v over nv (1 or 2)
  * vectors; the strides are constants where it is inlined, as far as can be.
- * fused: each product and sum is rounded once.
  */
 LB_INLINE void
 lb_block_product(LbVec acc[LB_MR][2], const float *a, size_t a_row,
-				 size_t a_step, const float *b, size_t b_step, int n, int nv,
-				 bool fused)
+				 size_t a_step, const float *b, size_t b_step, int n, int nv)
 {
 	for (int k = 0; k < n; k++)
 	{
@@ -27,11 +25,9 @@ lb_block_product(LbVec acc[LB_MR][2], const float *a, size_t a_row,
 		{
 			LbVec		x = vec_set1(a[r * a_row]);
 
-			acc[r][0] = fused ? vec_fused(x, b0, acc[r][0]) :
-				vec_fma(x, b0, acc[r][0]);
+			acc[r][0] = vec_fma(x, b0, acc[r][0]);
 			if (nv > 1)
-				acc[r][1] = fused ? vec_fused(x, b1, acc[r][1]) :
-					vec_fma(x, b1, acc[r][1]);
+				acc[r][1] = vec_fma(x, b1, acc[r][1]);
 		}
 		a += a_step;
 		b += b_step;

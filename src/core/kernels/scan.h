@@ -20,8 +20,8 @@
 #define LB_GROUPS_PER_BLOCK (LB_SCAN_BLOCK / LB_GROUP)
 
 /* Batch tiles: query lanes (largest of all kernels) and candidate block. */
-#define LB_QUERY_LANES 32
-#define LB_CAND_UNIT 12
+#define LB_QUERY_LANES 64
+#define LB_CAND_UNIT 48
 
 /* A candidate of a tile that is not below its query's threshold. */
 typedef struct LbHit
@@ -38,9 +38,12 @@ typedef struct LbScanKernel
 	bool		fast_codes;		/* True if scan_codes beats tile_hits for many
 								 * queries, too */
 
-	/* out[i] = chain of q and row i of c, n <= LB_SCAN_BLOCK */
+	/*
+	 * out[i] = chain of q and row i of c, n <= LB_SCAN_BLOCK; or minus
+	 * infinity if the chain is below floor.
+	 */
 	void		(*score_range) (float *out, const float *q, const float *c,
-								int D, int n);
+								int D, int n, float floor);
 	/* out[i] = chain of q and row rows[i] of c */
 	void		(*score_rows) (float *out, const float *q, const float *c,
 							   int D, const int32_t *rows, int n);

@@ -1,6 +1,7 @@
 /*
  * scan_tile.h
- *		The kernels of scan.h, but for the index, in the vocabulary of simd.h.
+ *		The kernels of scan.h, but for the index, in the vocabulary of simd.h,
+ *		for sets whose vec_fma() is vec_fused(): every product is the chain.
  *
  * Rows arrive row-major, chains run along d, lanes are rows: so LB_VL rows by
  * LB_VL dimensions are transposed in registers on the way.  For one query the
@@ -34,7 +35,7 @@ chains_of(const float *q, const float *const rows[LB_VL], int D)
 		vec_transpose(x);
 		LB_UNROLL
 		for (int k = 0; k < LB_VL; k++)
-			acc = vec_fused(vec_set1(q[d + k]), x[k], acc);
+			acc = vec_fma(vec_set1(q[d + k]), x[k], acc);
 	}
 	if (d < D)
 	{
@@ -46,14 +47,15 @@ chains_of(const float *q, const float *const rows[LB_VL], int D)
 		for (int k = 0; k < LB_VL; k++)
 		{
 			if (k < D - d)
-				acc = vec_fused(vec_set1(q[d + k]), x[k], acc);
+				acc = vec_fma(vec_set1(q[d + k]), x[k], acc);
 		}
 	}
 	return acc;
 }
 
 static void
-score_range(float *out, const float *q, const float *c, int D, int n)
+score_range(float *out, const float *q, const float *c, int D, int n,
+			float floor)
 {
 	int			i = 0;
 
@@ -105,7 +107,7 @@ tile_counts(int32_t *counts, const float *floor, const float *qt,
 		LB_UNROLL
 		for (int r = 0; r < LB_MR; r++)
 			acc[r][0] = acc[r][1] = vec_zero();
-		lb_block_product(acc, cpack, 1, LB_MR, qt, LANES, D, 2, true);
+		lb_block_product(acc, cpack, 1, LB_MR, qt, LANES, D, 2);
 		LB_UNROLL
 		for (int r = 0; r < LB_MR; r++)
 		{
@@ -159,7 +161,7 @@ tile_hits(LbHit *hits, int max_hits, const float *floor, const float *qt,
 		for (int r = 0; r < LB_MR; r++)
 			acc[r][0] = acc[r][1] = vec_zero();
 		lb_block_product(acc, cpack + (size_t) b * LB_MR * D, 1, LB_MR, qt,
-						 LANES, D, 2, true);
+						 LANES, D, 2);
 
 		/*
 		 * The best of the block first.  A NaN may get lost in it, which is

@@ -21,11 +21,18 @@
  *	vec_exp2(x)			2^x for x <= 0; 0 below LB_SM_EXP_MIN; NaN of NaN
  *	vec_mask_equal(v, ids, id, other)	other in lanes whose id is id, else v
  *
- * and for scan_tile.h
+ * for scan_tile.h and bound_tile.h
  *
  *	vec_int_load(p) vec_int_store(p, v)
  *	vec_count_above(n, a, b)	n + 1 in lanes where a > b
  *	vec_not_below(a, b)			a bit for each lane where not a < b
+ *
+ * for bound_tile.h
+ *
+ *	vec_abs(x)
+ *
+ * and for scan_tile.h
+ *
  *	vec_load_part(p, n)			the first n floats, 0 < n < LB_VL; memory
  *								behind them is not touched
  *	vec_transpose(x)			LB_VL vectors, columns for rows
@@ -41,6 +48,9 @@
 #include "core/kernels/lb_kernels.h"
 
 #define LB_INLINE static inline __attribute__((always_inline, unused))
+/* A kernel of a tile; a set may do without it. */
+#define LB_KERNEL static __attribute__((unused))
+
 #define LB_UNROLL _Pragma("GCC unroll 16")
 
 /* 2^x on [-0.5, 0.5], relative error 7.5e-8 (Remez) */

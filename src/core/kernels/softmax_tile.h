@@ -15,7 +15,7 @@
 /* vectors of lanes that hold rows, in floats */
 #define LANES_IN_USE(t, unit) (((t)->n_rows + (unit) - 1) / (unit) * (unit))
 
-static void
+LB_KERNEL void
 pack_columns(const LbSoftmaxTile *t, int j0, int j1)
 {
 	for (int j = j0; j < j1; j++)
@@ -29,7 +29,7 @@ pack_columns(const LbSoftmaxTile *t, int j0, int j1)
 	}
 }
 
-static void
+LB_KERNEL void
 tile_logits(LbSoftmaxTile *t, int j0, int j1)
 {
 	int			lanes = LANES_IN_USE(t, PAIR);
@@ -50,7 +50,7 @@ tile_logits(LbSoftmaxTile *t, int j0, int j1)
 			for (int r = 0; r < LB_MR; r++)
 				acc[r][0] = acc[r][1] = vec_set1(t->bias[j + r]);
 			lb_block_product(acc, cpack, 1, LB_MR, t->qt + l, LB_SM_ROWS,
-							 t->D, 2, false);
+							 t->D, 2);
 
 			/*
 			 * A row's own column carries the row's own id: its logit is put
@@ -105,7 +105,7 @@ tile_logits(LbSoftmaxTile *t, int j0, int j1)
 }
 
 /* Sums of blocks are summed, then sums of panels: shorter sums, smaller errors */
-static void
+LB_KERNEL void
 tile_exps(LbSoftmaxTile *t, int j0, int j1)
 {
 	int			lanes = LANES_IN_USE(t, PAIR);
@@ -170,7 +170,7 @@ clear_block(LbVec acc[LB_MR][2])
 		acc[r][0] = acc[r][1] = vec_zero();
 }
 
-static void
+LB_KERNEL void
 tile_dq(LbSoftmaxTile *t, int j0, int j1)
 {
 	int			rows = LANES_IN_USE(t, LB_MR);
@@ -189,19 +189,19 @@ tile_dq(LbSoftmaxTile *t, int j0, int j1)
 			clear_block(acc);
 			if (d + PAIR <= t->Dp)
 			{
-				lb_block_product(acc, s, 1, LB_SM_ROWS, c, t->Dp, n, 2, false);
+				lb_block_product(acc, s, 1, LB_SM_ROWS, c, t->Dp, n, 2);
 				put_block(dq, t->Dp, acc, 2, true);
 			}
 			else
 			{
-				lb_block_product(acc, s, 1, LB_SM_ROWS, c, t->Dp, n, 1, false);
+				lb_block_product(acc, s, 1, LB_SM_ROWS, c, t->Dp, n, 1);
 				put_block(dq, t->Dp, acc, 1, true);
 			}
 		}
 	}
 }
 
-static void
+LB_KERNEL void
 tile_dc(LbSoftmaxTile *t, int j0, int j1, bool first)
 {
 	for (int d = 0; d < t->Dp; d += PAIR)
@@ -216,13 +216,13 @@ tile_dc(LbSoftmaxTile *t, int j0, int j1, bool first)
 			if (d + PAIR <= t->Dp)
 			{
 				lb_block_product(acc, s, LB_SM_ROWS, 1, t->qg + d, t->Dp,
-								 t->n_rows, 2, false);
+								 t->n_rows, 2);
 				put_block(dc, t->Dp, acc, 2, !first);
 			}
 			else
 			{
 				lb_block_product(acc, s, LB_SM_ROWS, 1, t->qg + d, t->Dp,
-								 t->n_rows, 1, false);
+								 t->n_rows, 1);
 				put_block(dc, t->Dp, acc, 1, !first);
 			}
 		}

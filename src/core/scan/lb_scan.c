@@ -18,7 +18,7 @@ lb_score(const float *q, const float *c, int D)
 {
 	float		raw;
 
-	lb_kernels()->scan.score_range(&raw, q, c, D, 1);
+	lb_kernels()->scan.score_range(&raw, q, c, D, 1, -INFINITY);
 	return lb_score_finish(raw);
 }
 

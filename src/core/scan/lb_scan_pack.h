@@ -15,7 +15,7 @@
 
 /* Candidates of a tile, a multiple of LB_CAND_UNIT: 30 kB at D = 32. */
 #define TILE_BYTES 30720
-#define TILE_MIN (4 * LB_CAND_UNIT)
+#define TILE_MIN LB_CAND_UNIT
 
 static inline int
 tile_size(int D)

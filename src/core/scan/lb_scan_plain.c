@@ -46,7 +46,7 @@ scan_all(LbTop *top, const float *q, const LbCandidates *set, LbCancel cancel)
 		if (LB_CANCEL_REQUESTED(cancel))
 			return LB_CANCELLED;
 		kernel->score_range(chains, q, set->c + (size_t) j * set->D, set->D,
-							n);
+							n, top->floor_score);
 		take_block(top, chains, n, NULL, j);
 	}
 	return LB_OK;

@@ -80,7 +80,7 @@ take_out_repeats(const Job *job, Own *own, int64_t first, int n, int repeats)
 
 		kernel->score_range(&chain,
 							job->q + (size_t) (first + own->query[i]) * job->D,
-							last, job->D, 1);
+							last, job->D, 1, -INFINITY);
 		if (chain > own->floor[i])
 			own->counts[i] -= repeats;
 	}
@@ -143,7 +143,7 @@ count_group(Job *job, Own *own, int64_t first, int n)
 			kernel->score_range(&chain, job->q + (size_t) (first + i) * D,
 								job->c +
 								(size_t) job->true_candidate[first + i] * D,
-								D, 1);
+								D, 1, -INFINITY);
 			own->floor[i] = lb_score_finish(chain);
 		}
 	}

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "core/kernels/lb_kernels.h"
+#include "core/openblas/lb_openblas.h"
 #include "core/scan/lb_scan.h"
 #include "core/scan/lb_scan_batch.h"
 #include "core/scan/lb_scan_rank.h"
@@ -96,20 +97,15 @@ measure(const char *name, int n_threads, Work work, void *arg, double per)
 	fflush(stdout);
 }
 
-/*
- * The same with every set of this machine.  Scans of many queries leave the
- * portable one out where there is a better: it takes minutes to emulate the
- * fused operation, and top-k shows its ratio.
- */
+/* The same with every set of this machine. */
 static void
-measure_sets(const char *name, Work work, void *arg, double per, bool scan)
+measure_sets(const char *name, Work work, void *arg, double per)
 {
 	for (int i = 0; lb_kernel_sets[i] != NULL; i++)
 	{
 		char		label[64];
 
-		if (!lb_kernel_sets[i]->usable() ||
-			(scan && i > 0 && strcmp(lb_kernel_sets[i]->name, "portable") == 0))
+		if (!lb_kernel_sets[i]->usable())
 			continue;
 		lb_kernels_use(lb_kernel_sets[i]);
 		snprintf(label, sizeof(label), "%s, %s", name, lb_kernels()->name);
@@ -179,7 +175,7 @@ bench_softmax(int B, int D)
 		measure("OpenBLAS tiles + libmvec expf", n_threads, step_blas, &x, 0);
 	for (int n_threads = 1; n_threads <= 2; n_threads++)
 		measure("plain C, -march=native", n_threads, step_plain, &x, 0);
-	measure_sets("lbrec", step_ours, &x, 0, false);
+	measure_sets("lbrec", step_ours, &x, 0);
 	free((void *) x.peer.q);
 	free((void *) x.peer.c);
 	free(x.peer.dq);
@@ -354,7 +350,7 @@ bench_batch(int64_t n, int D, int64_t k)
 		x.set.index = with_index ? x.index : NULL;
 		x.scratch = aligned_alloc(64, lb_topk_batch_bytes(&x.set, 512, k, 2));
 		measure_sets(with_index ? "lbrec int8 index" : "lbrec float32",
-					 batch_ours, &x, 512, true);
+					 batch_ours, &x, 512);
 		free(x.scratch);
 	}
 	scan_free(&x);
@@ -373,9 +369,9 @@ bench_rank(int64_t n, int D)
 		measure("OpenBLAS tiles, counted", n_threads, count_blas, &x, 0);
 	x.scratch = aligned_alloc(64, lb_rank_counts_bytes(1024, n, D, 1) +
 							  lb_rank_counts_bytes(1024, n, D, 2));
-	measure_sets("lbrec", count_ours, &x, 0, true);
+	measure_sets("lbrec", count_ours, &x, 0);
 	x.most = 100;
-	measure_sets("lbrec, up to 100", count_ours, &x, 0, true);
+	measure_sets("lbrec, up to 100", count_ours, &x, 0);
 	free(x.scratch);
 	scan_free(&x);
 }
@@ -389,13 +385,16 @@ static void
 give_openblas_its_best(char **argv)
 {
 	openblas_set_num_threads(1);
-#if defined(__x86_64__)
-	if (getenv("OPENBLAS_CORETYPE") != NULL || !__builtin_cpu_supports("avx2"))
+	if (getenv("OPENBLAS_NUM_THREADS") != NULL)
 		return;
-	setenv("OPENBLAS_CORETYPE",
-		   __builtin_cpu_supports("avx512f") ? "SkylakeX" : "Haswell", 1);
-	execv("/proc/self/exe", argv);
+	/* and without threads of its own, so that the set blas may use it */
+	setenv("OPENBLAS_NUM_THREADS", "1", 1);
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx2"))
+		setenv("OPENBLAS_CORETYPE",
+			   __builtin_cpu_supports("avx512f") ? "SkylakeX" : "Haswell", 0);
 #endif
+	execv("/proc/self/exe", argv);
 }
 
 int
@@ -406,6 +405,7 @@ main(int argc, char **argv)
 	bool		all = strcmp(part, "all") == 0;
 
 	give_openblas_its_best(argv);
+	lb_openblas_load();
 	printf("best set of kernels: %s; OpenBLAS runs its %s kernels\n",
 		   lb_kernels()->name, openblas_get_corename());
 	if (all || strcmp(part, "softmax") == 0)

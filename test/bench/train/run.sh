@@ -102,7 +102,7 @@ copy_server
 copy_tree
 must build make -s -j"$jobs" all make-dump PG_CONFIG="$PG_CONFIG"
 must install make -s install PG_CONFIG="$PG_CONFIG"
-must step sh -c 'exec gcc -std=gnu11 -O2 -Isrc -o build/step test/bench/train/step.c src/core/*.o src/core/*/*.o -lpthread -lm'
+must step sh -c 'exec gcc -std=gnu11 -O2 -Isrc -o build/step test/bench/train/step.c src/core/*.o src/core/*/*.o -lpthread -ldl -lm'
 step=$work/src/build/step
 
 as mkdir -m 700 "$work/run"

@@ -1,0 +1,33 @@
+/*
+ * blas.h
+ *		What the set blas needs of a BLAS.
+ *
+ * src/core loads no library: whoever does (core/openblas/lb_openblas.c) hands
+ * the functions in, and only then the set is usable.  They must be safe to
+ * call from several threads at once.
+ */
+#ifndef LB_KERNELS_BLAS_H
+#define LB_KERNELS_BLAS_H
+
+#include "core/lb_core.h"
+
+/* cblas.h's, with enumerations as the int that they are. */
+typedef struct LbBlas
+{
+	void		(*sgemm) (int order, int trans_a, int trans_b, int m, int n,
+						  int k, float alpha, const float *a, int lda,
+						  const float *b, int ldb, float beta, float *c,
+						  int ldc);
+	void		(*sgemv) (int order, int trans, int m, int n, float alpha,
+						  const float *a, int lda, const float *x, int incx,
+						  float beta, float *y, int incy);
+} LbBlas;
+
+#define LB_ROW_MAJOR 101
+#define LB_NO_TRANS 111
+#define LB_TRANS 112
+
+/* Not to be called while a kernel runs. */
+extern void lb_blas_use(const LbBlas *blas);
+
+#endif							/* LB_KERNELS_BLAS_H */
