@@ -85,67 +85,43 @@ GRANT ALL ON ALL SEQUENCES IN SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
 --
 -- Training
 --
+CREATE FUNCTION lbrec.settings(
+	OUT name text,
+	OUT type text,
+	OUT default_value jsonb,
+	OUT paper_value jsonb,
+	OUT allowed text,
+	OUT meaning text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_list_settings'
+LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 50;
+COMMENT ON FUNCTION lbrec.settings IS 'the rows of lbrec_settings';
+
+CREATE VIEW lbrec_settings AS SELECT * FROM lbrec.settings();
+COMMENT ON VIEW lbrec_settings IS 'the settings of lbrec_train, with their values in both presets';
+COMMENT ON COLUMN lbrec_settings.name IS 'key in the argument settings';
+COMMENT ON COLUMN lbrec_settings.type IS 'type of the value';
+COMMENT ON COLUMN lbrec_settings.default_value IS 'value in preset default';
+COMMENT ON COLUMN lbrec_settings.paper_value IS 'value in preset paper';
+COMMENT ON COLUMN lbrec_settings.allowed IS 'range, or the values that there are';
+COMMENT ON COLUMN lbrec_settings.meaning IS 'what the setting does';
+GRANT SELECT ON lbrec_settings TO PUBLIC;
+
 CREATE FUNCTION lbrec_train(
 	model text,
 	listens text DEFAULT 'listen',
 	preset text DEFAULT 'default',
 	epochs integer DEFAULT NULL,
-	batch_size integer DEFAULT NULL,
-	learning_rate double precision DEFAULT NULL,
 	layers integer[] DEFAULT NULL,
-	embedding_dim integer DEFAULT NULL,
 	seed bigint DEFAULT NULL,
 	split text DEFAULT NULL,
-	test_fraction double precision DEFAULT NULL,
-	time_buckets integer DEFAULT NULL,
-	loss_reduction text DEFAULT NULL,
-	temperature double precision DEFAULT NULL,
-	logq boolean DEFAULT NULL,
-	l2_normalize boolean DEFAULT NULL,
-	mask_accidental_hits boolean DEFAULT NULL,
-	evaluate_every integer DEFAULT NULL,
-	user_features text[] DEFAULT NULL,
-	activate boolean DEFAULT true,
-	verbose boolean DEFAULT false,
-	ensemble integer DEFAULT NULL,
-	test_last integer DEFAULT NULL,
-	test_limit integer DEFAULT NULL,
-	user_embedding boolean DEFAULT NULL,
-	hour_of_day boolean DEFAULT NULL,
-	day_of_week boolean DEFAULT NULL,
-	history_length integer DEFAULT NULL,
-	history_dropout double precision DEFAULT NULL,
-	history_pooling text DEFAULT NULL,
-	history_table text DEFAULT NULL,
-	history_window text DEFAULT NULL,
-	batch_by text DEFAULT NULL,
-	targets integer DEFAULT NULL,
-	hard_negatives integer DEFAULT NULL,
-	extra_negatives integer DEFAULT NULL,
-	negative_sampling text DEFAULT NULL,
-	optimizer text DEFAULT NULL,
-	initial_accumulator double precision DEFAULT NULL,
-	schedule text DEFAULT NULL,
-	warmup_epochs double precision DEFAULT NULL,
-	decay_epochs double precision DEFAULT NULL,
-	decay_factor double precision DEFAULT NULL,
-	weight_decay double precision DEFAULT NULL,
-	clip_norm double precision DEFAULT NULL,
-	dropout double precision DEFAULT NULL,
-	early_stopping text DEFAULT NULL,
-	patience integer DEFAULT NULL,
-	min_listens integer DEFAULT NULL,
-	hash_buckets integer DEFAULT NULL,
-	number_buckets integer DEFAULT NULL,
-	repeat_power double precision DEFAULT NULL,
-	neighbours integer DEFAULT NULL,
-	refit boolean DEFAULT NULL,
-	keep_versions integer DEFAULT NULL,
-	logq_estimate text DEFAULT NULL,
-	bucketize text[] DEFAULT NULL,
 	test_from timestamptz DEFAULT NULL,
 	test_listens text DEFAULT NULL,
 	start_from text DEFAULT NULL,
+	user_features text[] DEFAULT NULL,
+	settings jsonb DEFAULT NULL,
+	activate boolean DEFAULT true,
+	verbose boolean DEFAULT false,
 	OUT epoch integer,
 	OUT loss double precision,
 	OUT test_loss double precision,
@@ -163,17 +139,18 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_train'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION lbrec_train IS
-'trains a two-tower model on a table or query of listens and saves it as the next version of its name; one row an epoch. Columns of listens, by name: user_id, listened_at, recording_msid; each further one is an item feature';
+'trains a two-tower model on a table or query of listens and saves it as the next version of its name; one row an epoch. Columns of listens, by name: user_id, listened_at, recording_msid; each further one is an item feature. settings is a JSON object, see lbrec_settings';
 
 CREATE FUNCTION lbrec_tune(
 	model text,
 	listens text DEFAULT 'listen',
-	settings jsonb DEFAULT '{"temperature": [0.07, 0.1, 0.15, 0.2], "history_dropout": [0.4, 0.6, 0.8], "learning_rate": [0.05, 0.1, 0.2]}',
+	search jsonb DEFAULT '{"temperature": [0.07, 0.1, 0.15, 0.2], "history_dropout": [0.4, 0.6, 0.8], "learning_rate": [0.05, 0.1, 0.2]}',
 	trials integer DEFAULT 16,
 	metric text DEFAULT 'ndcg_20',
 	epochs integer DEFAULT 10,
 	time_limit interval DEFAULT NULL,
 	preset text DEFAULT 'default',
+	settings jsonb DEFAULT NULL,
 	OUT place integer,
 	OUT trial integer,
 	OUT trial_settings jsonb,

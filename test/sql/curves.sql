@@ -2,8 +2,8 @@
 -- lbrec_curves_svg: well-formed, one line a model, names escaped
 --
 \i test/sql/listens.inc
-SELECT count(*) FROM lbrec_train('one', epochs => 4, evaluate_every => 1);
-SELECT count(*) FROM lbrec_train('<b>&"two"', epochs => 6, evaluate_every => 2);
+SELECT count(*) FROM lbrec_train('one', epochs => 4, settings => '{"evaluate_every": 1}');
+SELECT count(*) FROM lbrec_train('<b>&"two"', epochs => 6, settings => '{"evaluate_every": 2}');
 CREATE TEMP TABLE svg AS
 SELECT f AS figure, lbrec_curves_svg('{one,"<b>&\"two\""}', f) AS text
 FROM unnest('{loss,test_loss,top_1,top_5,top_10,top_50,top_100}'::text[]) AS f;

@@ -49,9 +49,9 @@ SELECT pg_temp.try($$SELECT * FROM lbrec_train('')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train(NULL)$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', preset => 'best')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', epochs => 0)$$);
-SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', batch_size => 1)$$);
-SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', learning_rate => 0)$$);
-SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', learning_rate => 'NaN')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', settings => '{"batch_size": 1}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', settings => '{"learning_rate": 0}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', settings => '{"learning_rate": "NaN"}')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{}')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{32,-1}')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{1000000}')$$);
@@ -59,18 +59,18 @@ SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{8,8,8,8,8,8,8,8,
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{32,NULL}')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', layers => '{2048}')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', split => 'half')$$);
-SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', loss_reduction => 'max')$$);
-SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', temperature => 0)$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', settings => '{"loss_reduction": "max"}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', settings => '{"temperature": 0}')$$);
 
 -- a loss that is not finite: training stops, the older version answers on
-SELECT regexp_replace(pg_temp.try($$SELECT * FROM lbrec_train('m', preset => 'paper', learning_rate => 1e25,
+SELECT regexp_replace(pg_temp.try($$SELECT * FROM lbrec_train('m', preset => 'paper', settings => '{"learning_rate": 1e25}',
 	listens => 'SELECT l.*, artist_name FROM listen AS l JOIN recording USING (recording_msid)')$$),
 	'step \d+ of epoch \d+', 'step N of epoch N');
 SELECT count(*) FROM lbrec_recommend(1, 3, 'm');
 
 -- finite, but worse than at first: a warning tells (terse: no trained number)
 \set VERBOSITY terse
-SELECT count(*) FROM lbrec_train('worse', preset => 'paper', learning_rate => 100, epochs => 5,
+SELECT count(*) FROM lbrec_train('worse', preset => 'paper', settings => '{"learning_rate": 100}', epochs => 5,
 	listens => 'SELECT l.*, artist_name FROM listen AS l JOIN recording USING (recording_msid)') WHERE epoch = 99;
 \set VERBOSITY default
 SELECT lbrec_drop_model('worse');
@@ -81,7 +81,7 @@ SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, -5)$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, 3, 'nobody')$$);
 
 -- as many columns as there may be, and one more
-SELECT pg_temp.try(format($$SELECT count(*) FROM lbrec_train('many', 'SELECT *, %s FROM listen', epochs => 1, embedding_dim => 2, ensemble => 1, split => 'none')$$,
+SELECT pg_temp.try(format($$SELECT count(*) FROM lbrec_train('many', 'SELECT *, %s FROM listen', epochs => 1, settings => '{"embedding_dim": 2, "ensemble": 1}', split => 'none')$$,
 	string_agg('1 AS c' || i, ', ')))
 FROM (SELECT m, i FROM generate_series(23, 24) AS m, generate_series(1, m) AS i) AS columns GROUP BY m ORDER BY m;
 SELECT lbrec_drop_model('many');

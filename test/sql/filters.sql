@@ -8,7 +8,7 @@ SELECT count(*) FROM lbrec_train('m', 'SELECT user_id, listened_at, recording_ms
 -- many recordings, so that there are lists, narrow and wide bitmaps
 SELECT count(*) FROM lbrec_train('wide', 'SELECT hashint8(i) & 63 AS user_id, timestamptz ''2005-02-01'' + i * interval ''1 minute'' AS listened_at,
 	md5(''wide '' || i % 40000)::uuid AS recording_msid, ''artist '' || i % 40000 / 7 AS artist_name FROM generate_series(1::bigint, 60000) AS i',
-	epochs => 1, preset => 'paper', batch_size => 64, split => 'none');
+	epochs => 1, preset => 'paper', settings => '{"batch_size": 64}', split => 'none');
 -- all candidates as they rank without a condition, with what conditions ask
 CREATE TEMP TABLE ranked AS
 SELECT m, u, r.*, c.listens, 'artist ' || c.artist AS artist, row_number() OVER (PARTITION BY m, u ORDER BY md5(r.recording_msid::text)) AS n,
@@ -88,7 +88,7 @@ CREATE TEMP TABLE key AS SELECT i, CASE i % 3 WHEN 0 THEN '00000000-0000-0000-00
 	ELSE lpad(to_hex(25000000 + i), 8, '0') || '-0000-7000-8000-' || lpad(to_hex(i * 2), 12, '0') END::uuid AS recording_msid
 FROM generate_series(0, 2999) AS i;
 SELECT count(*) FROM lbrec_train('keys', 'SELECT i & 15 AS user_id, timestamptz ''2005-02-01'' + i * interval ''1 minute'' AS listened_at, recording_msid, ''a'' AS artist_name FROM key',
-	epochs => 1, preset => 'paper', batch_size => 64, split => 'none');
+	epochs => 1, preset => 'paper', settings => '{"batch_size": 64}', split => 'none');
 SELECT count(*), count(s.score) AS found, count(*) FILTER (WHERE s.score = r.score) AS same
 FROM (SELECT array_agg(recording_msid) AS keys FROM key) AS k, LATERAL unnest(k.keys, lbrec_score(1, k.keys, 'keys')) AS s (recording_msid, score)
 JOIN lbrec_recommend(1, 3000, 'keys') AS r USING (recording_msid);

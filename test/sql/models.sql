@@ -3,7 +3,7 @@
 -- with lbrec_export and lbrec_import; what each says when it cannot.
 --
 \i test/sql/listens.inc
-SELECT n, (SELECT count(*) FROM lbrec_train('kept', epochs => 1, embedding_dim => 4, ensemble => 1, split => 'none', seed => n)) AS epochs
+SELECT n, (SELECT count(*) FROM lbrec_train('kept', epochs => 1, settings => '{"embedding_dim": 4, "ensemble": 1}', split => 'none', seed => n)) AS epochs
 FROM generate_series(1, 4) AS n;
 
 -- a comment is the newest version's, or that of the one that is named

@@ -85,9 +85,9 @@ SELECT count(*) FROM lbrec_explain(1, md5('nothing')::uuid, 'm');
 SELECT count(*) FROM lbrec_explain(NULL, NULL);
 
 -- either part can be left out
-SELECT count(*) FROM lbrec_train('plain', neighbours => 0, repeat_power => 0, epochs => 2);
-SELECT count(*) FROM lbrec_train('own', neighbours => 0, epochs => 2);
-SELECT count(*) FROM lbrec_train('near', repeat_power => 0, epochs => 2);
+SELECT count(*) FROM lbrec_train('plain', settings => '{"neighbours": 0, "repeat_power": 0}', epochs => 2);
+SELECT count(*) FROM lbrec_train('own', settings => '{"neighbours": 0}', epochs => 2);
+SELECT count(*) FROM lbrec_train('near', settings => '{"repeat_power": 0}', epochs => 2);
 SELECT m.name, m.config ? 'mix' AS mixed, count(*) FILTER (WHERE t.name ~ '^neighbour_') AS neighbours,
 	count(*) FILTER (WHERE t.name = 'history_recency') AS recency, (SELECT count(*) FROM lbrec_recommend(3, 5, m.name)) AS recommended
 FROM lbrec.model AS m JOIN lbrec.tensor AS t ON t.model = m.id WHERE m.name <> 'm' GROUP BY m.id ORDER BY 1;
@@ -111,8 +111,8 @@ FROM (SELECT m.name, t.rows FROM lbrec.model AS m JOIN lbrec.tensor AS t ON t.mo
 WHERE a.name = 'tuesday';
 
 -- explained all the same: other inputs, layers, models without those parts
-SELECT count(*) FROM lbrec_train('layers', layers => '{8}', time_buckets => 10, epochs => 1);
-SELECT count(*) FROM lbrec_train('inputs', user_embedding => true, hour_of_day => true, epochs => 1);
+SELECT count(*) FROM lbrec_train('layers', layers => '{8}', settings => '{"time_buckets": 10}', epochs => 1);
+SELECT count(*) FROM lbrec_train('inputs', settings => '{"user_embedding": true, "hour_of_day": true}', epochs => 1);
 SELECT name, count(score) AS pairs, count(*) FILTER (WHERE abs(value - score) <= 1e-6 * abs(score)) AS add_up,
 	(SELECT array_agg(DISTINCT p ORDER BY p) FROM explained AS e, unnest(parts) AS p WHERE e.name = o.name) AS parts
 FROM explained AS o GROUP BY name ORDER BY name;
@@ -124,7 +124,7 @@ SELECT u::bigint AS user_id, timestamptz '2005-02-01 00:00+00' + i * interval '1
 FROM (SELECT u, r, row_number() OVER (PARTITION BY u ORDER BY md5(u || ' ' || r)) AS i
 	FROM generate_series(1, 60) AS u, generate_series(1, 2400) AS r WHERE r % 4 = u % 4 OR r % 31 = 0 OR (u = 1 AND r % 4 < 3)) AS x
 WHERE i <= CASE u WHEN 1 THEN 1500 ELSE 40 END;
-SELECT count(*) > 0 AS trained FROM lbrec_train('singles', 'singles', epochs => 3, ensemble => 1, embedding_dim => 16);
+SELECT count(*) > 0 AS trained FROM lbrec_train('singles', 'singles', epochs => 3, settings => '{"ensemble": 1, "embedding_dim": 16}');
 SELECT t.rows = (SELECT count(*) FROM singles) AS all_kept, (m.config #>> '{mix,own}')::float8 < 0 AS lowered
 FROM lbrec.model AS m JOIN lbrec.tensor AS t ON t.model = m.id WHERE m.name = 'singles' AND t.name = 'history_codes' AND t.chunk = 0;
 CREATE TEMP VIEW ranked_singles AS

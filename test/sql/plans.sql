@@ -20,7 +20,7 @@ SELECT rows FROM pg_temp.expected('SELECT * FROM lbrec_recording_embeddings()');
 \i test/sql/listens.inc
 SELECT count(*) FROM lbrec_train('small', 'SELECT * FROM listen WHERE user_id IN (3, 6)', epochs => 1, split => 'none');
 SELECT count(*) FROM lbrec_train('m', 'SELECT user_id, listened_at, recording_msid, artist_name
-	FROM listen JOIN recording USING (recording_msid)', epochs => 10, user_embedding => true);
+	FROM listen JOIN recording USING (recording_msid)', epochs => 10, settings => '{"user_embedding": true}');
 SELECT name, n_users, n_recordings FROM lbrec_models ORDER BY name;
 
 -- k rows, but no more than there are candidates to choose from
@@ -116,7 +116,7 @@ SELECT q, pg_temp.asked(q) = leader AS same FROM asked ORDER BY q;
 RESET lbrec.shared_images;
 -- a worker may be the first to ask a model, and makes its image
 SET lbrec.shared_images = off;
-SELECT count(*) FROM lbrec_train('fresh', epochs => 1, user_embedding => true);
+SELECT count(*) FROM lbrec_train('fresh', epochs => 1, settings => '{"user_embedding": true}');
 RESET lbrec.shared_images;
 SELECT pg_temp.asked('lbrec_similar(md5(''recording 1'')::uuid, 20, ''fresh'')') AS worker \gset
 -- these stay, and can read temporary tables

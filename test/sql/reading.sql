@@ -20,7 +20,7 @@ INSERT INTO way VALUES
 	('join', 'SELECT p.* FROM play AS p JOIN (SELECT 1 AS one) AS x ON x.one > 0'),
 	('turn', 'SELECT year, title, recording_msid, tags, listened_at, user_id FROM play');
 SELECT model, n.epoch
-FROM way, LATERAL lbrec_train(model, query, epochs => 1, ensemble => 1, embedding_dim => 8, split => 'none', activate => false) AS n;
+FROM way, LATERAL lbrec_train(model, query, epochs => 1, settings => '{"ensemble": 1, "embedding_dim": 8}', split => 'none', activate => false) AS n;
 -- all as the first way, for the last has its columns in another order
 SELECT w.model, count(*) AS arrays, bool_and(t.data = p.data) AS same
 FROM way AS w JOIN lbrec.model AS m ON m.name = w.model

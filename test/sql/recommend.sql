@@ -38,7 +38,7 @@ SELECT count(*) FROM lbrec_recommend(7, 10, exclude_listened => true,
 	JOIN recording AS t USING (recording_msid) WHERE t.taste <> 2;
 
 -- the time of listening: beyond the trained range it counts as its end
-SELECT count(*) FROM lbrec_train('timed', epochs => 2, time_buckets => 100);
+SELECT count(*) FROM lbrec_train('timed', epochs => 2, settings => '{"time_buckets": 100}');
 SELECT count(*) FROM lbrec_recommend(7, 10, 'timed', at => '2005-04-30') AS a
 	JOIN lbrec_recommend(7, 10, 'timed', at => '2026-01-01') AS b USING (rank, recording_msid, score);
 

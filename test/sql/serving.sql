@@ -3,7 +3,7 @@
 --
 \i test/sql/listens.inc
 SELECT count(*) FROM lbrec_train('m', 'SELECT user_id, listened_at, recording_msid, artist_name
-	FROM listen JOIN recording USING (recording_msid)', epochs => 10, user_embedding => true, repeat_power => 0, neighbours => 0);
+	FROM listen JOIN recording USING (recording_msid)', epochs => 10, settings => '{"user_embedding": true, "repeat_power": 0, "neighbours": 0}');
 
 -- candidates: only these are ranked, in the order that they have among all
 CREATE TEMP TABLE few AS

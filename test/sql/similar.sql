@@ -8,8 +8,8 @@ SELECT u::bigint AS user_id, to_timestamp(1100000000 + u * 1000 + n) AS listened
 	md5('similar ' || u % 6 * 300 + (hashint8(u * 1000003::bigint + n) & 1048575) % 300)::uuid AS recording_msid
 FROM generate_series(1, 300) AS u, generate_series(1, 30) AS n;
 SELECT count(DISTINCT recording_msid) > 1700 AS enough FROM listen;
-SELECT count(*) FROM lbrec_train('unit', epochs => 2, embedding_dim => 8, ensemble => 2, split => 'none', refit => false, temperature => 0.1);
-SELECT count(*) FROM lbrec_train('free', epochs => 2, embedding_dim => 16, ensemble => 1, split => 'none', refit => false, l2_normalize => false, temperature => 1);
+SELECT count(*) FROM lbrec_train('unit', epochs => 2, settings => '{"embedding_dim": 8, "ensemble": 2, "refit": false, "temperature": 0.1}', split => 'none');
+SELECT count(*) FROM lbrec_train('free', epochs => 2, settings => '{"embedding_dim": 16, "ensemble": 1, "refit": false, "l2_normalize": false, "temperature": 1}', split => 'none');
 
 CREATE TEMP TABLE vector AS SELECT m AS model, v.* FROM unnest('{unit,free}'::text[]) AS m, LATERAL lbrec_recording_embeddings(m) AS v;
 CREATE FUNCTION pg_temp.cosine(real[], real[]) RETURNS float8 IMMUTABLE LANGUAGE sql AS

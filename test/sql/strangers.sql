@@ -5,7 +5,7 @@
 \i test/sql/listens.inc
 SELECT count(*) FROM lbrec_train('m', epochs => 5);
 SELECT count(*) FROM lbrec_train('dense', 'SELECT user_id, listened_at, recording_msid, artist_name
-	FROM listen JOIN recording USING (recording_msid)', epochs => 30, preset => 'paper', split => 'none', batch_size => 64);
+	FROM listen JOIN recording USING (recording_msid)', epochs => 30, preset => 'paper', split => 'none', settings => '{"batch_size": 64}');
 -- what a call answers, as one text
 CREATE FUNCTION pg_temp.one(user_id bigint, model text, at timestamptz DEFAULT NULL, listens text DEFAULT 'listen') RETURNS text LANGUAGE sql AS
 $$ SELECT string_agg(concat_ws(' ', rank, recording_msid, score, basis), ', ' ORDER BY rank) FROM lbrec_recommend($1, 10, $2, at => $3, listens => $4) $$;
@@ -85,9 +85,9 @@ SELECT count(*) FROM lbrec_train('first', 'SELECT * FROM listen WHERE listened_a
 SELECT count(*) FROM lbrec_train('second', 'SELECT * FROM listen WHERE listened_at >= ''2005-03-02''', epochs => 1, start_from => 'first');
 SELECT at, a.* FROM unnest('{NULL,2005-03-10,2005-02-10}'::timestamptz[]) AS at, LATERAL pg_temp.agrees(at, 'second') AS a ORDER BY at;
 -- weeks are counted part by part when memory is short: the same
-SELECT count(*) FROM lbrec_train('roomy', 'SELECT l.*, ''a'' AS artist_name FROM listen AS l, generate_series(1, 20)', epochs => 1, preset => 'paper', batch_size => 64, split => 'none') AS t;
+SELECT count(*) FROM lbrec_train('roomy', 'SELECT l.*, ''a'' AS artist_name FROM listen AS l, generate_series(1, 20)', epochs => 1, preset => 'paper', settings => '{"batch_size": 64}', split => 'none') AS t;
 SET lbrec.spool_mem = '64kB';
-SELECT count(*) FROM lbrec_train('short', 'SELECT l.*, ''a'' AS artist_name FROM listen AS l, generate_series(1, 20)', epochs => 1, preset => 'paper', batch_size => 64, split => 'none') AS t;
+SELECT count(*) FROM lbrec_train('short', 'SELECT l.*, ''a'' AS artist_name FROM listen AS l, generate_series(1, 20)', epochs => 1, preset => 'paper', settings => '{"batch_size": 64}', split => 'none') AS t;
 RESET lbrec.spool_mem;
 SELECT t.name, count(*), bool_and(t.data = o.data) AS same FROM lbrec.tensor AS t JOIN lbrec.tensor AS o USING (name, chunk)
 WHERE name LIKE 'recording\_week%' AND t.model = (SELECT id FROM lbrec.model WHERE name = 'roomy') AND o.model = (SELECT id FROM lbrec.model WHERE name = 'short') GROUP BY t.name ORDER BY t.name;

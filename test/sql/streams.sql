@@ -98,7 +98,7 @@ SELECT pg_temp.threads() AS threads;
 DO $$
 BEGIN
 	FOR i IN 1 .. 7 LOOP
-		PERFORM lbrec_train('model ' || i, 'SELECT * FROM listen WHERE user_id < 9', epochs => 1, preset => 'default', embedding_dim => 4);
+		PERFORM lbrec_train('model ' || i, 'SELECT * FROM listen WHERE user_id < 9', epochs => 1, preset => 'default', settings => '{"embedding_dim": 4}');
 		PERFORM FROM (SELECT lbrec_recommend_all(3, 'model ' || i) LIMIT 1) AS l;
 		BEGIN
 			PERFORM lbrec_recommend_all(3, 'model ' || i, users => '{1001}', listens => 'missing');

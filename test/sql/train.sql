@@ -8,7 +8,7 @@ SELECT epoch, loss > 0 AS loss, test_loss > 0 AS test_loss,
 	top_1 <= top_5 AND top_5 <= top_10 AND top_10 <= top_50
 		AND top_50 <= top_100 AND top_100 <= 1 AS ordered,
 	seconds >= 0 AS seconds, listens_per_second > 0 AS rate
-FROM lbrec_train('plain', evaluate_every => 2, epochs => 5);
+FROM lbrec_train('plain', settings => '{"evaluate_every": 2}', epochs => 5);
 
 -- what was written
 SELECT name, version, n_listens, n_users, n_recordings, query,
@@ -37,7 +37,7 @@ SELECT shape, count(*) AS epochs, count(top_1) AS evaluated
 FROM (VALUES ('{32}'::int[]), ('{64,32}'), ('{128,64,32}')) AS v (shape),
 	LATERAL lbrec_train('paper', 'SELECT user_id, listened_at, recording_msid, artist_name
 		FROM listen JOIN recording USING (recording_msid)',
-		preset => 'paper', layers => shape, batch_size => 256, epochs => 10)
+		preset => 'paper', layers => shape, settings => '{"batch_size": 256}', epochs => 10)
 GROUP BY shape ORDER BY shape;
 SELECT name, version, active FROM lbrec_models WHERE name = 'paper' ORDER BY version;
 SELECT DISTINCT m.version, t.name, t.rows, t.cols

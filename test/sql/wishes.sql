@@ -5,7 +5,7 @@
 CREATE VIEW pg_temp.named AS SELECT user_id, listened_at, recording_msid, artist_name
 	FROM listen JOIN recording USING (recording_msid);
 SELECT count(*) FROM lbrec_train('m', 'SELECT * FROM pg_temp.named', epochs => 10);
-SELECT count(*) FROM lbrec_train('dense', 'SELECT * FROM pg_temp.named', epochs => 30, preset => 'paper', split => 'none', batch_size => 64);
+SELECT count(*) FROM lbrec_train('dense', 'SELECT * FROM pg_temp.named', epochs => 30, preset => 'paper', split => 'none', settings => '{"batch_size": 64}');
 
 -- a user of the model
 SELECT DISTINCT basis FROM lbrec_recommend(7, 10);

@@ -26,7 +26,7 @@ my @phases = (
 	[ 'reading',
 		q{SELECT lbrec_train('lost', 'SELECT l.* FROM listen AS l, LATERAL (SELECT pg_sleep(0.01) WHERE l.user_id > 0) AS s')},
 		q{wait_event = 'PgSleep'} ],
-	[ 'in an epoch', q{SELECT lbrec_train('lost', epochs => 100000, evaluate_every => 100000)},
+	[ 'in an epoch', q{SELECT lbrec_train('lost', epochs => 100000, settings => '{"evaluate_every": 100000}')},
 		q{query ~ 'epoch ([3-9]|[0-9][0-9]+) of'} ],
 	[ 'evaluating', q{SELECT lbrec_evaluate('kept', 'SELECT l.* FROM listen AS l, generate_series(1, 100)')},
 		q{now() - query_start > interval '300 ms'} ],

@@ -30,11 +30,10 @@ my $before = answer($node, 'large');
 my $large = 'SELECT l.* FROM listen AS l, generate_series(1, 4)';
 my @work = (
 	"SELECT lbrec_train('never', epochs => 100000)",
-	"SELECT lbrec_train('never', epochs => 100000, evaluate_every => 100000, layers => '{128,64}')",
+	"SELECT lbrec_train('never', epochs => 100000, settings => '{"evaluate_every": 100000}', layers => '{128,64}')",
 	"SELECT lbrec_train('never', '$large', epochs => 100000)",
 	# a step that takes seconds
-	"SELECT lbrec_train('never', epochs => 100000, evaluate_every => 100000, ensemble => 1, batch_by => 'listens', user_embedding => true,
-		embedding_dim => 1024, layers => '{4096,1024}', batch_size => 4096)",
+	"SELECT lbrec_train('never', epochs => 100000, settings => '{"evaluate_every": 100000, "ensemble": 1, "batch_by": "listens", "user_embedding": true, "embedding_dim": 1024, "batch_size": 4096}', layers => '{4096,1024}')",
 	"SELECT lbrec_evaluate('large', '$large')",
 	"SELECT count(*) FROM generate_series(1, 3000) AS u, generate_series(1, 1000) AS n, LATERAL lbrec_recommend(u, 100, 'large') AS r",
 	# a tile of users, its rows, and strangers one by one
@@ -184,7 +183,7 @@ SKIP:
 		if $node->psql('postgres', q{SET client_connection_check_interval = 1}) != 0;
 	$node->psql('postgres', q{SET lbrec.threads = 1; SET client_connection_check_interval = 5; SET statement_timeout = '100s';
 		BEGIN;
-		SELECT count(*) FROM lbrec_train('again', 'SELECT * FROM listen WHERE user_id < 400', epochs => 1, ensemble => 1, embedding_dim => 512, batch_size => 400, targets => 100, temperature => 0.1, refit => false, split => 'none');
+		SELECT count(*) FROM lbrec_train('again', 'SELECT * FROM listen WHERE user_id < 400', epochs => 1, settings => '{"ensemble": 1, "embedding_dim": 512, "batch_size": 400, "targets": 100, "temperature": 0.1, "refit": false}', split => 'none');
 		SELECT count(*) FROM lbrec_evaluate('again', 'SELECT * FROM listen WHERE user_id < 100', '{1000}');
 		SELECT count(*) FROM (SELECT lbrec_recommend_all(1000, 'again')) AS r;
 		ROLLBACK}, stdout => \$out, stderr => \$err);

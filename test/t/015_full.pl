@@ -11,7 +11,7 @@ use Test::More;
 
 my $node = new_cluster('full', settings => "wal_level = minimal\nmax_wal_senders = 0\n");
 make_listens($node, 400, 5000, 50);
-$node->safe_psql('postgres', q{SELECT lbrec_train('kept', epochs => 1, embedding_dim => 8, layers => '{8}')});
+$node->safe_psql('postgres', q{SELECT lbrec_train('kept', epochs => 1, settings => '{"embedding_dim": 8}', layers => '{8}')});
 my $before = answer($node, 'kept');
 
 # A small file system needs privileges that a test has not.  The limit of a
@@ -27,7 +27,7 @@ $node->stop;
 }
 
 # saving: the tensors' TOAST table grows beyond the limit
-my $err = fails($node, q{SELECT lbrec_train('large', epochs => 1, embedding_dim => 1024, layers => '{1024}', evaluate_every => 1, split => 'none')},
+my $err = fails($node, q{SELECT lbrec_train('large', epochs => 1, settings => '{"embedding_dim": 1024, "evaluate_every": 1}', layers => '{1024}', split => 'none')},
 	'(53100|58030|54000|XX000|58P01)', 'could not (extend|write)', 'saving with a full disk');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM lbrec.model WHERE name = 'large'}), '0', 'saving: no model is left');
 is(leftovers($node), '', 'saving: nothing is left');
@@ -54,13 +54,13 @@ is(answer($node, 'kept'), $before, 'spooling: others answer as before');
 # room again
 $node->stop;
 $node->start;
-is($node->safe_psql('postgres', q{SELECT count(*) FROM lbrec_train('large', epochs => 1, embedding_dim => 256, layers => '{256}', split => 'none')}), '1', 'with room it trains');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM lbrec_train('large', epochs => 1, settings => '{"embedding_dim": 256}', layers => '{256}', split => 'none')}), '1', 'with room it trains');
 my $large = answer($node, 'large');
 is(scalar(split /\n/, $large), 50, 'and answers');
 
 # an image that does not fit on the disk: a warning tells, and the session
 # serves from its own memory
-$node->safe_psql('postgres', q{SELECT count(*) FROM lbrec_train('wide', epochs => 1, embedding_dim => 1024, ensemble => 1, layers => '{1024}', split => 'none', refit => false)});
+$node->safe_psql('postgres', q{SELECT count(*) FROM lbrec_train('wide', epochs => 1, settings => '{"embedding_dim": 1024, "ensemble": 1, "refit": false}', layers => '{1024}', split => 'none')});
 my $wide = answer($node, 'wide');
 sub images { opendir my $d, $node->data_dir . '/base/pgsql_tmp' or return; return grep { /lbrec/ } readdir $d }
 unlink map { $node->data_dir . "/base/pgsql_tmp/$_" } images();
@@ -95,12 +95,12 @@ my $s = $node->background_psql('postgres', on_error_stop => 0);
 for my $round (1 .. 3)
 {
 	$s->{stderr} = '';
-	$s->query(q{SELECT lbrec_train('memory', epochs => 1, embedding_dim => 1024, layers => '{4096,4096,4096,1024}', batch_size => 65536)});
+	$s->query(q{SELECT lbrec_train('memory', epochs => 1, settings => '{"embedding_dim": 1024, "batch_size": 65536}', layers => '{4096,4096,4096,1024}')});
 	like($s->{stderr}, qr/out of memory|could not start helper threads/, "memory is denied, round $round");
 }
 like($s->{stderr}, qr/DETAIL/, 'with a detail');
 $s->{stderr} = '';
-is($s->query(q{SELECT count(*) FROM lbrec_train('memory', epochs => 1, embedding_dim => 8, layers => '{8}')}), '1', 'the same backend trains what fits');
+is($s->query(q{SELECT count(*) FROM lbrec_train('memory', epochs => 1, settings => '{"embedding_dim": 8}', layers => '{8}')}), '1', 'the same backend trains what fits');
 is($s->{stderr}, '', 'without an error');
 $s->quit;
 is(answer($node, 'kept'), $before, 'others answer as before');

@@ -11,7 +11,7 @@ use Test::More;
 my $rounds = 100;
 my $node = new_cluster('growth');
 make_listens($node, 20, 50, 10);
-$node->safe_psql('postgres', q{SELECT lbrec_train('a', epochs => 1, embedding_dim => 8, layers => '{8}');
+$node->safe_psql('postgres', q{SELECT lbrec_train('a', epochs => 1, settings => '{"embedding_dim": 8}', layers => '{8}');
 	CREATE TABLE failed (state text);
 	CREATE FUNCTION late_failure() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'late'; END $$;
 	CREATE TRIGGER late BEFORE INSERT ON lbrec.tensor FOR EACH ROW WHEN (NEW.name = 'candidate' AND current_setting('test.late', true) = 'on') EXECUTE FUNCTION late_failure();
@@ -24,7 +24,7 @@ $node->safe_psql('postgres', q{SELECT lbrec_train('a', epochs => 1, embedding_di
 		END;
 	END $$});
 my @ways = (
-	q{SELECT lbrec_train('a', learning_rate => 1e6, l2_normalize => false, epochs => 20, layers => '{8,8,8,8}')},
+	q{SELECT lbrec_train('a', settings => '{"learning_rate": 1e6, "l2_normalize": false}', epochs => 20, layers => '{8,8,8,8}')},
 	q{SELECT lbrec_train('a', 'SELECT 1 / (user_id - 20) AS user_id, listened_at, recording_msid FROM listen ORDER BY user_id')},
 	q{SELECT lbrec_train('a', 'SELECT user_id, listened_at, NULL::uuid AS recording_msid FROM listen')},
 	q{SELECT lbrec_train('a', 'SELECT * FROM nothing')},
@@ -55,7 +55,7 @@ is($size[1][2], 1, 'but its own');
 # than 16 M entries of lists have room for, 55 of these 120: 128 MB of ids, and
 # what goes with them, 345 MB in all; without the bound it is 495 MB and more.
 $node->safe_psql('postgres', q{CREATE TABLE broad AS SELECT i % 120 AS user_id, to_timestamp(1100000000 + i) AS listened_at, md5(i::text)::uuid AS recording_msid FROM generate_series(1, 300000) AS i;
-	SELECT lbrec_train('broad', 'broad', epochs => 1, embedding_dim => 4, ensemble => 1, targets => 5000, history_length => 1, temperature => 0.1, refit => false, split => 'none')});
+	SELECT lbrec_train('broad', 'broad', epochs => 1, settings => '{"embedding_dim": 4, "ensemble": 1, "targets": 5000, "history_length": 1, "temperature": 0.1, "refit": false}', split => 'none')});
 my ($base, $peak) = split /\n/, $node->safe_psql('postgres', q{SET lbrec.threads = 1; SELECT count(*) FROM lbrec_recommend(1, 5, 'broad') \g /dev/null
 	CREATE TEMP TABLE one AS SELECT user_id, listened_at, recording_msid FROM broad LIMIT 120;
 	SELECT substring(pg_read_file('/proc/self/status') FROM 'VmSize:\s*(\d+) kB');

@@ -15,7 +15,7 @@ use Test::More;
 my ($version) = slurp_file("$FindBin::Bin/../../lbrec.control") =~ /^default_version = '(.*)'/m;
 my $node = new_cluster('declared');
 make_listens($node, 20, 50, 10);
-$node->safe_psql('postgres', q{SELECT lbrec_train('a', epochs => 1, embedding_dim => 8, layers => '{8}');
+$node->safe_psql('postgres', q{SELECT lbrec_train('a', epochs => 1, settings => '{"embedding_dim": 8}', layers => '{8}');
 	CREATE SCHEMA stale});
 
 # name, arguments, columns, symbol, result: what can be called from SQL

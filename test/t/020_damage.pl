@@ -18,9 +18,9 @@ my $node = new_cluster('damage');
 make_listens($node, 40, 100, 10);
 $node->safe_psql('postgres', q{
 	SELECT lbrec_train('deep', 'SELECT l.*, user_id % 7 AS age, ARRAY[user_id % 3, user_id % 5] AS tags, (user_id % 11)::float8 AS weight FROM listen AS l',
-		user_features => '{age,tags,weight}', epochs => 1, layers => '{8,8,8}', embedding_dim => 8, time_buckets => 20);
-	SELECT lbrec_train('deep', epochs => 2, layers => '{8}', embedding_dim => 8);
-	SELECT lbrec_train('flat', epochs => 1, layers => '{8}', embedding_dim => 8);
+		user_features => '{age,tags,weight}', epochs => 1, layers => '{8,8,8}', settings => '{"embedding_dim": 8, "time_buckets": 20}');
+	SELECT lbrec_train('deep', epochs => 2, layers => '{8}', settings => '{"embedding_dim": 8}');
+	SELECT lbrec_train('flat', epochs => 1, layers => '{8}', settings => '{"embedding_dim": 8}');
 	SELECT lbrec_activate('deep', 1)});
 
 # What the model answers, after every image at hand is forgotten: the checksum
@@ -260,7 +260,7 @@ cmp_ok($states{XX001} || 0, '>=', @sure, 'odd tensors: those that point outside 
 $node->safe_psql('postgres', q{
 	SET lbrec.shared_images = off;
 	CREATE TABLE many AS SELECT i % 40 + 1 AS user_id, to_timestamp(1100000000 + i) AS listened_at, md5(i::text)::uuid AS recording_msid FROM generate_series(1, 200000) AS i;
-	SELECT lbrec_train('chunks', 'many', epochs => 1, layers => '{8}', embedding_dim => 8, split => 'none')});
+	SELECT lbrec_train('chunks', 'many', epochs => 1, layers => '{8}', settings => '{"embedding_dim": 8}', split => 'none')});
 is($node->safe_psql('postgres', q{SELECT count(*) > 3 FROM lbrec.tensor WHERE name = 'candidate' AND model = (SELECT id FROM lbrec.model WHERE name = 'chunks')}), 't',
 	'a tensor of several chunks');
 for my $chunk (0 .. 3)

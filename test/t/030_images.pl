@@ -113,7 +113,7 @@ is($node->safe_psql('postgres', q{BEGIN; SELECT lbrec_drop_model('b'); ROLLBACK;
 is(scalar(images()), 2, 'takes no image, nor does what the session commits later');
 $node->safe_psql('postgres', q{SELECT lbrec_drop_model('b')});
 is(scalar(images()), 1, 'one that commits does');
-$node->safe_psql('postgres', q{SELECT lbrec_train('p', epochs => 1, embedding_dim => 4); SET lbrec.shared_images = off; SELECT lbrec_train('p', epochs => 1, embedding_dim => 4)});
+$node->safe_psql('postgres', q{SELECT lbrec_train('p', epochs => 1, settings => '{"embedding_dim": 4}'); SET lbrec.shared_images = off; SELECT lbrec_train('p', epochs => 1, settings => '{"embedding_dim": 4}')});
 is(scalar(images()), 2, 'an older version has an image that nobody has swept');
 is($node->safe_psql('postgres', q{SELECT lbrec_prune('p', 1)}), '1', 'it is pruned');
 is(scalar(images()), 1, 'with its image');
@@ -174,7 +174,7 @@ chmod 0700, $tmp;
 # of them building.  It is stopped in the midst of its work, which takes some
 # tenths of a second.
 $node->safe_psql('postgres', q{CREATE TABLE wide AS SELECT i % 100 AS user_id, to_timestamp(1100000000 + i) AS listened_at, md5(i::text)::uuid AS recording_msid FROM generate_series(1, 40000) AS i;
-	SELECT lbrec_train('wide', 'wide', epochs => 1, embedding_dim => 128, ensemble => 2, targets => 1, history_length => 1, temperature => 0.1, neighbours => 0, refit => false, split => 'none')});
+	SELECT lbrec_train('wide', 'wide', epochs => 1, settings => '{"embedding_dim": 128, "ensemble": 2, "targets": 1, "history_length": 1, "temperature": 0.1, "neighbours": 0, "refit": false}', split => 'none')});
 my ($wide) = grep { -s "$tmp/$_" > 50_000_000 } images();
 my $one = q{SELECT count(*) FROM lbrec_recommend(1, 5, 'wide')};
 for my $how ('', 'pg_cancel_backend', 'pg_terminate_backend')
@@ -269,7 +269,7 @@ fails($node, q{SET lbrec.max_model_memory = '10kB'; SELECT count(*) FROM lbrec_r
 	'version 1 of model "a" needs \d+ kB to be served', 'beyond lbrec.max_model_memory');
 
 # more models than a session keeps at hand, one within another's filter
-$node->safe_psql('postgres', join ';', map { "SELECT lbrec_train('m$_', epochs => 1, embedding_dim => 4, layers => '{4}')" } 1 .. 6);
+$node->safe_psql('postgres', join ';', map { "SELECT lbrec_train('m$_', epochs => 1, settings => '{"embedding_dim": 4}', layers => '{4}')" } 1 .. 6);
 is($node->safe_psql('postgres', q{SELECT count(*) FROM lbrec_recommend(1, 5, 'a', filter =>
 	$$SELECT recording_msid FROM generate_series(1, 6) AS i, LATERAL lbrec_recommend(1, 100, 'm' || i)$$)}), '5', 'six models within a filter');
 is($node->safe_psql('postgres', q{SET lbrec.shared_images = off; SELECT count(*) FROM generate_series(1, 60) AS i, LATERAL lbrec_recommend(1, 5, 'm' || i % 6 + 1)}), '300', 'six models in turn');

@@ -53,7 +53,7 @@ my @table = (
 	# what, SQL, owner, trainer, reader, stranger
 	[ 'drop the extension', 'DROP EXTENSION lbrec', 'yes', '42501', '42501', '42501' ],
 	[ 'train', q{SELECT lbrec_train('b', epochs => 1)}, 'yes', 'yes', '42501', '42501' ],
-	[ 'tune', q{SELECT lbrec_tune('b', settings => '{"temperature": [1]}', epochs => 1)}, 'yes', 'yes', '42501', '42501' ],
+	[ 'tune', q{SELECT lbrec_tune('b', search => '{"temperature": [1]}', epochs => 1)}, 'yes', 'yes', '42501', '42501' ],
 	[ 'activate', q{SELECT lbrec_activate('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'drop a model', q{SELECT lbrec_drop_model('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'prune', q{SELECT lbrec_prune('a', 1)}, 'yes', 'yes', '42501', '42501' ],
@@ -165,7 +165,7 @@ for my $path ('evil, pg_catalog, public', 'pg_temp, evil, pg_catalog, public')
 {
 	for my $call (
 		q{SELECT public.lbrec_train('attacked', 'public.listen', epochs => 2)},
-		q{SELECT public.lbrec_train('attacked', 'public.listen', epochs => 2, split => 'random', time_buckets => 5)},
+		q{SELECT public.lbrec_train('attacked', 'public.listen', epochs => 2, split => 'random', settings => '{"time_buckets": 5}')},
 		q{SELECT public.lbrec_recommend(1, 5)}, q{SELECT public.lbrec_recommend(1, 5, 'a')},
 		q{SELECT public.lbrec_recommend(1, 5, 'a', exclude_listened => true, listens => 'public.listen')},
 		q{SELECT public.lbrec_evaluate('a', 'public.listen')},
@@ -174,7 +174,7 @@ for my $path ('evil, pg_catalog, public', 'pg_temp, evil, pg_catalog, public')
 		q{SELECT public.lbrec_recommend_all(2, 'a')}, q{SELECT public.lbrec_score(1, ARRAY[pg_catalog.md5('1')::pg_catalog.uuid], 'a')},
 		q{SELECT public.lbrec_similar(pg_catalog.md5('1')::pg_catalog.uuid, 2, 'a')}, q{SELECT public.lbrec_user_embedding(1, 'a')}, q{SELECT public.lbrec_recording_embeddings('a')},
 		q{SELECT public.lbrec_train('a', 'public.listen', epochs => 1, start_from => 'a')},
-		q{SELECT public.lbrec_tune('attacked', 'public.listen', settings => '{"temperature": [1, 2]}', epochs => 1)},
+		q{SELECT public.lbrec_tune('attacked', 'public.listen', search => '{"temperature": [1, 2]}', epochs => 1)},
 		q{SELECT public.lbrec_curves_svg('{a}')}, q{SELECT public.lbrec_activate('a')}, q{SELECT public.lbrec_activate('a', 1)},
 		q{SELECT * FROM public.lbrec_models}, q{SELECT * FROM public.lbrec_progress},
 		q{SELECT public.lbrec_drop_model('a')}, q{SELECT public.lbrec_drop_model('a', 1)})
@@ -273,7 +273,7 @@ is(may('stranger', q{SET lbrec.max_threads = 0}), 'yes', 'before the library is 
 {
 	# threads of the backend, while it trains with what its user asked for
 	my $run = start_psql($node, q{SET SESSION AUTHORIZATION trainer; SET application_name = 'greedy'; SET lbrec.max_threads = 0; SET lbrec.threads = 8;
-		SELECT lbrec_train('never', epochs => 100000, evaluate_every => 100000); }, db => 'music');
+		SELECT lbrec_train('never', epochs => 100000, settings => '{"evaluate_every": 100000}'); }, db => 'music');
 	my $threads = '';
 	ok(wait_until(sub {
 		my $pid = sql(q{SELECT pid FROM pg_stat_activity WHERE application_name = 'greedy' AND query ~ 'epoch [0-9]+ of'});
@@ -295,7 +295,7 @@ sql(q{CREATE TABLE played AS SELECT i % 50 AS user_id, to_timestamp(1100000000 +
 my $spooled = sub {
 	sql(q{ALTER DATABASE music SET lbrec.max_spool_mem = '} . $_[0] . q{'});
 	my $offset = -s $node->logfile;
-	sql(q{SET log_temp_files = 0; SET SESSION AUTHORIZATION trainer; SET lbrec.spool_mem = '1GB'; SELECT lbrec_train('spooled', 'played', epochs => 1, embedding_dim => 4, split => 'none')});
+	sql(q{SET log_temp_files = 0; SET SESSION AUTHORIZATION trainer; SET lbrec.spool_mem = '1GB'; SELECT lbrec_train('spooled', 'played', epochs => 1, settings => '{"embedding_dim": 4}', split => 'none')});
 	return scalar(() = log_since($node, $offset) =~ /LOG:  temporary file: path .* size 3\d{5}$/mg);
 };
 is($spooled->('0'), '0', 'without lbrec.max_spool_mem listens stay in memory');

@@ -18,7 +18,7 @@ diag("seed: LBREC_SEED=$seed, random calls: LBREC_FUZZ=$rounds");
 my $node = new_cluster('arguments', settings => "statement_timeout = 4s\n");
 make_listens($node, 20, 50, 10);
 $node->safe_psql('postgres', q{
-	SELECT lbrec_train('a', epochs => 1, embedding_dim => 8, layers => '{8}');
+	SELECT lbrec_train('a', epochs => 1, settings => '{"embedding_dim": 8}', layers => '{8}');
 	CREATE TABLE "a ""quoted"" 'name'" AS SELECT * FROM listen;
 	CREATE TABLE empty AS SELECT * FROM listen WHERE false;
 	CREATE TABLE hostile (user_id bigint, listened_at timestamptz, recording_msid uuid, "q'""%s" text, "Ünï" float8, tags text[]);
@@ -49,11 +49,12 @@ my %values = (
 	'text[]' => [ "'{}'", "'{a}'", "'{NULL}'", "'{nobody}'", "ARRAY['a', 'a']", "array_fill('a'::text, ARRAY[9])", "'{artist}'", "'{{a},{a}}'", "'{tags,Ünï}'", 'NULL' ],
 	'uuid[]' => [ "'{}'", "ARRAY[md5('recording 3')::uuid]", "'{NULL}'", "array_fill(md5('recording 3')::uuid, ARRAY[1000])", "array_fill(md5('x')::uuid, ARRAY[3, 3])", 'NULL' ],
 	interval => [ "'0'", "'1 day'", "'-1 year'", "'178000000 years'", "'30 days 1 microsecond'", 'NULL' ],
-	jsonb => [ "'{}'", "'null'", "'[]'", "'7'", q{'{"a": 1}'}, 'NULL' ],
+	jsonb => [ "'{}'", "'null'", "'[]'", "'7'", q{'{"a": 1}'}, q{'{"epochs": 1.5}'}, q{'{"batch_size": 1e400}'}, q{'{"learning_rate": 1e-400}'}, q{'{"layers": [[8], null]}'}, q{'{"seed": 9223372036854775808}'},
+		q{'{"bucketize": ["nobody", ""]}'}, q{'{"logq": "true", "split": null}'}, q{'{"temperature": {"min": 1}}'}, "jsonb_build_object(repeat('x', 1000000), 1)", "jsonb_build_object('optimizer', repeat('x', 1000000))", 'NULL' ],
 	regclass => [ "'listen'", 'NULL', '0' ]);
 
 # what is sensible, so that the other arguments reach their checks
-my %sensible = (model => "'a'", listens => "'listen'", epochs => '1', embedding_dim => '8', layers => "'{8}'", models => "'{a}'", user_id => '1', k => '5', figure => "'loss'", activate => 'false');
+my %sensible = (model => "'a'", listens => "'listen'", epochs => '1', settings => q{'{"embedding_dim": 8}'}, layers => "'{8}'", models => "'{a}'", user_id => '1', k => '5', figure => "'loss'", activate => 'false');
 
 my @functions = map { [ split /\|/ ] } split /\n/, $node->safe_psql('postgres', q{
 	SELECT p.proname, string_agg(a.name || ':' || format_type(a.type, NULL), '|' ORDER BY a.n) FROM pg_proc AS p
@@ -164,8 +165,8 @@ my %hostile = (
 	'harmless' => "SELECT * FROM listen UNION ALL SELECT -5, now(), md5('recording 3')::uuid, ''",
 	'nothing but a comment' => "-- x", 'a parameter' => "SELECT $columns FROM listen WHERE user_id = \$1 AND user_id = \$2 AND user_id = \$3 AND user_id = \$9");
 my %argument = (
-	'listens of lbrec_train' => q{SELECT * FROM lbrec_train('h', %L, epochs => 1, embedding_dim => 8)},
-	'test_listens' => q{SELECT * FROM lbrec_train('h', 'listen', epochs => 1, embedding_dim => 8, split => 'query', test_listens => %L)},
+	'listens of lbrec_train' => q{SELECT * FROM lbrec_train('h', %L, epochs => 1, settings => '{"embedding_dim": 8}')},
+	'test_listens' => q{SELECT * FROM lbrec_train('h', 'listen', epochs => 1, settings => '{"embedding_dim": 8}', split => 'query', test_listens => %L)},
 	'listens of lbrec_tune' => q{SELECT * FROM lbrec_tune('h', %L, '{"temperature": [1]}', epochs => 1)},
 	'listens of lbrec_evaluate' => q{SELECT * FROM lbrec_evaluate('a', %L)},
 	'listens of lbrec_recommend' => q{SELECT * FROM lbrec_recommend(1, 2, 'a', exclude_listened => true, listens => %L)},

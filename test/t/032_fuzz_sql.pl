@@ -23,8 +23,8 @@ my $node = new_cluster('fuzz_sql', init => { extra => [ '--encoding=UTF8', '--no
 	settings => "max_parallel_workers = 2\n");
 make_listens($node, 20, 50, 10);
 $node->safe_psql('postgres', q{
-	SELECT lbrec_train('a', epochs => 1, embedding_dim => 8, layers => '{8}', split => 'none');
-	SELECT lbrec_train('Ä "q" ''x'' \\ %s', epochs => 1, ensemble => 2, embedding_dim => 8, split => 'none', activate => false);
+	SELECT lbrec_train('a', epochs => 1, settings => '{"embedding_dim": 8}', layers => '{8}', split => 'none');
+	SELECT lbrec_train('Ä "q" ''x'' \\ %s', epochs => 1, settings => '{"ensemble": 2, "embedding_dim": 8}', split => 'none', activate => false);
 	CREATE VIEW v AS SELECT * FROM listen;
 	CREATE VIEW v_self AS SELECT l.* FROM listen AS l, LATERAL lbrec_recommend(l.user_id, 1, 'a') AS r WHERE r.recording_msid IS NOT NULL;
 	CREATE MATERIALIZED VIEW mv AS SELECT * FROM listen;
@@ -62,7 +62,7 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION drops_table(i bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN EXECUTE 'DROP TABLE IF EXISTS listen CASCADE'; RETURN i; END $$;
 	CREATE FUNCTION changes_model(i bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN UPDATE lbrec.model SET version = version + 1; UPDATE lbrec.tensor SET data = data; RETURN i; END $$;
 	CREATE FUNCTION asks(i bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN i + 0 * (SELECT count(*) FROM lbrec_recommend(i, 3, 'a')); END $$;
-	CREATE FUNCTION trains(i bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN PERFORM lbrec_train('inner', epochs => 1, embedding_dim => 4, ensemble => 1, layers => '{}', split => 'none'); RETURN i; END $$;
+	CREATE FUNCTION trains(i bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN PERFORM lbrec_train('inner', epochs => 1, settings => '{"embedding_dim": 4, "ensemble": 1}', layers => '{}', split => 'none'); RETURN i; END $$;
 	CREATE FUNCTION commits(i bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN COMMIT; RETURN i; END $$;
 	CREATE FUNCTION settings(i bigint) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('lbrec.max_model_memory', '1kB', true), set_config('search_path', '', true); RETURN i; END $$;
 	CREATE TABLE big AS SELECT (SELECT array_agg(i::bigint) FROM generate_series(1, 1000000) AS i) AS users, array_fill(7::int, ARRAY[1000000]) AS ints,
@@ -103,7 +103,7 @@ my %values = (
 # what is sensible, so that the other arguments reach their checks
 my %sensible = (model => "'a'", models => "'{a}'", listens => "'listen'", user_id => '1', recording => "md5('recording 3')::uuid", recording_msid => "md5('recording 3')::uuid",
 	recordings => "ARRAY[md5('recording 3')::uuid]", k => '3');
-my %quick = (epochs => '1', embedding_dim => '4', ensemble => '1', activate => 'false', trials => '2');
+my %quick = (epochs => '1', settings => q{'{"embedding_dim": 4, "ensemble": 1}'}, activate => 'false', trials => '2');
 # what a text is, so that some values reach what is behind its name
 my %texts = (model => [ "'a'", q{'Ä "q" ''x'' \\ %s'}, "'nobody'" ], listens => \@relations, test_listens => \@relations,
 	filter => [ @relations, "'SELECT recording_msid FROM listen'", "'SELECT recording_msid FROM lbrec_recommend(1, 5, ''a'', filter => ''SELECT recording_msid FROM listen'')'", "'TRUE'", "'artist = ''artist 1'''", "'raises(9) = 1'", "'SELECT NULL::uuid'" ],

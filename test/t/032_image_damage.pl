@@ -20,8 +20,8 @@ diag("seed: LBREC_SEED=$seed, damages: LBREC_FUZZ=$rounds");
 my $node = new_cluster('image_damage');
 my $tmp = $node->data_dir . '/base/pgsql_tmp';
 make_listens($node, 100, 400, 20);
-$node->safe_psql('postgres', q{SELECT lbrec_train('a', epochs => 1, seed => 1, embedding_dim => 16, ensemble => 2);
-	SELECT lbrec_train('b', epochs => 1, seed => 2, embedding_dim => 16, ensemble => 2)});
+$node->safe_psql('postgres', q{SELECT lbrec_train('a', epochs => 1, seed => 1, settings => '{"embedding_dim": 16, "ensemble": 2}');
+	SELECT lbrec_train('b', epochs => 1, seed => 2, settings => '{"embedding_dim": 16, "ensemble": 2}')});
 my $ask = q{SELECT md5(string_agg(r::text, ' ' ORDER BY u, rank)) FROM generate_series(1, 100, 7) AS u, LATERAL lbrec_recommend(u, 10, 'a', at => '2005-01-01 00:00+00') AS r};
 my $right = $node->safe_psql('postgres', "SET lbrec.shared_images = off; $ask");
 
@@ -171,7 +171,7 @@ SKIP:
 
 	# a model of some MB, and no room for it in the address space
 	$node->safe_psql('postgres', q{CREATE TABLE large AS SELECT i % 100 AS user_id, to_timestamp(1100000000 + i) AS listened_at, md5(i::text)::uuid AS recording_msid FROM generate_series(1, 20000) AS i;
-		SELECT lbrec_train('large', 'large', epochs => 1, embedding_dim => 128, ensemble => 2, targets => 1, history_length => 1, split => 'none')});
+		SELECT lbrec_train('large', 'large', epochs => 1, settings => '{"embedding_dim": 128, "ensemble": 2, "targets": 1, "history_length": 1}', split => 'none')});
 	(my $ask_large = $ask) =~ s/'a'/'large'/;
 	for my $how ('to build', 'to map')
 	{

@@ -20,11 +20,11 @@ my $node = new_cluster('transfer');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 make_listens($node, 30, 40, 20);
 $node->safe_psql('postgres', q{
-	SELECT lbrec_train('tiny', 'SELECT *, ARRAY[user_id % 3] AS tags, user_id::float8 AS number FROM listen', epochs => 2, embedding_dim => 4, ensemble => 1, test_limit => 20);
+	SELECT lbrec_train('tiny', 'SELECT *, ARRAY[user_id % 3] AS tags, user_id::float8 AS number FROM listen', epochs => 2, settings => '{"embedding_dim": 4, "ensemble": 1, "test_limit": 20}');
 	SELECT lbrec_comment('tiny', E'a "comment"\n\twith ü');
-	SELECT lbrec_train('deep', epochs => 1, embedding_dim => 8, layers => '{8,4}', time_buckets => 20, optimizer => 'adam');
+	SELECT lbrec_train('deep', epochs => 1, settings => '{"embedding_dim": 8, "time_buckets": 20, "optimizer": "adam"}', layers => '{8,4}');
 	CREATE TABLE many AS SELECT i % 40 + 1 AS user_id, to_timestamp(1100000000 + i) AS listened_at, md5(i::text)::uuid AS recording_msid FROM generate_series(1, 70000) AS i;
-	SELECT lbrec_train('chunks', 'many', epochs => 1, layers => '{8}', embedding_dim => 8, split => 'none')});
+	SELECT lbrec_train('chunks', 'many', epochs => 1, layers => '{8}', settings => '{"embedding_dim": 8}', split => 'none')});
 
 # --- there and back --------------------------------------------------------
 
@@ -188,10 +188,10 @@ cmp_ok($size[1], '<', $size[0] + 2097152, 'the backend has not grown');
 
 # --- what a training continues is not pruned -------------------------------
 
-$node->safe_psql('postgres', q{SELECT lbrec_train('weekly', epochs => 1, embedding_dim => 4, ensemble => 1)});
+$node->safe_psql('postgres', q{SELECT lbrec_train('weekly', epochs => 1, settings => '{"embedding_dim": 4, "ensemble": 1}')});
 my $s = $node->background_psql('postgres');
 $s->query_safe(q{BEGIN; SELECT count(*) FROM lbrec_train('daily', epochs => 1, start_from => 'weekly')});
-$node->safe_psql('postgres', q{SELECT lbrec_train('weekly', epochs => 1, embedding_dim => 4, ensemble => 1)});
+$node->safe_psql('postgres', q{SELECT lbrec_train('weekly', epochs => 1, settings => '{"embedding_dim": 4, "ensemble": 1}')});
 is($node->safe_psql('postgres', q{SELECT lbrec_prune('weekly', 1)}), '0', 'a version that a training continues stays');
 $s->query_safe('COMMIT');
 is($node->safe_psql('postgres', q{SELECT lbrec_prune('weekly', 1)}), '1', 'until that is done');

@@ -16,7 +16,7 @@ plan skip_all => 'this server has no extension "vector" (Debian: postgresql-NN-p
 my $node = new_cluster('vector');
 make_listens($node, 200, 4000, 60);
 # without a term for repeats a score is a product of two vectors
-$node->safe_psql('postgres', q{SELECT lbrec_train('m', epochs => 3, embedding_dim => 16, ensemble => 1, repeat_power => 0, neighbours => 0, refit => false, temperature => 0.1);
+$node->safe_psql('postgres', q{SELECT lbrec_train('m', epochs => 3, settings => '{"embedding_dim": 16, "ensemble": 1, "repeat_power": 0, "neighbours": 0, "refit": false, "temperature": 0.1}');
 	CREATE EXTENSION vector;
 	CREATE TABLE item AS SELECT recording_msid, embedding::vector(16) FROM lbrec_recording_embeddings('m');
 	ALTER TABLE item ADD PRIMARY KEY (recording_msid);
@@ -67,7 +67,7 @@ compare('HNSW', 'SET enable_seqscan = off; SET enable_sort = off; SET hnsw.ef_se
 	qr/Index Scan using item_(product|cosine)/, 0.9);
 
 # what compare() finds is not found in whatever vectors: those of another model
-$node->safe_psql('postgres', q{SELECT lbrec_train('n', epochs => 3, embedding_dim => 16, ensemble => 1, repeat_power => 0, neighbours => 0, refit => false, temperature => 0.1, seed => 7)});
+$node->safe_psql('postgres', q{SELECT lbrec_train('n', epochs => 3, settings => '{"embedding_dim": 16, "ensemble": 1, "repeat_power": 0, "neighbours": 0, "refit": false, "temperature": 0.1}', seed => 7)});
 cmp_ok($node->safe_psql('postgres', q{SELECT count(*) FROM recommended AS o
 	JOIN (SELECT q.user_id, v.recording_msid FROM query AS q, LATERAL (SELECT recording_msid FROM lbrec_recording_embeddings('n') AS e
 		ORDER BY e.embedding::vector(16) <#> q.embedding LIMIT 50) AS v) AS v USING (user_id, recording_msid)}),

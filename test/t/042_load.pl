@@ -44,7 +44,7 @@ sql(q{
 
 	CREATE FUNCTION train(name text) RETURNS bigint VOLATILE LANGUAGE plpgsql SET lbrec.shared_images = off AS
 	$f$ BEGIN
-		PERFORM lbrec_train(name, epochs => 1, embedding_dim => 8, ensemble => 1, refit => false, temperature => 0.1, seed => nextval('seed'));
+		PERFORM lbrec_train(name, epochs => 1, settings => '{"embedding_dim": 8, "ensemble": 1, "refit": false, "temperature": 0.1}', seed => nextval('seed'));
 		INSERT INTO expected SELECT active_model(name), u, (
 			SELECT bit_xor(uuid_hash_extended(recording_msid, rank) # hashfloat4extended(score, rank)) FROM lbrec_recommend(u, 20, name))
 		FROM generate_series(1, 40) AS u;

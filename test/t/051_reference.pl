@@ -8,10 +8,11 @@
 #
 # or a table whose first column is "argument" and whose second is "default".
 # There code and numbers must be the default of the catalogue; words stand for
-# NULL; nothing for no default.  lbrec_train has a second table, of settings
-# that come from a preset: they are compared with what a training with that
-# preset records.  Columns of the result only need to be named in the section.
-# Functions that have internal arguments are not for people: no section.
+# NULL; nothing for no default.  The table of settings, in the section of
+# lbrec_train, is the view lbrec_settings, row by row: what it should be is
+# printed where it is not.  Columns of the result only need to be named in the
+# section.
+# Functions of schema lbrec are not for people: no section.
 use strict;
 use warnings;
 use utf8;
@@ -43,7 +44,7 @@ sub plain_default
 }
 
 my %function;
-for (rows(qq{SELECT p.oid, p.proname, 'internal'::regtype = ANY (p.proargtypes) $members JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid ORDER BY 2}))
+for (rows(qq{SELECT p.oid, p.proname, p.pronamespace = 'lbrec'::regnamespace $members JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid ORDER BY 2}))
 {
 	my ($oid, $name, $internal) = @$_;
 	my $f = { internal => $internal eq 't', args => [], outs => [] };
@@ -128,12 +129,11 @@ sub split_args
 # What is wrong with the section of a function.
 sub function_faults
 {
-	my ($name, $f, $text, $presets) = @_;
+	my ($name, $f, $text) = @_;
 	my @wrong;
 	my %arg = map { $_->[0] => $_ } @{ $f->{args} };
 	my @rows = table($text, 'argument');
-	my @settings = table($text, 'setting');
-	if (@rows || @settings)
+	if (@rows)
 	{
 		my %seen;
 		for my $row (@rows)
@@ -149,28 +149,6 @@ sub function_faults
 				}
 				my $told = $default =~ /^`(.*)`$/ ? $1 : $default =~ /^-?[\d.]+$/ ? $default : $default eq '' ? '' : 'NULL';
 				push @wrong, "default of \"$n\" is " . ($arg{$n}[2] eq '' ? 'none' : $arg{$n}[2]) . ", told: $default" if $told ne $arg{$n}[2];
-			}
-		}
-		for my $row (@settings)
-		{
-			my @n = names($row->[0]);
-			for my $i (0 .. $#n)
-			{
-				my $n = $n[$i];
-				$seen{$n}++ and push @wrong, "\"$n\" is told twice";
-				push(@wrong, "has no argument \"$n\""), next if !$arg{$n};
-				push @wrong, "setting \"$n\" has a default of its own, $arg{$n}[2]" if $arg{$n}[2] ne 'NULL';
-				for my $p (0, 1)
-				{
-					my $is = $presets->[$p]{$n};
-					# one value for all, or a value for each
-					my @told = split /,(?![^{]*\})\s*/, $row->[ 1 + $p ] =~ s/`//gr, -1;
-					my $told = @told == 1 ? $told[0] : $told[$i];
-					my $shown = !defined $is ? 'none' : $is eq 't' || $is eq 'true' ? 'on' : $is eq 'f' || $is eq 'false' ? 'off' : $is;
-					$told = '' if !defined $told;
-					my $same = $told eq $shown || ($told =~ /^[-\d.e]+$/ && $shown =~ /^[-\d.e]+$/ && $told == $shown);
-					push @wrong, 'preset ' . (qw(paper default))[$p] . " has $n = $shown, told: $told" if !$same;
-				}
 			}
 		}
 		push @wrong, map { "lacks its argument \"$_\"" } grep { !$seen{$_} } map { $_->[0] } @{ $f->{args} };
@@ -200,15 +178,23 @@ sub relation_faults
 	return ((map { "lacks its column \"$_\"" } grep { !exists $told{$_} } @$columns), map { "has no column \"$_\"" } grep { !exists $is{$_} } @told);
 }
 
-# What presets are: what a training with them records.
-my @presets;
+# The rows of the table of settings, as they should be.
+my @rows = map { $_->[0] } rows(q{SELECT format('| `%s` | %s | %s | %s | %s |', name, default_value, paper_value, allowed, meaning) FROM lbrec_settings});
+cmp_ok(scalar @rows, '>', 40, 'rows of lbrec_settings');
+sub setting_faults
+{
+	my ($text) = @_;
+	my @told = $text =~ /^\| setting \|.*\n\| ---.*\n((?:\|.*\n)+)/m ? split(/\n/, $1) : ();
+	return (join("\n", @told) eq join("\n", @rows)) ? () : join("\n", 'the table of settings should be', @rows);
+}
+
+# A training records the settings that the view tells.
 for my $preset ('paper', 'default')
 {
 	$node->safe_psql('postgres', "SELECT lbrec_train('$preset', 'SELECT user_id, listened_at, recording_msid, artist AS artist_name FROM listen', preset => '$preset')");
-	push @presets, { map { @$_ } rows(qq{
-		SELECT o.key, replace(replace(CASE jsonb_typeof(o.value) WHEN 'array' THEN translate(o.value::text, '[] ', '{}') ELSE o.value #>> '{}' END, E'\\t', ' '), '{}', 'none')
-		FROM lbrec.model AS m, jsonb_each(m.config->'options') AS o WHERE m.name = '$preset'}) };
-	cmp_ok(scalar keys %{ $presets[-1] }, '>', 30, "settings of preset $preset");
+	is($node->safe_psql('postgres', qq{SELECT string_agg(s.name || ': ' || (m.config #> ARRAY['options', s.name]), ', ')
+		FROM lbrec.model AS m, lbrec_settings AS s WHERE m.name = '$preset' AND s.name <> 'temperature'
+		AND m.config #> ARRAY['options', s.name] IS DISTINCT FROM s.${preset}_value}), '', "settings of preset $preset");
 }
 
 sub all_faults
@@ -220,13 +206,14 @@ sub all_faults
 	{
 		my ($f) = grep { !$_->{internal} } @{ $functions->{$name} } or next;
 		if (!defined $section{$name}) { push @wrong, "$name: no section" }
-		else { push @wrong, map { "$name: $_" } function_faults($name, $f, $section{$name}, \@presets) }
+		else { push @wrong, map { "$name: $_" } function_faults($name, $f, $section{$name}) }
 	}
 	for my $name (sort keys %$relations)
 	{
 		if (!defined $section{$name}) { push @wrong, "$name: no section" }
 		else { push @wrong, map { "$name: $_" } relation_faults($relations->{$name}, $section{$name}) }
 	}
+	push @wrong, setting_faults($section{lbrec_train} // '');
 	push @wrong, map { "$_: it is not in the extension" } grep { /^lbrec[_.]/ && !$functions->{$_} && !$relations->{$_} } sort keys %section;
 	my %told = map { my @r = @$_; map { $_ => $r[1] =~ s/`//gr } names($r[0]) } table($section{Settings} // '', 'setting');
 	for my $s (sort keys %$settings)
@@ -264,7 +251,8 @@ is(join("\n", all_faults($page, \%function, \%relation, \%setting)), '', 'docs/r
 	$change->('an argument too few', qr/^\| `per_artist` .*\n/m, '', qr/^lbrec_recommend: lacks its argument "per_artist"$/m);
 	$change->('another default', qr/(\| `k` \| )10/, '{1}11', qr/^lbrec_recommend: default of "k" is 10, told: .*11$/m);
 	$change->('another signature', qr/(lbrec_score\(user_id) bigint/, '{1} integer', qr/^lbrec_score: is\n/m);
-	$change->('another preset', qr/(\| `epochs` \| )30/, '{1}31', qr/^lbrec_train: preset paper has epochs = 30, told: .*31$/m);
+	$change->('another preset', qr/(\| `epochs` \| )20/, '{1}31', qr/^the table of settings should be\n.*^\| `epochs` \| 20 \|/ms);
+	$change->('a setting too few', qr/^\| `clip_norm` .*\n/m, '', qr/^the table of settings should be$/m);
 	$change->('a column of a result', qr/`mean_popularity`/, '`popularity`', qr/^lbrec_evaluate: does not name its column "mean_popularity"$/m);
 	$change->('a column of a table', qr/\| `crc32c` /, '| `crc` ', qr/^lbrec\.tensor: lacks its column "crc32c"\nlbrec\.tensor: has no column "crc"$/m);
 	$told->('what is gone', $page, { map { $_ => $function{$_} } grep { $_ ne 'lbrec_score' } keys %function }, \%relation, \%setting, qr/^lbrec_score: it is not in the extension$/m);

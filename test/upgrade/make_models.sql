@@ -22,15 +22,15 @@ SELECT u::bigint AS user_id,
 FROM generate_series(1, 30) AS u, generate_series(1, 12) AS n;
 
 SELECT count(*) FROM lbrec_train('paper', 'SELECT user_id, listened_at, recording_msid, artist_name FROM listen',
-	preset => 'paper', epochs => 2, embedding_dim => 4, layers => '{6,4}', time_buckets => 5);
+	preset => 'paper', epochs => 2, layers => '{6,4}', settings => '{"embedding_dim": 4, "time_buckets": 5}');
 SELECT count(*) FROM lbrec_train('default', 'SELECT user_id, listened_at, recording_msid FROM listen',
-	epochs => 2, embedding_dim => 4);
+	epochs => 2, settings => '{"embedding_dim": 4}');
 SELECT count(*) FROM lbrec_train('default', 'SELECT user_id, listened_at, recording_msid FROM listen',
-	epochs => 1, embedding_dim => 2, ensemble => 2, activate => false);
+	epochs => 1, settings => '{"embedding_dim": 2, "ensemble": 2}', activate => false);
 SELECT count(*) FROM lbrec_train('features', 'SELECT user_id, listened_at, recording_msid, artist_name, tags, year FROM listen',
-	epochs => 2, embedding_dim => 4, ensemble => 1, layers => '{4}', user_embedding => true,
-	hour_of_day => true, day_of_week => true, history_length => 4, hash_buckets => 3, min_listens => 6,
-	user_features => '{tags}', bucketize => '{year}', l2_normalize => true, temperature => 0.2);
+	epochs => 2, layers => '{4}', user_features => '{tags}',
+	settings => '{"embedding_dim": 4, "ensemble": 1, "user_embedding": true, "hour_of_day": true, "day_of_week": true, "history_length": 4,
+		"hash_buckets": 3, "min_listens": 6, "bucketize": ["year"], "l2_normalize": true, "temperature": 0.2}');
 SELECT lbrec_activate('default', 1);
 
 CREATE TABLE answer AS

@@ -73,7 +73,7 @@ user_table(const ServingModel *serving)
 			 errmsg("model \"%s\" has no embeddings of users",
 					serving->image->row.name),
 			 errdetail("Its query tower knows users by their history only."),
-			 errhint("Train with user_embedding => true, or compare lbrec_user_embedding() of users.")));
+			 errhint("Train with \"user_embedding\": true in settings, or compare lbrec_user_embedding() of users.")));
 	return NULL;				/* keep compiler quiet */
 }
 

@@ -5,14 +5,11 @@
 #include "pg/server/lbrec.h"
 
 #include "access/xact.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/backend_status.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
+#include "utils/fmgroids.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "pg/evaluate/metrics.h"
@@ -28,6 +25,7 @@
 #include "pg/train/options.h"
 #include "pg/train/request.h"
 #include "pg/train/save.h"
+#include "pg/train/settings.h"
 #include "pg/train/train.h"
 #include "pg/train/warm.h"
 
@@ -43,129 +41,87 @@ typedef struct TrainCall
 	int			n_epochs;
 } TrainCall;
 
-/* Arguments that are not settings, by name: the rest is in options.c. */
-typedef struct Arguments
+/* Places of the arguments. */
+enum
 {
-	char	   *model;
-	char	   *listens;
-	char	   *preset;
-	char	   *start_from;
-	char	   *test_listens;
-	ArrayType  *user_features;
-	ArrayType  *bucketize;
-	bool		has_test_from;
-	TimestampTz test_from;
-	bool		activate;
-	bool		verbose;
-} Arguments;
+	ARG_MODEL,
+	ARG_LISTENS,
+	ARG_PRESET,
+	ARG_EPOCHS,
+	ARG_LAYERS,
+	ARG_SEED,
+	ARG_SPLIT,
+	ARG_TEST_FROM,
+	ARG_TEST_LISTENS,
+	ARG_START_FROM,
+	ARG_USER_FEATURES,
+	ARG_SETTINGS,
+	ARG_ACTIVATE,
+	ARG_VERBOSE,
+	N_ARGS
+};
 
-static char *
-text_value(FunctionCallInfo fcinfo, int arg, const char *name, bool needed)
+/* Arguments that are settings, too. */
+typedef struct SettingArgument
 {
-	if (!PG_ARGISNULL(arg))
-		return text_to_cstring(PG_GETARG_TEXT_PP(arg));
-	if (needed)
+	int			place;
+	const char *name;
+	Oid			output;			/* its type's output function */
+} SettingArgument;
+
+static const SettingArgument setting_arguments[] = {
+	{ARG_EPOCHS, "epochs", F_INT4OUT},
+	{ARG_LAYERS, "layers", F_ARRAY_OUT},
+	{ARG_SEED, "seed", F_INT8OUT},
+	{ARG_SPLIT, "split", F_TEXTOUT},
+};
+
+/* The text of an argument that has a default and must not be null. */
+static char *
+needed_text(FunctionCallInfo fcinfo, int place, const char *name)
+{
+	if (PG_ARGISNULL(place))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", name),
 				 errhint("Leave the argument out to use its default, if it has one.")));
-	return NULL;
+	return text_to_cstring(PG_GETARG_TEXT_PP(place));
 }
 
-/* Takes argument arg when it is none of options.c's. */
-static bool
-take_argument(FunctionCallInfo fcinfo, int arg, const char *name,
-			  Arguments *a)
+static char *
+text_or_null(FunctionCallInfo fcinfo, int place)
 {
-	if (strcmp(name, "model") == 0)
-		a->model = text_value(fcinfo, arg, name, true);
-	else if (strcmp(name, "listens") == 0)
-		a->listens = text_value(fcinfo, arg, name, true);
-	else if (strcmp(name, "preset") == 0)
-		a->preset = text_value(fcinfo, arg, name, true);
-	else if (strcmp(name, "start_from") == 0)
-		a->start_from = text_value(fcinfo, arg, name, false);
-	else if (strcmp(name, "test_listens") == 0)
-		a->test_listens = text_value(fcinfo, arg, name, false);
-	else if (strcmp(name, "user_features") == 0)
-		a->user_features = PG_ARGISNULL(arg) ? NULL :
-			PG_GETARG_ARRAYTYPE_P(arg);
-	else if (strcmp(name, "bucketize") == 0)
-		a->bucketize = PG_ARGISNULL(arg) ? NULL : PG_GETARG_ARRAYTYPE_P(arg);
-	else if (strcmp(name, "test_from") == 0)
-	{
-		a->has_test_from = !PG_ARGISNULL(arg);
-		if (a->has_test_from)
-			a->test_from = PG_GETARG_TIMESTAMPTZ(arg);
-	}
-	else if (strcmp(name, "activate") == 0)
-		a->activate = PG_ARGISNULL(arg) || PG_GETARG_BOOL(arg);
-	else if (strcmp(name, "verbose") == 0)
-		a->verbose = !PG_ARGISNULL(arg) && PG_GETARG_BOOL(arg);
-	else
-		return false;
-	return true;
+	return PG_ARGISNULL(place) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(place));
 }
 
 /*
- * The settings of a call: the preset's, or those of the model to start from,
- * and over them each argument that is given.  Arguments are known by their
- * names in the extension script.
+ * A preset or an older model may have no layers; a caller who gives none is
+ * mistaken.
  */
 static void
-read_options(FunctionCallInfo fcinfo, Arguments *a, TrainOptions *o,
-			 WarmStart **warm, MemoryContext context)
+check_layers_given(const TrainOptions *o)
 {
-	HeapTuple	proc = SearchSysCache1(PROCOID,
-									   ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
-	Oid		   *types;
-	char	  **names;
-	char	   *modes;
+	if (lbrec_is_given(o, "layers") && o->n_layers == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("layers must not be empty"),
+				 errdetail("A tower without layers is the sum of its inputs, as in the default preset."),
+				 errhint("Leave layers out to use the preset's; the preprint's towers are {32}, {64,32} and {128,64,32}.")));
+}
 
-	if (!HeapTupleIsValid(proc))
-		elog(ERROR, "could not find the function that was called");
-	get_func_arg_info(proc, &types, &names, &modes);
-	ReleaseSysCache(proc);
-	if (names == NULL)
-		elog(ERROR, "the arguments of lbrec_train have no names");
-	for (int i = 0; i < PG_NARGS(); i++)
-		take_argument(fcinfo, i, names[i], a);
-	lbrec_preset(o, a->preset);
-	if (a->start_from)
-	{
-		*warm = lbrec_warm_open(a->start_from, o, context);
-		o->given = 0;
-	}
-	for (int i = 0; i < PG_NARGS(); i++)
-	{
-		Oid			output;
-		bool		varlena;
-		Arguments	ignored;
-
-		if (PG_ARGISNULL(i) || take_argument(fcinfo, i, names[i], &ignored))
-			continue;
-		getTypeOutputInfo(types[i], &output, &varlena);
-		if (!lbrec_set_option(o, names[i],
-							  OidOutputFunctionCall(output, PG_GETARG_DATUM(i))))
-			elog(ERROR, "no setting is named \"%s\"", names[i]);
-
-		/* a preset or an older model may have none, but who names none errs */
-		if (strcmp(names[i], "layers") == 0 && o->n_layers == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("layers must not be empty"),
-					 errdetail("A tower without layers is the sum of its inputs, as in the default preset."),
-					 errhint("Leave layers out to use the preset's; the preprint's towers are {32}, {64,32} and {128,64,32}.")));
-	}
-	o->activate = a->activate;
-	o->verbose = a->verbose;
-	if (a->has_test_from)
+/* What is held out, where arguments say so. */
+static void
+read_hold_out(FunctionCallInfo fcinfo, const char *test_listens,
+			  TrainOptions *o)
+{
+	if (!PG_ARGISNULL(ARG_TEST_FROM))
 	{
 		o->split = SPLIT_TIME;
 		o->has_test_from = true;
-		o->test_from = lbrec_unix_time(a->test_from);
+		o->test_from = lbrec_unix_time(PG_GETARG_TIMESTAMPTZ(ARG_TEST_FROM));
 	}
-	if (a->test_listens)
+	if (test_listens)
 		o->split = SPLIT_QUERY;
 	else if (o->split == SPLIT_QUERY)
 		ereport(ERROR,
@@ -173,8 +129,43 @@ read_options(FunctionCallInfo fcinfo, Arguments *a, TrainOptions *o,
 				 errmsg("split \"query\" needs test_listens"),
 				 errdetail("It measures on the listens of another table or query."),
 				 errhint("For example: test_listens => 'SELECT * FROM listen_of_may'.")));
+}
+
+/*
+ * The options of a call: the preset's, or those of the model to start from;
+ * over them the arguments and the settings that are given.
+ */
+static void
+read_options(FunctionCallInfo fcinfo, TrainRequest *request, TrainOptions *o,
+			 MemoryContext context)
+{
+	char	   *start_from = text_or_null(fcinfo, ARG_START_FROM);
+	char	   *preset = needed_text(fcinfo, ARG_PRESET, "preset");
+
+	lbrec_preset(o, preset);
+	if (start_from)
+	{
+		request->warm = lbrec_warm_open(start_from, o, context);
+		o->given = 0;
+	}
+	for (int i = 0; i < lengthof(setting_arguments); i++)
+	{
+		int			place = setting_arguments[i].place;
+
+		if (!PG_ARGISNULL(place))
+			lbrec_set_option(o, setting_arguments[i].name,
+							 OidOutputFunctionCall(setting_arguments[i].output,
+												   PG_GETARG_DATUM(place)));
+	}
+	if (!PG_ARGISNULL(ARG_SETTINGS))
+		lbrec_set_settings(o, PG_GETARG_JSONB_P(ARG_SETTINGS));
+	check_layers_given(o);
+	o->activate = PG_ARGISNULL(ARG_ACTIVATE) || PG_GETARG_BOOL(ARG_ACTIVATE);
+	o->verbose = !PG_ARGISNULL(ARG_VERBOSE) && PG_GETARG_BOOL(ARG_VERBOSE);
+	request->test_listens = text_or_null(fcinfo, ARG_TEST_LISTENS);
+	read_hold_out(fcinfo, request->test_listens, o);
 	lbrec_fit_options(o);
-	if (*warm)
+	if (request->warm)
 		o->find_temperature = false;
 	lbrec_check_options(o);
 }
@@ -244,49 +235,48 @@ lbrec_train(PG_FUNCTION_ARGS)
 {
 	TrainOptions options;
 	TrainCall	call = {0};
-	Arguments	a = {0};
 	ListenSource source = {.with_features = true};
 	TrainRequest request = {.options = &options, .callback = put_epoch,
 		.arg = &call};
 	MemoryContext context;
 	Trained    *trained;
 
+	call.sink = lbrec_begin_rows(fcinfo, N_ARGS, N_ARGS, N_COLUMNS);
 	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec training",
 									ALLOCSET_DEFAULT_SIZES);
-	read_options(fcinfo, &a, &options, &request.warm, context);
-	lbrec_check_name(a.model);
+	request.name = needed_text(fcinfo, ARG_MODEL, "model");
+	source.listens = needed_text(fcinfo, ARG_LISTENS, "listens");
+	read_options(fcinfo, &request, &options, context);
+	lbrec_check_name(request.name);
 
 	/* better now than after an hour of training */
 	PreventCommandIfReadOnly("lbrec_train()");
 	PreventCommandIfParallelMode("lbrec_train()");
 
-	call.sink = lbrec_begin_rows(fcinfo, 0, FUNC_MAX_ARGS, N_COLUMNS);
 	call.options = &options;
 	call.epochs = palloc(options.epochs * sizeof(EpochReport));
 
-	source.listens = a.listens;
-	source.user_features = a.user_features;
-	source.bucketize = a.bucketize;
+	source.user_features = PG_ARGISNULL(ARG_USER_FEATURES) ? NULL :
+		PG_GETARG_ARRAYTYPE_P(ARG_USER_FEATURES);
+	source.bucketize = options.bucketize;
 	source.number_buckets = options.number_buckets;
 	if (request.warm)
 	{
 		source.prepare = lbrec_warm_prepare;
 		source.prepare_arg = request.warm;
 	}
-	request.name = a.model;
-	request.test_listens = a.test_listens;
 	request.data = lbrec_read_listens(&source, context);
 	if (options.min_listens > 1 && options.hash_buckets == 0)
 		lbrec_drop_rare(request.data, options.min_listens);
 	trained = lbrec_run_training(&request, context);
 	options.temperature = trained->temperature;
-	warn_of_rising_loss(a.model, &call);
-	lbrec_save_model(a.model, trained, request.data, &options, call.epochs,
+	warn_of_rising_loss(request.name, &call);
+	lbrec_save_model(request.name, trained, request.data, &options, call.epochs,
 					 call.n_epochs);
 	if (options.keep_versions > 0)
 	{
 		int64	   *pruned;
-		int			n = lbrec_prune_model(a.model, options.keep_versions,
+		int			n = lbrec_prune_model(request.name, options.keep_versions,
 										  &pruned);
 
 		lbrec_forget_all_images(pruned, n);
@@ -295,6 +285,6 @@ lbrec_train(PG_FUNCTION_ARGS)
 	lbrec_spool_free(request.data->listens);
 	MemoryContextDelete(context);
 	if (options.activate)
-		lbrec_prepare_image(a.model);
+		lbrec_prepare_image(request.name);
 	return (Datum) 0;
 }

@@ -13,11 +13,7 @@
 #include "pg/server/lbrec.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
-#include "lib/stringinfo.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -26,6 +22,7 @@
 
 #include "pg/evaluate/metrics.h"
 #include "pg/listens/dataset.h"
+#include "pg/listens/rare.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
 #include "pg/server/srf.h"
@@ -33,6 +30,7 @@
 #include "pg/train/options.h"
 #include "pg/train/request.h"
 #include "pg/train/save.h"
+#include "pg/train/settings.h"
 #include "pg/train/train.h"
 
 PG_FUNCTION_INFO_V1(lbrec_tune);
@@ -46,7 +44,7 @@ typedef struct Knob
 {
 	char	   *name;
 	int			n_values;
-	char	  **values;
+	JsonbValue **values;
 } Knob;
 
 typedef struct TuneTrial
@@ -62,6 +60,7 @@ typedef struct Tuning
 {
 	const char *model;
 	const char *preset;
+	Jsonb	   *settings;		/* of all trials, or NULL */
 	Knob		knobs[MAX_KEYS];
 	int			n_knobs;
 	TuneTrial  *trials;
@@ -80,7 +79,7 @@ typedef struct Tuning
 
 /* What training reads before the first trial cannot differ between trials. */
 static const char *const fixed[] = {
-	"min_listens", "hash_buckets", "number_buckets", "split", "test_fraction",
+	"min_listens", "hash_buckets", "bucketize", "number_buckets", "split", "test_fraction",
 	"test_last", "test_limit", "epochs", "seed", "evaluate_every",
 	"early_stopping"
 };
@@ -91,76 +90,77 @@ past_deadline(const Tuning *t)
 	return t->deadline != 0 && GetCurrentTimestamp() >= t->deadline;
 }
 
-/* Sets an option; an error names what does not exist or fit. */
+/* Errors if all trials must have the same value of a setting. */
 static void
-set_option(TrainOptions *o, const char *name, const char *value)
+check_tunable(const char *name)
 {
-	if (!lbrec_set_option(o, name, value))
+	for (int f = 0; f < lengthof(fixed); f++)
+		if (strcmp(fixed[f], name) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"%s\" cannot be tuned", name),
+					 errdetail("All trials are measured on the same listens, for as many epochs as the search decides."),
+					 errhint("Leave it out of search.")));
+}
+
+/* The values of a setting, from an array in search. */
+static void
+read_knob(Knob *k, char *name, const JsonbValue *list)
+{
+	JsonbContainer *array = list->val.binary.data;
+	TrainOptions unused;
+
+	lbrec_preset(&unused, "default");
+	check_tunable(name);
+	if (list->type != jbvBinary || !JsonContainerIsArray(array))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("setting \"%s\" does not exist", name),
-				 errdetail("settings may name the arguments of lbrec_train that are numbers, words or layers."),
-				 errhint("Read the list with \\df lbrec_train.")));
+				 errmsg("search has no array of values for \"%s\"", name),
+				 errdetail("All values that are to be tried are listed; there are no ranges."),
+				 errhint("For example: search => '{\"temperature\": [0.05, 0.1, 0.2]}'.")));
+	k->name = name;
+	k->n_values = JsonContainerSize(array);
+	k->values = palloc(Max(k->n_values, 1) * sizeof(JsonbValue *));
+	for (int i = 0; i < k->n_values; i++)
+	{
+		k->values[i] = getIthJsonbValueFromContainer(array, i);
+		/* an error names what does not exist or fit */
+		lbrec_set_json(&unused, name, k->values[i]);
+	}
 }
 
 /* The settings' names and values from a JSON object of arrays. */
 static void
-read_knobs(Tuning *t, Datum settings)
+read_knobs(Tuning *t, Jsonb *search)
 {
-	Oid			types[] = {JSONBOID};
-	MemoryContext context = CurrentMemoryContext;
-	TrainOptions unused = {0};
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	v;
+	char	   *name = NULL;
 
-	SPI_connect();
-	if (SPI_execute_with_args("SELECT s.key, e.value FROM pg_catalog.jsonb_each($1) AS s, "
-							  "pg_catalog.jsonb_array_elements_text(s.value) WITH ORDINALITY AS e (value, place) "
-							  "ORDER BY s.key, e.place",
-							  1, types, &settings, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read the settings");
-	for (uint64 i = 0; i < SPI_processed; i++)
+	if (JB_ROOT_IS_OBJECT(search))
 	{
-		char	   *name = SPI_getvalue(SPI_tuptable->vals[i],
-										SPI_tuptable->tupdesc, 1);
-		char	   *value = SPI_getvalue(SPI_tuptable->vals[i],
-										 SPI_tuptable->tupdesc, 2);
-		MemoryContext old;
-		Knob	   *k;
-
-		for (int f = 0; f < lengthof(fixed); f++)
-			if (strcmp(fixed[f], name) == 0)
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("\"%s\" cannot be tuned", name),
-						 errdetail("All trials are measured on the same listens, for as many epochs as the search decides."),
-						 errhint("Leave it out of settings.")));
-		if (value == NULL)
-			continue;
-		if (strcmp(name, "layers") == 0)
-			for (char *c = value; *c; c++)
-				*c = *c == '[' ? '{' : *c == ']' ? '}' : *c;
-		old = MemoryContextSwitchTo(context);
-		if (t->n_knobs == 0 ||
-			strcmp(t->knobs[t->n_knobs - 1].name, name) != 0)
+		it = JsonbIteratorInit(&search->root);
+		while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
 		{
-			/* so there are no more of them than settings exist */
-			set_option(&unused, name, value);
+			if (token == WJB_KEY)
+				name = pnstrdup(v.val.string.val, v.val.string.len);
+			if (token != WJB_VALUE)
+				continue;
+			/* names differ and exist, so there are no more than settings */
 			if (t->n_knobs == MAX_KEYS)
 				elog(ERROR, "lbrec_train has more settings than lbrec_tune can try");
-			t->knobs[t->n_knobs].name = pstrdup(name);
-			t->knobs[t->n_knobs++].values = palloc((SPI_processed + 1) *
-												   sizeof(char *));
+			read_knob(&t->knobs[t->n_knobs], name, &v);
+			if (t->knobs[t->n_knobs].n_values > 0)
+				t->n_knobs++;
 		}
-		k = &t->knobs[t->n_knobs - 1];
-		k->values[k->n_values++] = pstrdup(value);
-		MemoryContextSwitchTo(old);
 	}
-	SPI_finish();
 	if (t->n_knobs == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("settings names nothing to try"),
-				 errdetail("It is a JSON object of arrays: each setting of lbrec_train with the values to try."),
-				 errhint("For example: settings => '{\"temperature\": [0.05, 0.1, 0.2], \"history_dropout\": [0.4, 0.7]}'.")));
+				 errmsg("search names nothing to try"),
+				 errdetail("It is a JSON object of arrays: settings of lbrec_train, each with the values to try."),
+				 errhint("For example: search => '{\"temperature\": [0.05, 0.1, 0.2], \"history_dropout\": [0.4, 0.7]}'.")));
 }
 
 /* The settings of a trial. */
@@ -168,16 +168,31 @@ static void
 trial_options(TrainOptions *o, const Tuning *t, const TuneTrial *trial, int epochs)
 {
 	lbrec_preset(o, t->preset);
+	if (t->settings)
+		lbrec_set_settings(o, t->settings);
 	for (int k = 0; k < t->n_knobs; k++)
-		set_option(o, t->knobs[k].name, t->knobs[k].values[trial->choice[k]]);
+	{
+		if (lbrec_is_given(o, t->knobs[k].name))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"%s\" is given twice", t->knobs[k].name),
+					 errdetail("It is in search and in settings, too."),
+					 errhint("Leave one of them out.")));
+		lbrec_set_json(o, t->knobs[k].name,
+					   t->knobs[k].values[trial->choice[k]]);
+	}
 	lbrec_fit_options(o);
 	o->epochs = epochs;
 	o->evaluate_every = epochs;
 	o->early_stopping = METRIC_NONE;
 	o->refit = false;			/* what was measured is kept */
 	lbrec_check_options(o);
-	if (o->split == SPLIT_NONE)
-		elog(ERROR, "a preset without a split cannot be tuned");
+	if (o->split == SPLIT_NONE || o->split == SPLIT_QUERY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("trials cannot be compared with this split"),
+				 errdetail("Trials are measured on listens of the query that are held out."),
+				 errhint("Set split to \"last\", \"time\" or \"random\".")));
 }
 
 /* All combinations if they are few enough, else some at random. */
@@ -275,29 +290,40 @@ compare_trials(const void *a, const void *b)
 	return x->number < y->number ? -1 : 1;
 }
 
+/* The values that a trial had of what is tried, as a JSON object. */
+static Datum
+trial_settings(const Tuning *t, const TuneTrial *trial)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue *object;
+
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	for (int k = 0; k < t->n_knobs; k++)
+	{
+		JsonbValue	key = {.type = jbvString};
+
+		key.val.string.val = t->knobs[k].name;
+		key.val.string.len = strlen(t->knobs[k].name);
+		pushJsonbValue(&state, WJB_KEY, &key);
+		pushJsonbValue(&state, WJB_VALUE,
+					   t->knobs[k].values[trial->choice[k]]);
+	}
+	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
+	return JsonbPGetDatum(JsonbValueToJsonb(object));
+}
+
 static void
 put_trials(const Tuning *t, RowSink *sink)
 {
 	for (int i = 0; i < t->n_trials; i++)
 	{
 		const TuneTrial *trial = &t->trials[i];
-		StringInfoData s;
 		Datum		values[N_COLUMNS];
 		bool		nulls[N_COLUMNS] = {0};
 
-		initStringInfo(&s);
-		appendStringInfoChar(&s, '{');
-		for (int k = 0; k < t->n_knobs; k++)
-		{
-			appendStringInfoString(&s, k ? ", " : "");
-			escape_json(&s, t->knobs[k].name);
-			appendStringInfoString(&s, ": ");
-			escape_json(&s, t->knobs[k].values[trial->choice[k]]);
-		}
-		appendStringInfoChar(&s, '}');
 		values[0] = Int32GetDatum(i + 1);
 		values[1] = Int32GetDatum(trial->number);
-		values[2] = DirectFunctionCall1(jsonb_in, CStringGetDatum(s.data));
+		values[2] = trial_settings(t, trial);
 		values[3] = Int32GetDatum(trial->epochs);
 		values[4] = Float8GetDatum(t->metric == METRIC_TEST_LOSS ?
 								   -trial->metric : trial->metric);
@@ -308,40 +334,56 @@ put_trials(const Tuning *t, RowSink *sink)
 	}
 }
 
+/* Places of the arguments. */
+enum
+{
+	ARG_MODEL,
+	ARG_LISTENS,
+	ARG_SEARCH,
+	ARG_TRIALS,
+	ARG_METRIC,
+	ARG_EPOCHS,
+	ARG_TIME_LIMIT,
+	ARG_PRESET,
+	ARG_SETTINGS,
+	N_ARGS
+};
+
 /*
- * lbrec_tune(model, listens, settings, trials, metric, epochs, time_limit,
- *			  preset)
+ * lbrec_tune(model, listens, search, trials, metric, epochs, time_limit,
+ *			  preset, settings)
  */
 Datum
 lbrec_tune(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, 8, 8, N_COLUMNS);
+	RowSink		sink = lbrec_begin_rows(fcinfo, N_ARGS, N_ARGS, N_COLUMNS);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec tuning",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Tuning		t = {0};
-	TrainOptions metric = {0};
+	TrainOptions options;
+	TuneTrial	none = {0};
 	ListenSource source = {.with_features = true};
 	int			trials;
 	int			max_epochs;
 	int			rounds = 0;
 	int			in_round;
 
-	for (int i = 0; i < 8; i++)
-		if (PG_ARGISNULL(i) && i != 6)
+	for (int i = 0; i < N_ARGS; i++)
+		if (PG_ARGISNULL(i) && i != ARG_TIME_LIMIT && i != ARG_SETTINGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("arguments of lbrec_tune must not be null"),
-					 errdetail("Only time_limit may be."),
+					 errdetail("Only time_limit and settings may be."),
 					 errhint("Leave the argument out to use its default, if it has one.")));
 	PreventCommandIfReadOnly("lbrec_tune()");
 	PreventCommandIfParallelMode("lbrec_tune()");
-	t.model = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	source.listens = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	trials = PG_GETARG_INT32(3);
-	max_epochs = PG_GETARG_INT32(5);
-	t.preset = text_to_cstring(PG_GETARG_TEXT_PP(7));
+	t.model = text_to_cstring(PG_GETARG_TEXT_PP(ARG_MODEL));
+	source.listens = text_to_cstring(PG_GETARG_TEXT_PP(ARG_LISTENS));
+	trials = PG_GETARG_INT32(ARG_TRIALS);
+	max_epochs = PG_GETARG_INT32(ARG_EPOCHS);
+	t.preset = text_to_cstring(PG_GETARG_TEXT_PP(ARG_PRESET));
 	if (trials < 1 || trials > MAX_TRIALS || max_epochs < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -350,24 +392,28 @@ lbrec_tune(PG_FUNCTION_ARGS)
 						   MAX_TRIALS),
 				 errhint("Leave the arguments out to use their defaults.")));
 	lbrec_check_name(t.model);
-	lbrec_set_option(&metric, "early_stopping",
-					 text_to_cstring(PG_GETARG_TEXT_PP(4)));
-	t.metric = metric.early_stopping;
+	t.metric = lbrec_setting_choice("early_stopping", "metric",
+									text_to_cstring(PG_GETARG_TEXT_PP(ARG_METRIC)));
 	if (t.metric == METRIC_NONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("metric \"none\" orders no trials"),
 				 errhint("Use \"ndcg_20\", for example.")));
-	if (!PG_ARGISNULL(6))
+	if (!PG_ARGISNULL(ARG_TIME_LIMIT))
 		t.deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
 															 TimestampTzGetDatum(GetCurrentTimestamp()),
-															 PG_GETARG_DATUM(6)));
-	read_knobs(&t, PG_GETARG_DATUM(2));
+															 PG_GETARG_DATUM(ARG_TIME_LIMIT)));
+	if (!PG_ARGISNULL(ARG_SETTINGS))
+		t.settings = PG_GETARG_JSONB_P(ARG_SETTINGS);
+	read_knobs(&t, PG_GETARG_JSONB_P(ARG_SEARCH));
 	choose_trials(&t, trials);
 
-	lbrec_preset(&metric, t.preset);
-	source.number_buckets = metric.number_buckets;
+	trial_options(&options, &t, &none, max_epochs);
+	source.bucketize = options.bucketize;
+	source.number_buckets = options.number_buckets;
 	t.data = lbrec_read_listens(&source, context);
+	if (options.min_listens > 1 && options.hash_buckets == 0)
+		lbrec_drop_rare(t.data, options.min_listens);
 	while ((t.n_trials >> rounds) > 1 && (max_epochs >> (rounds + 1)) > 0)
 		rounds++;
 	in_round = t.n_trials;

@@ -1,114 +1,14 @@
 /*
  * options.h
- *		The settings of a training run.
+ *		What the settings of a training run mean together.
  */
 #ifndef LBREC_TRAIN_OPTIONS_H
 #define LBREC_TRAIN_OPTIONS_H
 
-#include "pg/server/lbrec.h"
+#include "pg/train/settings.h"
 
-#include "utils/timestamp.h"
-
-#include "core/model/lb_schedule.h"
-#include "core/model/lb_tensor.h"
-#include "core/model/lb_tower.h"
-
-typedef enum SplitKind
-{
-	SPLIT_PAPER,				/* shuffle buffer; 40,000 and 10,000 listens */
-	SPLIT_RANDOM,				/* a random share is held out */
-	SPLIT_TIME,					/* the latest share, or what is after
-								 * test_from */
-	SPLIT_LAST,					/* the latest of each user */
-	SPLIT_QUERY,				/* what the query test_listens returns */
-	SPLIT_NONE					/* train on everything, no metrics */
-} SplitKind;
-
-typedef enum BatchBy
-{
-	BATCH_LISTENS,				/* a row of a batch is a listen */
-	BATCH_USERS					/* a row is a user with several recordings */
-} BatchBy;
-
-typedef enum HistoryPooling
-{
-	POOL_MEAN,
-	POOL_SQRT					/* sum divided by the root of the number */
-} HistoryPooling;
-
-/*
- * Enumerations are int here: the table in options.c that reads, checks and
- * prints every field knows their names.
- */
-typedef struct TrainOptions
-{
-	const char *preset;
-	int			epochs;
-	int			batch_size;
-	double		learning_rate;
-	int			n_layers;		/* 0: towers are the sums of their inputs */
-	int			layers[LB_MAX_LAYERS];
-	int			embedding_dim;
-	int			ensemble;		/* models trained apart, vectors side by side */
-	int64		seed;
-	int			split;			/* SplitKind */
-	double		test_fraction;
-	int			test_last;		/* SPLIT_LAST: listens; 0: test_fraction */
-	int			test_limit;		/* held out at most; 0: no limit */
-	bool		has_test_from;
-	int64		test_from;		/* microseconds since 1970 */
-	bool		user_embedding;
-	int			time_buckets;	/* 0: no time inputs */
-	bool		hour_of_day;
-	bool		day_of_week;
-	int			history_length; /* 0: no history input */
-	double		history_dropout;
-	int			history_pooling;	/* HistoryPooling */
-	bool		history_shared; /* the table of the candidate tower */
-	bool		history_before; /* only what came before the listen */
-	int			batch_by;		/* BatchBy */
-	int			targets;		/* BATCH_USERS: recordings of a row */
-	bool		mean_loss;
-	double		temperature;
-	bool		logq;
-	bool		streaming_logq; /* estimated while training */
-	bool		normalize;
-	bool		mask_hits;
-	int			hard_negatives;
-	int			extra_negatives;
-	bool		popular_negatives;	/* drawn by popularity, not uniformly */
-	int			optimizer;		/* LbOptimizerKind */
-	double		initial_accumulator;
-	int			schedule;		/* LbScheduleKind */
-	double		warmup_epochs;
-	double		decay_epochs;
-	double		decay_factor;
-	double		weight_decay;
-	double		clip_norm;
-	double		dropout;
-	int			evaluate_every; /* epochs */
-	int			early_stopping; /* Metric */
-	int			patience;		/* evaluations */
-	int			min_listens;
-	int			hash_buckets;
-	int			number_buckets;
-	double		repeat_power;	/* of a play's age; 0: no repeat term */
-	int			neighbours;		/* of a recording at most; 0: no such term */
-	bool		refit;			/* in the end on all, held out or not */
-	bool		find_temperature;	/* by trials, as nobody said it */
-	int			keep_versions;	/* of the name; 0: all */
-	bool		activate;
-	bool		verbose;
-	uint64		given;			/* settings of the table that were set since
-								 * the last preset, by place */
-} TrainOptions;
-
-extern void lbrec_preset(TrainOptions *options, const char *name);
-extern bool lbrec_set_option(TrainOptions *options, const char *name,
-							 const char *value);
 extern void lbrec_fit_options(TrainOptions *options);
 extern void lbrec_fix_epochs(TrainOptions *options);
 extern void lbrec_check_options(const TrainOptions *options);
-extern char *lbrec_options_json(const TrainOptions *options);
 
 #endif							/* LBREC_TRAIN_OPTIONS_H */

@@ -27,6 +27,7 @@
 #include "pg/store/tensors.h"
 #include "pg/store/versions.h"
 #include "pg/train/options.h"
+#include "pg/train/settings.h"
 #include "pg/train/request.h"
 
 struct WarmStart
@@ -137,11 +138,11 @@ read_config(WarmStart *warm, TrainOptions *options)
 		HeapTuple	row = SPI_tuptable->vals[i];
 		char	   *key = SPI_getvalue(row, desc, 1);
 		char	   *value = SPI_getvalue(row, desc, 2);
+		MemoryContext old;
 
-		if (strcmp(key, "layers") == 0)
-			for (char *c = value; *c; c++)
-				*c = *c == '[' ? '{' : *c == ']' ? '}' : *c;
+		old = MemoryContextSwitchTo(warm->context);
 		lbrec_set_option(options, key, value);
+		MemoryContextSwitchTo(old);
 		if (i > 0)
 			continue;
 		warm->time.mean = atof(SPI_getvalue(row, desc, 3));

@@ -120,7 +120,8 @@ export PGHOST
 say "lbrec serving: $("$PG_CONFIG" --version), $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $jobs processors, load $(load), $(date -u +%F)"
 
 # A vector of so many numbers: towers without layers, no term for repeats.
-model_options="embedding_dim => 32, ensemble => 1, repeat_power => 0, neighbours => 0, refit => false, temperature => 0.1, split => 'none'"
+model_settings='"embedding_dim": 32, "ensemble": 1, "repeat_power": 0, "neighbours": 0, "refit": false, "temperature": 0.1'
+model_options="split => 'none', settings => '{$model_settings}'"
 
 # prepare SIZE: a database with listens, and the model "trained"
 prepare()
@@ -226,7 +227,7 @@ calls()
 	say
 	say "Calls, $1 x 32, load $(load):"
 	as psql -Xq -v ON_ERROR_STOP=1 -f "$work/src/test/bench/serve/calls.sql" || die 'calls.sql failed'
-	sql "SELECT count(*) FROM lbrec_train('usual', epochs => 1, refit => false, temperature => 0.1)" >/dev/null
+	sql "SELECT count(*) FROM lbrec_train('usual', epochs => 1, settings => '{\"refit\": false, \"temperature\": 0.1}')" >/dev/null
 	say "With the default preset, $(sql "SELECT cardinality(lbrec_user_embedding(1, 'usual'))") wide, lbrec_recommend takes $(cpu_ms 20 'SELECT 1' "SELECT * FROM lbrec_recommend(%d, 100, 'usual')") ms of CPU"
 	sql "SELECT lbrec_drop_model('usual')" >/dev/null
 }
@@ -417,7 +418,7 @@ peers()
 	set=$1
 	n_queries=$((n_users < 200 ? n_users : 200))
 	if [ "$set" = random ]; then
-		sql "SELECT count(*) FROM lbrec_train('random', 'few', epochs => 1, seed => 3, learning_rate => 1e-12, $model_options)" >/dev/null
+		sql "SELECT count(*) FROM lbrec_train('random', 'few', epochs => 1, seed => 3, split => 'none', settings => '{$model_settings, \"learning_rate\": 1e-12}')" >/dev/null
 	fi
 	say
 	say "Peers on $set vectors, $2 x 32, k = 100, one thread, load $(load); ratios are to lbrec's"

@@ -42,8 +42,8 @@ SELECT pg_temp.train('anew', '< 0.95', '') \g /dev/null
 SELECT pg_temp.train('going on', 'BETWEEN 0.855 AND 0.95',
 	$$, start_from => 'before'$$) \g /dev/null
 SELECT pg_temp.train('going on, nothing held out', 'BETWEEN 0.855 AND 0.95',
-	$$, start_from => 'before', split => 'none', early_stopping => 'none',
-	refit => false, epochs => 2$$) \g /dev/null
+	$$, start_from => 'before', split => 'none', epochs => 2,
+	settings => '{"early_stopping": "none", "refit": false}'$$) \g /dev/null
 
 SELECT t.model, round(t.seconds::numeric, 1) AS processor,
 	round((100 * t.seconds / a.seconds)::numeric) AS percent_of_anew,

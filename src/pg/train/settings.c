@@ -1,0 +1,804 @@
+/*
+ * settings.c
+ *		The table of settings, which is the only place of each.
+ *
+ * A row holds a setting's name, its type, its value in either preset, its
+ * range or its values, and a line of meaning.  The parser, the checks, the
+ * view lbrec_settings, the table of docs/reference.md (test/t/051_reference.pl
+ * compares it with the view) and lbrec.model.config follow from it.  A new
+ * setting is a field of TrainOptions, a row here, a row of the page, and the
+ * code that does what it says.
+ */
+#include "pg/train/settings.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/json.h"
+#include "utils/numeric.h"
+#include "utils/varlena.h"
+
+#include "pg/evaluate/metrics.h"
+
+#define MAX_EPOCHS 100000
+#define MAX_BATCH_SIZE 65536
+
+/* A name further than this from all settings is not a slip of theirs. */
+#define FARTHEST(length) ((int) Max(1, (length) / 3))
+#define LONGEST_NAME 63
+
+static const char *const split_names[] = {
+	[SPLIT_PAPER] = "paper",
+	[SPLIT_RANDOM] = "random",
+	[SPLIT_TIME] = "time",
+	[SPLIT_LAST] = "last",
+	[SPLIT_QUERY] = "query",
+	[SPLIT_NONE] = "none",
+	NULL
+};
+static const char *const batch_names[] = {"listens", "users", NULL};
+static const char *const pooling_names[] = {"mean", "sqrt", NULL};
+static const char *const table_names[] = {"own", "shared", NULL};
+static const char *const window_names[] = {"others", "before", NULL};
+static const char *const loss_names[] = {"sum", "mean", NULL};
+static const char *const estimate_names[] = {"counts", "streaming", NULL};
+static const char *const sampling_names[] = {"uniform", "popularity", NULL};
+static const char *const optimizer_names[] = {
+	[LB_ADAGRAD] = "adagrad",
+	[LB_ADAM] = "adam",
+	[LB_SGD] = "sgd",
+	[LB_ROWWISE_ADAGRAD] = "rowwise_adagrad",
+	NULL
+};
+static const char *const schedule_names[] = {
+	[LB_CONSTANT] = "constant",
+	[LB_LINEAR] = "linear",
+	[LB_COSINE] = "cosine",
+	[LB_STEP] = "step",
+	NULL
+};
+static const char *const metric_names[] = {
+	[METRIC_NONE] = "none",
+	[METRIC_TEST_LOSS] = "test_loss",
+	[METRIC_TOP_1] = "top_1",
+	[METRIC_TOP_5] = "top_5",
+	[METRIC_TOP_10] = "top_10",
+	[METRIC_TOP_50] = "top_50",
+	[METRIC_TOP_100] = "top_100",
+	[METRIC_RECALL] = "recall_20",
+	[METRIC_NDCG] = "ndcg_20",
+	[METRIC_NDCG_100] = "ndcg_100",
+	[METRIC_MRR] = "mrr",
+	NULL
+};
+
+#define AT(field) offsetof(TrainOptions, field)
+
+static const Setting table[] = {
+	{"epochs", SETTING_INT, AT(epochs), "20", "30", 1, MAX_EPOCHS, NULL,
+	"passes over the training listens; if given, exactly that many, unless early_stopping is given too"},
+	{"layers", SETTING_LAYERS, AT(layers), "{}", "{32}", 1, LB_MAX_LAYER_WIDTH, NULL,
+	"widths of both towers' dense layers; without any, a tower is the sum of its inputs"},
+	{"seed", SETTING_INT8, AT(seed), "42", "42", 0, 0, NULL,
+	"of every random choice"},
+	{"split", SETTING_ENUM, AT(split), "last", "paper", 0, 0, split_names,
+	"which listens are held out to measure on"},
+	{"test_fraction", SETTING_ABOVE, AT(test_fraction), "0.2", "0.2", 0, 0.9, NULL,
+	"share of the listens that is held out"},
+	{"test_last", SETTING_INT, AT(test_last), "0", "0", 0, 1000000, NULL,
+	"listens held out of each user, with split last; 0: test_fraction of them"},
+	{"test_limit", SETTING_INT, AT(test_limit), "10000", "0", 0, PG_INT32_MAX, NULL,
+	"listens held out at most; 0: no limit"},
+	{"refit", SETTING_BOOL, AT(refit), "true", "false", 0, 0, NULL,
+	"in the end, train on all listens, as the trials without those held out showed to be best"},
+	{"early_stopping", SETTING_ENUM, AT(early_stopping), "ndcg_100", "none", 0, 0, metric_names,
+	"measure whose best epoch is kept"},
+	{"patience", SETTING_INT, AT(patience), "2", "3", 1, MAX_EPOCHS, NULL,
+	"evaluations without a better one after which training stops"},
+	{"evaluate_every", SETTING_INT, AT(evaluate_every), "2", "5", 1, MAX_EPOCHS, NULL,
+	"epochs from one evaluation to the next; the last epoch is always evaluated"},
+	{"batch_by", SETTING_ENUM, AT(batch_by), "users", "listens", 0, 0, batch_names,
+	"what a row of a training batch is: a listen, or a user with several recordings"},
+	{"batch_size", SETTING_INT, AT(batch_size), "128", "2048", 2, MAX_BATCH_SIZE, NULL,
+	"rows of a training step"},
+	{"targets", SETTING_INT, AT(targets), "64", "64", 1, 10000, NULL,
+	"recordings of a row, with batch_by users"},
+	{"embedding_dim", SETTING_INT, AT(embedding_dim), "128", "32", 1, MAX_EMBEDDING_DIM, NULL,
+	"width of each embedding"},
+	{"ensemble", SETTING_INT, AT(ensemble), "4", "1", 1, 64, NULL,
+	"models trained apart, their vectors side by side; only without layers"},
+	{"user_embedding", SETTING_BOOL, AT(user_embedding), "false", "true", 0, 0, NULL,
+	"an embedding of the user's own in the query tower"},
+	{"time_buckets", SETTING_INT, AT(time_buckets), "0", "1000", 0, 100000, NULL,
+	"buckets of the embedding of time; 0: the query tower does not see the time"},
+	{"hour_of_day", SETTING_BOOL, AT(hour_of_day), "false", "false", 0, 0, NULL,
+	"the time of day as a cyclic input"},
+	{"day_of_week", SETTING_BOOL, AT(day_of_week), "false", "false", 0, 0, NULL,
+	"the time of the week as a cyclic input"},
+	{"history_length", SETTING_INT, AT(history_length), "500", "0", 0, 10000, NULL,
+	"recordings of the user that are summed as an input; 0: none"},
+	{"history_dropout", SETTING_BELOW, AT(history_dropout), "0.6", "0", 0, 1, NULL,
+	"share of a history that a training step leaves out"},
+	{"history_pooling", SETTING_ENUM, AT(history_pooling), "sqrt", "mean", 0, 0, pooling_names,
+	"divide the sum of a history by the number of its recordings, or by the root of that"},
+	{"history_table", SETTING_FLAG, AT(history_shared), "own", "own", 0, 0, table_names,
+	"the history has an embedding table of its own, or shares that of the candidates"},
+	{"history_window", SETTING_FLAG, AT(history_before), "others", "others", 0, 0, window_names,
+	"in training, a history has all other recordings of the user, or those before the listen"},
+	{"loss_reduction", SETTING_FLAG, AT(mean_loss), "mean", "sum", 0, 0, loss_names,
+	"the loss of a batch is the sum over its rows, or the mean"},
+	{"temperature", SETTING_FROM, AT(temperature), "0.12", "1", 1e-4, 1000, NULL,
+	"logits are divided by it; if not given, and with refit, trials search it from the preset's"},
+	{"logq", SETTING_BOOL, AT(logq), "true", "false", 0, 0, NULL,
+	"subtract the log of a candidate's sampling probability from its logit"},
+	{"logq_estimate", SETTING_FLAG, AT(streaming_logq), "counts", "counts", 0, 0, estimate_names,
+	"count that probability before training, or estimate it from the batches; if given, logq is on"},
+	{"l2_normalize", SETTING_BOOL, AT(normalize), "true", "false", 0, 0, NULL,
+	"both towers give vectors of length 1"},
+	{"mask_accidental_hits", SETTING_BOOL, AT(mask_hits), "true", "false", 0, 0, NULL,
+	"a recording that is twice in a batch is not its own negative"},
+	{"extra_negatives", SETTING_INT, AT(extra_negatives), "512", "0", 0, MAX_BATCH_SIZE, NULL,
+	"candidates of a step beside those of its rows"},
+	{"negative_sampling", SETTING_FLAG, AT(popular_negatives), "uniform", "uniform", 0, 0, sampling_names,
+	"how extra_negatives are drawn"},
+	{"hard_negatives", SETTING_INT, AT(hard_negatives), "0", "0", 0, MAX_BATCH_SIZE, NULL,
+	"negatives of a row that count, those with the highest scores; 0: all"},
+	{"optimizer", SETTING_ENUM, AT(optimizer), "rowwise_adagrad", "adagrad", 0, 0, optimizer_names,
+	"how gradients move the weights"},
+	{"learning_rate", SETTING_ABOVE, AT(learning_rate), "0.1", "0.1", 0, 1e30, NULL,
+	"of the optimizer"},
+	{"initial_accumulator", SETTING_ABOVE, AT(initial_accumulator), "1e-8", "0.1", 0, 1e6, NULL,
+	"where Adagrad's sums of squares begin"},
+	{"schedule", SETTING_ENUM, AT(schedule), "constant", "constant", 0, 0, schedule_names,
+	"how the learning rate falls: linear and cosine reach 0 at the last epoch"},
+	{"warmup_epochs", SETTING_FROM, AT(warmup_epochs), "0", "0", 0, MAX_EPOCHS, NULL,
+	"epochs over which the learning rate first rises from 0"},
+	{"decay_epochs", SETTING_ABOVE, AT(decay_epochs), "10", "10", 0, MAX_EPOCHS, NULL,
+	"epochs after which schedule step multiplies the learning rate by decay_factor"},
+	{"decay_factor", SETTING_ABOVE, AT(decay_factor), "0.5", "0.5", 0, 1, NULL,
+	"factor of schedule step"},
+	{"weight_decay", SETTING_FROM, AT(weight_decay), "0", "0", 0, 1, NULL,
+	"decoupled weight decay"},
+	{"clip_norm", SETTING_FROM, AT(clip_norm), "0", "0", 0, 1e9, NULL,
+	"bound of the norm of all gradients of a step; 0: none"},
+	{"dropout", SETTING_BELOW, AT(dropout), "0", "0", 0, 1, NULL,
+	"dropout after each dense layer"},
+	{"neighbours", SETTING_INT, AT(neighbours), "200", "0", 0, 10000, NULL,
+	"recordings played next to one that are kept, for a part of the score; 0: no such part"},
+	{"repeat_power", SETTING_FROM, AT(repeat_power), "0.7", "0", 0, 100, NULL,
+	"a play counts (1 + its age in days) to this negative power, for a part of the score; 0: no such part"},
+	{"min_listens", SETTING_INT, AT(min_listens), "1", "1", 1, PG_INT32_MAX, NULL,
+	"recordings with fewer listens are left out, or share hash_buckets"},
+	{"hash_buckets", SETTING_INT, AT(hash_buckets), "0", "0", 0, 10000000, NULL,
+	"embeddings that recordings below min_listens share"},
+	{"bucketize", SETTING_COLUMNS, AT(bucketize), "{}", "{}", 0, 0, NULL,
+	"further columns of numbers that become number_buckets embeddings each"},
+	{"number_buckets", SETTING_INT, AT(number_buckets), "20", "20", 2, 10000, NULL,
+	"embeddings of a column that bucketize names, for as many listens each"},
+	{"keep_versions", SETTING_INT, AT(keep_versions), "0", "0", 0, PG_INT32_MAX, NULL,
+	"drop older versions of the name beyond this number, but not the active one; 0: keep all"},
+};
+
+const Setting *
+lbrec_settings(int *n)
+{
+	StaticAssertStmt(lengthof(table) <= 64, "a bit of given for each setting");
+	*n = lengthof(table);
+	return table;
+}
+
+static const Setting *
+find(const char *name)
+{
+	for (int i = 0; i < lengthof(table); i++)
+		if (strcmp(table[i].name, name) == 0)
+			return &table[i];
+	return NULL;
+}
+
+/* The setting whose name is the nearest, or NULL if none is near. */
+static const Setting *
+nearest(const char *name)
+{
+	int			length = strlen(name);
+	const Setting *best = NULL;
+	int			least = FARTHEST(length);
+
+	if (length > LONGEST_NAME)
+		return NULL;
+	for (int i = 0; i < lengthof(table); i++)
+	{
+		int			distance = varstr_levenshtein_less_equal(name, length,
+															 table[i].name,
+															 strlen(table[i].name),
+															 1, 1, 1, least,
+															 true);
+
+		if (distance < least || (distance == least && best == NULL))
+		{
+			best = &table[i];
+			least = distance;
+		}
+	}
+	return best;
+}
+
+static void
+refuse_unknown(const char *name)
+{
+	const Setting *near = nearest(name);
+	int			shown = pg_mbcliplen(name, strlen(name), LONGEST_NAME);
+
+	if (near)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown setting \"%s\"", name),
+				 errhint("Perhaps you mean \"%s\".", near->name)));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unknown setting \"%.*s\"", shown, name),
+			 errhint("SELECT * FROM lbrec_settings lists all settings.")));
+}
+
+/* "a", "b" and "c" */
+static char *
+quoted_names(const Setting *s)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	for (int i = 0; s->names[i] != NULL; i++)
+		appendStringInfo(&out, "%s\"%s\"", i == 0 ? "" :
+						 s->names[i + 1] == NULL ? " and " : ", ",
+						 s->names[i]);
+	return out.data;
+}
+
+static int
+choice(const Setting *s, const char *called, const char *value)
+{
+	for (int i = 0; s->names[i] != NULL; i++)
+		if (strcmp(s->names[i], value) == 0)
+			return i;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s \"%s\" does not exist", called, value),
+			 errdetail("%s: %s.", called, s->meaning),
+			 errhint("There are %s.", quoted_names(s))));
+	return 0;					/* keep compiler quiet */
+}
+
+/*
+ * The number of a value among those of the setting; an error calls it by the
+ * name of the argument that it came from.
+ */
+int
+lbrec_setting_choice(const char *name, const char *called, const char *value)
+{
+	return choice(find(name), called, value);
+}
+
+const char *
+lbrec_setting_type(const Setting *s)
+{
+	switch (s->kind)
+	{
+		case SETTING_INT:
+			return "integer";
+		case SETTING_INT8:
+			return "bigint";
+		case SETTING_ABOVE:
+		case SETTING_FROM:
+		case SETTING_BELOW:
+			return "double precision";
+		case SETTING_BOOL:
+			return "boolean";
+		case SETTING_ENUM:
+		case SETTING_FLAG:
+			return "text";
+		case SETTING_LAYERS:
+			return "integer[]";
+		case SETTING_COLUMNS:
+			return "text[]";
+	}
+	return NULL;				/* keep compiler quiet */
+}
+
+/* The range or the values of a setting, in words. */
+char *
+lbrec_setting_values(const Setting *s)
+{
+	StringInfoData out;
+
+	switch (s->kind)
+	{
+		case SETTING_INT:
+			return psprintf("%.0f to %.0f", s->low, s->high);
+		case SETTING_INT8:
+			return pstrdup("any");
+		case SETTING_ABOVE:
+			return psprintf("above %g, at most %g", s->low, s->high);
+		case SETTING_FROM:
+			return psprintf("%g to %g", s->low, s->high);
+		case SETTING_BELOW:
+			return psprintf("at least %g, below %g", s->low, s->high);
+		case SETTING_BOOL:
+			return pstrdup("true, false");
+		case SETTING_LAYERS:
+			return psprintf("up to %d of %.0f to %.0f, the last to %d",
+							LB_MAX_LAYERS, s->low, s->high,
+							MAX_EMBEDDING_DIM);
+		case SETTING_COLUMNS:
+			return pstrdup("names of columns");
+		case SETTING_ENUM:
+		case SETTING_FLAG:
+			break;
+	}
+	initStringInfo(&out);
+	for (int i = 0; s->names[i] != NULL; i++)
+		appendStringInfo(&out, "%s%s", i == 0 ? "" : ", ", s->names[i]);
+	return out.data;
+}
+
+/* A value as it is written in the settings argument. */
+char *
+lbrec_setting_json(const Setting *s, const TrainOptions *options)
+{
+	const void *field = (const char *) options + s->offset;
+	StringInfoData out;
+	Datum	   *names;
+	bool	   *nulls;
+	int			n;
+
+	initStringInfo(&out);
+	switch (s->kind)
+	{
+		case SETTING_INT:
+			appendStringInfo(&out, "%d", *(const int *) field);
+			break;
+		case SETTING_INT8:
+			appendStringInfo(&out, INT64_FORMAT, *(const int64 *) field);
+			break;
+		case SETTING_ABOVE:
+		case SETTING_FROM:
+		case SETTING_BELOW:
+			appendStringInfo(&out, "%.9g", *(const double *) field);
+			break;
+		case SETTING_BOOL:
+			appendStringInfoString(&out, *(const bool *) field ?
+								   "true" : "false");
+			break;
+		case SETTING_ENUM:
+			appendStringInfo(&out, "\"%s\"", s->names[*(const int *) field]);
+			break;
+		case SETTING_FLAG:
+			appendStringInfo(&out, "\"%s\"", s->names[*(const bool *) field]);
+			break;
+		case SETTING_LAYERS:
+			appendStringInfoChar(&out, '[');
+			for (int l = 0; l < options->n_layers; l++)
+				appendStringInfo(&out, "%s%d", l ? ", " : "",
+								 options->layers[l]);
+			appendStringInfoChar(&out, ']');
+			break;
+		case SETTING_COLUMNS:
+			n = 0;
+			if (*(ArrayType *const *) field)
+				deconstruct_array(*(ArrayType *const *) field, TEXTOID, -1,
+								  false, TYPALIGN_INT, &names, &nulls, &n);
+			appendStringInfoChar(&out, '[');
+			for (int i = 0; i < n; i++)
+			{
+				appendStringInfoString(&out, i ? ", " : "");
+				escape_json(&out, TextDatumGetCString(names[i]));
+			}
+			appendStringInfoChar(&out, ']');
+			break;
+	}
+	return out.data;
+}
+
+/* Refuses a value of another type, with an example of a right one. */
+static void
+refuse_type(const Setting *s, const char *is)
+{
+	TrainOptions preset;
+	const char *example;
+
+	lbrec_preset(&preset, "default");
+	example = s->kind == SETTING_LAYERS ? "[64, 32]" :
+		s->kind == SETTING_COLUMNS ? "[\"year\"]" :
+		lbrec_setting_json(s, &preset);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("setting \"%s\" is %s", s->name, is),
+			 errdetail("Its type is %s, its values are: %s.",
+					   lbrec_setting_type(s), lbrec_setting_values(s)),
+			 errhint("For example: {\"%s\": %s}.", s->name, example)));
+}
+
+static void
+refuse_whole(const Setting *s, double value)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("%s is %.15g, outside of its range", s->name, value),
+			 errdetail("It must be between %.0f and %.0f.", s->low, s->high),
+			 errhint("Leave the setting out to use the preset's value.")));
+}
+
+static int64
+whole_number(const Setting *s, const char *value)
+{
+	Datum		number = DirectFunctionCall3(numeric_in, CStringGetDatum(value),
+											 ObjectIdGetDatum(InvalidOid),
+											 Int32GetDatum(-1));
+	double		rough = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
+														   number));
+
+	if (isnan(rough) ||
+		DatumGetInt32(DirectFunctionCall2(numeric_cmp, number,
+										  DirectFunctionCall2(numeric_trunc,
+															  number,
+															  Int32GetDatum(0)))) != 0)
+		refuse_type(s, psprintf("%s, which is no whole number", value));
+	if (s->kind == SETTING_INT && (rough < s->low || rough > s->high))
+		refuse_whole(s, rough);
+	if (fabs(rough) >= 9.2e18)
+		refuse_type(s, psprintf("%s, which is too large", value));
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, number));
+}
+
+static void
+set_layers(const Setting *s, TrainOptions *options, const char *value)
+{
+	ArrayType  *array = DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN, pstrdup(value),
+																TEXTOID, -1));
+	Datum	   *values;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
+					  &values, &nulls, &n);
+	/* lbrec_check_settings() tells the place of a width out of range */
+	options->n_layers = n;
+	for (int i = 0; i < n && i < LB_MAX_LAYERS; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("layers must not contain nulls"),
+					 errhint("The preprint's towers are {32}, {64,32} and {128,64,32}.")));
+		options->layers[i] = (int) Max(Min(whole_number(s, TextDatumGetCString(values[i])),
+										   PG_INT32_MAX), PG_INT32_MIN);
+	}
+}
+
+/*
+ * Sets the option of that name from its text form, as the type's output
+ * function writes it, or an array as JSON.  False when there is no such
+ * option.  A list of columns is allocated in the current memory context.
+ */
+bool
+lbrec_set_option(TrainOptions *options, const char *name, const char *value)
+{
+	const Setting *s = find(name);
+	void	   *field;
+	ArrayType  *array;
+
+	if (s == NULL)
+		return false;
+	if ((s->kind == SETTING_LAYERS || s->kind == SETTING_COLUMNS) &&
+		value[0] == '[')
+	{
+		Jsonb	   *json = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+															  CStringGetDatum(value)));
+		JsonbValue	list;
+
+		list.type = jbvBinary;
+		list.val.binary.data = &json->root;
+		list.val.binary.len = VARSIZE(json) - VARHDRSZ;
+		lbrec_set_json(options, name, &list);
+		return true;
+	}
+	options->given |= UINT64CONST(1) << (s - table);
+	field = (char *) options + s->offset;
+	switch (s->kind)
+	{
+		case SETTING_INT:
+			*(int *) field = (int) whole_number(s, value);
+			break;
+		case SETTING_INT8:
+			*(int64 *) field = whole_number(s, value);
+			break;
+		case SETTING_ABOVE:
+		case SETTING_FROM:
+		case SETTING_BELOW:
+			*(double *) field =
+				DatumGetFloat8(DirectFunctionCall1(float8in, CStringGetDatum(value)));
+			break;
+		case SETTING_BOOL:
+			*(bool *) field =
+				DatumGetBool(DirectFunctionCall1(boolin, CStringGetDatum(value)));
+			break;
+		case SETTING_ENUM:
+			*(int *) field = choice(s, s->name, value);
+			break;
+		case SETTING_FLAG:
+			*(bool *) field = choice(s, s->name, value) == 1;
+			break;
+		case SETTING_LAYERS:
+			set_layers(s, options, value);
+			break;
+		case SETTING_COLUMNS:
+			array = DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN, pstrdup(value),
+															TEXTOID, -1));
+			*(ArrayType **) field = ARR_NDIM(array) == 0 ? NULL : array;
+			break;
+	}
+	return true;
+}
+
+/* The name of a JSON value's type, with an article. */
+static const char *
+json_kind(const JsonbValue *value)
+{
+	switch (value->type)
+	{
+		case jbvNull:
+			return "null";
+		case jbvString:
+			return "a string";
+		case jbvNumeric:
+			return "a number";
+		case jbvBool:
+			return "a boolean";
+		case jbvBinary:
+			return JsonContainerIsArray(value->val.binary.data) ? "an array" :
+				"an object";
+		default:
+			return "a value of another type";
+	}
+}
+
+/* A JSON value without its quotes. */
+static char *
+scalar_text(const JsonbValue *value)
+{
+	if (value->type == jbvString)
+		return pnstrdup(value->val.string.val, value->val.string.len);
+	if (value->type == jbvNumeric)
+		return DatumGetCString(DirectFunctionCall1(numeric_out,
+												   NumericGetDatum(value->val.numeric)));
+	return pstrdup(value->val.boolean ? "true" : "false");
+}
+
+/* An array of numbers or strings as the text of a text[]. */
+static char *
+array_text(const Setting *s, const JsonbValue *value)
+{
+	JsonbContainer *array = value->val.binary.data;
+	enum jbvType wanted = s->kind == SETTING_LAYERS ? jbvNumeric : jbvString;
+	int			n;
+	Datum	   *texts;
+
+	if (value->type != jbvBinary || !JsonContainerIsArray(array))
+		refuse_type(s, json_kind(value));
+	n = JsonContainerSize(array);
+	texts = palloc(Max(n, 1) * sizeof(Datum));
+	for (int i = 0; i < n; i++)
+	{
+		JsonbValue *element = getIthJsonbValueFromContainer(array, i);
+
+		if (element->type != wanted)
+			refuse_type(s, psprintf("an array with %s", json_kind(element)));
+		texts[i] = CStringGetTextDatum(scalar_text(element));
+	}
+	return OidOutputFunctionCall(F_ARRAY_OUT,
+								 PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false,
+																 TYPALIGN_INT)));
+}
+
+/*
+ * Sets the option of that name from a JSON value; an error names the nearest
+ * setting when there is none of that name.
+ */
+void
+lbrec_set_json(TrainOptions *options, const char *name,
+			   const JsonbValue *value)
+{
+	const Setting *s = find(name);
+	enum jbvType wanted;
+
+	if (s == NULL)
+		refuse_unknown(name);
+	switch (s->kind)
+	{
+		case SETTING_LAYERS:
+		case SETTING_COLUMNS:
+			lbrec_set_option(options, name, array_text(s, value));
+			return;
+		case SETTING_BOOL:
+			wanted = jbvBool;
+			break;
+		case SETTING_ENUM:
+		case SETTING_FLAG:
+			wanted = jbvString;
+			break;
+		default:
+			wanted = jbvNumeric;
+	}
+	if (value->type != wanted)
+		refuse_type(s, json_kind(value));
+	lbrec_set_option(options, name, scalar_text(value));
+}
+
+/*
+ * Sets what the settings argument of a call holds.  A null stands for the
+ * preset's value; what an argument of the call has set may not come again.
+ */
+void
+lbrec_set_settings(TrainOptions *options, Jsonb *settings)
+{
+	uint64		arguments = options->given;
+	JsonbIterator *it;
+	JsonbIteratorToken token;
+	JsonbValue	v;
+	char	   *name = NULL;
+
+	if (!JB_ROOT_IS_OBJECT(settings))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("settings is not a JSON object"),
+				 errhint("For example: settings => '{\"temperature\": 0.2, \"min_listens\": 5}'.")));
+	it = JsonbIteratorInit(&settings->root);
+	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
+	{
+		const Setting *s;
+
+		if (token == WJB_KEY)
+			name = scalar_text(&v);
+		if (token != WJB_VALUE)
+			continue;
+		s = find(name);
+		if (s != NULL && v.type == jbvNull)
+			continue;
+		if (s != NULL && (arguments >> (s - table) & 1) != 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("\"%s\" is given twice", name),
+					 errdetail("It is an argument of the call and in settings, too."),
+					 errhint("Leave one of them out.")));
+		lbrec_set_json(options, name, &v);
+	}
+}
+
+/*
+ * Sets all options to a preset's; none of them counts as given.  "paper" is
+ * the preprint's protocol (Cochran 2022, section 3, and its notebook),
+ * "default" is the best that we know (docs/quality.md has the reasons).
+ */
+void
+lbrec_preset(TrainOptions *options, const char *name)
+{
+	bool		paper = strcmp(name, "paper") == 0;
+
+	if (!paper && strcmp(name, "default") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("preset \"%s\" does not exist", name),
+				 errdetail("A preset gives every setting that is left out a value."),
+				 errhint("Presets are \"default\" and \"paper\".")));
+	memset(options, 0, sizeof(TrainOptions));
+	options->preset = paper ? "paper" : "default";
+	options->activate = true;
+	for (int i = 0; i < lengthof(table); i++)
+		lbrec_set_option(options, table[i].name, paper ?
+						 table[i].paper : table[i].by_default);
+	options->given = 0;
+}
+
+/* The settings as a JSON object, for lbrec.model.config. */
+char *
+lbrec_options_json(const TrainOptions *options)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	appendStringInfo(&s, "{\"preset\": \"%s\"", options->preset);
+	for (int i = 0; i < lengthof(table); i++)
+		appendStringInfo(&s, ", \"%s\": %s", table[i].name,
+						 lbrec_setting_json(&table[i], options));
+	appendStringInfoChar(&s, '}');
+	return s.data;
+}
+
+/* True if the setting was set since the preset, or the older model's. */
+bool
+lbrec_is_given(const TrainOptions *options, const char *name)
+{
+	return (options->given >> (find(name) - table) & 1) != 0;
+}
+
+static void
+check_number(const Setting *s, double value)
+{
+	bool		good;
+
+	good = (s->kind == SETTING_ABOVE ? value > s->low : value >= s->low) &&
+		(s->kind == SETTING_BELOW ? value < s->high : value <= s->high);
+	if (!good)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s is %g, outside of its range", s->name, value),
+				 errdetail("It must be %s %g and %s %g.",
+						   s->kind == SETTING_ABOVE ? "greater than" :
+						   "at least", s->low,
+						   s->kind == SETTING_BELOW ? "less than" : "at most",
+						   s->high),
+				 errhint("Leave the setting out to use the preset's value.")));
+}
+
+static void
+check_layers(const TrainOptions *o)
+{
+	if (o->n_layers < 0 || o->n_layers > LB_MAX_LAYERS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("layers has %d elements", o->n_layers),
+				 errdetail("A tower has 1 to %d dense layers.",
+						   LB_MAX_LAYERS),
+				 errhint("The preprint's towers are {32}, {64,32} and {128,64,32}.")));
+	for (int l = 0; l < o->n_layers; l++)
+		if (o->layers[l] < 1 || o->layers[l] > LB_MAX_LAYER_WIDTH)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("layer %d has width %d, outside of its range",
+							l + 1, o->layers[l]),
+					 errdetail("A layer's width must be between 1 and %d.",
+							   LB_MAX_LAYER_WIDTH),
+					 errhint("The preprint's towers are {32}, {64,32} and {128,64,32}.")));
+	if (o->n_layers > 0 && o->layers[o->n_layers - 1] > MAX_EMBEDDING_DIM)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the last layer has width %d, outside of its range",
+						o->layers[o->n_layers - 1]),
+				 errdetail("The vectors that it gives may have 1 to %d dimensions.",
+						   MAX_EMBEDDING_DIM),
+				 errhint("Add a narrower last layer.")));
+}
+
+/* Errors unless each setting is in its range. */
+void
+lbrec_check_settings(const TrainOptions *o)
+{
+	for (int i = 0; i < lengthof(table); i++)
+	{
+		const Setting *s = &table[i];
+		const void *field = (const char *) o + s->offset;
+
+		switch (s->kind)
+		{
+			case SETTING_INT:
+				if (*(const int *) field < s->low ||
+					*(const int *) field > s->high)
+					refuse_whole(s, *(const int *) field);
+				break;
+			case SETTING_ABOVE:
+			case SETTING_FROM:
+			case SETTING_BELOW:
+				check_number(s, *(const double *) field);
+				break;
+			case SETTING_LAYERS:
+				check_layers(o);
+				break;
+			default:
+				break;
+		}
+	}
+}
