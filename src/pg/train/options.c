@@ -18,6 +18,7 @@
 #include "catalog/pg_type.h"
 
 #include "pg/evaluate/metrics.h"
+#include "pg/model/config.h"
 
 #define MAX_EPOCHS 100000
 #define MAX_BATCH_SIZE 65536
@@ -63,19 +64,11 @@ static const char *const split_names[] = {
 	NULL
 };
 static const char *const batch_names[] = {"listens", "users", NULL};
-static const char *const pooling_names[] = {"mean", "sqrt", NULL};
 static const char *const table_names[] = {"own", "shared", NULL};
 static const char *const window_names[] = {"others", "before", NULL};
 static const char *const loss_names[] = {"sum", "mean", NULL};
 static const char *const estimate_names[] = {"counts", "streaming", NULL};
 static const char *const sampling_names[] = {"uniform", "popularity", NULL};
-static const char *const optimizer_names[] = {
-	[LB_ADAGRAD] = "adagrad",
-	[LB_ADAM] = "adam",
-	[LB_SGD] = "sgd",
-	[LB_ROWWISE_ADAGRAD] = "rowwise_adagrad",
-	NULL
-};
 static const char *const schedule_names[] = {
 	[LB_CONSTANT] = "constant",
 	[LB_LINEAR] = "linear",
@@ -118,7 +111,7 @@ static const Option table[] = {
 	{"day_of_week", OPTION_BOOL, AT(day_of_week)},
 	{"history_length", OPTION_INT, AT(history_length), 0, 10000},
 	{"history_dropout", OPTION_BELOW, AT(history_dropout), 0, 1},
-	{"history_pooling", OPTION_ENUM, AT(history_pooling), 0, 0, pooling_names,
+	{"history_pooling", OPTION_ENUM, AT(history_pooling), 0, 0, lbrec_pooling_names,
 	"The embeddings of a history are added up and divided by their number or its root."},
 	{"history_table", OPTION_FLAG, AT(history_shared), 0, 0, table_names,
 	"The history input has a table of its own or shares that of the candidate tower."},
@@ -139,7 +132,7 @@ static const Option table[] = {
 	{"extra_negatives", OPTION_INT, AT(extra_negatives), 0, MAX_BATCH_SIZE},
 	{"negative_sampling", OPTION_FLAG, AT(popular_negatives), 0, 0, sampling_names,
 	"It says how extra_negatives are drawn."},
-	{"optimizer", OPTION_ENUM, AT(optimizer), 0, 0, optimizer_names,
+	{"optimizer", OPTION_ENUM, AT(optimizer), 0, 0, lbrec_optimizer_names,
 	"It says how gradients move the weights."},
 	{"initial_accumulator", OPTION_ABOVE, AT(initial_accumulator), 0, 1e6},
 	{"schedule", OPTION_ENUM, AT(schedule), 0, 0, schedule_names,

@@ -9,6 +9,8 @@
 
 #include "utils/timestamp.h"
 
+#include "pg/model/config.h"
+
 #include "core/model/lb_schedule.h"
 #include "core/model/lb_tensor.h"
 #include "core/model/lb_tower.h"
@@ -29,12 +31,6 @@ typedef enum BatchBy
 	BATCH_LISTENS,				/* a row of a batch is a listen */
 	BATCH_USERS					/* a row is a user with several recordings */
 } BatchBy;
-
-typedef enum HistoryPooling
-{
-	POOL_MEAN,
-	POOL_SQRT					/* sum divided by the root of the number */
-} HistoryPooling;
 
 /*
  * Enumerations are int here: the table in options.c that reads, checks and
