@@ -8,7 +8,7 @@
 #include "core/lb_random.h"
 #include "core/lb_threads.h"
 
-#define LB_NAME_LEN 64
+#define LB_NAME_LEN 96
 
 /*
  * A part of the gradient of a row: scale times a row of a tower's input

@@ -5,7 +5,9 @@
 #include "pg/server/lbrec.h"
 
 #include "pg/image/image.h"
+#include "pg/model/parts.h"
 #include "pg/model/twotower.h"
+#include "pg/server/search.h"
 
 /* Recordings that are looked up together. */
 #define LOOKUPS 32
@@ -14,83 +16,32 @@
 void
 lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 {
-	LbModel    *core = &s->tower.core;
-	LbTower    *tower = &core->query;
+	StoredParts *parts = lbrec_list_parts(&h->config, h->row.n_users,
+										  h->row.n_recordings);
+	int			n = 0;
 
 #define AT(offset) ((void *) ((char *) h + (offset)))
 	memset(s, 0, sizeof(ServingModel));
 	s->image = h;
-	s->tower.time = h->time;
-	s->tower.n_users = h->row.n_users;
-	s->tower.n_recordings = h->row.n_recordings;
-	for (int i = 0; i < h->n_inputs; i++)
-	{
-		const ImageInput *input = &h->inputs[i];
-		ModelInput *mine = &s->tower.query_inputs[i];
-
-		mine->source = input->source;
-		mine->kind = input->kind;
-		mine->table = -1;
-		if (input->kind != LB_INPUT_NUMBER)
-		{
-			mine->table = lb_model_add_table(core, "", input->rows,
-											 input->cols, 0);
-			core->tensors[mine->table].value = AT(input->table);
-		}
-		if (input->source == SOURCE_FEATURE)
-		{
-			FeatureValues *f = &s->tower.features[s->tower.n_features];
-
-			mine->feature = s->tower.n_features++;
-			f->kind = input->feature_kind;
-			f->of_user = true;
-			f->n = input->n;
-			f->codes = f->bag_codes = AT(input->codes);
-			f->numbers = AT(input->codes);
-			f->offsets = AT(input->offsets);
-			f->mean = input->mean;
-			f->deviation = input->deviation;
-		}
-		lb_model_add_input(tower, mine->kind, mine->table);
-	}
-	if (lb_model_add_layers(core, tower, "query", h->layers, h->n_layers) !=
-		LB_OK)
-		elog(ERROR, "could not lay out the query tower");
-	for (int l = 0; l < h->n_layers; l++)
-	{
-		core->tensors[tower->kernel[l]].value = AT(h->kernels[l]);
-		core->tensors[tower->bias[l]].value = AT(h->biases[l]);
-	}
-	tower->normalize = h->normalize;
-	tower->groups = h->groups;
-	s->tower.summed = h->summed;
-	s->tower.history_length = h->history_length;
-	s->tower.history_mean = h->history_mean;
-	s->tower.history_offsets = AT(h->history_offsets);
-	s->tower.history_codes = AT(h->history_codes);
-	s->tower.history_plays = s->history_plays = AT(h->history_plays);
-	s->tower.history_recency = h->history_recency ?
-		AT(h->history_recency) : NULL;
-	s->tower.mixed = h->mixed;
-	s->tower.mix = h->mix;
-	if (h->has_neighbours)
-	{
-		s->tower.neighbours.offsets = AT(h->neighbour_offsets);
-		s->tower.neighbours.codes = AT(h->neighbour_codes);
-		s->tower.neighbours.weights = AT(h->neighbour_weights);
-	}
-	s->user_keys = AT(h->user_keys);
+	for (int i = 0; i < parts->n; i++)
+		if (parts->part[i].uses & PART_SERVES)
+			parts->part[i].shape.rows = h->part_rows[n++];
+	Assert(n == h->n_parts);
+	n = 0;
+	lbrec_lay_out(&s->tower, &h->config, false, parts, h->row.n_users,
+				  h->row.n_recordings);
+	for (int i = 0; i < parts->n; i++)
+		if (parts->part[i].uses & PART_SERVES)
+			*lbrec_part_place(&parts->part[i], &s->tower) = AT(h->parts[n++]);
+	pfree(parts);
+	s->tower.neighbours.weights = s->tower.neighbour_counts;
+	s->tower.neighbour_counts = NULL;
 	s->user_codes = AT(h->user_codes);
-	s->recording_keys = AT(h->recording_keys);
 	s->recording_order = AT(h->recording_order);
 	s->recording_heads = AT(h->recording_heads);
-	s->recording_listens = AT(h->recording_listens);
-	s->popular = AT(h->popular);
-	s->week_offsets = AT(h->week_offsets);
-	s->week_counts = AT(h->week_counts);
-	s->candidates = AT(h->candidates);
-	s->index = AT(h->index);
 	s->recording_buckets = AT(h->recording_buckets);
+	s->popular = AT(h->popular);
+	s->index = AT(h->index);
 	s->lengths = AT(h->lengths);
 #undef AT
 }
@@ -99,20 +50,12 @@ lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 int32
 lbrec_user_code(const ServingModel *s, int64 user_id)
 {
-	int64		low = 0;
-	int64		high = s->tower.n_users;
+	const int64 *keys = s->tower.user_keys;
+	int64		at;
 
-	while (low < high)
-	{
-		int64		middle = (low + high) / 2;
-
-		if (s->user_keys[middle] < user_id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < s->tower.n_users && s->user_keys[low] == user_id ?
-		s->user_codes[low] : 0;
+	LBREC_SEARCH(at, 0, s->tower.n_users, keys[at] < user_id);
+	return at < s->tower.n_users && keys[at] == user_id ?
+		s->user_codes[at] : 0;
 }
 
 static inline const int32 *
@@ -131,19 +74,10 @@ static inline int64
 find_head(const ServingModel *s, uint64 head)
 {
 	const int32 *bucket = bucket_of(s, head);
-	int64		low = bucket[0];
-	int64		high = bucket[1];
+	int64		at;
 
-	while (low < high)
-	{
-		int64		middle = (low + high) / 2;
-
-		if (s->recording_heads[middle] < head)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	LBREC_SEARCH(at, bucket[0], bucket[1], s->recording_heads[at] < head);
+	return at;
 }
 
 /* A recording's index among the candidates, or -1, from find_head()'s place. */
@@ -158,7 +92,7 @@ candidate_from(const ServingModel *s, const pg_uuid_t *recording, int64 low)
 	{
 		int32		candidate = s->recording_order[middle];
 		int			c = s->recording_heads[middle] > head ? 1 :
-		memcmp(s->recording_keys[candidate].data, recording->data, UUID_LEN);
+		memcmp(s->tower.recording_keys[candidate].data, recording->data, UUID_LEN);
 
 		if (c == 0)
 			return candidate;
@@ -203,7 +137,7 @@ lbrec_candidates_of(int32 *candidates, const ServingModel *s,
 		}
 		for (int j = 0; j < m; j++)
 			if (places[j] < s->tower.n_recordings)
-				__builtin_prefetch(s->recording_keys +
+				__builtin_prefetch(s->tower.recording_keys +
 								   s->recording_order[places[j]]);
 		for (int j = 0; j < m; j++)
 			candidates[i + j] = candidate_from(s, &some[j], places[j]);
@@ -217,14 +151,15 @@ lbrec_candidates_of(int32 *candidates, const ServingModel *s,
 const int32 *
 lbrec_grouping(const ServingModel *s, const char *column, int64 *n)
 {
-	for (int i = 0; i < s->image->n_groupings; i++)
+	for (int i = 0; i < s->tower.n_features; i++)
 	{
-		const ImageGrouping *g = &s->image->groupings[i];
+		const FeatureValues *f = &s->tower.features[i];
 
-		if (strcmp(g->column, column) != 0)
+		if (f->of_user || f->kind != FEATURE_CATEGORY ||
+			strcmp(f->name, column) != 0)
 			continue;
-		*n = g->n;
-		return (const int32 *) ((const char *) s->image + g->codes);
+		*n = f->n;
+		return f->codes;
 	}
 	return NULL;
 }

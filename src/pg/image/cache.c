@@ -141,19 +141,19 @@ check_rights(void)
 static const ImageHeader *
 build_image(CacheEntry *e, const ModelRow *row)
 {
-	ImageBuilder b;
+	ImageBuilder *b = palloc(sizeof(ImageBuilder));
 	MemoryContext context;
 	void	   *block = NULL;
 
-	lbrec_plan_image(&b, row);
-	lbrec_check_model_memory(row, b.used);
+	lbrec_plan_image(b, row);
+	lbrec_check_model_memory(row, b->used);
 	if (lbrec_shared_images)
-		block = lbrec_begin_image(&e->map, row, b.used);
+		block = lbrec_begin_image(&e->map, row, b->used);
 	if (block != NULL)
 	{
 		const ImageHeader *image;
 
-		lbrec_build_image(&b, block);
+		lbrec_build_image(b, block);
 		image = lbrec_finish_image(&e->map, row);
 		if (image != NULL)
 		{
@@ -163,8 +163,8 @@ build_image(CacheEntry *e, const ModelRow *row)
 	}
 	context = AllocSetContextCreate(e->self, "lbrec image memory",
 									ALLOCSET_DEFAULT_SIZES);
-	block = lbrec_alloc_aligned(context, b.used, "model");
-	lbrec_build_image(&b, block);
+	block = lbrec_alloc_aligned(context, b->used, "model");
+	lbrec_build_image(b, block);
 	return block;
 }
 

@@ -71,9 +71,6 @@
  */
 #define BLOCK_BYTES ((Size) 256 << 10)
 
-/* Below that, starting threads is not worth their while. */
-#define THREADED_BYTES ((Size) 32 << 20)
-
 #define SEAL_MAGIC UINT64CONST(0x316c616573626c6c)	/* "llbseal1" */
 
 typedef struct FileHeader
@@ -564,12 +561,9 @@ lbrec_finish_image(ImageMap *map, const ModelRow *row)
 	s.crcs = MemoryContextAlloc(context, n_blocks(s.size) * sizeof(uint32));
 	if (s.size >= THREADED_BYTES)
 		pool = lbrec_start_threads(context);
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_threads_for(pool, n_blocks(s.size), 1, 1, sum_blocks, &s,
-								lbrec_cancel_flag());
-	} while (lbrec_again(status == LB_CANCELLED));
+	LBREC_RUN((status = lb_threads_for(pool, n_blocks(s.size), 1, 1,
+									   sum_blocks, &s,
+									   lbrec_cancel_flag())) == LB_CANCELLED);
 	h->magic = FILE_MAGIC;
 	h->system = GetSystemIdentifier();
 	h->layout = layout();

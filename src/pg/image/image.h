@@ -9,6 +9,8 @@
 #define LBREC_IMAGE_IMAGE_H
 
 #include "pg/listens/dataset.h"
+#include "pg/model/config.h"
+#include "pg/model/parts.h"
 #include "pg/model/twotower.h"
 #include "pg/store/versions.h"
 
@@ -17,60 +19,23 @@
 #define IMAGE_MAGIC 0x4c42494d	/* "LBIM" */
 #define IMAGE_VERSION 8
 
-typedef struct ImageInput
-{
-	InputSource source;
-	LbInputKind kind;
-	int32		cols;
-	int64		rows;
-	int64		table;			/* offset of (rows, cols) floats */
-	/* SOURCE_FEATURE: the users' values */
-	FeatureKind feature_kind;
-	int64		n;				/* users with a value, the 0th included */
-	int64		codes;			/* offset of int32 codes, or of numbers */
-	int64		offsets;		/* bags: offset of (n + 1) int64 */
-	double		mean;
-	double		deviation;
-} ImageInput;
-
-/* A column that puts each recording into one category. */
-typedef struct ImageGrouping
-{
-	char		column[NAMEDATALEN];
-	int64		n;				/* recordings with a value, the 0th included */
-	int64		codes;			/* offset of int32 codes; 0 is unknown */
-} ImageGrouping;
-
+/*
+ * The stored arrays that serving needs lie in the block as the tables have
+ * them, but for two: user keys are ascending, and the counts of neighbours
+ * have become weights.  Their list follows from the configuration (parts.h).
+ */
 typedef struct ImageHeader
 {
 	uint32		magic;
 	uint32		image_version;
 	uint64		size;			/* of the block, this header included */
 	ModelRow	row;
-	TimeScale	time;
-	int32		D;
-	int32		normalize;
-	int32		summed;			/* towers without layers */
-	int32		groups;			/* of columns, normalised apart */
-	int32		history_length;
-	int32		history_mean;
-	int32		logq;
-	double		temperature;
-	double		repeat_power;	/* 0: no repeat term */
-	int32		mixed;			/* scores have parts, weighed by mix */
-	int32		has_neighbours;
-	LbMix		mix;
-	int32		n_groupings;
-	ImageGrouping groupings[MAX_FEATURES];
-	int32		n_inputs;
-	ImageInput	inputs[LB_MAX_INPUTS];
-	int32		n_layers;
-	int32		layers[LB_MAX_LAYERS];
-	int64		kernels[LB_MAX_LAYERS];
-	int64		biases[LB_MAX_LAYERS];
-	int64		user_keys;		/* (n_users) int64, ascending */
-	int64		user_codes;		/* (n_users) int32 code of each */
-	int64		recording_keys; /* (n_recordings) uuid, by candidate */
+	ModelConfig config;
+	int32		D;				/* length of vectors */
+	int32		n_parts;
+	int64		parts[MAX_SERVING_PARTS];	/* offsets of stored arrays */
+	int64		part_rows[MAX_SERVING_PARTS];
+	int64		user_codes;		/* (n_users) int32 code of each key */
 	int64		recording_order;	/* (n_recordings) int32 candidates by key */
 	int64		recording_heads;	/* (n_recordings) uint64 of the keys,
 									 * ascending */
@@ -78,21 +43,10 @@ typedef struct ImageHeader
 									 * place of heads that begin with these
 									 * bits */
 	int32		bucket_bits;
-	int64		recording_listens;	/* (n_recordings) int64, by candidate */
-	int64		popular;		/* (n_recordings) float, at popular_week */
-	int64		week_offsets;	/* (n_recordings + 1) int64 */
-	int64		week_counts;	/* (…, 2) int32: week, listens */
 	int32		first_week;		/* since 1970 */
 	int32		last_week;
 	int32		popular_week;
-	int64		history_offsets;	/* (n_users + 2) int64, by user code */
-	int64		history_codes;	/* int32: recordings of users, latest first */
-	int64		history_plays;	/* float: how often */
-	int64		history_recency;	/* float: if there is a repeat term */
-	int64		neighbour_offsets;	/* (n_recordings + 2) int64, by code */
-	int64		neighbour_codes;	/* int32 */
-	int64		neighbour_weights;	/* float */
-	int64		candidates;		/* (n_recordings, D) floats */
+	int64		popular;		/* (n_recordings) float, at popular_week */
 	int64		index;			/* lb_index of the candidates */
 	int64		lengths;		/* (n_recordings) floats, of candidates */
 	double		shortest;		/* of lengths */
@@ -105,18 +59,11 @@ typedef struct ServingModel
 {
 	const ImageHeader *image;
 	TwoTower	tower;			/* its query side; pointers into the image */
-	const int64 *user_keys;
 	const int32 *user_codes;
-	const pg_uuid_t *recording_keys;
 	const int32 *recording_order;
 	const uint64 *recording_heads;
 	const int32 *recording_buckets;
-	const int64 *recording_listens;
 	const float *popular;
-	const int64 *week_offsets;
-	const int32 *week_counts;
-	const float *history_plays;
-	const float *candidates;
 	const float *lengths;		/* of candidates */
 	const void *index;
 } ServingModel;
@@ -125,7 +72,7 @@ typedef struct ServingModel
 static inline const float *
 lbrec_candidate_vector(const ServingModel *serving, int64 candidate)
 {
-	return serving->candidates + (Size) candidate * serving->image->D;
+	return serving->tower.candidates + (Size) candidate * serving->image->D;
 }
 
 extern const int32 *lbrec_grouping(const ServingModel *serving,

@@ -37,15 +37,15 @@ prepare(const ModelRow *row)
 {
 	ImageMap   *map = palloc0(sizeof(ImageMap));
 	MemoryContextCallback *callback = palloc0(sizeof(MemoryContextCallback));
-	ImageBuilder b;
+	ImageBuilder *b = palloc(sizeof(ImageBuilder));
 	void	   *block;
 
 	callback->func = unmap;
 	callback->arg = map;
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, callback);
-	lbrec_plan_image(&b, row);
+	lbrec_plan_image(b, row);
 	if (lbrec_max_model_memory > 0 &&
-		b.used > (Size) lbrec_max_model_memory * 1024)
+		b->used > (Size) lbrec_max_model_memory * 1024)
 		return;
 
 	/*
@@ -54,9 +54,9 @@ prepare(const ModelRow *row)
 	 */
 	lbrec_lock_image(row->id);
 	if (lbrec_map_image(map, row) == NULL &&
-		(block = lbrec_begin_image(map, row, b.used)) != NULL)
+		(block = lbrec_begin_image(map, row, b->used)) != NULL)
 	{
-		lbrec_build_image(&b, block);
+		lbrec_build_image(b, block);
 		if (lbrec_finish_image(map, row) != NULL)
 			lbrec_forget_images(row->id, XACT_EVENT_ABORT);
 	}

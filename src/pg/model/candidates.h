@@ -15,6 +15,20 @@ typedef struct CandidateSet
 	const int32 *list;			/* ascending and distinct */
 } CandidateSet;
 
+/* The code of a candidate's recording: codes begin with 1, 0 is unknown. */
+static inline int32
+lbrec_code_of(int64 candidate)
+{
+	return (int32) (candidate + 1);
+}
+
+/* The candidate that a recording's code is of; -1 for an unknown one. */
+static inline int32
+lbrec_candidate_with(int32 code)
+{
+	return code - 1;
+}
+
 /* Bit i of a bitmap of candidates. */
 static inline bool
 lbrec_candidate_bit(const uint64 *bits, int64 i)

@@ -34,17 +34,14 @@ lbrec_source_name(InputSource source)
 	return source_names[source];
 }
 
-InputSource
+/* The source of that name, or -1. */
+int
 lbrec_source_by_name(const char *name)
 {
 	for (int i = 0; i < lengthof(source_names); i++)
 		if (strcmp(source_names[i], name) == 0)
 			return i;
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("model has an input of unknown source \"%s\"", name),
-			 errhint("The model may come from a newer version of lbrec.")));
-	return SOURCE_USER;			/* keep compiler quiet */
+	return -1;
 }
 
 /* Is that a number whatever the query of listens has? */
@@ -108,6 +105,7 @@ lbrec_feature_values(FeatureValues *values, const Feature *f)
 	strlcpy(values->name, f->name, NAMEDATALEN);
 	values->kind = f->kind;
 	values->of_user = f->of_user;
+	values->bucketed = f->bucketed;
 	values->n = f->n;
 	values->codes = f->codes;
 	values->offsets = f->offsets;

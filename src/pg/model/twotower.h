@@ -46,11 +46,15 @@ typedef struct FeatureValues
 	char		name[NAMEDATALEN];
 	FeatureKind kind;
 	bool		of_user;
+	bool		bucketed;		/* codes of ranges of numbers */
 	int64		n;				/* entities with a value, the 0th included */
 	const int32 *codes;
 	const int64 *offsets;
 	const int32 *bag_codes;
 	const float *numbers;
+	const int64 *key_offsets;	/* the vocabulary, where it is stored */
+	const char *keys;
+	const float *edges;			/* between ranges */
 	double		mean;
 	double		deviation;
 } FeatureValues;
@@ -81,7 +85,16 @@ typedef struct TwoTower
 	const int32 *history_codes;
 	const float *history_plays; /* how often each was played */
 	const float *history_recency;	/* log of what that counts, or NULL */
+	const int64 *history_last;	/* (n_users + 1) time of the last listen */
 	LbNeighbours neighbours;	/* of recordings; offsets NULL: none */
+	const float *neighbour_counts;	/* that their weights are made of */
+	const float *neighbour_sums;	/* (n_recordings + 1) of counts */
+	const int64 *user_keys;		/* (n_users) */
+	const pg_uuid_t *recording_keys;	/* (n_recordings) */
+	const int64 *recording_listens; /* (n_recordings) */
+	const int64 *week_offsets;	/* (n_recordings + 1) */
+	const int32 *week_counts;	/* (..., 2) week, listens */
+	const float *candidates;	/* (n_recordings, D) */
 	bool		mixed;			/* scores have parts, weighed by mix */
 	LbMix		mix;
 	const int32 *recording_rows;	/* (n_recordings + 1) rows of the table of
@@ -98,7 +111,7 @@ typedef struct InputBuffers
 
 extern bool lbrec_source_is_number(InputSource source);
 extern const char *lbrec_source_name(InputSource source);
-extern InputSource lbrec_source_by_name(const char *name);
+extern int	lbrec_source_by_name(const char *name);
 extern int	lbrec_add_input(TwoTower *model, bool query, InputSource source,
 							int feature, const char *table, int64 rows,
 							int cols, int64 max_shares);

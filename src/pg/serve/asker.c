@@ -97,7 +97,7 @@ static void
 collect(Played *played, const ServingModel *serving, const ListenList *list)
 {
 	const ImageHeader *image = serving->image;
-	int			most = Max(image->history_length, STRANGER_LENGTH);
+	int			most = Max(image->config.history_length, STRANGER_LENGTH);
 
 	most = Max(most, MAX_POSITIVES);
 	played->n = 0;
@@ -122,7 +122,7 @@ collect(Played *played, const ServingModel *serving, const ListenList *list)
 		played->plays[at]++;
 		played->recency[at] +=
 			lb_mix_decay((double) (list->times[0] - list->times[i]) /
-						 USECS_PER_DAY, image->repeat_power);
+						 USECS_PER_DAY, image->config.repeat_power);
 	}
 	for (int i = 0; i < played->n; i++)
 		played->recency[i] = logf(played->recency[i]);
@@ -143,14 +143,14 @@ boost(Asker *asker, const ServingModel *serving, const Played *played,
 	  MemoryContext context)
 {
 	const ImageHeader *image = serving->image;
-	int			n = Min(played->n, Max(image->history_length, STRANGER_LENGTH));
+	int			n = Min(played->n, Max(image->config.history_length, STRANGER_LENGTH));
 	Boosts	   *b = &asker->boosts;
 
 	b->model = &serving->tower;
 	b->n_own = n;
 	b->codes = copy_array(played->codes, n * sizeof(int32), context);
 	b->plays = copy_array(played->plays, n * sizeof(float), context);
-	if (image->repeat_power > 0)
+	if (image->config.repeat_power > 0)
 		b->recency = copy_array(played->recency, n * sizeof(float), context);
 }
 
@@ -216,7 +216,7 @@ fit(float *query, const ServingModel *serving, const Played *played,
 	int32	   *negatives = palloc(n_negatives * sizeof(int32));
 	int32	   *users = palloc(n_users * sizeof(int32));
 	int64	   *times = palloc(n_users * sizeof(int64));
-	LbFoldIn	f = {.c = serving->candidates, .D = D};
+	LbFoldIn	f = {.c = serving->tower.candidates, .D = D};
 	LbStatus	status;
 	void	   *scratch;
 
@@ -239,8 +239,8 @@ fit(float *query, const ServingModel *serving, const Played *played,
 	for (int i = 0; i < n_negatives; i++)
 	{
 		negatives[i] = (int32) (i * serving->tower.n_recordings / n_negatives);
-		bias[i] = image->logq ? 0 :
-			logf((float) Max(serving->recording_listens[negatives[i]], 1));
+		bias[i] = image->config.logq ? 0 :
+			logf((float) Max(serving->tower.recording_listens[negatives[i]], 1));
 	}
 	f.positives = positives;
 	f.n_positives = Min(played->n, MAX_POSITIVES);
@@ -249,7 +249,7 @@ fit(float *query, const ServingModel *serving, const Played *played,
 	f.n_negatives = n_negatives;
 	f.mean = mean;
 	f.deviation = deviation;
-	f.scale = (float) (1 / (image->temperature * image->groups));
+	f.scale = (float) (1 / (image->config.temperature * image->config.ensemble));
 	scratch = lbrec_alloc_aligned(CurrentMemoryContext, lb_fold_in_bytes(&f),
 								  "new user");
 	do
@@ -258,8 +258,8 @@ fit(float *query, const ServingModel *serving, const Played *played,
 		status = lb_fold_in(query, &f, scratch, lbrec_cancel_flag());
 	} while (lbrec_again(status == LB_CANCELLED));
 	lbrec_check_status(status, "a new user's vector");
-	if (image->normalize)
-		unit_groups(query, D, image->groups);
+	if (image->config.normalize)
+		unit_groups(query, D, image->config.ensemble);
 }
 
 /* The arguments at and listens; an old declaration has none of the latter. */
@@ -302,7 +302,7 @@ lbrec_fold_in(Asker *asker, const ServingModel *serving, int64 user_id,
 		asker->basis = BASIS_LISTENS;
 		asker->user = 0;
 		asker->D = serving->image->D;
-		asker->vectors = serving->candidates;
+		asker->vectors = serving->tower.candidates;
 		asker->index = serving->index;
 		asker->query = query = lbrec_alloc_aligned(caller, asker->D *
 												   sizeof(float), "query");
@@ -352,7 +352,7 @@ lbrec_identify(Asker *asker, const ServingModel *serving, int64 user_id,
 	{
 		asker->basis = BASIS_MODEL;
 		asker->D = serving->image->D;
-		asker->vectors = serving->candidates;
+		asker->vectors = serving->tower.candidates;
 		asker->index = serving->index;
 		asker->query = lbrec_user_vector(serving, asker->user, occasion->time);
 		asker->boosts = lbrec_boosts_of(&serving->tower, asker->user);

@@ -49,7 +49,7 @@ lbrec_baselines_init(Baselines *b, const ServingModel *serving)
 	for (int64 i = 0; i < n; i++)
 		sorted[i] = (Counted)
 	{
-		serving->recording_listens[i], (int32) i
+		serving->tower.recording_listens[i], (int32) i
 	};
 	qsort(sorted, n, sizeof(Counted), compare_counted);
 	for (int64 i = 0; i < n; i++)
@@ -105,12 +105,12 @@ lbrec_baseline_user(Baselines *b, int32 user)
 	}
 	b->n = n;
 	b->codes = tower->history_codes + from;
-	b->plays = b->serving->history_plays + from;
+	b->plays = b->serving->tower.history_plays + from;
 	for (int i = 0; i < n; i++)
 	{
 		b->place[b->codes[i] - 1] = i + 1;
 		b->own_listens[i] =
-			b->serving->recording_listens[b->codes[i] - 1];
+			b->serving->tower.recording_listens[b->codes[i] - 1];
 		b->own_plays[i] = b->plays[i];
 	}
 	qsort(b->own_listens, n, sizeof(int64), compare_listens);
@@ -136,7 +136,7 @@ lbrec_baseline_rank(int64 *rank, int64 *new_rank, const Baselines *b,
 	{
 		int64		middle = (own_above + end) / 2;
 
-		if (b->own_listens[middle] > b->serving->recording_listens[truth])
+		if (b->own_listens[middle] > b->serving->tower.recording_listens[truth])
 			own_above = middle + 1;
 		else
 			end = middle;

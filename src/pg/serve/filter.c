@@ -68,8 +68,8 @@ candidate_bits(const ServingModel *serving, const RecordingList *list,
 static bool
 within_bounds(const Conditions *c, const ServingModel *serving, int64 i)
 {
-	return !c->bounded || (serving->recording_listens[i] >= c->least &&
-						   serving->recording_listens[i] <= c->most);
+	return !c->bounded || (serving->tower.recording_listens[i] >= c->least &&
+						   serving->tower.recording_listens[i] <= c->most);
 }
 
 static CandidateSet

@@ -222,7 +222,7 @@ lbrec_nearest_by_index(Nearest *best, const ServingModel *serving, int64 self,
 					   int64 k)
 {
 	int			D = serving->image->D;
-	LbCandidates set = {.c = serving->candidates,
+	LbCandidates set = {.c = serving->tower.candidates,
 		.n = serving->tower.n_recordings, .D = D, .index = serving->index};
 	int64		m = Min(2 * k + 64, set.n);
 	MemoryContext context;

@@ -160,7 +160,7 @@ pick_diverse(Selected *out, Tally *tally, const Selected *pool, int64 k,
 		rows[i] = i;
 	for (int64 i = 0; i < pool->n; i++)
 	{
-		const float *c = serving->candidates + pool->ids[i] * D;
+		const float *c = serving->tower.candidates + pool->ids[i] * D;
 		double		sum = 0;
 
 		CHECK_FOR_INTERRUPTS();

@@ -14,6 +14,20 @@
 extern LbCancel lbrec_cancel_flag(void);
 extern bool lbrec_again(bool cancelled);
 
+/*
+ * Makes a call of the core, and makes it again as long as it was cancelled by
+ * an interrupt that does not end the statement.  cancelled is an expression
+ * that makes the call and is true if it was cancelled; the call begins anew
+ * each time.
+ */
+#define LBREC_RUN(cancelled) \
+	do \
+		CHECK_FOR_INTERRUPTS(); \
+	while (lbrec_again(cancelled))
+
+/* From that many bytes on, starting threads is worth their while. */
+#define THREADED_BYTES ((Size) 32 << 20)
+
 /* Reports a status of src/core as an error; returns for LB_OK only. */
 extern void lbrec_check_status(LbStatus status, const char *what);
 

@@ -19,9 +19,10 @@
 #include "utils/resowner.h"
 
 #include "pg/image/image.h"
+#include "pg/model/validate.h"
 #include "pg/server/srf.h"
-#include "pg/store/check.h"
 #include "pg/store/versions.h"
+#include "pg/train/warm.h"
 
 PG_FUNCTION_INFO_V1(lbrec_check);
 
@@ -40,7 +41,7 @@ typedef struct Check
 	RowSink		sink;
 	ModelRow	row;
 	MemoryContext context;
-	Checker		checker;
+	Validator	validator;
 	List	   *findings;
 } Check;
 
@@ -117,13 +118,20 @@ attempt(void (*part) (Check *), Check *check)
 static void
 read_chunks(Check *check)
 {
-	lbrec_check_chunks(&check->checker, &check->row, NULL, NULL);
+	lbrec_validate_model(&check->validator, &check->row, note, check, NULL,
+						 NULL);
 }
 
 static void
 check_serving(Check *check)
 {
 	lbrec_check_image(&check->row);
+}
+
+static void
+check_training(Check *check)
+{
+	lbrec_check_warm(&check->row);
 }
 
 static void
@@ -149,12 +157,11 @@ check_model(Check *check)
 	char	   *stopped;
 	ListCell   *cell;
 
-	lbrec_checker_init(&check->checker, note, check);
 	check->findings = NIL;
 	stopped = attempt(read_chunks, check);
-	for (int i = 0; i < check->checker.n; i++)
+	for (int i = 0; i < check->validator.checker.n; i++)
 	{
-		const CheckedTensor *t = &check->checker.tensors[i];
+		const CheckedTensor *t = &check->validator.checker.tensors[i];
 		char	   *problem = NULL;
 
 		foreach(cell, check->findings)
@@ -183,6 +190,7 @@ check_model(Check *check)
 	if (stopped)
 		put(check, "reading", stopped, -1);
 	put(check, "serving", attempt(check_serving, check), -1);
+	put(check, "training", attempt(check_training, check), -1);
 }
 
 /* lbrec_check(model, version): rows of what was found, one a tensor */

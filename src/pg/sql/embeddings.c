@@ -83,7 +83,7 @@ lbrec_recording_embeddings(PG_FUNCTION_ARGS)
 		bool		nulls[2] = {false, false};
 
 		CHECK_FOR_INTERRUPTS();
-		values[0] = UUIDPGetDatum(&serving->recording_keys[c]);
+		values[0] = UUIDPGetDatum(&serving->tower.recording_keys[c]);
 		values[1] = PointerGetDatum(lbrec_float_array(lbrec_candidate_vector(serving,
 																			 c),
 													  serving->image->D));

@@ -204,7 +204,7 @@ add_list(Spread *spreads, const Evaluation *e, const int64 *ids, int64 found)
 			if (!(s->shown[ids[i] / 64] & bit))
 				s->n_shown++;
 			s->shown[ids[i] / 64] |= bit;
-			s->listens += e->serving->recording_listens[ids[i]];
+			s->listens += e->serving->tower.recording_listens[ids[i]];
 			s->entries++;
 		}
 	}
@@ -216,7 +216,7 @@ add_model_lists(Spread *spreads, const Evaluation *e, int64 from, int64 m,
 				MemoryContext scratch)
 {
 	const TwoTower *tower = &e->serving->tower;
-	LbCandidates set = {.c = e->serving->candidates,
+	LbCandidates set = {.c = e->serving->tower.candidates,
 		.n = tower->n_recordings, .D = e->serving->image->D,
 	.index = e->serving->index};
 	float	   *q = lbrec_alloc_aligned(scratch, m * set.D * sizeof(float),
@@ -279,7 +279,7 @@ static void
 find_ranks(Evaluation *e, Recommender recommender)
 {
 	RankRequest request = {.model = &e->serving->tower,
-		.candidates = e->serving->candidates, .n = e->n, .users = e->users,
+		.candidates = e->serving->tower.candidates, .n = e->n, .users = e->users,
 		.times = e->times, .truth = e->truth, .most = e->most,
 	.ranks = e->ranks, .new_ranks = e->new_ranks};
 

@@ -247,7 +247,7 @@ lbrec_explain(PG_FUNCTION_ARGS)
 
 		values[0] = CStringGetTextDatum(part->name);
 		values[1] = part->code == 0 ? (Datum) 0 :
-			UUIDPGetDatum(&e.serving->recording_keys[part->code - 1]);
+			UUIDPGetDatum(&e.serving->tower.recording_keys[part->code - 1]);
 		values[2] = Float8GetDatum(part->value);
 		lbrec_put_row(&sink, values, nulls);
 	}

@@ -1,6 +1,6 @@
 /*
  * export.c
- *		lbrec_export(): a version of a model as rows (transfer.h).
+ *		lbrec_export(): a version of a model as rows (records.h).
  *
  * Chunks are read, checked and given on one at a time; a model that is
  * damaged is not exported.
@@ -14,8 +14,8 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "pg/model/validate.h"
 #include "pg/server/srf.h"
-#include "pg/store/check.h"
 #include "pg/store/records.h"
 #include "pg/store/tensors.h"
 #include "pg/store/versions.h"
@@ -141,7 +141,7 @@ Datum
 lbrec_export(PG_FUNCTION_ARGS)
 {
 	Export	   *export = palloc0(sizeof(Export));
-	Checker		checker;
+	Validator  *validator = palloc(sizeof(Validator));
 	EndRecord	end = {0};
 	char	   *name;
 	char	   *manifest;
@@ -162,8 +162,8 @@ lbrec_export(PG_FUNCTION_ARGS)
 	export->tensor = -1;
 	manifest = manifest_of(&export->row);
 	put_record(export, RECORD_MANIFEST, NULL, 0, manifest, strlen(manifest));
-	lbrec_checker_init(&checker, damaged_model, export);
-	lbrec_check_chunks(&checker, &export->row, put_chunk, export);
+	lbrec_validate_model(validator, &export->row, damaged_model, export,
+						 put_chunk, export);
 	end.records = export->seq + 1;
 	end.crc = export->crc;
 	FIN_CRC32C(end.crc);

@@ -1,6 +1,6 @@
 /*
  * import.c
- *		lbrec_import(): takes the rows of lbrec_export back (transfer.h).
+ *		lbrec_import(): takes the rows of lbrec_export back (records.h).
  *
  * What is imported may come from anybody.  Nothing that a record says of sizes
  * is allocated before the bytes are there, chunks are written as they come,
@@ -23,12 +23,13 @@
 #include "pg/image/image.h"
 #include "pg/image/ready.h"
 #include "pg/listens/read.h"
+#include "pg/model/validate.h"
 #include "pg/server/declaration.h"
-#include "pg/store/check.h"
 #include "pg/store/records.h"
 #include "pg/store/tensors.h"
 #include "pg/store/versions.h"
 #include "pg/store/write.h"
+#include "pg/train/warm.h"
 
 PG_FUNCTION_INFO_V1(lbrec_import);
 
@@ -51,7 +52,7 @@ typedef struct Import
 	bool		ended;
 	ModelRow	row;
 	TensorWriter writer;
-	Checker		checker;
+	Validator	validator;
 	int			n_tensors;
 	Incoming   *tensors;
 	int			tensor;			/* the next chunk's place */
@@ -178,6 +179,17 @@ read_tensors(Import *import, Datum manifest)
 }
 
 static void
+bad_tensor(const char *tensor, int32 chunk, const char *problem, void *arg)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("tensor \"%s\" of the model to import cannot be used",
+					tensor),
+			 errdetail("%s", problem),
+			 errhint("Export the model again; lbrec_check tells of damage where it comes from.")));
+}
+
+static void
 read_manifest(Import *import, const char *data, Size len)
 {
 	Oid			types[] = {TEXTOID};
@@ -226,6 +238,8 @@ read_manifest(Import *import, const char *data, Size len)
 	strlcpy(import->row.name, model.name, sizeof(import->row.name));
 	import->row.n_users = model.n_users;
 	import->row.n_recordings = model.n_recordings;
+	lbrec_validator_init(&import->validator, config, model.n_users,
+						 model.n_recordings, bad_tensor, NULL);
 	values[0] = Int64GetDatum(import->row.id);
 	if (comment)
 	{
@@ -275,7 +289,7 @@ take_chunk(Import *import, const char *data, Size len)
 		bad_record(import, psprintf("It has %zu bytes of \"%s\" instead of %zu.",
 									(size_t) len, t->name,
 									(size_t) Min(size - done, TENSOR_CHUNK_BYTES)));
-	lbrec_check_chunk(&import->checker, t->name, &t->shape, import->chunk,
+	lbrec_validate_chunk(&import->validator, t->name, &t->shape, import->chunk,
 					  data, len);
 	lbrec_write_chunk(&import->writer, t->name, &t->shape, import->chunk,
 					  data, len);
@@ -336,17 +350,6 @@ take_record(Import *import, Datum datum)
 		bad_record(import, psprintf("It is of unknown kind %u.", kind));
 }
 
-static void
-bad_tensor(const char *tensor, int32 chunk, const char *problem, void *arg)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("tensor \"%s\" of the model to import cannot be used",
-					tensor),
-			 errdetail("%s", problem),
-			 errhint("Export the model again; lbrec_check tells of damage where it comes from.")));
-}
-
 /* The rows' chunks, in order; the query is the caller's and only reads. */
 static Portal
 open_rows(const char *rows)
@@ -404,7 +407,6 @@ lbrec_import(PG_FUNCTION_ARGS)
 		lbrec_check_name(import.as);
 	INIT_CRC32C(import.crc);
 	SPI_connect();
-	lbrec_checker_init(&import.checker, bad_tensor, NULL);
 	each = AllocSetContextCreate(CurrentMemoryContext, "lbrec import",
 								 ALLOCSET_DEFAULT_SIZES);
 	portal = open_rows(text_to_cstring(PG_GETARG_TEXT_PP(0)));
@@ -451,8 +453,9 @@ lbrec_import(PG_FUNCTION_ARGS)
 	/* what this statement wrote is to be seen */
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
-	lbrec_check_together(&import.checker, &import.row);
+	lbrec_validator_end(&import.validator);
 	lbrec_check_image(&import.row);
+	lbrec_check_warm(&import.row);
 	PopActiveSnapshot();
 	SPI_finish();
 	if (import.activate)

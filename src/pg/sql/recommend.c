@@ -131,7 +131,7 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 		bool		nulls[4] = {false, false, false, false};
 
 		values[0] = Int32GetDatum((int32) (i + 1));
-		values[1] = UUIDPGetDatum(&serving->recording_keys[selected.ids[i]]);
+		values[1] = UUIDPGetDatum(&serving->tower.recording_keys[selected.ids[i]]);
 		values[2] = Float4GetDatum(selected.scores[i]);
 		values[3] = CStringGetTextDatum(lbrec_basis_name(asker.basis));
 		lbrec_put_row(&sink, values, nulls);

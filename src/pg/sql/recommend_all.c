@@ -158,7 +158,7 @@ static void
 rank(Batch *b, const float *queries, const int *at, int m, LbThreads *pool)
 {
 	const ServingModel *serving = b->serving;
-	LbCandidates set = {.c = serving->candidates,
+	LbCandidates set = {.c = serving->tower.candidates,
 		.n = serving->tower.n_recordings, .D = serving->image->D,
 	.index = serving->index};
 	const Boosts **boosts = palloc(m * sizeof(Boosts *));
@@ -214,7 +214,7 @@ next_tile(Batch *b)
 	b->askers = palloc0(b->n * sizeof(Asker));
 	b->lists = palloc0(b->n * sizeof(Selected));
 	for (int u = 0; u < b->n; u++)
-		b->users[u] = b->all ? b->serving->user_keys[b->next + u] :
+		b->users[u] = b->all ? b->serving->tower.user_keys[b->next + u] :
 			b->chosen[b->next + u];
 	b->next += b->n;
 	at = palloc(b->n * sizeof(int));
@@ -256,7 +256,7 @@ next_row(Batch *b, Datum *values)
 	list = &b->lists[b->user];
 	values[0] = Int64GetDatum(b->users[b->user]);
 	values[1] = Int32GetDatum((int32) (b->rank + 1));
-	values[2] = UUIDPGetDatum(&b->serving->recording_keys[list->ids[b->rank]]);
+	values[2] = UUIDPGetDatum(&b->serving->tower.recording_keys[list->ids[b->rank]]);
 	values[3] = Float4GetDatum(list->scores[b->rank]);
 	values[4] = b->basis[b->askers[b->user].basis];
 	b->rank++;

@@ -43,7 +43,7 @@ lbrec_similar(PG_FUNCTION_ARGS)
 	if (found < 0)
 		found = lbrec_nearest_by_lengths(best, serving, self, k + 1);
 	if (found < 0)
-		found = lbrec_nearest(best, serving->candidates,
+		found = lbrec_nearest(best, serving->tower.candidates,
 							  serving->tower.n_recordings, serving->image->D, self,
 							  k + 1);
 	for (int64 i = 0; i < Min(found, k); i++)
@@ -52,7 +52,7 @@ lbrec_similar(PG_FUNCTION_ARGS)
 		bool		nulls[3] = {false, false, false};
 
 		values[0] = Int32GetDatum((int32) (i + 1));
-		values[1] = UUIDPGetDatum(&serving->recording_keys[best[i].row]);
+		values[1] = UUIDPGetDatum(&serving->tower.recording_keys[best[i].row]);
 		values[2] = Float4GetDatum(best[i].score);
 		lbrec_put_row(&sink, values, nulls);
 	}
@@ -100,7 +100,7 @@ lbrec_similar_users(PG_FUNCTION_ARGS)
 	for (int64 i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		ids[serving->user_codes[i]] = serving->user_keys[i];
+		ids[serving->user_codes[i]] = serving->tower.user_keys[i];
 	}
 	best = palloc_extended((k + 1) * sizeof(Nearest), MCXT_ALLOC_HUGE);
 	found = lbrec_nearest(best, table->value + table->cols, n, table->cols,

@@ -1,6 +1,6 @@
 /*
  * check.h
- *		Is what is stored of a model what a model is?
+ *		Are the chunks of a model's tensors those that its tensors have?
  */
 #ifndef LBREC_STORE_CHECK_H
 #define LBREC_STORE_CHECK_H
@@ -12,11 +12,6 @@
 typedef void (*CheckReport) (const char *tensor, int32 chunk,
 							 const char *problem, void *arg);
 
-/* Gets each chunk; data NULL: it is damaged, which was reported. */
-typedef void (*ChunkVisitor) (const char *name, const TensorShape *shape,
-							  int32 chunk, const char *data, Size len,
-							  void *arg);
-
 /* A tensor that was seen. */
 typedef struct CheckedTensor
 {
@@ -25,10 +20,6 @@ typedef struct CheckedTensor
 	bool		in_range;		/* the shape */
 	int32		next;			/* chunk */
 	Size		bytes;
-	bool		ascends;
-	int64		previous;		/* integers: the last value so far */
-	int64		least;
-	int64		most;
 } CheckedTensor;
 
 /* The checks of one version; memory is that of its tensors' names. */
@@ -40,16 +31,16 @@ typedef struct Checker
 	int			n;
 	int			allocated;
 	CheckedTensor *tensors;
-	char	   *manifest;		/* what was saved, as JSON, or NULL */
 } Checker;
 
 extern void lbrec_checker_init(Checker *checker, CheckReport report,
 							   void *arg);
-extern void lbrec_check_chunk(Checker *checker, const char *name,
+extern bool lbrec_check_chunk(Checker *checker, const char *name,
 							  const TensorShape *shape, int32 chunk,
-							  const char *data, Size len);
-extern void lbrec_check_chunks(Checker *checker, const ModelRow *row,
-							   ChunkVisitor visit, void *arg);
-extern void lbrec_check_together(Checker *checker, const ModelRow *row);
+							  Size len);
+extern void lbrec_checker_end(Checker *checker);
+extern void lbrec_visit_chunks(const ModelRow *row, CheckReport report,
+							   void *report_arg, ChunkVisitor visit,
+							   void *arg);
 
 #endif							/* LBREC_STORE_CHECK_H */

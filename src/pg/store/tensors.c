@@ -158,11 +158,13 @@ lbrec_tensor_shape(const ModelRow *model, const char *name,
 
 /*
  * Copies a tensor of the given shape to out, lbrec_tensor_size() bytes.
- * Every chunk's place, length and checksum is verified.
+ * Every chunk's place, length and checksum is verified; then visit, unless it
+ * is NULL, looks at it.
  */
 void
 lbrec_load_tensor(const ModelRow *model, const char *name,
-				  const TensorShape *shape, char *out)
+				  const TensorShape *shape, char *out, ChunkVisitor visit,
+				  void *arg)
 {
 	static SPIPlanPtr plan = NULL;
 	Size		size = lbrec_tensor_size(shape);
@@ -204,6 +206,8 @@ lbrec_load_tensor(const ModelRow *model, const char *name,
 		if (data != (bytea *) DatumGetPointer(stored))
 			pfree(data);
 		SPI_freetuptable(SPI_tuptable);
+		if (visit)
+			visit(name, shape, chunk, out + done, len, arg);
 		done += len;
 		chunk++;
 	} while (done < size);

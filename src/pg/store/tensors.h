@@ -28,6 +28,11 @@ typedef struct TensorShape
 	int			cols;
 } TensorShape;
 
+/* Gets a chunk of a tensor; data NULL: it is damaged, which was reported. */
+typedef void (*ChunkVisitor) (const char *name, const TensorShape *shape,
+							  int32 chunk, const char *data, Size len,
+							  void *arg);
+
 extern const char *lbrec_tensor_type_name(TensorType type);
 extern bool lbrec_tensor_type(const char *name, TensorType *type);
 extern bool lbrec_shape_in_range(const TensorShape *shape);
@@ -38,6 +43,7 @@ extern Size lbrec_tensor_size(const TensorShape *shape);
 extern bool lbrec_tensor_shape(const ModelRow *model, const char *name,
 							   TensorShape *shape);
 extern void lbrec_load_tensor(const ModelRow *model, const char *name,
-							  const TensorShape *shape, char *out);
+							  const TensorShape *shape, char *out,
+							  ChunkVisitor visit, void *arg);
 
 #endif							/* LBREC_STORE_TENSORS_H */

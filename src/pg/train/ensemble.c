@@ -18,6 +18,7 @@
 #include "pg/listens/histories.h"
 #include "pg/listens/rare.h"
 #include "pg/listens/vocabulary.h"
+#include "pg/model/config.h"
 #include "pg/model/neighbours.h"
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"

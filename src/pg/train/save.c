@@ -10,9 +10,7 @@
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "lib/stringinfo.h"
 #include "utils/builtins.h"
-#include "utils/json.h"
 #include "utils/memutils.h"
 
 #include "pg/evaluate/metrics.h"
@@ -20,7 +18,9 @@
 #include "pg/listens/histories.h"
 #include "pg/listens/vocabulary.h"
 #include "pg/listens/weeks.h"
+#include "pg/model/config.h"
 #include "pg/model/neighbours.h"
+#include "pg/model/parts.h"
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"
 #include "pg/store/tensors.h"
@@ -31,61 +31,36 @@
 typedef struct Saver
 {
 	TensorWriter writer;
-	StringInfoData manifest;	/* the tensors, as JSON */
+	const Trained *trained;
+	const Dataset *data;
+	const char *config;
+	StoredParts *parts;
+	TwoTower	model;			/* the trained one, with all its arrays */
 } Saver;
 
 static void
-note_tensor(Saver *saver, const char *name, const TensorShape *shape)
+save_array(Saver *saver, const StoredPart *p, const void *array)
 {
-	appendStringInfoString(&saver->manifest,
-						   saver->manifest.len > 1 ? ", {\"name\": " :
-						   "{\"name\": ");
-	escape_json(&saver->manifest, name);
-	appendStringInfo(&saver->manifest,
-					 ", \"type\": \"%s\", \"rows\": %lld, \"cols\": %d}",
-					 lbrec_tensor_type_name(shape->type),
-					 (long long) shape->rows, shape->cols);
-}
-
-static void
-save_tensor(Saver *saver, const char *name, TensorType type, int64 rows,
-			int cols, const void *data)
-{
-	TensorShape shape = {type, rows, cols};
-	Size		size = lbrec_tensor_size(&shape);
+	Size		size = lbrec_tensor_size(&p->shape);
 	Size		done = 0;
 	int32		chunk = 0;
 
-	/* an empty tensor has one empty chunk, so that its shape is known */
+	/* an empty array has one empty chunk, so that its shape is known */
 	do
 	{
 		Size		len = Min(size - done, TENSOR_CHUNK_BYTES);
 
-		lbrec_write_chunk(&saver->writer, name, &shape, chunk++,
-						  (const char *) data + done, len);
+		lbrec_write_chunk(&saver->writer, p->name, &p->shape, chunk++,
+						  (const char *) array + done, len);
 		done += len;
 	} while (done < size);
-	note_tensor(saver, name, &shape);
-}
-
-/* What was saved: lbrec_check finds out by it when a tensor is missing. */
-static void
-save_manifest(Saver *saver)
-{
-	StringInfoData m = saver->manifest;
-
-	appendStringInfoChar(&m, ']');
-	save_tensor(saver, "manifest", TENSOR_BYTES, m.len, 1, m.data);
 }
 
 /* Keys of one width, by code. */
-static void
-save_keys(Saver *saver, const char *name, TensorType type,
-		  const Vocabulary *v)
+static void *
+copy_keys(const Vocabulary *v, int width)
 {
 	int32		n = lbrec_vocabulary_size(v);
-	TensorShape shape = {type, 1, 1};
-	int			width = (int) lbrec_tensor_size(&shape);
 	char	   *keys = palloc_extended(Max((Size) n * width, 1),
 									   MCXT_ALLOC_HUGE);
 
@@ -95,18 +70,16 @@ save_keys(Saver *saver, const char *name, TensorType type,
 		memcpy(keys + (Size) (code - 1) * width,
 			   lbrec_vocabulary_key(v, code, NULL), width);
 	}
-	save_tensor(saver, name, type, n, 1, keys);
-	pfree(keys);
+	return keys;
 }
 
-/* Keys of varying length: offsets (n + 1) and the bytes. */
-static void
-save_text_keys(Saver *saver, const char *feature, const Vocabulary *v)
+/* Offsets (n + 1) of keys of varying length. */
+static int64 *
+key_offsets(const Vocabulary *v)
 {
 	int32		n = lbrec_vocabulary_size(v);
 	int64	   *offsets = palloc_extended(((Size) n + 1) * sizeof(int64),
 										  MCXT_ALLOC_HUGE);
-	char	   *bytes;
 
 	offsets[0] = 0;
 	for (int32 code = 1; code <= n; code++)
@@ -117,7 +90,16 @@ save_text_keys(Saver *saver, const char *feature, const Vocabulary *v)
 		lbrec_vocabulary_key(v, code, &len);
 		offsets[code] = offsets[code - 1] + len;
 	}
-	bytes = palloc_extended(Max(offsets[n], 1), MCXT_ALLOC_HUGE);
+	return offsets;
+}
+
+/* Keys of varying length, one after another. */
+static char *
+key_bytes(const Vocabulary *v, const int64 *offsets)
+{
+	int32		n = lbrec_vocabulary_size(v);
+	char	   *bytes = palloc_extended(Max(offsets[n], 1), MCXT_ALLOC_HUGE);
+
 	for (int32 code = 1; code <= n; code++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -125,93 +107,7 @@ save_text_keys(Saver *saver, const char *feature, const Vocabulary *v)
 			   lbrec_vocabulary_key(v, code, NULL),
 			   offsets[code] - offsets[code - 1]);
 	}
-	save_tensor(saver, psprintf("%s_key_offsets", feature), TENSOR_INT8,
-				(int64) n + 1, 1, offsets);
-	save_tensor(saver, psprintf("%s_keys", feature), TENSOR_BYTES,
-				offsets[n], 1, bytes);
-	pfree(offsets);
-	pfree(bytes);
-}
-
-static void
-save_feature(Saver *saver, const Feature *f)
-{
-	if (f->keys)
-		save_text_keys(saver, f->name, f->keys);
-	if (f->bucketed)
-	{
-		/* a warm start puts new values into the same buckets */
-		save_tensor(saver, psprintf("%s_edges", f->name), TENSOR_FLOAT4,
-					f->n_edges, 1, f->edges);
-		save_tensor(saver, psprintf("%s_numbers", f->name), TENSOR_FLOAT4,
-					f->n, 1, f->numbers);
-	}
-	switch (f->kind)
-	{
-		case FEATURE_CATEGORY:
-			save_tensor(saver, psprintf("%s_codes", f->name), TENSOR_INT4,
-						f->n, 1, f->codes);
-			break;
-		case FEATURE_NUMBER:
-			save_tensor(saver, psprintf("%s_numbers", f->name),
-						TENSOR_FLOAT4, f->n, 1, f->numbers);
-			break;
-		case FEATURE_BAG:
-			save_tensor(saver, psprintf("%s_offsets", f->name), TENSOR_INT8,
-						f->n + 1, 1, f->offsets);
-			save_tensor(saver, psprintf("%s_codes", f->name), TENSOR_INT4,
-						f->n_bag_codes, 1, f->bag_codes);
-			break;
-	}
-}
-
-/* Users' recordings, for the history input, repeats and baselines. */
-static void
-save_lists(Saver *saver, const UserLists *lists)
-{
-	int64		n = lists->offsets[lists->n_users + 1];
-
-	save_tensor(saver, "history_offsets", TENSOR_INT8, lists->n_users + 2, 1,
-				lists->offsets);
-	save_tensor(saver, "history_codes", TENSOR_INT4, n, 1, lists->codes);
-	save_tensor(saver, "history_plays", TENSOR_FLOAT4, n, 1, lists->plays);
-	save_tensor(saver, "history_last", TENSOR_INT8, lists->n_users + 1, 1,
-				lists->last);
-	if (lists->recency)
-		save_tensor(saver, "history_recency", TENSOR_FLOAT4, n, 1,
-					lists->recency);
-}
-
-static void
-save_neighbours(Saver *saver, const Neighbours *nb)
-{
-	int64		n = nb->offsets[nb->n_recordings + 1];
-
-	save_tensor(saver, "neighbour_offsets", TENSOR_INT8, nb->n_recordings + 2,
-				1, nb->offsets);
-	save_tensor(saver, "neighbour_codes", TENSOR_INT4, n, 1, nb->codes);
-	save_tensor(saver, "neighbour_counts", TENSOR_FLOAT4, n, 1, nb->counts);
-	save_tensor(saver, "neighbour_sums", TENSOR_FLOAT4, nb->n_recordings + 1,
-				1, nb->sums);
-}
-
-/* Weights, and the optimiser's states to continue from. */
-static void
-save_weights(Saver *saver, const Trained *trained)
-{
-	const LbModel *core = &trained->model->core;
-
-	for (int i = 0; i < core->n_tensors; i++)
-	{
-		const LbTensor *t = &core->tensors[i];
-
-		save_tensor(saver, t->name, TENSOR_FLOAT4, t->rows, t->cols,
-					t->value);
-		for (int s = 0; s < trained->states.n; s++)
-			save_tensor(saver, psprintf("%s.state%d", t->name, s),
-						TENSOR_FLOAT4, t->rows, trained->states.cols[i],
-						trained->states.values[s][i]);
-	}
+	return bytes;
 }
 
 /*
@@ -219,105 +115,157 @@ save_weights(Saver *saver, const Trained *trained)
  * third of a training's memory, so they are made as chunks are filled.
  */
 static void
-save_candidates(Saver *saver, const TwoTower *model)
+save_candidates(Saver *saver, const StoredPart *p)
 {
-	TensorShape shape = {TENSOR_FLOAT4, model->n_recordings,
-		lb_tower_width(&model->core.query)};
-	Size		row = shape.cols * sizeof(float);
-	int			most = (int) Min(shape.rows, TENSOR_CHUNK_BYTES / row + 1);
+	const TensorShape *shape = &p->shape;
+	Size		row = shape->cols * sizeof(float);
+	int			most = (int) Min(shape->rows, TENSOR_CHUNK_BYTES / row + 1);
 	char	   *buffer = palloc(TENSOR_CHUNK_BYTES + most * row);
 	float	   *rows = lbrec_alloc_aligned(CurrentMemoryContext, most * row,
 										   "candidate vectors");
 	Size		used = 0;
 	int32		chunk = 0;
 
-	for (int64 from = 0; from < shape.rows; from += most)
+	for (int64 from = 0; from < shape->rows; from += most)
 	{
-		int			n = (int) Min(most, shape.rows - from);
+		int			n = (int) Min(most, shape->rows - from);
 
-		lbrec_candidate_rows(rows, model, from, n, NULL, CurrentMemoryContext);
+		lbrec_candidate_rows(rows, &saver->model, from, n, NULL,
+							 CurrentMemoryContext);
 		memcpy(buffer + used, rows, n * row);
 		used += n * row;
 		while (used >= TENSOR_CHUNK_BYTES)
 		{
-			lbrec_write_chunk(&saver->writer, "candidate", &shape, chunk++,
+			lbrec_write_chunk(&saver->writer, p->name, shape, chunk++,
 							  buffer, TENSOR_CHUNK_BYTES);
 			used -= TENSOR_CHUNK_BYTES;
 			memmove(buffer, buffer + TENSOR_CHUNK_BYTES, used);
 		}
 	}
 	if (used > 0)
-		lbrec_write_chunk(&saver->writer, "candidate", &shape, chunk, buffer,
+		lbrec_write_chunk(&saver->writer, p->name, shape, chunk, buffer,
 						  used);
-	note_tensor(saver, "candidate", &shape);
 	pfree(buffer);
 }
 
+/*
+ * Gives the model in memory the arrays that a training has elsewhere, but for
+ * keys, which are copied one vocabulary at a time.
+ */
 static void
-inputs_json(StringInfo s, const TwoTower *model, bool query)
+gather_arrays(Saver *saver)
 {
-	const LbTower *tower = query ?
-		&model->core.query : &model->core.candidate;
-	const ModelInput *inputs = query ?
-		model->query_inputs : model->candidate_inputs;
+	const Trained *trained = saver->trained;
+	const Dataset *data = saver->data;
+	TwoTower   *model = &saver->model;
+	WeekCounts *weeks = lbrec_count_weeks(data);
 
-	appendStringInfoChar(s, '[');
-	for (int i = 0; i < tower->n_inputs; i++)
+	*model = *trained->model;
+	model->history_last = trained->lists->last;
+	model->recording_listens = data->recording_listens + 1;
+	model->week_offsets = weeks->offsets;
+	model->week_counts = weeks->counts;
+	if (trained->neighbours)
 	{
-		const ModelInput *input = &inputs[i];
-
-		appendStringInfo(s, "%s{\"source\": \"%s\"", i ? ", " : "",
-						 lbrec_source_name(input->source));
-		if (input->source == SOURCE_FEATURE)
-		{
-			const FeatureValues *f = &model->features[input->feature];
-			static const char *const kinds[] = {"category", "bag", "number"};
-
-			appendStringInfoString(s, ", \"column\": ");
-			escape_json(s, f->name);
-			appendStringInfo(s, ", \"kind\": \"%s\"", kinds[f->kind]);
-			if (f->kind == FEATURE_NUMBER)
-				appendStringInfo(s, ", \"mean\": %.17g, \"deviation\": %.17g",
-								 f->mean, f->deviation);
-		}
-		if (input->table >= 0)
-		{
-			appendStringInfoString(s, ", \"table\": ");
-			escape_json(s, model->core.tensors[input->table].name);
-		}
-		appendStringInfoChar(s, '}');
+		model->neighbour_counts = trained->neighbours->counts;
+		model->neighbour_sums = trained->neighbours->sums;
 	}
-	appendStringInfoChar(s, ']');
+	for (int i = 0; i < data->n_features; i++)
+	{
+		model->features[i].numbers = data->features[i].numbers;
+		model->features[i].edges = data->features[i].edges;
+	}
+	for (int i = 0; i < model->core.n_tensors; i++)
+		for (int s = 0; s < trained->states.n; s++)
+			model->core.tensors[i].state[s] = trained->states.values[s][i];
 }
 
-static char *
-config_json(const Trained *trained, const TrainOptions *options)
+static const Feature *
+find_feature(const Saver *saver, const StoredPart *p)
 {
-	const TwoTower *model = trained->model;
-	StringInfoData s;
+	for (int i = 0; i < saver->data->n_features; i++)
+		if (strcmp(saver->data->features[i].name, p->subject) == 0)
+			return &saver->data->features[i];
+	return NULL;
+}
 
-	initStringInfo(&s);
-	appendStringInfo(&s, "{\"lbrec\": \"%s\", \"options\": %s, \"query\": ",
-					 LBREC_VERSION, lbrec_options_json(options));
-	inputs_json(&s, model, true);
-	appendStringInfoString(&s, ", \"candidate\": ");
-	inputs_json(&s, model, false);
-	appendStringInfo(&s, ", \"time\": {\"mean\": %.17g, \"deviation\": %.17g, "
-					 "\"first_edge\": %.17g, \"last_edge\": %.17g, "
-					 "\"buckets\": %d}, \"best_epoch\": %d",
-					 model->time.mean, model->time.deviation,
-					 model->time.first_edge, model->time.last_edge,
-					 model->time.buckets, trained->best_epoch);
-	if (model->mixed)
-		appendStringInfo(&s, ", \"mix\": {\"neighbour\": %.17g, "
-						 "\"own\": %.17g, \"recency\": %.17g, "
-						 "\"own_share\": %.17g}", model->mix.neighbour,
-						 model->mix.own, model->mix.recency,
-						 model->mix.own_share);
-	if (trained->trend != 0)
-		appendStringInfo(&s, ", \"trend\": %.17g", trained->trend);
-	appendStringInfoChar(&s, '}');
-	return s.data;
+/* The number of rows of an array that does not follow from the config. */
+static int64
+count_rows(const Saver *saver, const StoredPart *p)
+{
+	const Feature *f = find_feature(saver, p);
+	const LbModel *core = &saver->model.core;
+
+	if (p->cut_by >= 0)
+	{
+		StoredPart *cut = &saver->parts->part[p->cut_by];
+		const int64 *offsets = *lbrec_part_place(cut,
+												 unconstify(TwoTower *, &saver->model));
+
+		return offsets[cut->shape.rows - 1];
+	}
+	if (strcmp(p->name, "config") == 0)
+		return strlen(saver->config);
+	if (p->check == CHECK_OFFSETS)
+		return (int64) lbrec_vocabulary_size(f->keys) + 1;
+	if (p->check == CHECK_ASCENDING)
+		return f->n_edges;
+	return core->tensors[lb_model_find_tensor(core, p->subject)].rows;
+}
+
+/* The configuration must tell what shapes there are in memory. */
+static void
+check_weight(const Saver *saver, const StoredPart *p)
+{
+	const LbModel *core = &saver->model.core;
+	int			i = lb_model_find_tensor(core, p->subject);
+	bool		state = strcmp(p->name, p->subject) != 0;
+
+	if (i < 0 || core->tensors[i].rows != p->shape.rows ||
+		p->shape.cols != (state ? saver->trained->states.cols[i] :
+						  core->tensors[i].cols))
+		elog(ERROR, "array \"%s\" has another shape than its model's configuration tells",
+			 p->name);
+}
+
+/*
+ * Writes one array.  Keys are copied for it, as they are no array in a
+ * vocabulary.
+ */
+static void
+save_part(Saver *saver, StoredPart *p)
+{
+	const Feature *f = find_feature(saver, p);
+	const void **place = lbrec_part_place(p, &saver->model);
+
+	if (strcmp(p->name, "candidate") == 0)
+	{
+		save_candidates(saver, p);
+		return;
+	}
+	if (f && f->keys && p->check == CHECK_OFFSETS && *place == NULL)
+		*place = key_offsets(f->keys);
+	if (p->shape.rows < 0)
+		p->shape.rows = count_rows(saver, p);
+	if (p->weight)
+		check_weight(saver, p);
+	if (strcmp(p->name, "config") == 0)
+		save_array(saver, p, saver->config);
+	else if (p->unique)
+	{
+		void	   *keys = f ?
+			(void *) key_bytes(f->keys,
+							   saver->model.features[f - saver->data->features].key_offsets) :
+			copy_keys(p->shape.type == TENSOR_UUID ?
+					  saver->data->recordings : saver->data->users,
+					  p->shape.type == TENSOR_UUID ? UUID_LEN :
+					  (int) sizeof(int64));
+
+		save_array(saver, p, keys);
+		pfree(keys);
+	}
+	else
+		save_array(saver, p, *place);
 }
 
 static void
@@ -360,6 +308,13 @@ insert_epochs(int64 id, const EpochReport *epochs, int n_epochs)
 	}
 }
 
+/* What is wrong with a configuration of ours, which is no user's fault. */
+static void
+bad_config(const char *tensor, int32 chunk, const char *problem, void *arg)
+{
+	elog(ERROR, "the model's configuration cannot be read back: %s", problem);
+}
+
 /*
  * Writes a trained model as the next version of its name.  Returns its id.
  * Candidate vectors are stored as they will be searched; the candidate
@@ -375,37 +330,29 @@ lbrec_save_model(const char *name, const Trained *trained,
 		.n_listens = data->n_listens, .n_users = model->n_users,
 	.n_recordings = model->n_recordings, .activate = options->activate};
 	int32		version;
-	Saver		saver = {0};
-	char	   *config;
-	WeekCounts *weeks;
+	Saver	   *saver = palloc0(sizeof(Saver));
+	ModelConfig *config = palloc(sizeof(ModelConfig));
+	char	   *text;
 
 	SPI_connect();
-	row.config = config_json(trained, options);
-	lbrec_begin_model(&saver.writer, &version, &config, &row);
-	insert_epochs(saver.writer.id, epochs, n_epochs);
-	initStringInfo(&saver.manifest);
-	appendStringInfoChar(&saver.manifest, '[');
+	lbrec_describe(config, model);
+	config->best_epoch = trained->best_epoch;
+	config->trend = trained->trend;
+	row.config = lbrec_config_json(config, lbrec_options_json(options));
+	lbrec_begin_model(&saver->writer, &version, &text, &row);
+	insert_epochs(saver->writer.id, epochs, n_epochs);
 
-	/* once more, so that its damage is found out as a tensor's is */
-	save_tensor(&saver, "config", TENSOR_BYTES, strlen(config), 1, config);
-	save_keys(&saver, "user_key", TENSOR_INT8, data->users);
-	save_keys(&saver, "recording_key", TENSOR_UUID, data->recordings);
-	save_tensor(&saver, "recording_listens", TENSOR_INT8,
-				model->n_recordings, 1, data->recording_listens + 1);
-	weeks = lbrec_count_weeks(data);
-	save_tensor(&saver, "recording_week_starts", TENSOR_INT8, weeks->n + 1, 1,
-				weeks->offsets);
-	save_tensor(&saver, "recording_weeks", TENSOR_INT4,
-				weeks->offsets[weeks->n], 2, weeks->counts);
-	for (int i = 0; i < data->n_features; i++)
-		save_feature(&saver, &data->features[i]);
-	save_lists(&saver, trained->lists);
-	if (trained->neighbours)
-		save_neighbours(&saver, trained->neighbours);
-	save_weights(&saver, trained);
-	save_candidates(&saver, model);
-	save_manifest(&saver);
-	lbrec_end_model(&saver.writer);
+	/* what is saved follows from what others will read */
+	(void) lbrec_parse_config(config, text, bad_config, NULL);
+	saver->trained = trained;
+	saver->data = data;
+	saver->config = text;
+	saver->parts = lbrec_list_parts(config, model->n_users,
+									model->n_recordings);
+	gather_arrays(saver);
+	for (int i = 0; i < saver->parts->n; i++)
+		save_part(saver, &saver->parts->part[i]);
+	lbrec_end_model(&saver->writer);
 	SPI_finish();
-	return saver.writer.id;
+	return saver->writer.id;
 }

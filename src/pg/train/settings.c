@@ -24,6 +24,7 @@
 #include "utils/varlena.h"
 
 #include "pg/evaluate/metrics.h"
+#include "pg/model/config.h"
 
 #define MAX_EPOCHS 100000
 #define MAX_BATCH_SIZE 65536
@@ -42,19 +43,11 @@ static const char *const split_names[] = {
 	NULL
 };
 static const char *const batch_names[] = {"listens", "users", NULL};
-static const char *const pooling_names[] = {"mean", "sqrt", NULL};
 static const char *const table_names[] = {"own", "shared", NULL};
 static const char *const window_names[] = {"others", "before", NULL};
 static const char *const loss_names[] = {"sum", "mean", NULL};
 static const char *const estimate_names[] = {"counts", "streaming", NULL};
 static const char *const sampling_names[] = {"uniform", "popularity", NULL};
-static const char *const optimizer_names[] = {
-	[LB_ADAGRAD] = "adagrad",
-	[LB_ADAM] = "adam",
-	[LB_SGD] = "sgd",
-	[LB_ROWWISE_ADAGRAD] = "rowwise_adagrad",
-	NULL
-};
 static const char *const schedule_names[] = {
 	[LB_CONSTANT] = "constant",
 	[LB_LINEAR] = "linear",
@@ -124,7 +117,7 @@ static const Setting table[] = {
 	"recordings of the user that are summed as an input; 0: none"},
 	{"history_dropout", SETTING_BELOW, AT(history_dropout), "0.6", "0", 0, 1, NULL,
 	"share of a history that a training step leaves out"},
-	{"history_pooling", SETTING_ENUM, AT(history_pooling), "sqrt", "mean", 0, 0, pooling_names,
+	{"history_pooling", SETTING_ENUM, AT(history_pooling), "sqrt", "mean", 0, 0, lbrec_pooling_names,
 	"divide the sum of a history by the number of its recordings, or by the root of that"},
 	{"history_table", SETTING_FLAG, AT(history_shared), "own", "own", 0, 0, table_names,
 	"the history has an embedding table of its own, or shares that of the candidates"},
@@ -148,7 +141,7 @@ static const Setting table[] = {
 	"how extra_negatives are drawn"},
 	{"hard_negatives", SETTING_INT, AT(hard_negatives), "0", "0", 0, MAX_BATCH_SIZE, NULL,
 	"negatives of a row that count, those with the highest scores; 0: all"},
-	{"optimizer", SETTING_ENUM, AT(optimizer), "rowwise_adagrad", "adagrad", 0, 0, optimizer_names,
+	{"optimizer", SETTING_ENUM, AT(optimizer), "rowwise_adagrad", "adagrad", 0, 0, lbrec_optimizer_names,
 	"how gradients move the weights"},
 	{"learning_rate", SETTING_ABOVE, AT(learning_rate), "0.1", "0.1", 0, 1e30, NULL,
 	"of the optimizer"},

@@ -33,12 +33,6 @@ typedef enum BatchBy
 	BATCH_USERS					/* a row is a user with several recordings */
 } BatchBy;
 
-typedef enum HistoryPooling
-{
-	POOL_MEAN,
-	POOL_SQRT					/* sum divided by the root of the number */
-} HistoryPooling;
-
 /*
  * Enumerations are int here: the table in settings.c, which reads, checks and
  * prints every field, knows their names.

@@ -11,9 +11,7 @@
  */
 #include "pg/train/warm.h"
 
-#include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "pg/listens/dataset.h"
@@ -22,7 +20,10 @@
 #include "pg/listens/rare.h"
 #include "pg/listens/vocabulary.h"
 #include "pg/listens/weeks.h"
+#include "pg/model/config.h"
+#include "pg/model/load.h"
 #include "pg/model/neighbours.h"
+#include "pg/model/parts.h"
 #include "pg/model/twotower.h"
 #include "pg/store/tensors.h"
 #include "pg/store/versions.h"
@@ -34,151 +35,77 @@ struct WarmStart
 {
 	MemoryContext context;
 	ModelRow	row;
-	TimeScale	time;
-	int64	   *users;
-	pg_uuid_t  *recordings;
-	int64	   *listens;		/* (n_recordings) */
-	WeekCounts *weeks;			/* of them, or NULL */
-	UserLists  *lists;
-	Neighbours *neighbours;		/* or NULL */
-	int			min_listens;	/* the older model's settings */
-	int			hash_buckets;
-	int			ensemble;
+	LoadedModel loaded;
+	TwoTower	model;			/* its arrays but for weights */
+	UserLists	lists;
+	Neighbours	neighbours;
+	WeekCounts	weeks;
 	double		temperature;
-	bool		mixed;
-	LbMix		mix;			/* of all members */
 };
 
-/* A tensor of the older model, or NULL where it has none of that name. */
+/* An array of the older model that the table says it has. */
 static void *
-load(const WarmStart *warm, const char *name, TensorType type,
-	 TensorShape *shape)
+load(WarmStart *warm, int part)
 {
-	char	   *data;
+	const TensorShape *shape = &warm->loaded.parts->part[part].shape;
+	void	   *data = MemoryContextAllocHuge(warm->context,
+											  Max(lbrec_tensor_size(shape), 1));
 
-	if (!lbrec_tensor_shape(&warm->row, name, shape))
-		return NULL;
-	if (shape->type != type)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("version %d of model \"%s\" is damaged in tensor \"%s\"",
-						warm->row.version, warm->row.name, name),
-				 errdetail("It has another type than expected."),
-				 errhint("Train the model again, without start_from.")));
-	data = MemoryContextAllocHuge(warm->context,
-								  Max(lbrec_tensor_size(shape), 1));
-	lbrec_load_tensor(&warm->row, name, shape, data);
+	lbrec_load_array(&warm->loaded, part, data);
 	return data;
 }
 
-static void *
-need(const WarmStart *warm, const char *name, TensorType type, int64 rows)
+/* Rows of an array of a column, 0 if there is no such array. */
+static int64
+rows_of(const WarmStart *warm, const Feature *f, const char *array)
 {
-	TensorShape shape;
-	void	   *data = load(warm, name, type, &shape);
+	int			i = lbrec_find_part(warm->loaded.parts,
+									psprintf("%s_%s", f->name, array));
 
-	if (data == NULL || shape.rows != rows)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("version %d of model \"%s\" is damaged in tensor \"%s\"",
-						warm->row.version, warm->row.name, name),
-				 errdetail("It is missing, or its shape does not fit the model's."),
-				 errhint("Train the model again, without start_from.")));
-	return data;
-}
-
-/* Listens by week; a model from before 0.2.0 has none. */
-static WeekCounts *
-load_weeks(const WarmStart *warm)
-{
-	WeekCounts *w = MemoryContextAllocZero(warm->context, sizeof(WeekCounts));
-	TensorShape shape;
-	bool		sound;
-
-	w->n = warm->row.n_recordings;
-	if (!lbrec_tensor_shape(&warm->row, "recording_week_starts", &shape))
-		return NULL;
-	w->offsets = need(warm, "recording_week_starts", TENSOR_INT8, w->n + 1);
-	sound = w->offsets[0] == 0;
-	for (int64 r = 0; r < w->n; r++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		sound = sound && w->offsets[r] <= w->offsets[r + 1];
-	}
-	w->counts = need(warm, "recording_weeks", TENSOR_INT4,
-					 sound ? w->offsets[w->n] : -1);
-	return w;
+	return i < 0 ? 0 : warm->loaded.parts->part[i].shape.rows;
 }
 
 static void
-read_config(WarmStart *warm, TrainOptions *options)
+set_option(const char *name, const char *value, void *options)
 {
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(warm->row.id)};
-	TupleDesc	desc;
-
-	if (SPI_execute_with_args("SELECT o.key, o.value, "
-							  "m.config OPERATOR(pg_catalog.#>>) '{time,mean}', "
-							  "m.config OPERATOR(pg_catalog.#>>) '{time,deviation}', "
-							  "m.config OPERATOR(pg_catalog.#>>) '{time,first_edge}', "
-							  "m.config OPERATOR(pg_catalog.#>>) '{time,last_edge}', "
-							  "m.config OPERATOR(pg_catalog.#>>) '{time,buckets}', "
-							  "m.config OPERATOR(pg_catalog.#>>) '{mix,neighbour}', "
-							  "m.config OPERATOR(pg_catalog.#>>) '{mix,own}', "
-							  "m.config OPERATOR(pg_catalog.#>>) '{mix,recency}', "
-							  "m.config OPERATOR(pg_catalog.#>>) '{mix,own_share}' "
-							  "FROM lbrec.model AS m, pg_catalog.jsonb_each_text("
-							  "m.config OPERATOR(pg_catalog.->) 'options') AS o "
-							  "WHERE m.id OPERATOR(pg_catalog.=) $1",
-							  1, types, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not read a model's config");
-	desc = SPI_tuptable->tupdesc;
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		char	   *key = SPI_getvalue(row, desc, 1);
-		char	   *value = SPI_getvalue(row, desc, 2);
-		MemoryContext old;
-
-		old = MemoryContextSwitchTo(warm->context);
-		lbrec_set_option(options, key, value);
-		MemoryContextSwitchTo(old);
-		if (i > 0)
-			continue;
-		warm->time.mean = atof(SPI_getvalue(row, desc, 3));
-		warm->time.deviation = atof(SPI_getvalue(row, desc, 4));
-		warm->time.first_edge = atof(SPI_getvalue(row, desc, 5));
-		warm->time.last_edge = atof(SPI_getvalue(row, desc, 6));
-		warm->time.buckets = atoi(SPI_getvalue(row, desc, 7));
-		warm->mixed = SPI_getvalue(row, desc, 11) != NULL;
-		if (!warm->mixed)
-			continue;
-		warm->mix.neighbour = atof(SPI_getvalue(row, desc, 8));
-		warm->mix.own = atof(SPI_getvalue(row, desc, 9));
-		warm->mix.recency = atof(SPI_getvalue(row, desc, 10));
-		warm->mix.own_share = atof(SPI_getvalue(row, desc, 11));
-	}
-	SPI_freetuptable(SPI_tuptable);
+	/* the preset's name is no setting */
+	(void) lbrec_set_option(options, name, value);
 }
 
-/* The older model's counts of neighbours, if it has any. */
-static void
-open_neighbours(WarmStart *warm)
+/*
+ * An error where a training could not continue that version for its settings.
+ * Called within SPI.
+ */
+void
+lbrec_check_warm(const ModelRow *row)
 {
-	int64		n = warm->row.n_recordings;
-	TensorShape shape;
-	Neighbours *nb;
-	int64	   *offsets = load(warm, "neighbour_offsets", TENSOR_INT8, &shape);
+	TrainOptions options;
 
-	if (offsets == NULL || shape.rows != n + 2)
-		return;
-	nb = MemoryContextAllocZero(warm->context, sizeof(Neighbours));
-	nb->n_recordings = n;
-	nb->offsets = offsets;
-	nb->codes = need(warm, "neighbour_codes", TENSOR_INT4, offsets[n + 1]);
-	nb->counts = need(warm, "neighbour_counts", TENSOR_FLOAT4, offsets[n + 1]);
-	nb->sums = need(warm, "neighbour_sums", TENSOR_FLOAT4, n + 1);
-	warm->neighbours = nb;
+	lbrec_preset(&options, "default");
+	lbrec_visit_settings(lbrec_stored_config(row), set_option, &options);
+	lbrec_check_options(&options);
+}
+
+/* What the arrays are called where listens are read. */
+static void
+name_arrays(WarmStart *warm)
+{
+	const TwoTower *m = &warm->model;
+
+	warm->lists.n_users = m->n_users;
+	warm->lists.offsets = unconstify(int64 *, m->history_offsets);
+	warm->lists.codes = unconstify(int32 *, m->history_codes);
+	warm->lists.plays = unconstify(float *, m->history_plays);
+	warm->lists.recency = unconstify(float *, m->history_recency);
+	warm->lists.last = unconstify(int64 *, m->history_last);
+	warm->weeks.n = m->n_recordings;
+	warm->weeks.offsets = unconstify(int64 *, m->week_offsets);
+	warm->weeks.counts = unconstify(int32 *, m->week_counts);
+	warm->neighbours.n_recordings = m->n_recordings;
+	warm->neighbours.offsets = unconstify(int64 *, m->neighbours.offsets);
+	warm->neighbours.codes = unconstify(int32 *, m->neighbours.codes);
+	warm->neighbours.counts = unconstify(float *, m->neighbour_counts);
+	warm->neighbours.sums = unconstify(float *, m->neighbour_sums);
 }
 
 /*
@@ -190,8 +117,8 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 				MemoryContext context)
 {
 	WarmStart  *warm = MemoryContextAllocZero(context, sizeof(WarmStart));
-	TensorShape shape;
-	UserLists  *lists;
+	const StoredParts *parts;
+	MemoryContext old;
 
 	warm->context = context;
 	SPI_connect();
@@ -203,29 +130,26 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 				 errdetail("start_from names the model that training is to continue."),
 				 errhint("List models with SELECT * FROM lbrec_models.")));
 	lbrec_hold_version(warm->row.id);
-	read_config(warm, options);
-	warm->min_listens = options->min_listens;
-	warm->hash_buckets = options->hash_buckets;
-	warm->ensemble = options->ensemble;
+	old = MemoryContextSwitchTo(context);
+	lbrec_find_arrays(&warm->loaded, &warm->row, PART_TRAINS);
+	lbrec_visit_settings(lbrec_stored_config(&warm->row), set_option,
+						 options);
+	MemoryContextSwitchTo(old);
 	warm->temperature = options->temperature;
-	warm->users = need(warm, "user_key", TENSOR_INT8, warm->row.n_users);
-	warm->recordings = need(warm, "recording_key", TENSOR_UUID,
-							warm->row.n_recordings);
-	warm->listens = need(warm, "recording_listens", TENSOR_INT8,
-						 warm->row.n_recordings);
-	warm->weeks = load_weeks(warm);
-	lists = MemoryContextAllocZero(context, sizeof(UserLists));
-	lists->n_users = warm->row.n_users;
-	lists->offsets = need(warm, "history_offsets", TENSOR_INT8,
-						  warm->row.n_users + 2);
-	lists->codes = load(warm, "history_codes", TENSOR_INT4, &shape);
-	lists->plays = load(warm, "history_plays", TENSOR_FLOAT4, &shape);
-	lists->recency = load(warm, "history_recency", TENSOR_FLOAT4, &shape);
-	lists->last = load(warm, "history_last", TENSOR_INT8, &shape);
-	if (lists->last && shape.rows != warm->row.n_users + 1)
-		lists->last = NULL;
-	warm->lists = lists;
-	open_neighbours(warm);
+	parts = warm->loaded.parts;
+	lbrec_lay_out(&warm->model, &warm->loaded.config, true, parts,
+				  warm->row.n_users, warm->row.n_recordings);
+	for (int i = 0; i < parts->n; i++)
+	{
+		const void **place = lbrec_part_place(&parts->part[i], &warm->model);
+
+		if (place && (parts->part[i].uses & PART_TRAINS) &&
+			!parts->part[i].weight)
+			*place = load(warm, i);
+	}
+	/* weights are checked when they are loaded */
+	lbrec_check_arrays(&warm->loaded, PART_TRAINS);
+	name_arrays(warm);
 	SPI_finish();
 	return warm;
 }
@@ -233,8 +157,8 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 void
 lbrec_warm_time(const WarmStart *warm, TimeScale *time)
 {
-	if (time->buckets == warm->time.buckets)
-		*time = warm->time;
+	if (time->buckets == warm->model.time.buckets)
+		*time = warm->model.time;
 }
 
 /*
@@ -245,99 +169,100 @@ lbrec_warm_time(const WarmStart *warm, TimeScale *time)
 bool
 lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options, LbMix *mix)
 {
-	if (!warm->mixed || warm->temperature != options->temperature)
+	int			ensemble = warm->loaded.config.ensemble;
+
+	if (!warm->model.mixed || warm->temperature != options->temperature)
 		return false;
-	*mix = warm->mix;
-	mix->neighbour /= warm->ensemble;
-	mix->own /= warm->ensemble;
-	mix->recency /= warm->ensemble;
+	*mix = warm->model.mix;
+	mix->neighbour /= ensemble;
+	mix->own /= ensemble;
+	mix->recency /= ensemble;
 	return true;
 }
 
 const UserLists *
 lbrec_warm_lists(const WarmStart *warm)
 {
-	return warm->lists;
+	return &warm->lists;
 }
 
+/* The older model's counts of neighbours, or NULL if it has none. */
 const Neighbours *
 lbrec_warm_neighbours(const WarmStart *warm)
 {
-	return warm->neighbours;
+	return warm->neighbours.offsets ? &warm->neighbours : NULL;
 }
 
-/* The keys of varying length of a feature's vocabulary. */
 static void
-prepare_keys(const WarmStart *warm, Feature *f)
+add_key(const WarmStart *warm, Vocabulary *v, const void *key, uint32 len,
+		int64 code, const char *array)
 {
-	TensorShape shape;
-	TensorShape ignored;
-	int64	   *offsets = load(warm, psprintf("%s_key_offsets", f->name),
-							   TENSOR_INT8, &shape);
-	char	   *keys;
+	CHECK_FOR_INTERRUPTS();
+	if (lbrec_vocabulary_add(v, key, len) != code)
+		lbrec_bad_array(&warm->row, array, TWO_ALIKE);
+}
 
-	if (offsets == NULL)
-		return;
-	keys = load(warm, psprintf("%s_keys", f->name), TENSOR_BYTES,
-				&ignored);
-	for (int64 i = 0; i + 1 < shape.rows; i++)
+/* What the older model has of a column, or NULL. */
+static const FeatureValues *
+find_column(const WarmStart *warm, const Feature *f)
+{
+	for (int i = 0; i < warm->model.n_features; i++)
 	{
-		CHECK_FOR_INTERRUPTS();
-		lbrec_vocabulary_add(f->keys, keys + offsets[i],
-							 (uint32) (offsets[i + 1] - offsets[i]));
+		const FeatureValues *old = &warm->model.features[i];
+
+		if (strcmp(old->name, f->name) != 0)
+			continue;
+		/* numbers become codes of ranges when all listens are read */
+		if (old->of_user == f->of_user && old->bucketed == f->bucketed &&
+			(f->bucketed || old->kind == f->kind))
+			return old;
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("training cannot continue model \"%s\" in this shape",
+						warm->row.name),
+				 errdetail("Column \"%s\" is of another type than when the model was trained, or is no longer of users, or bucketized.",
+						   f->name),
+				 errhint("Leave user_features, bucketize and the columns' types as they were, or train without start_from.")));
 	}
+	return NULL;
 }
 
 /* The values that the older model has of a column, or unknown for all. */
 static void
 prepare_feature(const WarmStart *warm, Feature *f)
 {
+	const FeatureValues *old = find_column(warm, f);
 	int64		entities = (f->of_user ? warm->row.n_users :
 							warm->row.n_recordings) + 1;
-	TensorShape shape;
+	int64		keys = old ? rows_of(warm, f, "key_offsets") - 1 : 0;
 
-	shape.rows = 0;
-	if (f->keys)
-		prepare_keys(warm, f);
-	if (f->kind == FEATURE_CATEGORY)
-		f->codes = load(warm, psprintf("%s_codes", f->name), TENSOR_INT4,
-						&shape);
-	else if (f->kind == FEATURE_NUMBER)
-	{
-		f->numbers = load(warm, psprintf("%s_numbers", f->name),
-						  TENSOR_FLOAT4, &shape);
-		if (f->bucketed)
-		{
-			f->edges = load(warm, psprintf("%s_edges", f->name),
-							TENSOR_FLOAT4, &shape);
-			f->n_edges = f->edges ? (int) shape.rows : 0;
-			shape.rows = entities;
-		}
-	}
-	else
-	{
-		f->bag_codes = load(warm, psprintf("%s_codes", f->name), TENSOR_INT4,
-							&shape);
-		f->n_bag_codes = f->bag_allocated = f->bag_codes ? shape.rows : 0;
-		f->offsets = load(warm, psprintf("%s_offsets", f->name), TENSOR_INT8,
-						  &shape);
-		shape.rows--;
-	}
-	if ((f->codes || f->numbers || f->offsets) && shape.rows == entities)
-	{
-		for (int64 e = 0; f->offsets && e < entities; e++)
-			f->longest_bag = Max(f->longest_bag,
-								 (int32) (f->offsets[e + 1] - f->offsets[e]));
-		/* one more than there are: room for a bag's last offset */
-		f->allocated = f->kind == FEATURE_BAG ? entities + 1 : entities;
-		f->n = entities;
-		return;
-	}
-	for (int64 e = 1; e < entities; e++)
+	for (int64 e = 1; old == NULL && e < entities; e++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		lbrec_append_value(f, (Datum) 0, true, warm->context);
 	}
+	if (old == NULL)
+		return;
+	for (int64 i = 0; i < keys; i++)
+		add_key(warm, f->keys, old->keys + old->key_offsets[i],
+				(uint32) (old->key_offsets[i + 1] - old->key_offsets[i]),
+				i + 1, psprintf("%s_keys", f->name));
+	/* codes of ranges are made anew from the numbers */
+	if (f->kind != FEATURE_NUMBER)
+		f->codes = unconstify(int32 *, old->codes);
+	f->numbers = unconstify(float *, old->numbers);
+	f->edges = unconstify(float *, old->edges);
+	f->n_edges = (int) rows_of(warm, f, "edges");
+	f->offsets = unconstify(int64 *, old->offsets);
+	f->bag_codes = unconstify(int32 *, old->bag_codes);
+	if (f->kind == FEATURE_BAG)
+		f->n_bag_codes = f->bag_allocated = rows_of(warm, f, "codes");
+	for (int64 e = 0; f->offsets && e < entities; e++)
+		f->longest_bag = Max(f->longest_bag,
+							 (int32) (f->offsets[e + 1] - f->offsets[e]));
+	/* one more than there are: room for a bag's last offset */
+	f->allocated = f->kind == FEATURE_BAG ? entities + 1 : entities;
+	f->n = entities;
 }
 
 /* Called before the first row is read: what is known comes first. */
@@ -345,29 +270,25 @@ void
 lbrec_warm_prepare(Dataset *data, void *arg)
 {
 	WarmStart  *warm = arg;
+	const TwoTower *m = &warm->model;
 
-	for (int64 i = 0; i < warm->row.n_users; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		lbrec_vocabulary_add(data->users, &warm->users[i], sizeof(int64));
-	}
-	for (int64 i = 0; i < warm->row.n_recordings; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		lbrec_vocabulary_add(data->recordings, &warm->recordings[i],
-							 UUID_LEN);
-	}
-	while (data->recording_listens_allocated <= warm->row.n_recordings)
+	for (int64 i = 0; i < m->n_users; i++)
+		add_key(warm, data->users, &m->user_keys[i], sizeof(int64), i + 1,
+				"user_key");
+	for (int64 i = 0; i < m->n_recordings; i++)
+		add_key(warm, data->recordings, &m->recording_keys[i], UUID_LEN,
+				i + 1, "recording_key");
+	while (data->recording_listens_allocated <= m->n_recordings)
 		data->recording_listens_allocated *= 2;
 	data->recording_listens = repalloc_huge(data->recording_listens,
 											data->recording_listens_allocated *
 											sizeof(int64));
 	memset(data->recording_listens, 0,
 		   data->recording_listens_allocated * sizeof(int64));
-	memcpy(data->recording_listens + 1, warm->listens,
-		   warm->row.n_recordings * sizeof(int64));
-	data->n_known_recordings = (int32) warm->row.n_recordings;
-	data->known_weeks = warm->weeks;
+	memcpy(data->recording_listens + 1, m->recording_listens,
+		   m->n_recordings * sizeof(int64));
+	data->n_known_recordings = (int32) m->n_recordings;
+	data->known_weeks = &warm->weeks;
 	for (int i = 0; i < data->n_features; i++)
 		prepare_feature(warm, &data->features[i]);
 }
@@ -383,15 +304,17 @@ rows_before(int64 *n_rows, const WarmStart *warm, const Dataset *data,
 			const TrainOptions *options, const int32 *rows)
 {
 	int64		known = warm->row.n_recordings;
+	int			hash_buckets = warm->loaded.config.hash_buckets;
 	int32	   *old = NULL;
 	int32	   *from;
 	int64		n_old = known + 1;
 
-	if (warm->hash_buckets == 0 && rows == NULL)
+	if (hash_buckets == 0 && rows == NULL)
 		return NULL;
-	if (warm->hash_buckets > 0)
-		old = lbrec_bucket_rows(&n_old, data->recordings, warm->listens,
-								known, warm->min_listens, warm->hash_buckets,
+	if (hash_buckets > 0)
+		old = lbrec_bucket_rows(&n_old, data->recordings,
+								warm->model.recording_listens, known,
+								warm->loaded.config.min_listens, hash_buckets,
 								warm->context);
 	from = MemoryContextAllocHuge(warm->context, *n_rows * sizeof(int32));
 	for (int64 row = 0; row < *n_rows; row++)
@@ -406,7 +329,7 @@ rows_before(int64 *n_rows, const WarmStart *warm, const Dataset *data,
 			from[row] = old ? old[r] : (int32) r;
 	}
 	/* what shares a bucket depends on their number */
-	if (options->hash_buckets == warm->hash_buckets)
+	if (options->hash_buckets == hash_buckets)
 		for (int b = 1; b <= options->hash_buckets; b++)
 			from[*n_rows - b] = (int32) (n_old - b);
 	*n_rows = n_old;
@@ -445,15 +368,18 @@ typedef struct WarmArray
 } WarmArray;
 
 static void
-warm_array(const WarmStart *warm, const char *name, float *to,
+warm_array(WarmStart *warm, const char *name, float *to,
 		   const WarmArray *a)
 {
+	int			part = lbrec_find_part(warm->loaded.parts, name);
 	TensorShape shape;
-	float	   *data = load(warm, name, TENSOR_FLOAT4, &shape);
+	float	   *data;
 	int64		most = a->map ? a->older_rows : a->rows;
 
-	if (data == NULL)
+	/* an input, or an optimiser's state, that the older model lacks */
+	if (part < 0)
 		return;
+	shape = warm->loaded.parts->part[part].shape;
 	if (shape.cols != a->cols * a->n_members || shape.rows > most ||
 		((a->map || !a->table) && shape.rows != most))
 		ereport(ERROR,
@@ -464,6 +390,7 @@ warm_array(const WarmStart *warm, const char *name, float *to,
 						   name, (long long) shape.rows, shape.cols,
 						   (long long) most, a->cols * a->n_members),
 				 errhint("Leave layers, embedding_dim, ensemble and the inputs as they were, or train without start_from.")));
+	data = load(warm, part);
 	take_columns(to, data, a->map ? a->rows : shape.rows, a->cols, a->m,
 				 a->n_members, a->map);
 	pfree(data);
@@ -474,7 +401,7 @@ warm_array(const WarmStart *warm, const char *name, float *to,
  * recording_rows are those of the new model, NULL where each has its own.
  */
 void
-lbrec_warm_weights(const WarmStart *warm, const Dataset *data,
+lbrec_warm_weights(WarmStart *warm, const Dataset *data,
 				   const TrainOptions *options, const int32 *recording_rows,
 				   LbModel *core, const LbOptimizer *opt, int m)
 {
@@ -492,7 +419,9 @@ lbrec_warm_weights(const WarmStart *warm, const Dataset *data,
 							  recording_rows);
 		a.map = map;
 		warm_array(warm, t->name, t->value, &a);
-		for (int s = 0; s < lb_optimizer_states(opt); s++)
+		/* another optimiser's states mean something else */
+		for (int s = 0; s < lb_optimizer_states(opt) &&
+			 (int) opt->kind == warm->loaded.config.optimizer; s++)
 		{
 			a.cols = (int) (lb_tensor_state_size(t, opt) / t->rows);
 			warm_array(warm, psprintf("%s.state%d", t->name, s), t->state[s],

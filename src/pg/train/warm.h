@@ -9,9 +9,11 @@
 #include "pg/listens/histories.h"
 #include "pg/model/neighbours.h"
 #include "pg/model/twotower.h"
+#include "pg/store/versions.h"
 #include "pg/train/options.h"
 #include "pg/train/request.h"
 
+extern void lbrec_check_warm(const ModelRow *row);
 extern WarmStart *lbrec_warm_open(const char *name, TrainOptions *options,
 								  MemoryContext context);
 extern void lbrec_warm_prepare(Dataset *data, void *warm);
@@ -20,7 +22,7 @@ extern bool lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options,
 						   LbMix *mix);
 extern const UserLists *lbrec_warm_lists(const WarmStart *warm);
 extern const Neighbours *lbrec_warm_neighbours(const WarmStart *warm);
-extern void lbrec_warm_weights(const WarmStart *warm, const Dataset *data,
+extern void lbrec_warm_weights(WarmStart *warm, const Dataset *data,
 							   const TrainOptions *options,
 							   const int32 *recording_rows, LbModel *core,
 							   const LbOptimizer *opt, int m);

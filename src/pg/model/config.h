@@ -1,0 +1,111 @@
+/*
+ * config.h
+ *		What a stored model says of itself: lbrec.model.config.
+ *
+ * Everything that serving and a warm start read of a model's configuration is
+ * in one struct, which has no pointers: it is kept in serving images as it
+ * is.  lbrec_config_json() writes it, lbrec_parse_config() reads and checks
+ * it, and nothing else knows how it looks as JSON.
+ */
+#ifndef LBREC_MODEL_CONFIG_H
+#define LBREC_MODEL_CONFIG_H
+
+#include "pg/model/twotower.h"
+#include "pg/store/check.h"
+#include "pg/store/versions.h"
+
+/* Limits that models keep, and settings of a training run with them. */
+#define MAX_VECTOR_WIDTH 1024
+#define MAX_ENSEMBLE 64
+#define MAX_HISTORY_LENGTH 10000
+#define MAX_NEIGHBOURS 10000
+#define MAX_HASH_BUCKETS 10000000
+
+/* One input of a tower. */
+typedef struct ConfigInput
+{
+	InputSource source;
+	FeatureKind kind;			/* SOURCE_FEATURE */
+	bool		bucketed;		/* SOURCE_FEATURE: codes of ranges of numbers */
+	bool		shared;			/* SOURCE_HISTORY: in the table of recordings */
+	char		column[NAMEDATALEN];	/* SOURCE_FEATURE */
+	double		mean;			/* SOURCE_FEATURE of numbers */
+	double		deviation;
+} ConfigInput;
+
+typedef struct ModelConfig
+{
+	int			n_query;
+	int			n_candidate;
+	ConfigInput query[LB_MAX_INPUTS];
+	ConfigInput candidate[LB_MAX_INPUTS];
+	TimeScale	time;
+	int			best_epoch;		/* 0: none was measured */
+	bool		mixed;			/* scores have parts beside the dot product */
+	LbMix		mix;			/* their weights */
+	double		trend;			/* 0: none was found */
+	/* of the settings of the training run */
+	int			n_layers;		/* 0: towers are the sums of their inputs */
+	int			layers[LB_MAX_LAYERS];
+	int			ensemble;
+	int			embedding_dim;
+	int			history_length; /* 0: no history input */
+	int			history_pooling;	/* HistoryPooling */
+	double		temperature;
+	bool		logq;
+	bool		normalize;
+	double		repeat_power;	/* 0: no repeat term */
+	int			neighbours;		/* 0: no such term */
+	int			min_listens;
+	int			hash_buckets;
+	int			optimizer;		/* LbOptimizerKind */
+} ModelConfig;
+
+typedef enum HistoryPooling
+{
+	POOL_MEAN,
+	POOL_SQRT					/* sum divided by the root of the number */
+} HistoryPooling;
+
+/* What is wrong where lbrec.model and the tensor "config" differ. */
+#define CONFIG_DIFFERS \
+	"The config in lbrec.model is not the one that was saved with the tensors."
+
+/* Names of settings' values, each list ends with NULL. */
+extern const char *const lbrec_pooling_names[];
+extern const char *const lbrec_optimizer_names[];
+
+/* Gets each setting of the training run, as its type's input takes it. */
+typedef void (*SettingVisitor) (const char *name, const char *value,
+								void *arg);
+
+/* Columns of the embedding tables. */
+static inline int
+lbrec_table_width(const ModelConfig *config)
+{
+	return config->embedding_dim * config->ensemble;
+}
+
+/* D, the length of the vectors that a tower gives. */
+static inline int
+lbrec_vector_width(const ModelConfig *config)
+{
+	return config->n_layers > 0 ? config->layers[config->n_layers - 1] :
+		lbrec_table_width(config);
+}
+
+extern bool lbrec_input_is_number(const ModelConfig *config,
+								  const ConfigInput *input);
+extern void lbrec_table_name(char *name, const ConfigInput *input);
+extern void lbrec_describe(ModelConfig *config, const TwoTower *model);
+extern char *lbrec_config_json(const ModelConfig *config,
+							   const char *settings);
+extern bool lbrec_parse_config(ModelConfig *config, const char *json,
+							   CheckReport report, void *arg);
+extern void lbrec_visit_settings(const char *json, SettingVisitor visit,
+								 void *arg);
+extern char *lbrec_row_config(const ModelRow *row);
+extern char *lbrec_stored_config(const ModelRow *row);
+extern void lbrec_load_config(ModelConfig *config, const ModelRow *row);
+
+#endif							/* LBREC_MODEL_CONFIG_H */

@@ -1,0 +1,756 @@
+/*
+ * parts.c
+ *		The table of a stored model's arrays.
+ */
+#include "pg/model/parts.h"
+
+#include <math.h>
+
+#include "utils/timestamp.h"
+
+#include "pg/listens/weeks.h"
+
+/* What an array is there once for. */
+typedef enum PartOf
+{
+	OF_MODEL,
+	OF_HISTORY,					/* once, if repeats are weighed by their age */
+	OF_NEIGHBOURS,				/* once, if neighbours are counted */
+	OF_KEYED,					/* each column with a vocabulary */
+	OF_BUCKETED,				/* each column of numbers cut into ranges */
+	OF_CATEGORY,				/* each column of one code a row, bucketed or
+								 * not */
+	OF_BAG,						/* each column of lists of codes */
+	OF_NUMBER,					/* each column of numbers */
+	OF_TENSOR,					/* each matrix of weights */
+	OF_STATE					/* each of the optimiser's states of these */
+} PartOf;
+
+typedef enum PartRows
+{
+	ROWS_OWN,					/* any number */
+	ROWS_USERS,
+	ROWS_RECORDINGS,
+	ROWS_ENTITIES,				/* users or recordings, as the column's */
+	ROWS_CUT,					/* the last value of the row above that
+								 * has CHECK_OFFSETS */
+	ROWS_TENSOR
+} PartRows;
+
+typedef enum PartPlace
+{
+	IN_NONE,
+	IN_MODEL,					/* TwoTower */
+	IN_COLUMN,					/* FeatureValues */
+	IN_TENSOR,					/* its value */
+	IN_STATE					/* its state */
+} PartPlace;
+
+struct PartKind
+{
+	const char *name;			/* %s: of the column or of the matrix */
+	TensorType	type;
+	PartOf		of;
+	PartRows	rows;
+	int			more;			/* rows beyond these */
+	int			cols;			/* 0: the vectors' or the matrix's */
+	int			uses;
+	PartCheck	check;
+	bool		unique;
+	PartPlace	place;
+	size_t		offset;			/* of the pointer */
+};
+
+#define BOTH (PART_SERVES | PART_TRAINS)
+#define MODEL(field) IN_MODEL, offsetof(TwoTower, field)
+#define COLUMN(field) IN_COLUMN, offsetof(FeatureValues, field)
+
+/*
+ * An array of offsets stands before the array that it cuts, which is the
+ * next row with ROWS_CUT; others that are as long follow.  Columns of users
+ * serve, those of recordings only if they are categories.
+ */
+static const PartKind kinds[] = {
+	/* lbrec_load_config() reads it */
+	{"config", TENSOR_BYTES, OF_MODEL, ROWS_OWN, 0, 1, 0,
+	CHECK_NONE, false, IN_NONE},
+	{"user_key", TENSOR_INT8, OF_MODEL, ROWS_USERS, 0, 1, BOTH,
+	CHECK_NONE, true, MODEL(user_keys)},
+	{"recording_key", TENSOR_UUID, OF_MODEL, ROWS_RECORDINGS, 0, 1, BOTH,
+	CHECK_NONE, true, MODEL(recording_keys)},
+	{"recording_listens", TENSOR_INT8, OF_MODEL, ROWS_RECORDINGS, 0, 1, BOTH,
+	CHECK_COUNTS, false, MODEL(recording_listens)},
+	{"recording_week_starts", TENSOR_INT8, OF_MODEL, ROWS_RECORDINGS, 1, 1,
+	BOTH, CHECK_OFFSETS, false, MODEL(week_offsets)},
+	{"recording_weeks", TENSOR_INT4, OF_MODEL, ROWS_CUT, 0, 2, BOTH,
+	CHECK_WEEKS, false, MODEL(week_counts)},
+
+	{"%s_key_offsets", TENSOR_INT8, OF_KEYED, ROWS_OWN, 0, 1, PART_TRAINS,
+	CHECK_OFFSETS, false, COLUMN(key_offsets)},
+	{"%s_keys", TENSOR_BYTES, OF_KEYED, ROWS_CUT, 0, 1, PART_TRAINS,
+	CHECK_NONE, true, COLUMN(keys)},
+	{"%s_edges", TENSOR_FLOAT4, OF_BUCKETED, ROWS_OWN, 0, 1, PART_TRAINS,
+	CHECK_ASCENDING, false, COLUMN(edges)},
+	{"%s_numbers", TENSOR_FLOAT4, OF_BUCKETED, ROWS_ENTITIES, 0, 1,
+	PART_TRAINS, CHECK_NUMBERS, false, COLUMN(numbers)},
+	{"%s_codes", TENSOR_INT4, OF_CATEGORY, ROWS_ENTITIES, 0, 1, BOTH,
+	CHECK_CODES, false, COLUMN(codes)},
+	{"%s_offsets", TENSOR_INT8, OF_BAG, ROWS_ENTITIES, 1, 1, BOTH,
+	CHECK_OFFSETS, false, COLUMN(offsets)},
+	{"%s_codes", TENSOR_INT4, OF_BAG, ROWS_CUT, 0, 1, BOTH,
+	CHECK_CODES, false, COLUMN(bag_codes)},
+	{"%s_numbers", TENSOR_FLOAT4, OF_NUMBER, ROWS_ENTITIES, 0, 1, BOTH,
+	CHECK_NUMBERS, false, COLUMN(numbers)},
+
+	{"history_offsets", TENSOR_INT8, OF_MODEL, ROWS_USERS, 2, 1, BOTH,
+	CHECK_OFFSETS, false, MODEL(history_offsets)},
+	{"history_codes", TENSOR_INT4, OF_MODEL, ROWS_CUT, 0, 1, BOTH,
+	CHECK_KNOWN_CODES, false, MODEL(history_codes)},
+	{"history_plays", TENSOR_FLOAT4, OF_MODEL, ROWS_CUT, 0, 1, BOTH,
+	CHECK_COUNTS, false, MODEL(history_plays)},
+	{"history_recency", TENSOR_FLOAT4, OF_HISTORY, ROWS_CUT, 0, 1, BOTH,
+	CHECK_FINITE, false, MODEL(history_recency)},
+	{"history_last", TENSOR_INT8, OF_MODEL, ROWS_USERS, 1, 1, PART_TRAINS,
+	CHECK_TIMES, false, MODEL(history_last)},
+
+	{"neighbour_offsets", TENSOR_INT8, OF_NEIGHBOURS, ROWS_RECORDINGS, 2, 1,
+	BOTH, CHECK_OFFSETS, false, MODEL(neighbours.offsets)},
+	{"neighbour_codes", TENSOR_INT4, OF_NEIGHBOURS, ROWS_CUT, 0, 1, BOTH,
+	CHECK_KNOWN_CODES, false, MODEL(neighbours.codes)},
+	{"neighbour_counts", TENSOR_FLOAT4, OF_NEIGHBOURS, ROWS_CUT, 0, 1, BOTH,
+	CHECK_COUNTS, false, MODEL(neighbour_counts)},
+	{"neighbour_sums", TENSOR_FLOAT4, OF_NEIGHBOURS, ROWS_RECORDINGS, 1, 1,
+	PART_TRAINS, CHECK_COUNTS, false, MODEL(neighbour_sums)},
+
+	{"%s", TENSOR_FLOAT4, OF_TENSOR, ROWS_TENSOR, 0, 0, BOTH,
+	CHECK_FINITE, false, IN_TENSOR},
+	{"%s.state0", TENSOR_FLOAT4, OF_STATE, ROWS_TENSOR, 0, 0, PART_TRAINS,
+	CHECK_FINITE, false, IN_STATE, 0},
+	{"%s.state1", TENSOR_FLOAT4, OF_STATE, ROWS_TENSOR, 0, 0, PART_TRAINS,
+	CHECK_COUNTS, false, IN_STATE, 1},
+
+	{"candidate", TENSOR_FLOAT4, OF_MODEL, ROWS_RECORDINGS, 0, 0, PART_SERVES,
+	CHECK_FINITE, false, MODEL(candidates)},
+};
+
+#undef MODEL
+#undef COLUMN
+
+/* A column of the model, or the matrix, that rows of the table are about. */
+typedef struct Subject
+{
+	const ConfigInput *input;	/* of a column, or NULL */
+	const char *name;
+	int			column;			/* in the order of the inputs */
+	bool		of_user;		/* serving needs it all */
+	int64		rows;			/* of a matrix; -1: follows from vocabulary */
+	int			cols;
+	int			state_cols;
+	int			vocabulary;
+	int64		beyond;			/* rows beyond the vocabulary's */
+} Subject;
+
+/* The making of a list. */
+typedef struct Lister
+{
+	StoredParts *parts;
+	const ModelConfig *config;
+	int64		n_users;
+	int64		n_recordings;
+	int			n_states;
+	int			listens;		/* the part recording_listens */
+	int			vocabulary[MAX_FEATURES];	/* by column: the part that tells
+											 * how many codes there are */
+} Lister;
+
+static bool
+applies(PartOf of, const Lister *l, const Subject *s)
+{
+	const ConfigInput *column = s ? s->input : NULL;
+
+	switch (of)
+	{
+		case OF_MODEL:
+			return s == NULL;
+		case OF_HISTORY:
+			return s == NULL && l->config->repeat_power > 0;
+		case OF_NEIGHBOURS:
+			return s == NULL && l->config->neighbours > 0;
+		case OF_KEYED:
+			return column && !column->bucketed &&
+				column->kind != FEATURE_NUMBER;
+		case OF_BUCKETED:
+			return column && column->bucketed;
+		case OF_CATEGORY:
+			return column && column->kind == FEATURE_CATEGORY;
+		case OF_BAG:
+			return column && column->kind == FEATURE_BAG;
+		case OF_NUMBER:
+			return column && column->kind == FEATURE_NUMBER;
+		case OF_TENSOR:
+		case OF_STATE:
+			return s && s->input == NULL;
+	}
+	return false;
+}
+
+static int64
+rows_of(const PartKind *k, const Lister *l, const Subject *s)
+{
+	switch (k->rows)
+	{
+		case ROWS_OWN:
+		case ROWS_CUT:
+			break;
+		case ROWS_USERS:
+			return l->n_users + k->more;
+		case ROWS_RECORDINGS:
+			return l->n_recordings + k->more;
+		case ROWS_ENTITIES:
+			return (s->of_user ? l->n_users : l->n_recordings) + 1 + k->more;
+		case ROWS_TENSOR:
+			return s->rows;
+	}
+	return -1;
+}
+
+/* The array of a row of the table. */
+static void
+add_part(Lister *l, const PartKind *k, const Subject *s)
+{
+	StoredPart *p = &l->parts->part[l->parts->n];
+	int			me = l->parts->n++;
+
+	if (me >= MAX_PARTS)
+		elog(ERROR, "a model has more than %d arrays", MAX_PARTS);
+	memset(p, 0, sizeof(StoredPart));
+	p->kind = k;
+	snprintf(p->name, sizeof(p->name), k->name, s ? s->name : "");
+	p->check = k->check;
+	p->unique = k->unique;
+	p->uses = k->uses;
+	p->shape.type = k->type;
+	p->shape.rows = rows_of(k, l, s);
+	p->shape.cols = k->cols > 0 ? k->cols :
+		k->of == OF_STATE ? s->state_cols :
+		k->of == OF_TENSOR ? s->cols : lbrec_vector_width(l->config);
+	if (s)
+		strlcpy(p->subject, s->name, sizeof(p->subject));
+	p->cut_by = p->cuts = p->vocabulary = -1;
+	if (k->rows == ROWS_CUT)
+	{
+		p->cut_by = me - 1;
+		while (l->parts->part[p->cut_by].check != CHECK_OFFSETS)
+			p->cut_by--;
+		if (p->cut_by == me - 1)
+			l->parts->part[me - 1].cuts = me;
+	}
+	if (k->check == CHECK_KNOWN_CODES)
+		p->beyond = l->n_recordings;
+	if (s && s->input)
+	{
+		/* of recordings only categories serve: filters name them */
+		if (!s->of_user && k->of != OF_CATEGORY)
+			p->uses &= ~PART_SERVES;
+		if (k->of == OF_KEYED && k->check == CHECK_OFFSETS)
+			l->vocabulary[s->column] = me;
+		if (k->of == OF_BUCKETED && k->check == CHECK_ASCENDING)
+			l->vocabulary[s->column] = me;
+		if (k->check == CHECK_CODES)
+		{
+			p->vocabulary = l->vocabulary[s->column];
+			p->beyond = s->input->bucketed ? 1 : -1;
+		}
+	}
+	if (k->rows == ROWS_TENSOR)
+	{
+		p->weight = true;
+		p->vocabulary = s->vocabulary;
+		p->beyond = s->beyond;
+		if (!s->of_user)
+			p->uses &= ~PART_SERVES;
+		/* Adam's first moments, alone, can be negative */
+		if (k->of == OF_STATE && l->n_states == 1)
+			p->check = CHECK_COUNTS;
+	}
+}
+
+static void
+add_parts(Lister *l, const Subject *s)
+{
+	for (int i = 0; i < lengthof(kinds); i++)
+	{
+		const PartKind *k = &kinds[i];
+
+		if (applies(k->of, l, s) &&
+			(k->of != OF_STATE || (int) k->offset < l->n_states))
+			add_part(l, k, s);
+	}
+}
+
+/* How many rows an input's table has. */
+static void
+find_rows(Subject *s, const Lister *l, const ConfigInput *input)
+{
+	const ModelConfig *c = l->config;
+
+	s->vocabulary = -1;
+	s->rows = 1;
+	switch (input->source)
+	{
+		case SOURCE_USER:
+			s->rows = l->n_users + 1;
+			return;
+		case SOURCE_TIME_BUCKET:
+			s->rows = c->time.buckets + 1;
+			return;
+		case SOURCE_HISTORY:
+			s->rows = l->n_recordings + 1;
+			return;
+		case SOURCE_RECORDING:
+			s->rows = l->n_recordings + 1;
+			if (c->hash_buckets == 0)
+				return;
+			/* rows of their own for those with enough listens */
+			s->rows = -1;
+			s->vocabulary = l->listens;
+			s->beyond = c->hash_buckets + 1;
+			return;
+		case SOURCE_FEATURE:
+			if (input->kind == FEATURE_NUMBER)
+				return;
+			s->rows = -1;
+			s->vocabulary = l->vocabulary[s->column];
+			s->beyond = input->bucketed ? 2 : 0;
+			return;
+		case SOURCE_TIME:
+		case SOURCE_HOUR_SIN:
+		case SOURCE_HOUR_COS:
+		case SOURCE_WEEK_SIN:
+		case SOURCE_WEEK_COS:
+			return;
+	}
+}
+
+/* The tables of one tower's inputs. */
+static void
+add_tables(Lister *l, bool query, int *column)
+{
+	const ModelConfig *c = l->config;
+	const ConfigInput *inputs = query ? c->query : c->candidate;
+	int			n = query ? c->n_query : c->n_candidate;
+	bool		rowwise = c->optimizer == LB_ROWWISE_ADAGRAD;
+
+	for (int i = 0; i < n; i++)
+	{
+		char		table[LB_NAME_LEN];
+		Subject		s = {.name = table, .of_user = query,
+			.cols = lbrec_table_width(c),
+		.state_cols = rowwise ? c->ensemble : lbrec_table_width(c)};
+
+		if (inputs[i].source == SOURCE_FEATURE)
+			s.column = (*column)++;
+		if (lbrec_input_is_number(c, &inputs[i]))
+			continue;
+		lbrec_table_name(table, &inputs[i]);
+		find_rows(&s, l, &inputs[i]);
+		if (inputs[i].source == SOURCE_RECORDING &&
+			lbrec_find_part(l->parts, table) >= 0)
+			continue;			/* the history input shares it */
+		add_parts(l, &s);
+	}
+}
+
+static void
+add_layers(Lister *l, bool query)
+{
+	const ModelConfig *c = l->config;
+	const ConfigInput *inputs = query ? c->query : c->candidate;
+	int			n = query ? c->n_query : c->n_candidate;
+	int			in = 0;
+
+	for (int i = 0; i < n; i++)
+		in += lbrec_input_is_number(c, &inputs[i]) ? 1 : lbrec_table_width(c);
+	for (int i = 0; i < c->n_layers; i++)
+	{
+		char		name[LB_NAME_LEN];
+		Subject		s = {.name = name, .of_user = query, .rows = in,
+		.vocabulary = -1};
+
+		s.cols = s.state_cols = c->layers[i];
+		snprintf(name, sizeof(name), "%s_kernel_%d",
+				 query ? "query" : "candidate", i);
+		add_parts(l, &s);
+		snprintf(name, sizeof(name), "%s_bias_%d",
+				 query ? "query" : "candidate", i);
+		s.rows = 1;
+		add_parts(l, &s);
+		in = c->layers[i];
+	}
+}
+
+/*
+ * The arrays of a model of that configuration, with so many users and
+ * recordings: with their shapes, as far as these follow from it.
+ */
+StoredParts *
+lbrec_list_parts(const ModelConfig *config, int64 n_users, int64 n_recordings)
+{
+	Lister		l = {.config = config, .n_users = n_users,
+	.n_recordings = n_recordings};
+	LbOptimizer optimizer = {.kind = config->optimizer};
+	int			column = 0;
+
+	l.parts = palloc0(sizeof(StoredParts));
+	l.n_states = lb_optimizer_states(&optimizer);
+	add_parts(&l, NULL);
+	l.listens = lbrec_find_part(l.parts, "recording_listens");
+	l.parts->part[l.listens].beyond = config->min_listens;
+	for (int i = 0; i < config->n_query + config->n_candidate; i++)
+	{
+		bool		of_user = i < config->n_query;
+		const ConfigInput *input = of_user ?
+			&config->query[i] : &config->candidate[i - config->n_query];
+		Subject		s = {.input = input, .name = input->column,
+		.column = column, .of_user = of_user};
+
+		if (input->source != SOURCE_FEATURE)
+			continue;
+		add_parts(&l, &s);
+		column++;
+	}
+	column = 0;
+	add_tables(&l, true, &column);
+	add_tables(&l, false, &column);
+	add_layers(&l, true);
+	add_layers(&l, false);
+	return l.parts;
+}
+
+/* The place of the array of that name in the list, or -1. */
+int
+lbrec_find_part(const StoredParts *parts, const char *name)
+{
+	for (int i = 0; i < parts->n; i++)
+		if (strcmp(parts->part[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+/*
+ * Takes the shape that is stored of an array.  Returns what is wrong with it,
+ * or NULL.
+ */
+const char *
+lbrec_accept_shape(StoredPart *part, const TensorShape *shape)
+{
+	if (shape->type != part->shape.type)
+		return psprintf("It is of type %s instead of %s.",
+						lbrec_tensor_type_name(shape->type),
+						lbrec_tensor_type_name(part->shape.type));
+	if (shape->cols != part->shape.cols ||
+		(part->shape.rows >= 0 && shape->rows != part->shape.rows))
+		return part->shape.rows < 0 ?
+			psprintf("It has %d columns, but the model's configuration asks for %d.",
+					 shape->cols, part->shape.cols) :
+			psprintf("It is %lld x %d, but the model's configuration asks for %lld x %d.",
+					 (long long) shape->rows, shape->cols,
+					 (long long) part->shape.rows, part->shape.cols);
+	if (shape->rows < 1 && part->check == CHECK_OFFSETS)
+		return "It has no rows.";
+	part->shape.rows = shape->rows;
+	return NULL;
+}
+
+/*
+ * Returns what is wrong with the names of arrays, or NULL: two of one name
+ * would be taken for one.  Columns that are trained on have other names.
+ */
+const char *
+lbrec_check_names(const StoredParts *parts)
+{
+	for (int i = 0; i < parts->n; i++)
+		if (lbrec_find_part(parts, parts->part[i].name) != i)
+			return psprintf("Two of its arrays would have the name \"%s\".",
+							parts->part[i].name);
+	return NULL;
+}
+
+/* True if no float of them is infinite or NaN: a loop without a branch. */
+static bool
+all_finite(const char *data, Size n)
+{
+	uint32		worst = 0;
+
+	for (Size i = 0; i < n; i++)
+	{
+		uint32		bits;
+
+		memcpy(&bits, data + i * sizeof(bits), sizeof(bits));
+		bits &= 0x7f800000;
+		worst = Max(worst, bits);
+	}
+	return worst < 0x7f800000;
+}
+
+static const char *
+check_floats(const StoredPart *part, PartValues *seen, const char *data,
+			 Size n)
+{
+	bool		plain = part->check != CHECK_NUMBERS;
+
+	if (plain && !all_finite(data, n))
+		return "It has a number that is not finite.";
+	for (Size i = 0; part->check != CHECK_FINITE && i < n; i++)
+	{
+		float		value;
+
+		memcpy(&value, data + i * sizeof(value), sizeof(value));
+		if (isinf(value))
+			return "It has a number that is infinite.";
+		if (part->check == CHECK_COUNTS && value < 0)
+			return "It has a number below 0.";
+		if (part->check == CHECK_ASCENDING && seen->n + i > 0 &&
+			!(value > seen->previous))
+			return "Its numbers do not ascend.";
+		seen->previous = value;
+	}
+	return NULL;
+}
+
+/* Counts are summed up, and are doubles where they are weighed. */
+#define MAX_COUNT (INT64CONST(1) << 53)
+
+/* Weeks since 1970 that a time in microseconds can be in. */
+#define MAX_WEEK (1 << 24)
+
+static const char *
+check_integers(const StoredPart *part, PartValues *seen, const char *data,
+			   Size n, bool wide)
+{
+	for (Size i = 0; i < n; i++)
+	{
+		int64		value;
+		int32		narrow;
+		bool		odd = (seen->n + i) % 2 == 1;
+
+		if (wide)
+			memcpy(&value, data + i * sizeof(value), sizeof(value));
+		else
+		{
+			memcpy(&narrow, data + i * sizeof(narrow), sizeof(narrow));
+			value = narrow;
+		}
+		if (seen->n + i == 0)
+			seen->first = seen->least = seen->most = value;
+		else if (part->check == CHECK_OFFSETS && value < seen->last)
+			return "Its offsets do not ascend.";
+		if (part->check == CHECK_COUNTS)
+		{
+			if (value < 0 || value > MAX_COUNT)
+				return "It has a count that is out of range.";
+			seen->above += value >= part->beyond;
+		}
+		if (part->check == CHECK_WEEKS &&
+			(odd ? value < 1 : value < -MAX_WEEK || value > MAX_WEEK))
+			return "It has a week or a number of listens that is out of range.";
+		if (part->check == CHECK_TIMES && value != PG_INT64_MIN &&
+			!IS_VALID_TIMESTAMP(value))
+			return "It has a time that is out of range.";
+		seen->last = value;
+		seen->least = Min(seen->least, value);
+		seen->most = Max(seen->most, value);
+	}
+	return NULL;
+}
+
+/*
+ * Looks at the next bytes of an array, whole rows.  Returns what is wrong
+ * with them, or NULL.  What they must be to other arrays, lbrec_check_part()
+ * tells when all are seen.
+ */
+const char *
+lbrec_check_values(const StoredPart *part, PartValues *seen, const char *data,
+				   Size bytes)
+{
+	const char *wrong = NULL;
+	Size		n = bytes;
+
+	switch (part->shape.type)
+	{
+		case TENSOR_FLOAT4:
+			n = bytes / sizeof(float);
+			if (part->check != CHECK_NONE)
+				wrong = check_floats(part, seen, data, n);
+			break;
+		case TENSOR_INT4:
+			n = bytes / sizeof(int32);
+			wrong = check_integers(part, seen, data, n, false);
+			break;
+		case TENSOR_INT8:
+			n = bytes / sizeof(int64);
+			wrong = check_integers(part, seen, data, n, true);
+			break;
+		case TENSOR_UUID:
+		case TENSOR_BYTES:
+			break;
+	}
+	seen->n += n;
+	return wrong;
+}
+
+/*
+ * Returns what is wrong with array i beside the others, or NULL: all of its
+ * values were seen, and the shapes of the others are known.
+ */
+const char *
+lbrec_check_part(const StoredParts *parts, const PartValues *seen, int i)
+{
+	const StoredPart *p = &parts->part[i];
+	const StoredPart *vocabulary = p->vocabulary < 0 ? NULL :
+		&parts->part[p->vocabulary];
+	int64		most = p->beyond;
+
+	if (vocabulary)
+		most += vocabulary->check == CHECK_COUNTS ?
+			seen[p->vocabulary].above : vocabulary->shape.rows;
+	if (p->check == CHECK_OFFSETS && p->cuts >= 0)
+	{
+		const StoredPart *cut = &parts->part[p->cuts];
+
+		if (seen[i].first != 0 || seen[i].last != cut->shape.rows)
+			return psprintf("Its offsets do not ascend from 0 to the %lld rows of \"%s\".",
+							(long long) cut->shape.rows, cut->name);
+	}
+	else if (p->cut_by >= 0 && parts->part[p->cut_by].cuts != i &&
+			 p->shape.rows != parts->part[parts->part[p->cut_by].cuts].shape.rows)
+		return psprintf("It has another length than \"%s\".",
+						parts->part[parts->part[p->cut_by].cuts].name);
+	if ((p->check == CHECK_CODES || p->check == CHECK_KNOWN_CODES) &&
+		p->shape.rows > 0 &&
+		(seen[i].least < (p->check == CHECK_KNOWN_CODES) ||
+		 seen[i].most > most))
+		return psprintf("Its codes are from %lld to %lld, outside of the vocabulary.",
+						(long long) seen[i].least, (long long) seen[i].most);
+	if (p->weight && vocabulary && p->shape.rows != most)
+		return psprintf("It has %lld rows instead of %lld.",
+						(long long) p->shape.rows, (long long) most);
+	return NULL;
+}
+
+/* Adds the inputs of one tower, as those of a configuration. */
+static void
+lay_inputs(TwoTower *model, const ModelConfig *c, bool query,
+		   const StoredParts *parts)
+{
+	const ConfigInput *inputs = query ? c->query : c->candidate;
+	int			n = query ? c->n_query : c->n_candidate;
+
+	for (int i = 0; i < n; i++)
+	{
+		char		table[LB_NAME_LEN];
+		int			part = -1;
+		int			feature = -1;
+
+		lbrec_table_name(table, &inputs[i]);
+		if (!lbrec_input_is_number(c, &inputs[i]))
+			part = lbrec_find_part(parts, table);
+		for (int f = 0; f < model->n_features; f++)
+			if (inputs[i].source == SOURCE_FEATURE &&
+				strcmp(model->features[f].name, inputs[i].column) == 0)
+				feature = f;
+		lbrec_add_input(model, query, inputs[i].source, feature, table,
+						part < 0 ? 0 : parts->part[part].shape.rows,
+						lbrec_table_width(c), 0);
+	}
+}
+
+static void
+lay_columns(TwoTower *model, const ModelConfig *c, bool query)
+{
+	const ConfigInput *inputs = query ? c->query : c->candidate;
+	int			n = query ? c->n_query : c->n_candidate;
+
+	for (int i = 0; i < n; i++)
+	{
+		FeatureValues *f = &model->features[model->n_features];
+
+		if (inputs[i].source != SOURCE_FEATURE)
+			continue;
+		model->n_features++;
+		strlcpy(f->name, inputs[i].column, NAMEDATALEN);
+		f->kind = inputs[i].kind;
+		f->bucketed = inputs[i].bucketed;
+		f->of_user = query;
+		f->n = (query ? model->n_users : model->n_recordings) + 1;
+		f->mean = inputs[i].mean;
+		f->deviation = inputs[i].deviation;
+	}
+}
+
+/*
+ * Makes a model in memory of a configuration: its query tower, or both towers,
+ * and its columns, without the arrays, which lbrec_part_place() is for.
+ */
+void
+lbrec_lay_out(TwoTower *model, const ModelConfig *c, bool both_towers,
+			  const StoredParts *parts, int64 n_users, int64 n_recordings)
+{
+	LbTower    *towers[] = {&model->core.query, &model->core.candidate};
+
+	memset(model, 0, sizeof(TwoTower));
+	model->n_users = n_users;
+	model->n_recordings = n_recordings;
+	model->time = c->time;
+	model->summed = c->n_layers == 0;
+	model->history_mean = c->history_pooling == POOL_MEAN;
+	model->history_length = c->history_length;
+	model->mixed = c->mixed;
+	model->mix = c->mix;
+	lay_columns(model, c, true);
+	lay_columns(model, c, false);
+	for (int t = 0; t < (both_towers ? 2 : 1); t++)
+	{
+		lay_inputs(model, c, t == 0, parts);
+		if (lb_model_add_layers(&model->core, towers[t],
+								t == 0 ? "query" : "candidate", c->layers,
+								c->n_layers) != LB_OK)
+			elog(ERROR, "could not lay out the towers");
+		towers[t]->normalize = c->normalize;
+		towers[t]->groups = c->ensemble;
+	}
+}
+
+/*
+ * Where a model in memory has the pointer to an array; NULL where it has
+ * none.
+ */
+const void **
+lbrec_part_place(const StoredPart *part, TwoTower *model)
+{
+	const PartKind *k = part->kind;
+	int			tensor;
+
+	switch (k->place)
+	{
+		case IN_NONE:
+			break;
+		case IN_MODEL:
+			return (const void **) ((char *) model + k->offset);
+		case IN_COLUMN:
+			for (int f = 0; f < model->n_features; f++)
+				if (strcmp(model->features[f].name, part->subject) == 0)
+					return (const void **) ((char *) &model->features[f] +
+											k->offset);
+			break;
+		case IN_TENSOR:
+		case IN_STATE:
+			tensor = lb_model_find_tensor(&model->core, part->subject);
+			if (tensor < 0)
+				break;
+			return (const void **) (k->place == IN_TENSOR ?
+									&model->core.tensors[tensor].value :
+									&model->core.tensors[tensor].state[k->offset]);
+	}
+	return NULL;
+}

@@ -1,0 +1,103 @@
+/*
+ * parts.h
+ *		The arrays that a stored model consists of.
+ *
+ * One table (parts.c) has a row for each kind of array: its name, type and
+ * shape, which of its values are right, what needs it, and where it lies in
+ * memory.  From a model's configuration follows the list of its arrays.
+ * Saving, warm start, serving images, lbrec_check and lbrec_import all walk
+ * that list, so a new array is one row, the code that computes it and the code
+ * that uses it.
+ */
+#ifndef LBREC_MODEL_PARTS_H
+#define LBREC_MODEL_PARTS_H
+
+#include "pg/model/config.h"
+#include "pg/store/tensors.h"
+
+/* What needs an array. */
+#define PART_SERVES 1			/* serving images */
+#define PART_TRAINS 2			/* a training that continues the model */
+
+/* What is wrong with an array of keys that are not unique. */
+#define TWO_ALIKE "Two of its keys are alike."
+
+/* Arrays of a model with all inputs, layers and columns that there can be. */
+#define MAX_PARTS 512
+
+/* Of them, those of the query tower, of users and of recordings. */
+#define MAX_SERVING_PARTS 192
+
+typedef enum PartCheck
+{
+	CHECK_NONE,
+	CHECK_FINITE,
+	CHECK_NUMBERS,				/* finite, or NaN where a value is unknown */
+	CHECK_COUNTS,				/* finite and not negative */
+	CHECK_ASCENDING,			/* finite, each above the one before */
+	CHECK_OFFSETS,				/* ascend from 0 to the length of another
+								 * array */
+	CHECK_CODES,				/* of a vocabulary, 0 is unknown */
+	CHECK_KNOWN_CODES,			/* from 1 on */
+	CHECK_WEEKS,				/* pairs of a week and a number of listens */
+	CHECK_TIMES					/* microseconds since 1970, or none */
+} PartCheck;
+
+typedef struct PartKind PartKind;
+
+/* One array of one model. */
+typedef struct StoredPart
+{
+	const PartKind *kind;
+	char		name[LB_NAME_LEN + 8];
+	TensorShape shape;			/* rows -1: as stored */
+	PartCheck	check;
+	int			uses;			/* PART_SERVES, PART_TRAINS */
+	char		subject[LB_NAME_LEN];	/* the column or the matrix, or "" */
+	int			cut_by;			/* the part of offsets whose last value is
+								 * the number of rows, or -1 */
+	int			cuts;			/* CHECK_OFFSETS: the part that is cut */
+	int			vocabulary;		/* codes, tables: the part that tells how many
+								 * codes or rows there are, or -1 */
+	int64		beyond;			/* rows, or the highest code, beyond what that
+								 * part tells */
+	bool		unique;			/* no two rows are alike */
+	bool		weight;			/* a matrix of weights, or a state of it */
+} StoredPart;
+
+/* All arrays of a model, in the order in which they are saved. */
+typedef struct StoredParts
+{
+	int			n;
+	StoredPart	part[MAX_PARTS];
+} StoredParts;
+
+/* What was seen of an array's values so far; begins as zeros. */
+typedef struct PartValues
+{
+	int64		n;
+	int64		first;			/* integers */
+	int64		last;
+	int64		least;
+	int64		most;
+	int64		above;			/* CHECK_COUNTS of integers: from beyond on */
+	double		previous;		/* CHECK_ASCENDING */
+} PartValues;
+
+extern StoredParts *lbrec_list_parts(const ModelConfig *config, int64 n_users,
+									 int64 n_recordings);
+extern const char *lbrec_check_names(const StoredParts *parts);
+extern int	lbrec_find_part(const StoredParts *parts, const char *name);
+extern const char *lbrec_accept_shape(StoredPart *part,
+									  const TensorShape *shape);
+extern const char *lbrec_check_values(const StoredPart *part,
+									  PartValues *seen, const char *data,
+									  Size bytes);
+extern const char *lbrec_check_part(const StoredParts *parts,
+									const PartValues *seen, int i);
+extern void lbrec_lay_out(TwoTower *model, const ModelConfig *config,
+						  bool both_towers, const StoredParts *parts,
+						  int64 n_users, int64 n_recordings);
+extern const void **lbrec_part_place(const StoredPart *part, TwoTower *model);
+
+#endif							/* LBREC_MODEL_PARTS_H */

@@ -1,0 +1,39 @@
+/*
+ * validate.h
+ *		Is what is stored of a model a model?
+ */
+#ifndef LBREC_MODEL_VALIDATE_H
+#define LBREC_MODEL_VALIDATE_H
+
+#include "pg/model/parts.h"
+#include "pg/store/check.h"
+
+/* The checks of one version, as its chunks pass by. */
+typedef struct Validator
+{
+	Checker		checker;
+	CheckReport report;
+	void	   *arg;
+	ChunkVisitor visit;			/* gets each chunk after its checks, or NULL */
+	void	   *visit_arg;
+	const char *config_text;
+	ModelConfig config;
+	StoredParts *parts;			/* NULL: the configuration is no one */
+	PartValues *seen;			/* by part */
+	bool	   *found;			/* by part: with a right shape */
+	bool	   *broken;			/* by part: a problem was reported */
+	int			current;		/* the part of the chunks at hand, or -1 */
+} Validator;
+
+extern void lbrec_validator_init(Validator *v, const char *config,
+								 int64 n_users, int64 n_recordings,
+								 CheckReport report, void *arg);
+extern void lbrec_validate_chunk(Validator *v, const char *name,
+								 const TensorShape *shape, int32 chunk,
+								 const char *data, Size len);
+extern void lbrec_validator_end(Validator *v);
+extern void lbrec_validate_model(Validator *v, const ModelRow *row,
+								 CheckReport report, void *arg,
+								 ChunkVisitor visit, void *visit_arg);
+
+#endif							/* LBREC_MODEL_VALIDATE_H */
