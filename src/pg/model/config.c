@@ -145,7 +145,7 @@ check(Reader *r, bool holds, const char *text)
 
 /* The member of that name and type, or NULL after a report. */
 static const JsonbValue *
-member(Reader *r, JsonbContainer *object, const char *name,
+member(Reader *r, JsonbContainer * object, const char *name,
 	   enum jbvType type, JsonbValue *v)
 {
 	if (getKeyJsonValueFromContainer(object, name, strlen(name), v) == NULL)
@@ -172,12 +172,12 @@ number_of(const JsonbValue *v, double *number)
 }
 
 static void
-read_field(Reader *r, void *struct_of, JsonbContainer *object,
+read_field(Reader *r, void *struct_of, JsonbContainer * object,
 		   const Field *f)
 {
 	static const enum jbvType types[] = {
-		[FIELD_INT] = jbvNumeric, [FIELD_NUMBER] = jbvNumeric,
-		[FIELD_BOOL] = jbvBool, [FIELD_NAME] = jbvString
+		[FIELD_INT] = jbvNumeric,[FIELD_NUMBER] = jbvNumeric,
+		[FIELD_BOOL] = jbvBool,[FIELD_NAME] = jbvString
 	};
 	void	   *field = (char *) struct_of + f->offset;
 	JsonbValue	v;
@@ -216,7 +216,7 @@ read_field(Reader *r, void *struct_of, JsonbContainer *object,
 }
 
 static void
-read_fields(Reader *r, void *struct_of, JsonbContainer *object,
+read_fields(Reader *r, void *struct_of, JsonbContainer * object,
 			const Field *fields, int n)
 {
 	for (int i = 0; i < n && r->sound; i++)
@@ -225,7 +225,7 @@ read_fields(Reader *r, void *struct_of, JsonbContainer *object,
 
 /* A member that is an object or an array, or NULL after a report. */
 static JsonbContainer *
-container(Reader *r, JsonbContainer *object, const char *name, bool array)
+container(Reader *r, JsonbContainer * object, const char *name, bool array)
 {
 	JsonbValue	v;
 
@@ -242,7 +242,7 @@ container(Reader *r, JsonbContainer *object, const char *name, bool array)
 
 /* A text shorter than size; "" after a report. */
 static void
-read_text(Reader *r, char *text, Size size, JsonbContainer *object,
+read_text(Reader *r, char *text, Size size, JsonbContainer * object,
 		  const char *name)
 {
 	JsonbValue	v;
@@ -260,7 +260,7 @@ read_text(Reader *r, char *text, Size size, JsonbContainer *object,
 }
 
 static void
-read_layers(Reader *r, ModelConfig *c, JsonbContainer *settings)
+read_layers(Reader *r, ModelConfig *c, JsonbContainer * settings)
 {
 	JsonbContainer *layers = container(r, settings, "layers", true);
 
@@ -287,7 +287,7 @@ read_layers(Reader *r, ModelConfig *c, JsonbContainer *settings)
  * all.
  */
 static void
-check_settings(Reader *r, JsonbContainer *settings)
+check_settings(Reader *r, JsonbContainer * settings)
 {
 	JsonbIterator *it = JsonbIteratorInit(settings);
 	JsonbIteratorToken token;
@@ -301,13 +301,14 @@ check_settings(Reader *r, JsonbContainer *settings)
 			key = pnstrdup(v.val.string.val, v.val.string.len);
 		else if (token == WJB_VALUE &&
 				 (v.type == jbvNull ||
-				  (v.type == jbvBinary && strcmp(key, "layers") != 0)))
+				  (v.type == jbvBinary &&
+				   !JsonContainerIsArray(v.val.binary.data))))
 			problem(r, psprintf("Setting \"%s\" has no value.", key));
 	}
 }
 
 static void
-read_settings(Reader *r, ModelConfig *c, JsonbContainer *root)
+read_settings(Reader *r, ModelConfig *c, JsonbContainer * root)
 {
 	JsonbContainer *settings = container(r, root, "options", false);
 
@@ -328,7 +329,7 @@ read_settings(Reader *r, ModelConfig *c, JsonbContainer *root)
 /* One of a tower's inputs. */
 static void
 read_input(Reader *r, ModelConfig *c, ConfigInput *input,
-		   JsonbContainer *object)
+		   JsonbContainer * object)
 {
 	char		source[NAMEDATALEN];
 	char		table[LB_NAME_LEN];
@@ -345,9 +346,9 @@ read_input(Reader *r, ModelConfig *c, ConfigInput *input,
 	if (input->source == SOURCE_FEATURE)
 	{
 		static const Field kind = {"kind", FIELD_NAME,
-		offsetof(ConfigInput, kind), 0, 0, kind_names};
+			offsetof(ConfigInput, kind), 0, 0, kind_names};
 		static const Field bucketed = {"bucketed", FIELD_BOOL,
-		offsetof(ConfigInput, bucketed)};
+			offsetof(ConfigInput, bucketed)};
 
 		read_text(r, input->column, sizeof(input->column), object, "column");
 		read_fields(r, input, object, &kind, 1);
@@ -374,7 +375,7 @@ read_input(Reader *r, ModelConfig *c, ConfigInput *input,
 
 static int
 read_inputs(Reader *r, ModelConfig *c, ConfigInput *inputs,
-			JsonbContainer *root, const char *tower)
+			JsonbContainer * root, const char *tower)
 {
 	JsonbContainer *array = container(r, root, tower, true);
 	int			n;
@@ -461,9 +462,9 @@ lbrec_parse_config(ModelConfig *c, const char *json, CheckReport report,
 	Jsonb	   *jsonb = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
 														   CStringGetDatum(json)));
 	static const Field best_epoch = {"best_epoch", FIELD_INT,
-	offsetof(ModelConfig, best_epoch), 0, PG_INT32_MAX};
+		offsetof(ModelConfig, best_epoch), 0, PG_INT32_MAX};
 	static const Field trend = {"trend", FIELD_NUMBER,
-	offsetof(ModelConfig, trend), -MAX_WEIGHT, MAX_WEIGHT};
+		offsetof(ModelConfig, trend), -MAX_WEIGHT, MAX_WEIGHT};
 	Reader		r = {report, arg, true};
 	JsonbContainer *root = &jsonb->root;
 	JsonbContainer *part;

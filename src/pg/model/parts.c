@@ -32,8 +32,8 @@ typedef enum PartRows
 	ROWS_USERS,
 	ROWS_RECORDINGS,
 	ROWS_ENTITIES,				/* users or recordings, as the column's */
-	ROWS_CUT,					/* the last value of the row above that
-								 * has CHECK_OFFSETS */
+	ROWS_CUT,					/* the last value of the row above that has
+								 * CHECK_OFFSETS */
 	ROWS_TENSOR
 } PartRows;
 
@@ -375,7 +375,7 @@ add_layers(Lister *l, bool query)
 	{
 		char		name[LB_NAME_LEN];
 		Subject		s = {.name = name, .of_user = query, .rows = in,
-		.vocabulary = -1};
+			.vocabulary = -1};
 
 		s.cols = s.state_cols = c->layers[i];
 		snprintf(name, sizeof(name), "%s_kernel_%d",
@@ -397,7 +397,7 @@ StoredParts *
 lbrec_list_parts(const ModelConfig *config, int64 n_users, int64 n_recordings)
 {
 	Lister		l = {.config = config, .n_users = n_users,
-	.n_recordings = n_recordings};
+		.n_recordings = n_recordings};
 	LbOptimizer optimizer = {.kind = config->optimizer};
 	int			column = 0;
 
@@ -412,7 +412,7 @@ lbrec_list_parts(const ModelConfig *config, int64 n_users, int64 n_recordings)
 		const ConfigInput *input = of_user ?
 			&config->query[i] : &config->candidate[i - config->n_query];
 		Subject		s = {.input = input, .name = input->column,
-		.column = column, .of_user = of_user};
+			.column = column, .of_user = of_user};
 
 		if (input->source != SOURCE_FEATURE)
 			continue;
@@ -608,7 +608,7 @@ lbrec_check_part(const StoredParts *parts, const PartValues *seen, int i)
 {
 	const StoredPart *p = &parts->part[i];
 	const StoredPart *vocabulary = p->vocabulary < 0 ? NULL :
-		&parts->part[p->vocabulary];
+	&parts->part[p->vocabulary];
 	int64		most = p->beyond;
 
 	if (vocabulary)

@@ -54,8 +54,8 @@ typedef struct StoredPart
 	PartCheck	check;
 	int			uses;			/* PART_SERVES, PART_TRAINS */
 	char		subject[LB_NAME_LEN];	/* the column or the matrix, or "" */
-	int			cut_by;			/* the part of offsets whose last value is
-								 * the number of rows, or -1 */
+	int			cut_by;			/* the part of offsets whose last value is the
+								 * number of rows, or -1 */
 	int			cuts;			/* CHECK_OFFSETS: the part that is cut */
 	int			vocabulary;		/* codes, tables: the part that tells how many
 								 * codes or rows there are, or -1 */

@@ -290,7 +290,7 @@ take_chunk(Import *import, const char *data, Size len)
 									(size_t) len, t->name,
 									(size_t) Min(size - done, TENSOR_CHUNK_BYTES)));
 	lbrec_validate_chunk(&import->validator, t->name, &t->shape, import->chunk,
-					  data, len);
+						 data, len);
 	lbrec_write_chunk(&import->writer, t->name, &t->shape, import->chunk,
 					  data, len);
 	import->chunk++;

@@ -184,7 +184,7 @@ lbrec_visit_chunks(const ModelRow *row, CheckReport report, void *report_arg,
 											   content, len))
 			{
 				report(name, chunk, "Its checksum does not match.",
-						  report_arg);
+					   report_arg);
 				content = NULL;
 			}
 		}
