@@ -2,8 +2,10 @@
 #
 #   make                  the extension and lbrec-convert
 #   make install          both, for the server that PG_CONFIG names
-#   make installcheck     the regress suite on a running server
-#                         (one test: make installcheck REGRESS=train)
+#   make check            the regress suite, on a server of its own; nothing is
+#                         installed (one test: make check T=train)
+#   make prove T=cancel   the TAP tests with such a name (all: make prove)
+#   make installcheck     the regress suite on your running server
 #   make unit             the unit tests of src/core; no server needed
 #   make lint             layers, versions and the look of the C files
 #   make layers           the include rule between src/core, src/pg, src/convert
@@ -45,6 +47,17 @@ EXTRA_CLEAN = build
 override with_llvm := no
 
 PG_CONFIG ?= pg_config
+
+# PGXS has a "check" of its own, which refuses: so it is not read for ours.
+ifneq ($(filter check prove,$(MAKECMDGOALS)),)
+.PHONY: $(MAKECMDGOALS)
+check prove:
+	$(MAKE) -s all make-dump
+	@PG_CONFIG="$(PG_CONFIG)" sh test/run.sh $@ $(T)
+$(filter-out check prove,$(MAKECMDGOALS)):
+	$(MAKE) $@
+else
+
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
@@ -72,3 +85,5 @@ include test/parity/parity.mk
 include test/fuzz/fuzz.mk
 include test/data/data.mk
 include test/lint/lint.mk
+
+endif

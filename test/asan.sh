@@ -21,23 +21,19 @@ tests=
 for arg in "$@"; do
 	case $arg in
 	--keep) keep=yes ;;
-	-h | --help)
-		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
-		exit 0
-		;;
+	-h | --help) show_help ;;
 	*) tests="$tests $arg" ;;
 	esac
 done
 
 # shellcheck disable=SC2046,SC2086
 install_packages $build_packages $(packages_for_server) || exit 2
-make_work
-copy_server
-copy_tree
+make_place
+export CONVERT=no
 
 flags='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 # -O1: the kernels at -O3 under sanitizers take minutes each
-run "$work/log/build" make -j"$jobs" CONVERT=no PG_CONFIG="$PG_CONFIG" COPT="$flags" \
+run "$work/log/build" make -j"$jobs" PG_CONFIG="$PG_CONFIG" COPT="$flags" \
 	SHLIB_LINK="$flags -lpthread -lm" \
 	CORE_CFLAGS='-O1 -fno-math-errno -fno-trapping-math -ffp-contract=off' install || {
 	tail -n 20 "$work/log/build"
@@ -66,8 +62,8 @@ as chmod 755 "$bin/postgres"
 
 status=0
 start=$(now)
-run "$work/log/regress" env make installcheck CONVERT=no PG_CONFIG="$PG_CONFIG" ${tests:+REGRESS="$tests"} \
-	EXTRA_REGRESS_OPTS="--temp-instance=$work/regress --encoding=UTF8 --no-locale" || status=1
+# shellcheck disable=SC2086
+regress "$work/log/regress" $tests || status=1
 grep -E '^(test|ok|not ok) |^ok ' "$work/log/regress"
 [ $status = 0 ] || tail -n 40 "$work/src/regression.diffs" 2>/dev/null
 grep -ahE -A 20 'runtime error:|ERROR: AddressSanitizer' "$work/src/log/postmaster.log" "$work/regress/log/postmaster.log" 2>/dev/null && status=1

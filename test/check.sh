@@ -17,52 +17,30 @@
 . "$(dirname "$0")/lib.sh"
 
 all_steps='lint build unit parity install regress tap sanitize package'
-steps=
+parts=
+prove_options="-v --merge"
 for arg in "$@"; do
 	case $arg in
 	--keep) keep=yes ;;
-	-h | --help)
-		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
-		exit 0
-		;;
+	-h | --help) show_help ;;
 	*)
 		case " $all_steps " in
-		*" $arg "*) steps="$steps $arg" ;;
+		*" $arg "*) parts="$parts $arg" ;;
 		*) die "unknown step \"$arg\"; there are: $all_steps" ;;
 		esac
 		;;
 	esac
 done
-[ -n "$steps" ] || steps=$all_steps
+[ -n "$parts" ] || parts=$all_steps
 
-passed=0
-failed=0
 skipped=0
 
-# count PASSED FAILED, and what a step says at its end.
-count()
-{
-	passed=$((passed + $1))
-	failed=$((failed + $2))
-}
-
-wanted() { case " $steps " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
-
-# command NAME COMMAND...: one that must succeed; counts as one.
+# command_step NAME COMMAND...: a step whose log has its name.
 command_step()
 {
-	name=$1
+	log_name=$1
 	shift
-	start=$(now)
-	if run "$work/log/$name" "$@"; then
-		count 1 0
-		printf '  %-34s ok      %6s s\n' "$name" "$(since "$start")"
-	else
-		count 0 1
-		printf '  %-34s FAILED  %6s s\n' "$name" "$(since "$start")"
-		tail -n 40 "$work/log/$name" | sed 's/^/    /'
-		return 1
-	fi
+	step "$log_name" "$log_name" "$@"
 }
 
 # verdict NAME PASSED FAILED [MORE]: counts and prints a step's result.
@@ -81,16 +59,8 @@ tap_file()
 	file=$2
 	shift 2
 	start=$(now)
-	dir=$work/tap/$name
-	as mkdir -p "$dir"
 	status=0
-	run "$work/log/$name" env \
-		TESTDIR="$dir" TESTDATADIR="$dir/data" TESTLOGDIR="$dir/log" \
-		PG_REGRESS="$pgxs/src/test/regress/pg_regress" top_builddir="$pgxs" \
-		share_contrib_dir="$("$PG_CONFIG" --sharedir)/extension" PGPORT=65432 \
-		ASAN_OPTIONS=abort_on_error=1:detect_leaks=0 "$@" \
-		prove -v --merge -I "$pgxs/src/test/perl" "$file" || status=$?
-	log=$work/log/$name
+	tap "$work/log/$name" "$file" "$@" || status=$?
 	s=$(grep -cE '^ok .*# *(skip|SKIP)' "$log")
 	p=$(grep -cE '^ok ' "$log")
 	f=$(grep -E '^not ok ' "$log" | grep -cvE '# *TODO')
@@ -136,11 +106,8 @@ install_packages $build_packages libjansson-dev zstd xz-utils perl libipc-run-pe
 printf '  %-34s ok      %6s s\n' packages "$(since "$begun")"
 
 start=$(now)
-make_work
-copy_server
-copy_tree
+make_place
 : >"$work/start"
-pgxs=$(dirname "$("$PG_CONFIG" --pgxs)")/../..
 printf '  %-34s ok      %6s s\n' 'copies of sources and server' "$(since "$start")"
 say "  $("$PG_CONFIG" --version), $(gcc --version | head -n 1), $jobs processors"
 
@@ -209,8 +176,7 @@ fi
 if wanted regress && [ "$need_build" = yes ]; then
 	start=$(now)
 	status=0
-	run "$work/log/regress" make installcheck PG_CONFIG="$PG_CONFIG" \
-		EXTRA_REGRESS_OPTS="--temp-instance=$work/regress --encoding=UTF8 --no-locale" || status=$?
+	regress "$work/log/regress" || status=$?
 	# "test a ... ok" to PostgreSQL 15, "ok 1 - a" from 16.
 	p=$(grep -cE '^(test .*\.\.\. ok|ok [0-9]+ )' "$work/log/regress")
 	f=$(grep -cE '^(test .*\.\.\. FAILED|not ok [0-9]+ )' "$work/log/regress")
@@ -225,12 +191,8 @@ if wanted regress && [ "$need_build" = yes ]; then
 fi
 
 if wanted tap && [ "$need_build" = yes ]; then
-	# what convert_lines takes from beside the checkout
-	if [ -e "$top/../shared/tools/make_vectors.py" ]; then
-		as mkdir -p "$work/shared/tools"
-		as sh -c "cat >'$work/shared/tools/make_vectors.py'" <"$top/../shared/tools/make_vectors.py"
-	fi
-	for file in "$work"/src/test/t/*.t "$work"/src/test/t/*.pl; do
+	copy_vectors
+	for file in "$work"/src/test/t/*.pl; do
 		[ ! -e "$file" ] || tap_file "$(basename "${file%.*}")" "$file"
 	done
 fi
@@ -240,7 +202,7 @@ fi
 if wanted sanitize; then
 	command_step fuzz-corpus make -s -j"$jobs" fuzz-replay PG_CONFIG="$PG_CONFIG"
 	if command_step convert-asan make -s -j"$jobs" convert-asan PG_CONFIG="$PG_CONFIG"; then
-		for file in "$work"/src/test/t/convert_lines.t "$work"/src/test/t/convert_archives.t; do
+		for file in "$work"/src/test/t/*_convert_lines.pl "$work"/src/test/t/*_convert_archives.pl; do
 			[ ! -e "$file" ] || tap_file "$(basename "${file%.*}")-sanitized" "$file" \
 				LBREC_CONVERT="$work/src/build/convert-asan/lbrec-convert"
 		done

@@ -28,10 +28,7 @@ while [ $# -gt 0 ]; do
 		output=$1
 		;;
 	--output=*) output=${1#*=} ;;
-	-h | --help)
-		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
-		exit 0
-		;;
+	-h | --help) show_help ;;
 	-*) die "unknown option $1; try --help" ;;
 	*)
 		[ -z "$dump" ] || die "one dump only, please"
@@ -59,17 +56,6 @@ finish()
 {
 	times="$times$(since "$start")	$part
 "
-}
-
-# Runs a command as run() does; shows the log's end and gives up if it fails.
-must()
-{
-	log=$work/log/$1
-	shift
-	if ! run "$log" "$@"; then
-		tail -n 40 "$log"
-		die "$part failed"
-	fi
 }
 
 # sql NAME TEXT [OPTION...]: prints what psql prints.

@@ -1,5 +1,5 @@
 # lib.sh
-#		What check.sh and demo.sh share; sourced by them, not run.
+#		Functions that the scripts under test/ share; sourced by them, not run.
 #
 # All happens in one folder under /tmp that is gone at the end, owned by an
 # unprivileged user: no server ever runs as root.  The server is a copy too:
@@ -7,14 +7,15 @@
 # folders takes our installation and the system's stays as it is.
 #
 # A command runs in a process group of its own, in the background, and the
-# script waits: so Ctrl-C ends the whole group at once, and what is left of
-# servers is stopped by the folder that their data are in.
+# script waits: so Ctrl-C ends the whole group at once.  Servers that are left
+# are found by their data folders and stopped.
 
 LC_ALL=C.UTF-8
 export LC_ALL
 unset PGDATABASE PGHOST PGPORT PGUSER PGDATA PGOPTIONS PGSERVICE MAKEFLAGS
 
-top=$(cd "$(dirname "$0")/.." && pwd)
+top=$(cd "$(dirname "$0")" && pwd)
+while [ ! -e "$top/lbrec.control" ]; do top=$(dirname "$top"); done
 work=
 keep=
 child=
@@ -28,6 +29,16 @@ die()
 	printf '%s: %s\n' "$(basename "$0")" "$*" >&2
 	exit 2
 }
+
+# Prints the script's own head, up to the first empty line.
+show_help()
+{
+	sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
+	exit 0
+}
+
+# wanted PART: true if the script's $parts has it.
+wanted() { case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 
 now() { date +%s%N; }
 
@@ -161,24 +172,116 @@ copy_server()
 	[ "$("$PG_CONFIG" --bindir)" = "$bin" ] || die "this PostgreSQL cannot be moved: $original"
 	# A copy of a server that had lbrec must not hide what we forget.
 	as rm -f "$("$PG_CONFIG" --pkglibdir)/lbrec.so" "$("$PG_CONFIG" --sharedir)"/extension/lbrec*
+	pgxs=$(dirname "$("$PG_CONFIG" --pgxs)")/../..
 	PATH=$bin:$PATH
 	export PATH PG_CONFIG
 }
 
+# The folder, the server's copy and the tree's.
+make_place()
+{
+	make_work
+	copy_server
+	copy_tree
+}
+
 # run LOG COMMAND...: as the unprivileged user, in the source's copy, with
-# its output in a file.  SIGINT is made ordinary again: a shell's background
-# commands ignore it, and tests send it.
+# its output in a file, or where the script's own goes for "-".  SIGINT is made
+# ordinary again: a shell's background commands ignore it, and tests send it.
 run()
 {
 	log=$1
 	shift
-	# shellcheck disable=SC2086
-	(cd "$work/src" && exec env --default-signal=INT,QUIT setsid $builder "$@") >"$log" 2>&1 </dev/null &
+	(
+		[ "$log" = - ] || exec >"$log" 2>&1
+		cd "$work/src" || exit 1
+		# shellcheck disable=SC2086
+		exec env --default-signal=INT,QUIT setsid $builder "$@" </dev/null
+	) &
 	child=$!
 	status=0
 	wait "$child" || status=$?
 	child=
 	return $status
+}
+
+# must NAME COMMAND...: run() with the log NAME; if the command fails, prints
+# the end of the log and gives up.
+must()
+{
+	log=$work/log/$1
+	shift
+	if ! run "$log" "$@"; then
+		tail -n 40 "$log"
+		die "failed: $*"
+	fi
+}
+
+# --- tests ----------------------------------------------------------------
+
+passed=0
+failed=0
+
+# count PASSED FAILED: adds what a step says at its end.
+count()
+{
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+}
+
+# step NAME LOG COMMAND...: one that must succeed; counts as one.
+step()
+{
+	name=$1
+	log=$work/log/$2
+	shift 2
+	start=$(now)
+	if run "$log" "$@"; then
+		count 1 0
+		printf '  %-34s ok      %6s s\n' "$name" "$(since "$start")"
+	else
+		count 0 1
+		printf '  %-34s FAILED  %6s s\n' "$name" "$(since "$start")"
+		tail -n 40 "$log" | sed 's/^/    /'
+		return 1
+	fi
+}
+
+# regress LOG [TEST...]: regress tests, by default all, on a server that
+# pg_regress makes.  Differences are in $work/src/regression.diffs.
+regress()
+{
+	log=$1
+	shift
+	set -- "$log" make -s installcheck PG_CONFIG="$PG_CONFIG" \
+		EXTRA_REGRESS_OPTS="--temp-instance=$work/regress --encoding=UTF8 --no-locale" \
+		${1:+"REGRESS=$*"}
+	run "$@"
+}
+
+# tap LOG FILE [SETTING...]: one file of TAP tests.  Its servers and logs are in
+# $work/tap, in a folder of its name.
+tap()
+{
+	log=$1
+	file=$2
+	dir=$work/tap/$(basename "$file")
+	shift 2
+	as mkdir -p "$dir"
+	run "$log" env \
+		TESTDIR="$dir" TESTDATADIR="$dir/data" TESTLOGDIR="$dir/log" \
+		PG_REGRESS="$pgxs/src/test/regress/pg_regress" top_builddir="$pgxs" \
+		share_contrib_dir="$("$PG_CONFIG" --sharedir)/extension" PGPORT=65432 \
+		ASAN_OPTIONS=abort_on_error=1:detect_leaks=0 "$@" \
+		prove $prove_options -I "$pgxs/src/test/perl" "$file"
+}
+
+# What convert_lines takes from beside the checkout.
+copy_vectors()
+{
+	[ -e "$top/../shared/tools/make_vectors.py" ] || return 0
+	as mkdir -p "$work/shared/tools"
+	as sh -c "cat >'$work/shared/tools/make_vectors.py'" <"$top/../shared/tools/make_vectors.py"
 }
 
 stop_servers()

@@ -14,7 +14,7 @@
 #
 # One more: upgrade, which is trixie with the server of bookworm beside its own
 # (Debian's libraries of both can be installed together), lbrec built for
-# each, and test/t/018_pg_upgrade.pl from one to the other.
+# each, and test/t/019_pg_upgrade.pl from one to the other.
 #
 # And one: package, which is a bare bookworm where test/package.sh builds the
 # Debian packages, lintian included, and apt installs them for real: a cluster
@@ -23,19 +23,10 @@
 #
 # --cache DIR keeps the bare roots as DIR/SUITE.tar for the next time.
 #
-# The last lines tell each suite's versions and verdict; docs/versions.md has
-# those of the last run.
+# The last lines tell each suite's versions and verdict.
 
+. "$(dirname "$0")/lib.sh"
 set -u
-top=$(cd "$(dirname "$0")/.." && pwd)
-LC_ALL=C
-export LC_ALL
-
-die()
-{
-	echo "matrix.sh: $*" >&2
-	exit 2
-}
 
 cache=
 compilers='gcc clang'
@@ -52,10 +43,7 @@ while [ $# -gt 0 ]; do
 		compilers=$2
 		shift
 		;;
-	-h | --help)
-		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
-		exit 0
-		;;
+	-h | --help) show_help ;;
 	-*) die "unknown option $1" ;;
 	*) suites="$suites $1" ;;
 	esac
@@ -144,7 +132,7 @@ upgrade_inside()
 		setpriv --reuid=postgres --regid=postgres --init-groups env HOME=/tmp/up TESTDIR=/tmp/up TESTDATADIR=/tmp/up/data TESTLOGDIR=/tmp/up/log \
 			PATH=/usr/lib/postgresql/17/bin:$PATH PG_REGRESS=$pgxs/src/test/regress/pg_regress PGPORT=65432 \
 			OLD_PG_CONFIG=/usr/lib/postgresql/15/bin/pg_config PG_CONFIG=/usr/lib/postgresql/17/bin/pg_config \
-			prove -v --merge -I $pgxs/src/test/perl test/t/018_pg_upgrade.pl'
+			prove -v --merge -I $pgxs/src/test/perl test/t/019_pg_upgrade.pl'
 }
 
 # What an administrator does with the packages, on a machine that has nothing.

@@ -30,43 +30,16 @@ while [ $# -gt 0 ]; do
 		out=$2
 		shift
 		;;
-	-h | --help)
-		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
-		exit 0
-		;;
+	-h | --help) show_help ;;
 	*) die "unknown option $1" ;;
 	esac
 	shift
 done
 
-passed=0
-failed=0
-
-# check NAME LOG COMMAND...: one that must succeed.
-check()
-{
-	name=$1
-	log=$work/log/$2
-	shift 2
-	start=$(now)
-	if run "$log" "$@"; then
-		passed=$((passed + 1))
-		printf '  %-34s ok      %6s s\n' "$name" "$(since "$start")"
-	else
-		failed=$((failed + 1))
-		printf '  %-34s FAILED  %6s s\n' "$name" "$(since "$start")"
-		tail -n 30 "$log" | sed 's/^/    /'
-		return 1
-	fi
-}
-
 # shellcheck disable=SC2046,SC2086
 install_packages $build_packages build-essential dpkg-dev debhelper fakeroot postgresql-server-dev-all libipc-run-perl \
 	zstd xz-utils unzip $(packages_for_server) || exit 2
-make_work
-copy_server
-copy_tree
-pgxs=$(dirname "$("$PG_CONFIG" --pgxs)")/../..
+make_place
 # The packages are Debian's own server's, found by its own pg_config.
 path=$(printf '%s' "$PATH" | sed "s|^$bin:||")
 
@@ -82,14 +55,14 @@ if [ -e "$top/.git" ] && command -v git >/dev/null; then
 		make -s -C "$top" dist PG_CONFIG="$PG_CONFIG" DISTDIR="$work" >"$work/log/dist" 2>&1; then
 		archive=$work/lbrec-$version.zip
 		chmod 644 "$archive"
-		passed=$((passed + 1))
+		count 1 0
 		printf '  %-34s ok      %6s s\n' 'make dist' "$(since "$start")"
 	else
-		failed=$((failed + 1))
+		count 0 1
 		say '  make dist                          FAILED'
 		tail -n 10 "$work/log/dist"
 	fi
-	check 'make dist: no rest of a build in it' rest sh -c "! unzip -l '$archive' | grep -E '\\.(o|so|bc|deb)\$'"
+	step 'make dist: no rest of a build in it' rest sh -c "! unzip -l '$archive' | grep -E '\\.(o|so|bc|deb)\$'"
 	[ -z "$(git -c safe.directory="$top" -C "$top" status --porcelain)" ] || {
 		say "  the checkout has changes that no commit has: the second build is not the archive's"
 		archive=
@@ -113,27 +86,27 @@ build='cd "$0/lbrec" && unset PG_CONFIG MAKEFLAGS && dpkg-buildpackage -us -uc -
 # shellcheck disable=SC2086
 (cd "$work" && PATH=$path exec $builder sh -c "$build" "$work/a_longer_name_2") >"$work/log/build.2" 2>&1 </dev/null &
 second=$!
-check 'dpkg-buildpackage' build.1 env PATH="$path" sh -c "$build" "$work/1" || {
+step 'dpkg-buildpackage' build.1 env PATH="$path" sh -c "$build" "$work/1" || {
 	say "$passed passed, $((failed + 1)) failed"
 	exit 1
 }
 status=0
 wait "$second" || status=$?
-check "dpkg-buildpackage $again" build.again sh -c "tail -n 30 '$work/log/build.2'; exit $status"
-check 'the same bytes' same sh -c "cd '$work/1' && sha256sum *.deb *.dsc *.tar.* >../sums && cd ../a_longer_name_2 && sha256sum -c ../sums"
+step "dpkg-buildpackage $again" build.again sh -c "tail -n 30 '$work/log/build.2'; exit $status"
+step 'the same bytes' same sh -c "cd '$work/1' && sha256sum *.deb *.dsc *.tar.* >../sums && cd ../a_longer_name_2 && sha256sum -c ../sums"
 if command -v lintian >/dev/null; then
-	check lintian lintian lintian --fail-on error "$work"/1/lbrec_*.changes
+	step lintian lintian lintian --fail-on error "$work"/1/lbrec_*.changes
 fi
-check 'control follows control.in' control sh -c "for v in \$(cd '$work/1/lbrec' && pg_buildext supported-versions); do sed s/PGVERSION/\$v/g debian/control.in; done | diff - debian/control"
+step 'control follows control.in' control sh -c "for v in \$(cd '$work/1/lbrec' && pg_buildext supported-versions); do sed s/PGVERSION/\$v/g debian/control.in; done | diff - debian/control"
 
 # What a machine would get.
 if [ "$(id -u)" = 0 ]; then
 	start=$(now)
 	if apt-get install -q -s "$work"/1/postgresql-*-lbrec_*.deb "$work"/1/lbrec-convert_*.deb >"$work/log/apt" 2>&1; then
-		passed=$((passed + 1))
+		count 1 0
 		say '  apt would install them             ok'
 	else
-		failed=$((failed + 1))
+		count 0 1
 		say '  apt would install them             FAILED'
 		tail -n 10 "$work/log/apt"
 	fi
@@ -150,21 +123,21 @@ done
 major=$("$PG_CONFIG" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
 as sh -c "cp -a '$work/root/usr/lib/postgresql/$major/lib/.' '$("$PG_CONFIG" --pkglibdir)/' &&
 	cp -a '$work/root/usr/share/postgresql/$major/extension/.' '$("$PG_CONFIG" --sharedir)/extension/'"
-check 'regress suite with the package' regress make installcheck CONVERT=no PG_CONFIG="$PG_CONFIG" ${quick:+REGRESS=recommend} \
+step 'regress suite with the package' regress make installcheck CONVERT=no PG_CONFIG="$PG_CONFIG" ${quick:+REGRESS=recommend} \
 	EXTRA_REGRESS_OPTS="--temp-instance=$work/regress --encoding=UTF8 --no-locale"
-check 'the program tells its version' version sh -c "'$work/root/usr/bin/lbrec-convert' --version | grep -F ' $version'"
+step 'the program tells its version' version sh -c "'$work/root/usr/bin/lbrec-convert' --version | grep -F ' $version'"
 if [ -n "$quick" ]; then
 	# one listen through the package's program, into text for psql
-	check 'the program converts' converts sh -c "cd '$work/root' && echo '{\"user_id\":7,\"timestamp\":1400000000,\"recording_msid\":\"4269ddbc-9241-46da-935d-4fa9e0f7f371\",\"track_metadata\":{\"artist_name\":\"a\",\"track_name\":\"t\"}}' |
+	step 'the program converts' converts sh -c "cd '$work/root' && echo '{\"user_id\":7,\"timestamp\":1400000000,\"recording_msid\":\"4269ddbc-9241-46da-935d-4fa9e0f7f371\",\"track_metadata\":{\"artist_name\":\"a\",\"track_name\":\"t\"}}' |
 		usr/bin/lbrec-convert -q --table listen - | grep '^7	2014-05-13 16:53:20+00	4269ddbc-'"
 else
-	for test in convert_lines convert_archives; do
-		check "$test with the package" $test env LBREC_CONVERT="$work/root/usr/bin/lbrec-convert" \
-			TESTDIR="$work/tap" prove -I "$pgxs/src/test/perl" test/t/$test.t
+	for test in 063_convert_lines 060_convert_archives; do
+		step "$test with the package" $test env LBREC_CONVERT="$work/root/usr/bin/lbrec-convert" \
+			TESTDIR="$work/tap" prove -I "$pgxs/src/test/perl" test/t/$test.pl
 	done
 fi
 # The required keys of PGXN's META.json 1.0.0 and the form of each.
-check 'META.json for PGXN' meta perl -MJSON::PP -e '
+step 'META.json for PGXN' meta perl -MJSON::PP -e '
 	local $/; open my $f, "<", "META.json" or die; my $m = decode_json(<$f>);
 	my $semver = qr/^\d+\.\d+\.\d+(-[A-Za-z][0-9A-Za-z-]*)?$/;
 	for my $key (qw(name version abstract maintainer license provides meta-spec)) { die "no $key" unless exists $m->{$key} }

@@ -25,19 +25,14 @@ tests=
 for arg in "$@"; do
 	case $arg in
 	--keep) keep=yes ;;
-	-h | --help)
-		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
-		exit 0
-		;;
+	-h | --help) show_help ;;
 	*) tests="$tests $arg" ;;
 	esac
 done
 
 # shellcheck disable=SC2046,SC2086
 install_packages $build_packages valgrind libc6-dbg $(packages_for_server) || exit 2
-make_work
-copy_server
-copy_tree
+make_place
 
 run "$work/log/build" make -j"$jobs" CONVERT=no PG_CONFIG="$PG_CONFIG" install || {
 	tail -n 20 "$work/log/build"

@@ -18,15 +18,11 @@
 # the end.  PG_CONFIG chooses the server's version.
 
 . "$(dirname "$0")/../../lib.sh"
-top=$(cd "$(dirname "$0")/../../.." && pwd)
 
 while [ $# -gt 0 ]; do
 	case $1 in
 	--keep) keep=yes ;;
-	-h | --help)
-		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
-		exit 0
-		;;
+	-h | --help) show_help ;;
 	-*) die "unknown option $1; try --help" ;;
 	*) break ;;
 	esac
@@ -41,20 +37,7 @@ done
 here=$top/test/bench/quality
 [ $# -gt 0 ] || set -- $(python3 "$here/table.py" sets "$shared")
 
-# Runs a command as run() does; shows the log's end and gives up if it fails.
-must()
-{
-	log=$work/log/$1
-	shift
-	if ! run "$log" "$@"; then
-		tail -n 40 "$log"
-		die "failed: $*"
-	fi
-}
-
-make_work
-copy_server
-copy_tree
+make_place
 must build make -s -j"$jobs" all PG_CONFIG="$PG_CONFIG"
 must install make -s install PG_CONFIG="$PG_CONFIG"
 as mkdir -m 700 "$work/run"

@@ -33,7 +33,6 @@
 # spoiled variants of the statement show that the check can fail.
 
 . "$(dirname "$0")/../../lib.sh"
-top=$(cd "$(dirname "$0")/../../.." && pwd)
 here=$top/test/bench/serve
 
 sizes=${SIZES:-518540 2000000}
@@ -47,24 +46,10 @@ for arg in "$@"; do
 	case $arg in
 	--keep) keep=yes ;;
 	warm | calls | load | peers) parts="$parts $arg" ;;
-	*)
-		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
-		exit 0
-		;;
+	*) show_help ;;
 	esac
 done
 [ -n "$parts" ] || parts='warm calls load peers'
-wanted() { case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
-
-must()
-{
-	log=$work/log/$1
-	shift
-	if ! run "$log" "$@"; then
-		tail -n 40 "$log"
-		die "failed: $*"
-	fi
-}
 
 # sql TEXT [OPTION...]: what psql answers, bare.
 sql()
@@ -80,9 +65,7 @@ load() { cut -d ' ' -f 1 /proc/loadavg; }
 
 # shellcheck disable=SC2046,SC2086
 install_packages $build_packages $(packages_for_server) || exit 2
-make_work
-copy_server
-copy_tree
+make_place
 must build make -s -j"$jobs" all make-dump PG_CONFIG="$PG_CONFIG"
 must install make -s install PG_CONFIG="$PG_CONFIG"
 has_vector=

@@ -30,7 +30,6 @@
 # those, wall times wait in the queue with the others.
 
 . "$(dirname "$0")/../../lib.sh"
-top=$(cd "$(dirname "$0")/../../.." && pwd)
 here=$top/test/bench/train
 
 variants=${LAYERS:-32 64,32 128,64,32}
@@ -41,24 +40,10 @@ for arg in "$@"; do
 	case $arg in
 	--keep) keep=yes ;;
 	paper | million | read | grow | warm) parts="$parts $arg" ;;
-	*)
-		sed -n '3,/^$/s/^#\( \{0,1\}\|\t*\)//p' "$0"
-		exit 0
-		;;
+	*) show_help ;;
 	esac
 done
 [ -n "$parts" ] || parts='paper million read grow warm'
-wanted() { case " $parts " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
-
-must()
-{
-	log=$work/log/$1
-	shift
-	if ! run "$log" "$@"; then
-		tail -n 40 "$log"
-		die "failed: $*"
-	fi
-}
 
 sql() { as psql -XAtq -v ON_ERROR_STOP=1 -c "$1" || die "failed: $1"; }
 load() { cut -d ' ' -f 1 /proc/loadavg; }
@@ -97,9 +82,7 @@ fi
 
 # shellcheck disable=SC2046,SC2086
 install_packages $build_packages $(packages_for_server) || exit 2
-make_work
-copy_server
-copy_tree
+make_place
 must build make -s -j"$jobs" all make-dump PG_CONFIG="$PG_CONFIG"
 must install make -s install PG_CONFIG="$PG_CONFIG"
 must step sh -c 'exec gcc -std=gnu11 -O2 -Isrc -o build/step test/bench/train/step.c src/core/*.o src/core/*/*.o -lpthread -ldl -lm'

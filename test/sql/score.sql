@@ -1,25 +1,10 @@
 --
--- The parts of a score beside the dot product: neighbours, repeats, and that
--- every call gives the same, exact answer with them
+-- The parts of a score beside the dot product, neighbours and repeats: with them
+-- every call gives the same, exact answer
 --
-\set ECHO none
--- 40 users play ten of 20 albums of six tracks, in order, some twice; each
--- session is a day, the later ones nearer to the end
-SET client_min_messages = warning;
-CREATE FUNCTION pg_temp.draw(text) RETURNS integer LANGUAGE sql AS
-$$ SELECT (('x' || substr(md5($1), 1, 6))::bit(24))::integer $$;
-CREATE FUNCTION pg_temp.track(album integer, n integer) RETURNS uuid LANGUAGE sql AS
-$$ SELECT md5('album ' || album || ' ' || n)::uuid $$;
-CREATE TEMP TABLE listen AS
-SELECT u::bigint AS user_id,
-	timestamptz '2005-02-01 00:00+00' + s * interval '1 day' + n * interval '4 minutes' AS listened_at,
-	pg_temp.track(pg_temp.draw(u || ' ' || s) % 20, n) AS recording_msid
-FROM generate_series(1, 40) AS u, generate_series(1, 12) AS s, generate_series(1, 6) AS n
-WHERE pg_temp.draw(u || ' ' || s || ' ' || n) % 5 > 0;
-CREATE TEMP TABLE catalogue AS SELECT DISTINCT recording_msid FROM listen;
-ANALYZE listen;
-RESET client_min_messages;
-\set ECHO all
+
+\i test/sql/albums.inc
+
 SELECT count(*) > 0 AS trained FROM lbrec_train('m');
 SELECT config ? 'mix' AS mixed, (config #>> '{mix,neighbour}')::float8 >= 0 AS not_lowered,
 	(config #>> '{best_epoch}')::int > 0 AS stopped
@@ -52,9 +37,6 @@ FROM generate_series(1, 40) AS u (user_id),
 	LATERAL lbrec_recommend(u.user_id, 5, 'm', exclude_listened => true) AS r
 JOIN LATERAL (SELECT s.score, row_number() OVER (ORDER BY s.score DESC) AS place FROM ranked AS s
 	WHERE s.user_id = u.user_id AND s.recording_msid NOT IN (SELECT recording_msid FROM listen AS l WHERE l.user_id = u.user_id)) AS s ON s.place = r.rank;
--- evaluation counts the same lists
-SELECT e.top_k_accuracy = (SELECT avg((s.place <= 10)::int)::float8 FROM listen AS l JOIN ranked AS s USING (user_id, recording_msid)) AS agrees
-FROM lbrec_evaluate('m', 'listen', '{10}') AS e WHERE recommender = 'model';
 -- somebody with the listens of a user, but unknown to the model, gets the user's list
 CREATE TEMP TABLE other AS SELECT user_id + 1000 AS user_id, listened_at, recording_msid FROM listen;
 SELECT count(*) AS rows, count(*) FILTER (WHERE a.recording_msid = b.recording_msid AND abs(a.score - b.score) < 1e-4) AS same,
@@ -68,21 +50,6 @@ SELECT 2000 AS user_id, timestamptz '2005-03-01' + n * interval '4 minutes' AS l
 FROM generate_series(1, 3) AS n;
 SELECT count(*) FILTER (WHERE recording_msid IN (SELECT pg_temp.track(7, n) FROM generate_series(4, 6) AS n)) AS of_album
 FROM lbrec_recommend(2000, 3, 'm', listens => 'half', exclude_listened => true);
--- explanations add up to the score, whoever asks and whatever the model
-CREATE TEMP VIEW explained AS
-SELECT m.name, u.user_id, c.recording_msid, (lbrec_score(u.user_id, ARRAY[c.recording_msid], m.name, listens => 'half'))[1] AS score,
-	e.value, e.n, e.parts
-FROM lbrec.model AS m, unnest('{1,2,3,2000,3000}'::bigint[]) AS u (user_id), (SELECT * FROM catalogue ORDER BY 1 LIMIT 10) AS c,
-	LATERAL (SELECT sum(value) AS value, count(*) AS n, array_agg(DISTINCT part) AS parts
-		FROM lbrec_explain(u.user_id, c.recording_msid, m.name, listens => 'half')) AS e;
-SELECT count(score) AS pairs, count(*) FILTER (WHERE abs(value - score) <= 1e-6 * abs(score)) AS add_up,
-	(SELECT array_agg(DISTINCT p ORDER BY p) FROM explained, unnest(parts) AS p) AS parts
-FROM explained;
-SELECT part, count(*) FROM lbrec_explain(2000, pg_temp.track(7, 4), 'm', listens => 'half') GROUP BY part ORDER BY part;
-SELECT bool_and(because IN (SELECT recording_msid FROM half)) AS by_what_was_played, bool_and(value > 0) FILTER (WHERE part = 'neighbour') AS neighbours_lift
-FROM lbrec_explain(2000, pg_temp.track(7, 4), 'm', listens => 'half');
-SELECT count(*) FROM lbrec_explain(1, md5('nothing')::uuid, 'm');
-SELECT count(*) FROM lbrec_explain(NULL, NULL);
 
 -- either part can be left out
 SELECT count(*) FROM lbrec_train('plain', settings => '{"neighbours": 0, "repeat_power": 0}', epochs => 2);
@@ -110,13 +77,6 @@ FROM (SELECT m.name, t.rows FROM lbrec.model AS m JOIN lbrec.tensor AS t ON t.mo
 	WHERE m.name = 'at once' AND t.name = 'neighbour_codes' AND t.chunk = 0) AS c
 WHERE a.name = 'tuesday';
 
--- explained all the same: other inputs, layers, models without those parts
-SELECT count(*) FROM lbrec_train('layers', layers => '{8}', settings => '{"time_buckets": 10}', epochs => 1);
-SELECT count(*) FROM lbrec_train('inputs', settings => '{"user_embedding": true, "hour_of_day": true}', epochs => 1);
-SELECT name, count(score) AS pairs, count(*) FILTER (WHERE abs(value - score) <= 1e-6 * abs(score)) AS add_up,
-	(SELECT array_agg(DISTINCT p ORDER BY p) FROM explained AS e, unnest(parts) AS p WHERE e.name = o.name) AS parts
-FROM explained AS o GROUP BY name ORDER BY name;
-
 -- somebody with more recordings than are looked at first, all played once, so
 -- that what was played counts less: the list is exact, everything played is kept
 CREATE TEMP TABLE singles AS
@@ -138,11 +98,5 @@ JOIN ranked_singles AS s ON s.user_id = 1 AND s.place = r.rank
 GROUP BY k ORDER BY k;
 SELECT count(*) AS rows, count(*) FILTER (WHERE r.score = s.score) AS same
 FROM lbrec_recommend_all(30, 'singles') AS r JOIN ranked_singles AS s ON s.user_id = r.user_id AND s.place = r.rank;
-SELECT e.top_k_accuracy = (SELECT avg((s.place <= e.k)::int)::float8 FROM singles AS l JOIN ranked_singles AS s USING (user_id, recording_msid)) AS agrees,
-	users_evaluated
-FROM lbrec_evaluate('singles', 'singles', '{10,1000}') AS e WHERE recommender = 'model' ORDER BY e.k;
--- recordings that are as popular as each other: no two have one place
-SELECT recommender, new_recall <= 1 AND new_ndcg <= 1 AS within
-FROM lbrec_evaluate('singles', 'SELECT 2 AS user_id, listened_at, recording_msid FROM singles WHERE user_id = 1', '{3}') AS e ORDER BY 1;
 
 DELETE FROM lbrec.model;

@@ -1,9 +1,9 @@
 -- Models as a release writes them, small, with what they answer.
 --
---		createdb made && psql -X -d made -f test/upgrade/make_models.sql
---		pg_dump --no-owner --no-comments -d made | grep -v '^\\.*restrict ' >test/upgrade/models-VERSION.sql
+--		createdb made && psql -X -d made -f test/update/make_models.sql
+--		pg_dump --no-owner --no-comments -d made | grep -v '^\\.*restrict ' >test/update/models-VERSION.sql
 --
--- with the release installed.  test/t/017_upgrade.pl restores the dump into
+-- with the release installed.  test/t/017_update.pl restores the dump into
 -- later versions and asks again: what is stored must be served for good, so
 -- the files of old releases are never made anew.
 \set ON_ERROR_STOP on

@@ -1,7 +1,7 @@
 # ALTER EXTENSION lbrec UPDATE, from every release to the present version, and
 # from the present version to a made-up next one.
 #
-# A release is test/upgrade/lbrec--VERSION.sql, its own script, and
+# A release is test/update/lbrec--VERSION.sql, its own script, and
 # models-VERSION.sql, a dump of models that it trained.  The made-up next
 # version keeps the test alive where nothing is released yet: its script is
 # the present one with a few changes, and its update script makes the same
@@ -23,7 +23,7 @@ use Test::More;
 
 my ($present) = slurp_file("$FindBin::Bin/../../lbrec.control") =~ /^default_version = '(.*)'/m;
 my $next = "$present.next";
-my $releases = "$FindBin::Bin/../upgrade";
+my $releases = "$FindBin::Bin/../update";
 my @released = map { m{lbrec--([^/]*)\.sql$} } sort glob "$releases/lbrec--*.sql";
 # Other scripts stand in the server's folder only while the test runs.
 chomp(my $folder = `pg_config --sharedir`);
@@ -163,7 +163,7 @@ SELECT object, property, regexp_replace(coalesce(value, 'none'), '\s+', ' ', 'g'
 	SELECT m.type || ' ' || identity, 'cast', concat_ws(' ', castfunc::regprocedure, castcontext, castmethod)
 	FROM member AS m JOIN pg_cast AS c ON c.oid = m.objid AND m.classid = 'pg_cast'::regclass
 	UNION ALL
-	SELECT m.type || ' ' || identity, 'UNKNOWN', 'test/t/017_upgrade.pl cannot describe objects of ' || classid::regclass || ' yet'
+	SELECT m.type || ' ' || identity, 'UNKNOWN', 'test/t/017_update.pl cannot describe objects of ' || classid::regclass || ' yet'
 	FROM member AS m WHERE classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_namespace'::regclass, 'pg_type'::regclass, 'pg_cast'::regclass)
 ) AS f (object, property, value)
 ORDER BY 1, 2, 3

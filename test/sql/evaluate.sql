@@ -1,0 +1,51 @@
+--
+-- lbrec_evaluate: what it counts is what lbrec_recommend shows
+--
+
+\i test/sql/listens.inc
+SELECT count(*) FROM lbrec_train('m', 'SELECT user_id, listened_at, recording_msid, artist_name
+	FROM listen JOIN recording USING (recording_msid)', epochs => 10);
+
+-- evaluation counts what lbrec_recommend shows: a listen is a hit at k when
+-- fewer than k candidates score higher
+WITH listens AS (
+	SELECT l.user_id, l.recording_msid FROM listen AS l WHERE l.user_id <= 5),
+ranked AS (
+	SELECT u AS user_id, r.recording_msid, r.score
+	FROM generate_series(1, 5) AS u, LATERAL lbrec_recommend(u, 85, 'm') AS r),
+hits AS (
+	SELECT k, count(*) FILTER (WHERE (SELECT count(*) FROM ranked AS o
+		WHERE o.user_id = l.user_id AND o.score > (SELECT score FROM ranked AS t
+			WHERE t.user_id = l.user_id AND t.recording_msid = l.recording_msid)) < k) AS hits, count(*) AS n
+	FROM listens AS l, unnest('{1,3,10,30,90}'::int[]) AS k GROUP BY k)
+SELECT k, e.top_k_accuracy = h.hits::float8 / h.n AS agrees, e.listens_evaluated, e.unknown_recordings
+FROM lbrec_evaluate('m', 'SELECT * FROM listen WHERE user_id <= 5', '{1,3,10,30,90}') AS e
+JOIN hits AS h USING (k) WHERE e.recommender = 'model' ORDER BY k;
+
+-- NDCG and MRR are at most the accuracy, and equal to it at 1
+SELECT k, ndcg <= top_k_accuracy AND mrr <= ndcg AS ordered, ndcg = top_k_accuracy AS equal
+FROM lbrec_evaluate('m', ks => '{1,10}') WHERE recommender = 'model' ORDER BY k;
+
+-- an unknown recording is a miss, not an error
+SELECT recommender, k, top_k_accuracy, listens_evaluated, unknown_recordings
+FROM lbrec_evaluate('m', $$SELECT 1 AS user_id, now() AS listened_at,
+	'00000000-0000-0000-0000-000000000000'::uuid AS recording_msid$$, '{90}');
+
+-- evaluation: three recommenders, each metric in its range
+SELECT count(*) > 0 AS trained FROM lbrec_train('train', $$SELECT * FROM listen WHERE listened_at < '2005-03-25'$$);
+SELECT recommender, k, top_k_accuracy BETWEEN 0 AND 1 AS accuracy, new_recall BETWEEN 0 AND 1 AS recall,
+	coverage BETWEEN 0 AND 1 AS coverage, mean_popularity > 0 AS popularity, users_evaluated > 0 AS users
+FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at >= '2005-03-25'$$, '{5,20}') ORDER BY 1, 2;
+-- what the model was trained on says little, and the notice says so
+SELECT count(*) FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at < '2005-03-25'$$, '{5}');
+-- popularity as SQL counts it
+SELECT e.top_k_accuracy = (SELECT avg((recording_msid IN (SELECT recording_msid FROM listen WHERE listened_at < '2005-03-25'
+	GROUP BY 1 HAVING count(*) >= (SELECT n FROM (SELECT count(*) AS n FROM listen WHERE listened_at < '2005-03-25'
+		GROUP BY recording_msid ORDER BY 1 DESC LIMIT 1 OFFSET 9) AS x)))::int)::float8
+	FROM listen WHERE listened_at >= '2005-03-25') AS agrees
+FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at >= '2005-03-25'$$, '{10}') AS e WHERE recommender = 'popular';
+-- repeats: what was played lately comes first, unless left out
+SELECT count(*) > 3 AS mostly_own FROM lbrec_recommend(7, 5, 'train') AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);
+SELECT count(*) FROM lbrec_recommend(7, 5, 'train', exclude_listened => true) AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);
+
+DELETE FROM lbrec.model;

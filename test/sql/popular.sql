@@ -1,0 +1,60 @@
+--
+-- What is popular when, for users without listens
+--
+
+\i test/sql/listens.inc
+SELECT count(*) FROM lbrec_train('m', epochs => 5);
+SELECT count(*) FROM lbrec_train('dense', 'SELECT user_id, listened_at, recording_msid, artist_name
+	FROM listen JOIN recording USING (recording_msid)', epochs => 30, preset => 'paper', split => 'none', settings => '{"batch_size": 64}');
+
+-- what a call answers, as one text
+CREATE FUNCTION pg_temp.one(user_id bigint, model text, at timestamptz DEFAULT NULL, listens text DEFAULT 'listen') RETURNS text LANGUAGE sql AS
+$$ SELECT string_agg(concat_ws(' ', rank, recording_msid, score, basis), ', ' ORDER BY rank) FROM lbrec_recommend($1, 10, $2, at => $3, listens => $4) $$;
+
+-- popular: listens by weeks, halved for every four weeks before the time, ten
+-- times at most
+CREATE FUNCTION pg_temp.popular(at timestamptz) RETURNS TABLE (recording_msid uuid, score float8) LANGUAGE sql AS
+$$
+WITH weeks AS (SELECT recording_msid, floor(extract(epoch FROM listened_at) / 604800)::int AS week, count(*) AS n FROM listen GROUP BY 1, 2),
+asked AS (SELECT least(greatest(floor(extract(epoch FROM at) / 604800), min(week)), max(week)) AS week FROM weeks)
+SELECT recording_msid, COALESCE(sum(n * 2 ^ greatest((w.week - a.week) / 4.0, -10)::float8) FILTER (WHERE w.week <= a.week), 0)
+FROM weeks AS w, asked AS a GROUP BY 1
+$$;
+CREATE FUNCTION pg_temp.agrees(at timestamptz, model text, OUT n bigint, OUT same boolean, OUT best boolean) LANGUAGE sql AS
+$$
+SELECT count(*), bool_and(abs(r.score - p.score) < 1e-4), min(r.score) + 1e-4 >= (SELECT max(score) FROM pg_temp.popular(COALESCE($1, now()))
+	WHERE recording_msid NOT IN (SELECT recording_msid FROM lbrec_recommend(1000, 20, $2, at => $1)))
+FROM lbrec_recommend(1000, 20, $2, at => $1) AS r JOIN pg_temp.popular(COALESCE($1, now())) AS p USING (recording_msid)
+$$;
+SELECT at, a.* FROM unnest('{NULL,infinity,2005-04-30,2005-03-10,2005-02-10,2005-02-01,1999-01-01,-infinity}'::timestamptz[]) AS at,
+	LATERAL pg_temp.agrees(at, 'm') AS a ORDER BY at;
+SELECT count(DISTINCT pg_temp.one(1000, 'm', at)) > 2 AS time_matters FROM unnest('{2005-04-10,2005-03-10,2005-02-10}'::timestamptz[]) AS at;
+SELECT bool_and(pg_temp.one(1000, 'm', at) = pg_temp.one(1000, 'dense', at)) AS whatever_the_model FROM unnest('{2005-04-10,2005-02-10}'::timestamptz[]) AS at;
+-- a listen of next century, of a wrong clock, does not make now forgotten
+SELECT count(*) FROM lbrec_train('clock', 'SELECT user_id, listened_at, recording_msid FROM listen UNION ALL SELECT 1, ''2105-01-01'', md5(''recording 1'')::uuid', epochs => 1);
+SELECT a.recording_msid = b.recording_msid AS same, a.score > 0 AS counts FROM lbrec_recommend(1000, 1, 'm', at => '2005-03-10') AS a, lbrec_recommend(1000, 1, 'clock', at => '2005-03-10') AS b;
+SELECT count(*), bool_and(abs(r.score - p.score) < 1e-4) AS same FROM lbrec_recommend(1000, 85, 'clock') AS r
+JOIN (SELECT recording_msid, count(*) / 1024.0 AS score FROM listen GROUP BY 1) AS p USING (recording_msid);
+SELECT recording_msid = md5('recording 1')::uuid AS latest, score > 1 AND score < 2 AS with_the_others FROM lbrec_recommend(1000, 1, 'clock', at => '2105-01-01');
+-- a model that is continued keeps the weeks of before
+SELECT count(*) FROM lbrec_train('first', 'SELECT * FROM listen WHERE listened_at < ''2005-03-02''', epochs => 1, preset => 'default');
+SELECT count(*) FROM lbrec_train('second', 'SELECT * FROM listen WHERE listened_at >= ''2005-03-02''', epochs => 1, start_from => 'first');
+SELECT at, a.* FROM unnest('{NULL,2005-03-10,2005-02-10}'::timestamptz[]) AS at, LATERAL pg_temp.agrees(at, 'second') AS a ORDER BY at;
+-- weeks are counted part by part when memory is short: the same
+SELECT count(*) FROM lbrec_train('roomy', 'SELECT l.*, ''a'' AS artist_name FROM listen AS l, generate_series(1, 20)', epochs => 1, preset => 'paper', settings => '{"batch_size": 64}', split => 'none') AS t;
+SET lbrec.spool_mem = '64kB';
+SELECT count(*) FROM lbrec_train('short', 'SELECT l.*, ''a'' AS artist_name FROM listen AS l, generate_series(1, 20)', epochs => 1, preset => 'paper', settings => '{"batch_size": 64}', split => 'none') AS t;
+RESET lbrec.spool_mem;
+SELECT t.name, count(*), bool_and(t.data = o.data) AS same FROM lbrec.tensor AS t JOIN lbrec.tensor AS o USING (name, chunk)
+WHERE name LIKE 'recording\_week%' AND t.model = (SELECT id FROM lbrec.model WHERE name = 'roomy') AND o.model = (SELECT id FROM lbrec.model WHERE name = 'short') GROUP BY t.name ORDER BY t.name;
+
+-- weeks that are damaged are found out
+BEGIN;
+UPDATE lbrec.tensor SET rows = 7 WHERE name = 'recording_week_starts' AND model = (SELECT id FROM lbrec.model WHERE name = 'm');
+UPDATE lbrec.model SET checksum = checksum + 2 WHERE name = 'm';
+\set VERBOSITY terse
+SELECT * FROM lbrec_recommend(1000, 10, 'm');
+\set VERBOSITY default
+ROLLBACK;
+
+SELECT m, lbrec_drop_model(m) FROM unnest('{m,dense,clock,first,second,roomy,short}'::text[]) AS m;
