@@ -24,11 +24,14 @@ base_name(const char *path)
 
 /*
  * The name that a dump has in the ledger: the folder that all of its members
- * are in, which says its number and time.
+ * are in, which says its number and time.  Where it does not, as in an archive
+ * that is always called listenbrainz-listens-dump, kind and time are added:
+ * a full dump and the incremental ones after it must not share a name.
  */
 static void
 name_dump(Run *run)
 {
+	static const char *const kinds[] = {"", "full", "incremental"};
 	const char *slash = strchr(run->place.member, '/');
 
 	run->dump_name.len = 0;
@@ -38,13 +41,21 @@ name_dump(Run *run)
 					  (int) (slash - run->place.member), run->place.member);
 	else
 		cv_buf_printf(&run->dump_name, "%s", base_name(run->place.input));
-	run->dump.name = run->dump_name.data;
 	/* Metadata has a TIMESTAMP, too, but says nothing about listens. */
 	if (run->kind == CV_KIND_CANONICAL || run->kind == CV_KIND_REDIRECT)
 		run->dump.has_to = false;
 	run->dump.kind = !run->dump.has_to ? CV_DUMP_OTHER
 		: run->dump.has_from ? CV_DUMP_INCREMENTAL
 		: CV_DUMP_FULL;
+	if (run->dump.kind != CV_DUMP_OTHER &&
+		strpbrk(run->dump_name.data, "0123456789") == NULL)
+	{
+		char		time[CV_TIME_LEN];
+
+		cv_time_format(time, run->dump.to);
+		cv_buf_printf(&run->dump_name, " %s %s", kinds[run->dump.kind], time);
+	}
+	run->dump.name = run->dump_name.data;
 }
 
 /* Incremental dumps are a chain: each begins where the one before ends. */
@@ -180,6 +191,13 @@ begin_content(Run *run, const char *head, size_t len)
 	switch (run->kind)
 	{
 		case CV_KIND_PARQUET:
+			/* A folder of downloads holds the spark dump beside the other. */
+			if (run->found)
+			{
+				run->kind = CV_KIND_OTHER;
+				run->counts->other_members++;
+				return true;
+			}
 			cv_error("cannot read \"%s\": it is Parquet", run->place.member);
 			cv_detail("Parquet files make up ListenBrainz's spark dump.");
 			cv_hint("Download listenbrainz-listens-dump-...-full.tar.zst from "

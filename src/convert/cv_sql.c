@@ -245,25 +245,51 @@ const char *const cv_sql_first_recordings =
 
 /*
  * The same names and identifiers as by the merges above, in one pass of
- * sorting: both sides of the join come sorted.
+ * sorting: both sides of the join come sorted.  The key of recording goes
+ * within this transaction, where nothing depends on it: to build it afterwards
+ * takes a third of the time of inserting with it.
  */
+#define FIRST_INSERT \
+	"INSERT INTO @.recording (" RECORDING_COLUMNS ")\n" \
+	"SELECT n.recording_msid, n.artist_name, n.track_name, n.release_name,\n" \
+	"\ti.recording_mbid,\n" \
+	"\tCASE WHEN i.recording_mbid IS NULL THEN n.release_mbid\n" \
+	"\t\tELSE i.release_mbid END,\n" \
+	"\tCASE WHEN i.recording_mbid IS NULL THEN n.artist_mbids\n" \
+	"\t\tELSE i.artist_mbids END\n" \
+	"FROM (SELECT DISTINCT ON (recording_msid) " RECORDING_COLUMNS "\n" \
+	"\tFROM @.lbrec_first_recording ORDER BY recording_msid, ctid) AS n\n" \
+	"LEFT JOIN (SELECT DISTINCT ON (recording_msid) " RECORDING_COLUMNS "\n" \
+	"\tFROM @.lbrec_first_recording WHERE recording_mbid IS NOT NULL\n" \
+	"\tORDER BY recording_msid, ctid) AS i\n" \
+	"\tON i.recording_msid " EQ " n.recording_msid\n" \
+	"ORDER BY n.recording_msid"
+#define RECORDING_KEY "PRIMARY KEY (recording_msid)"
+
 const char *const cv_sql_first_end =
-	"DO $lbrec$ BEGIN\n"
-	"INSERT INTO @.recording (" RECORDING_COLUMNS ")\n"
-	"SELECT n.recording_msid, n.artist_name, n.track_name, n.release_name,\n"
-	"\ti.recording_mbid,\n"
-	"\tCASE WHEN i.recording_mbid IS NULL THEN n.release_mbid\n"
-	"\t\tELSE i.release_mbid END,\n"
-	"\tCASE WHEN i.recording_mbid IS NULL THEN n.artist_mbids\n"
-	"\t\tELSE i.artist_mbids END\n"
-	"FROM (SELECT DISTINCT ON (recording_msid) " RECORDING_COLUMNS "\n"
-	"\tFROM @.lbrec_first_recording ORDER BY recording_msid, ctid) AS n\n"
-	"LEFT JOIN (SELECT DISTINCT ON (recording_msid) " RECORDING_COLUMNS "\n"
-	"\tFROM @.lbrec_first_recording WHERE recording_mbid IS NOT NULL\n"
-	"\tORDER BY recording_msid, ctid) AS i\n"
-	"\tON i.recording_msid " EQ " n.recording_msid\n"
-	"ORDER BY n.recording_msid\n"
+	"DO $lbrec$ DECLARE\n"
+	"\tkeyless boolean := false;\n"
+	"BEGIN\n"
+	"IF NOT EXISTS (SELECT FROM @.recording)\n"
+	"\tAND EXISTS (SELECT FROM pg_catalog.pg_constraint AS k\n"
+	"\t\tWHERE k.conrelid " EQ " " OID("recording") "\n"
+	"\t\t\tAND k.conname " EQ " 'recording_pkey'\n"
+	"\t\t\tAND pg_catalog.pg_get_constraintdef(k.oid) " EQ "\n"
+	"\t\t\t'" RECORDING_KEY "')\n"
+	"THEN\n"
+	"\tBEGIN\n"
+	"\t\tALTER TABLE @.recording DROP CONSTRAINT recording_pkey;\n"
+	"\t\tkeyless := true;\n"
+	"\tEXCEPTION WHEN dependent_objects_still_exist THEN NULL;\n"
+	"\tEND;\n"
+	"END IF;\n"
+	"IF keyless THEN\n"
+	FIRST_INSERT ";\n"
+	"ALTER TABLE @.recording ADD CONSTRAINT recording_pkey " RECORDING_KEY ";\n"
+	"ELSE\n"
+	FIRST_INSERT "\n"
 	"ON CONFLICT (recording_msid) DO NOTHING;\n"
+	"END IF;\n"
 	"DROP TABLE @.lbrec_first_recording;\n"
 	"END $lbrec$";
 

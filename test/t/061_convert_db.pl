@@ -334,6 +334,41 @@ for (
 	like($err, qr/no full dump is loaded before/, 'an incremental dump where the full one is gone');
 }
 
+# Folders as they are published: archives whose names are always the same,
+# beside checksums and the spark dump.
+{
+	my $c = database('folders');
+	my @make = (
+		[ 'listenbrainz-dump-2045-20260915-000003-full', '2026-09-15T00:00:03+00:00', some_lines(0, 40) ],
+		[ 'listenbrainz-dump-2046-20260916-000003-incremental', [ '2026-09-15T00:00:03+00:00', '2026-09-16T00:00:03+00:00' ], some_lines(40, 30) ],
+		[ 'listenbrainz-dump-2047-20260917-000003-incremental', [ '2026-09-16T00:00:03+00:00', '2026-09-17T00:00:03+00:00' ], some_lines(70, 20) ]);
+	my @folders;
+	for (@make)
+	{
+		my ($folder, $time, $lines) = @$_;
+		my $top = 'listenbrainz-listens-dump';
+		mkdir "$dir/$folder";
+		write_tar("$dir/$folder/$top.tar.zst", "$top/SCHEMA_SEQUENCE" => "1\n",
+			(ref $time ? ("$top/START_TIMESTAMP" => "$time->[0]\n", "$top/END_TIMESTAMP" => "$time->[1]\n") : ("$top/TIMESTAMP" => "$time\n")),
+			"$top/listens/2026/9.listens" => $lines);
+		write_file("$dir/$folder/$top.tar.zst.$_", "0123456789abcdef  $top.tar.zst\n") for 'md5', 'sha256';
+		write_tar("$dir/$folder/listenbrainz-spark-dump.tar", 'listenbrainz-spark-dump/1.parquet' => 'PAR1' . "\0" x 100);
+		push @folders, "$dir/$folder";
+	}
+	for my $again (0, 1)
+	{
+		my ($code, undef, $summary, $err) = converted([ '-d', $c, $again ? map { "$_/listenbrainz-listens-dump.tar.zst" } @folders : @folders ]);
+		is("$code $summary->{written} $summary->{known_members} $summary->{other_members}", $again ? '0 0 3 0' : '0 90 0 9', 'published folders, then their archives alone') or diag $err;
+		unlike($err, qr/warning/, 'no warning');
+	}
+	is($node->safe_psql('folders', 'SELECT dump FROM lbrec_dump ORDER BY changes_to'),
+		join("\n", map { "listenbrainz-listens-dump $_ 00:00:03+00" } 'full 2026-09-15', 'incremental 2026-09-16', 'incremental 2026-09-17'),
+		'dumps of one name are told apart');
+	is((converted([ '-q', '-d', $c, '--replace', $folders[0] ]))[0], 2, 'the full dump is older than the incremental ones');
+	my ($code, undef, $err) = convert([ '-d', $c, "$folders[0]/listenbrainz-spark-dump.tar" ]);
+	like("$code $err", qr/^2 .*it is Parquet/s, 'the spark dump alone is refused');
+}
+
 # A listen that is not the converter's.
 {
 	my $c = database('theirs');

@@ -11,7 +11,7 @@
 # the listens are read by the slow ones; their times are scaled up, and the
 # table says so.
 #
-# With a server (PGDATABASE and so on, a scratch database): loads, too.
+# load.sh measures loads into a server.
 set -eu
 cd "$(dirname "$0")/../../.."
 listens=${1:-1000000}
@@ -76,25 +76,6 @@ do
 	done
 	i=$((i + 1))
 done
-
-if [ -n "${PGDATABASE:-}" ]
-then
-	i=0
-	while [ "$i" -lt "$repeats" ]
-	do
-		empty='DROP TABLE IF EXISTS listen, recording, lbrec_dump, lbrec_dump_member'
-		"$program" -q --table listen "$work/dump.tar.zst" >"$work/listen.copy"
-		psql -Xqc "$empty" 2>/dev/null
-		"$program" --ddl | psql -Xq
-		measure 'load: COPY of ready rows of listen alone' 1 "psql -Xqc 'COPY listen FROM STDIN' <'$work/listen.copy'"
-		psql -Xqc "$empty" 2>/dev/null
-		measure 'load: lbrec-convert | psql' 1 "'$program' -q '$work/dump.tar.zst' | psql -Xq"
-		psql -Xqc "$empty" 2>/dev/null
-		measure 'load: lbrec-convert --dbname' 1 "'$program' -q --dbname '' '$work/dump.tar.zst'"
-		measure 'load: the same dump again, psql' 1 "'$program' -q '$work/dump.tar.zst' | psql -Xq"
-		i=$((i + 1))
-	done
-fi
 
 printf '%-46s %9s %9s %14s\n' '' 'wall s' 'CPU s' 'listens/s'
 awk -F'\t' -v n="$listens" '
