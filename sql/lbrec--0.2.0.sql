@@ -465,6 +465,14 @@ BEGIN
 	END IF;
 END $$;
 
+CREATE FUNCTION lbrec_cpu()
+RETURNS TABLE (kernels text, usable boolean, in_use boolean, library text,
+	version text, core text, problem text)
+AS 'MODULE_PATHNAME', 'lbrec_cpu'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 6;
+COMMENT ON FUNCTION lbrec_cpu IS
+'the sets of kernels that can compute, the best first, and which one this session uses (lbrec.cpu)';
+
 CREATE VIEW lbrec_progress AS
 SELECT a.pid, a.usename, a.datname, m.match[1] AS model,
 	m.match[2]::integer AS epoch, m.match[3]::integer AS epochs,

@@ -2,8 +2,8 @@
  * lb_core.h
  *		What every file of src/core shares: status codes and size rules.
  *
- * src/core is numbers only: libc, libm, pthreads, and cblas.h in one file.  No
- * PostgreSQL header, no allocation, no logging, no exit: memory is the
+ * src/core is numbers only: libc, libm and pthreads.  No PostgreSQL header,
+ * no allocation, no logging, no exit: memory is the
  * caller's (lb_x_bytes() tells how much), and a function that can fail returns
  * LbStatus.  So a longjmp out of the server leaks nothing, and the unit tests
  * run under sanitizers without a server.
@@ -18,7 +18,7 @@
 typedef enum LbStatus
 {
 	LB_OK = 0,
-	LB_CANCELLED,				/* *cancel became non-zero */
+	LB_CANCELLED,				/* the LbCancel function said so */
 	LB_NOT_FINITE,				/* a loss, weight or score is NaN or infinite */
 	LB_BAD_ARGUMENT,			/* caller broke the function's contract */
 	LB_NO_THREADS				/* a helper thread could not be started */

@@ -2,12 +2,6 @@
  * lb_dense.h
  *		The matrix products of dense layers.
  *
- * No BLAS: we split rows over threads of our own, and Debian's serial OpenBLAS
- * keeps its buffers in unlocked static tables (of 200,000 small products on
- * four threads some 4,000 were wrong), while its pthread build starts
- * threads, with the server's signals unblocked, when a backend loads it.
- * These shapes are small; the kernels below are as fast on them.
- *
  * Kernels load whole vectors, so up to LB_ALIGN bytes past the end of w, wt
  * and dy must be readable; what is there does not matter.
  */

@@ -5,7 +5,12 @@
 #ifndef LBREC_SERVER_CPU_H
 #define LBREC_SERVER_CPU_H
 
+#include "core/openblas/lb_openblas.h"
+
 /* Defines the setting; called when the module is loaded. */
 extern void lbrec_define_cpu(void);
+
+/* What keeps OpenBLAS from being used, or NULL. */
+extern const char *lbrec_blas_problem(const LbOpenblas *blas);
 
 #endif							/* LBREC_SERVER_CPU_H */
