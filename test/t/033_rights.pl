@@ -91,7 +91,7 @@ is(sql(q{SELECT string_agg(p.proname, ' ' ORDER BY 1) FROM pg_proc AS p, pg_depe
 is(sql(q{SELECT string_agg(c.oid::regclass::text, ' ') FROM pg_class AS c, pg_depend AS d
 	WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'lbrec')
 	AND c.relkind IN ('r', 'v', 'S') AND (CASE WHEN c.relkind = 'S' THEN has_sequence_privilege('stranger', c.oid, 'USAGE, SELECT, UPDATE')
-		ELSE has_table_privilege('stranger', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') END)}), '', 'PUBLIC has no right on a table, view or sequence');
+		ELSE has_table_privilege('stranger', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') END)}), 'lbrec_settings', 'PUBLIC has no right on a table, view or sequence but the list of settings');
 is(sql(q{SELECT count(*) FROM pg_proc AS p, pg_depend AS d
 	WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'lbrec') AND p.prosecdef}), '0', 'nothing is SECURITY DEFINER');
 # Whatever else there is that PUBLIC may execute: a stranger gets nothing from it.
