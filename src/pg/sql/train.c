@@ -33,14 +33,6 @@ PG_FUNCTION_INFO_V1(lbrec_train);
 
 #define N_COLUMNS 13
 
-typedef struct TrainCall
-{
-	RowSink		sink;
-	const TrainOptions *options;
-	EpochReport *epochs;
-	int			n_epochs;
-} TrainCall;
-
 /* Places of the arguments. */
 enum
 {
@@ -170,10 +162,27 @@ read_options(FunctionCallInfo fcinfo, TrainRequest *request, TrainOptions *o,
 	lbrec_check_options(o);
 }
 
-static bool
-put_epoch(const EpochReport *report, void *arg)
+/* Tells an epoch at once; rows wait for the end of the statement. */
+static void
+tell_epoch(const EpochReport *report, void *arg)
 {
-	TrainCall  *call = arg;
+	const TrainOptions *o = arg;
+
+	if (o->verbose && report->evaluated)
+		ereport(INFO,
+				(errmsg("epoch %d of %d: loss %.1f, test loss %.1f, top-10 %.4f, top-100 %.4f, %.2f s",
+						report->epoch, o->epochs, report->loss,
+						report->test_loss, report->top_k[2], report->top_k[4],
+						report->seconds)));
+	else if (o->verbose)
+		ereport(INFO,
+				(errmsg("epoch %d of %d: loss %.1f, %.2f s", report->epoch,
+						o->epochs, report->loss, report->seconds)));
+}
+
+static void
+put_epoch(RowSink *sink, const EpochReport *report)
+{
 	Datum		values[N_COLUMNS];
 	bool		nulls[N_COLUMNS] = {0};
 
@@ -189,30 +198,16 @@ put_epoch(const EpochReport *report, void *arg)
 	values[12] = Float8GetDatum(report->listens_per_second);
 	for (int i = 2; i < 11; i++)
 		nulls[i] = !report->evaluated;
-	lbrec_put_row(&call->sink, values, nulls);
-	call->epochs[call->n_epochs++] = *report;
-
-	/* a notice leaves at once; rows wait for the end of the statement */
-	if (call->options->verbose && report->evaluated)
-		ereport(INFO,
-				(errmsg("epoch %d of %d: loss %.1f, test loss %.1f, top-10 %.4f, top-100 %.4f, %.2f s",
-						report->epoch, call->options->epochs, report->loss,
-						report->test_loss, report->top_k[2], report->top_k[4],
-						report->seconds)));
-	else if (call->options->verbose)
-		ereport(INFO,
-				(errmsg("epoch %d of %d: loss %.1f, %.2f s", report->epoch,
-						call->options->epochs, report->loss,
-						report->seconds)));
-	return true;
+	lbrec_put_row(sink, values, nulls);
 }
 
 /* A loss can explode without ever being infinite; the user should know. */
 static void
-warn_of_rising_loss(const char *name, const TrainCall *call)
+warn_of_rising_loss(const char *name, const TrainOptions *o,
+					const Trained *trained)
 {
-	double		first = call->epochs[0].loss;
-	double		last = call->epochs[call->n_epochs - 1].loss;
+	double		first = trained->reports[0].loss;
+	double		last = trained->reports[trained->n_reports - 1].loss;
 
 	if (last > 2 * first)
 		ereport(WARNING,
@@ -220,8 +215,20 @@ warn_of_rising_loss(const char *name, const TrainCall *call)
 						name),
 				 errdetail("It was %g after the first epoch and is %g after the last.",
 						   first, last),
-				 errhint("Lower learning_rate, now %g.",
-						 call->options->learning_rate)));
+				 errhint("Lower learning_rate, now %g.", o->learning_rate)));
+}
+
+/* Drops versions beyond keep_versions. */
+static void
+prune(const char *name, int keep)
+{
+	int64	   *pruned;
+	int			n;
+
+	if (keep == 0)
+		return;
+	n = lbrec_prune_model(name, keep, &pruned);
+	lbrec_forget_all_images(pruned, n);
 }
 
 /*
@@ -233,15 +240,15 @@ warn_of_rising_loss(const char *name, const TrainCall *call)
 Datum
 lbrec_train(PG_FUNCTION_ARGS)
 {
+	RowSink		sink = lbrec_begin_rows(fcinfo, N_ARGS, N_ARGS, N_COLUMNS);
 	TrainOptions options;
-	TrainCall	call = {0};
 	ListenSource source = {.with_features = true};
-	TrainRequest request = {.options = &options, .callback = put_epoch,
-		.arg = &call};
+	TrainRequest request = {.options = &options, .callback = tell_epoch,
+		.arg = &options};
 	MemoryContext context;
+	Dataset    *data;
 	Trained    *trained;
 
-	call.sink = lbrec_begin_rows(fcinfo, N_ARGS, N_ARGS, N_COLUMNS);
 	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec training",
 									ALLOCSET_DEFAULT_SIZES);
 	request.name = needed_text(fcinfo, ARG_MODEL, "model");
@@ -253,9 +260,6 @@ lbrec_train(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("lbrec_train()");
 	PreventCommandIfParallelMode("lbrec_train()");
 
-	call.options = &options;
-	call.epochs = palloc(options.epochs * sizeof(EpochReport));
-
 	source.user_features = PG_ARGISNULL(ARG_USER_FEATURES) ? NULL :
 		PG_GETARG_ARRAYTYPE_P(ARG_USER_FEATURES);
 	source.bucketize = options.bucketize;
@@ -265,24 +269,19 @@ lbrec_train(PG_FUNCTION_ARGS)
 		source.prepare = lbrec_warm_prepare;
 		source.prepare_arg = request.warm;
 	}
-	request.data = lbrec_read_listens(&source, context);
+	data = lbrec_read_listens(&source, context);
 	if (options.min_listens > 1 && options.hash_buckets == 0)
-		lbrec_drop_rare(request.data, options.min_listens);
+		lbrec_drop_rare(data, options.min_listens);
+	request.data = data;
 	trained = lbrec_run_training(&request, context);
 	options.temperature = trained->temperature;
-	warn_of_rising_loss(request.name, &call);
-	lbrec_save_model(request.name, trained, request.data, &options, call.epochs,
-					 call.n_epochs);
-	if (options.keep_versions > 0)
-	{
-		int64	   *pruned;
-		int			n = lbrec_prune_model(request.name, options.keep_versions,
-										  &pruned);
-
-		lbrec_forget_all_images(pruned, n);
-	}
-
-	lbrec_spool_free(request.data->listens);
+	for (int i = 0; i < trained->n_reports; i++)
+		put_epoch(&sink, &trained->reports[i]);
+	warn_of_rising_loss(request.name, &options, trained);
+	lbrec_save_model(request.name, trained, data, &options, trained->reports,
+					 trained->n_reports);
+	prune(request.name, options.keep_versions);
+	lbrec_spool_free(data->listens);
 	MemoryContextDelete(context);
 	if (options.activate)
 		lbrec_prepare_image(request.name);

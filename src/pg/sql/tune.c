@@ -68,13 +68,9 @@ typedef struct Tuning
 	Metric		metric;
 	TimestampTz deadline;		/* 0: none */
 	Dataset    *data;
-	EpochReport *reports;
-	int			n_reports;
 	MemoryContext best_context;
 	Trained    *best;
 	TrainOptions best_options;
-	EpochReport *best_reports;
-	int			n_best_reports;
 } Tuning;
 
 /* What training reads before the first trial cannot differ between trials. */
@@ -227,15 +223,6 @@ choose_trials(Tuning *t, int wanted)
 	}
 }
 
-static bool
-note_report(const EpochReport *report, void *arg)
-{
-	Tuning	   *t = arg;
-
-	t->reports[t->n_reports++] = *report;
-	return true;
-}
-
 /* Trains a trial; keeps it when it is the best so far. */
 static void
 run_trial(Tuning *t, TuneTrial *trial, int epochs)
@@ -245,18 +232,16 @@ run_trial(Tuning *t, TuneTrial *trial, int epochs)
 												  ALLOCSET_DEFAULT_SIZES);
 	TrainOptions *options = MemoryContextAlloc(context, sizeof(TrainOptions));
 	TrainRequest request = {.name = t->model, .data = t->data,
-		.options = options, .callback = note_report, .arg = t};
+		.options = options};
 	Trained    *trained;
 	bool		best;
 
 	trial_options(options, t, trial, epochs);
-	t->reports = MemoryContextAlloc(context, epochs * sizeof(EpochReport));
-	t->n_reports = 0;
 	trained = lbrec_run_training(&request, context);
-	trial->metric = lbrec_metric(t->metric, &t->reports[t->n_reports - 1]);
+	trial->metric = lbrec_metric(t->metric, &trained->reports[trained->n_reports - 1]);
 	trial->epochs = epochs;
-	for (int i = 0; i < t->n_reports; i++)
-		trial->seconds += t->reports[i].seconds;
+	for (int i = 0; i < trained->n_reports; i++)
+		trial->seconds += trained->reports[i].seconds;
 	best = true;
 	for (int i = 0; i < t->n_trials && best; i++)
 		if (t->trials[i].epochs == epochs && &t->trials[i] != trial &&
@@ -272,8 +257,6 @@ run_trial(Tuning *t, TuneTrial *trial, int epochs)
 	t->best_context = context;
 	t->best = trained;
 	t->best_options = *options;
-	t->best_reports = t->reports;
-	t->n_best_reports = t->n_reports;
 }
 
 /* Those trained longest first, the better ones before the others. */
@@ -433,7 +416,7 @@ lbrec_tune(PG_FUNCTION_ARGS)
 		in_round = Max(in_round / 2, 1);
 	}
 	lbrec_save_model(t.model, t.best, t.data, &t.best_options,
-					 t.best_reports, t.n_best_reports);
+					 t.best->reports, t.best->n_reports);
 	MemoryContextSwitchTo(old);
 	put_trials(&t, &sink);
 	lbrec_spool_free(t.data->listens);

@@ -34,6 +34,7 @@
 #include "pg/model/twotower.h"
 #include "pg/train/feeder.h"
 #include "pg/train/options.h"
+#include "pg/train/plan.h"
 #include "pg/train/split.h"
 
 #define STREAM_BATCHES 1002
@@ -42,37 +43,37 @@
 #define STREAMING_RATE 0.01
 
 /*
- * How large batches will be, before the towers are laid out.  A batch cannot
- * have more rows than there are candidates: the softmax counts on that.
+ * How large batches will be.  A batch cannot have more rows than there are
+ * candidates: the softmax counts on that.
  */
-void
-lbrec_batcher_shape(Batcher *b, const TrainOptions *options,
-					const Dataset *data, const Split *split,
-					const UserLists *lists)
+BatchShape
+lbrec_batch_shape(const RunPlan *plan)
 {
-	int32		n_recordings = lbrec_vocabulary_size(data->recordings);
+	const TrainOptions *o = plan->options;
+	const UserLists *lists = plan->lists->lists;
+	int32		n_recordings = lbrec_vocabulary_size(plan->data->recordings);
+	BatchShape	shape = {.test_rows = (int) Min(TEST_BATCH,
+												plan->split->n_test)};
 
-	b->options = options;
-	b->data = data;
-	b->split = split;
-	b->lists = lists;
-	if (options->batch_by == BATCH_LISTENS)
+	if (o->batch_by == BATCH_LISTENS)
 	{
-		b->max_rows = (int) Min(options->batch_size, split->n_train);
-		b->max_columns = b->max_rows + options->extra_negatives;
-		return;
+		shape.max_rows = (int) Min(o->batch_size, plan->split->n_train);
+		shape.max_columns = shape.max_rows + o->extra_negatives;
+		return shape;
 	}
 	for (int32 u = 1; u <= lists->n_users; u++)
-		b->n_rows += (lbrec_list_length(lists, u) + options->targets - 1) /
-			options->targets;
-	b->max_rows = (int) Min(Min(options->batch_size, b->n_rows), n_recordings);
-	b->max_columns = (int) Min((int64) b->max_rows * options->targets +
-							   options->extra_negatives, n_recordings);
+		shape.n_rows += (lbrec_list_length(lists, u) + o->targets - 1) /
+			o->targets;
+	shape.max_rows = (int) Min(Min(o->batch_size, shape.n_rows), n_recordings);
+	shape.max_columns = (int) Min((int64) shape.max_rows * o->targets +
+								  o->extra_negatives, n_recordings);
+	return shape;
 }
 
 /* log q of each recording: see above. */
 static void
-compute_log_q(Batcher *b, MemoryContext context)
+compute_log_q(Batcher *b, const float *trends, double trend,
+			  MemoryContext context)
 {
 	int64		n = lbrec_vocabulary_size(b->data->recordings);
 	double		extra = b->options->extra_negatives;
@@ -122,25 +123,33 @@ compute_log_q(Batcher *b, MemoryContext context)
 		else
 			q = (b->max_rows * share + extra * drawn) / (b->max_rows + extra);
 		b->log_q[r] = logf(Max((float) q, 1e-6f));
-		if (b->trends)
-			b->log_q[r] += (float) (b->trend * b->trends[r]);
+		if (trend != 0)
+			b->log_q[r] += (float) (trend * trends[r]);
 	}
 	pfree(counts);
 }
 
+/* The batches of one member of an ensemble. */
 void
-lbrec_batcher_init(Batcher *b, const TwoTower *model,
-				   const UserLists *sequence, int test_rows, uint64 seed,
-				   MemoryContext context)
+lbrec_batcher_init(Batcher *b, const RunPlan *plan, const BatchShape *shape,
+				   const TwoTower *model, uint64 seed, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
-	int			B = Max(b->max_rows, test_rows);
-	int			N = Max(b->max_columns, test_rows);
-	int64		n = lbrec_vocabulary_size(b->data->recordings);
-	bool		by_users = b->options->batch_by == BATCH_USERS;
+	int			B = Max(shape->max_rows, shape->test_rows);
+	int			N = Max(shape->max_columns, shape->test_rows);
+	int64		n = lbrec_vocabulary_size(plan->data->recordings);
+	bool		by_users = plan->options->batch_by == BATCH_USERS;
 
+	MemSet(b, 0, sizeof(Batcher));
+	b->data = plan->data;
+	b->options = plan->options;
+	b->split = plan->split;
+	b->lists = plan->lists->lists;
+	b->sequence = plan->lists->sequence;
 	b->model = model;
-	b->sequence = sequence;
+	b->max_rows = shape->max_rows;
+	b->max_columns = shape->max_columns;
+	b->n_rows = shape->n_rows;
 	lb_random_seed(&b->rng, seed, STREAM_BATCHES);
 	if (b->options->streaming_logq)
 	{
@@ -148,7 +157,7 @@ lbrec_batcher_init(Batcher *b, const TwoTower *model,
 		lb_gaps_init(b->gaps, n + 1, (double) n / b->max_columns);
 	}
 	else
-		compute_log_q(b, context);
+		compute_log_q(b, plan->lists->trends, plan->trend, context);
 	lbrec_make_buffers(&b->query, &model->core.query, B, context);
 	lbrec_make_buffers(&b->candidate, &model->core.candidate, N, context);
 	b->listens = palloc(B * sizeof(Listen));
@@ -161,7 +170,7 @@ lbrec_batcher_init(Batcher *b, const TwoTower *model,
 		b->arena = MemoryContextAllocHuge(context, (Size) b->max_rows *
 										  model->history_length *
 										  sizeof(int32));
-	if (sequence)
+	if (b->sequence)
 		b->seen = MemoryContextAllocExtended(context,
 											 (n + 1) * sizeof(int32),
 											 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -230,7 +239,7 @@ lbrec_batcher_done(const Batcher *b)
 	return (double) b->feeder.next_block / b->feeder.n_blocks;
 }
 
-/* Does the dropout keep the next recording? */
+/* True if the dropout keeps the next recording. */
 static inline bool
 keeps(Batcher *b)
 {

@@ -12,6 +12,7 @@
 #include "pg/model/twotower.h"
 #include "pg/train/feeder.h"
 #include "pg/train/options.h"
+#include "pg/train/plan.h"
 #include "pg/train/split.h"
 
 /* A row of a batch of users: one part of a user's recordings. */
@@ -20,6 +21,17 @@ typedef struct UserRow
 	int32		user;
 	int32		part;
 } UserRow;
+
+#define TEST_BATCH 4096			/* the preprint's */
+
+/* How large training batches are. */
+typedef struct BatchShape
+{
+	int			max_rows;		/* B of a training batch at most */
+	int			max_columns;	/* N at most */
+	int64		n_rows;			/* of an epoch, in batches of users */
+	int			test_rows;		/* B and N of a batch of listens held out */
+} BatchShape;
 
 typedef struct Batcher
 {
@@ -32,19 +44,17 @@ typedef struct Batcher
 	const Split *split;
 	LbRandom	rng;
 	float	   *log_q;			/* (n_recordings + 1), or NULL */
-	const float *trends;		/* (n_recordings + 1), or NULL */
-	double		trend;			/* times which they are added to log_q */
 	LbGap	   *gaps;			/* (n_recordings + 1) in its place */
 	uint32		step;			/* batches so far */
-	int			max_rows;		/* B of a training batch at most */
-	int			max_columns;	/* N at most */
+	int			max_rows;		/* of the shape */
+	int			max_columns;
+	int64		n_rows;
 
 	/* the present epoch */
 	Feeder		feeder;			/* batches of listens */
 	int64		next;			/* place in its window */
 	UserRow    *rows;			/* batches of users */
 	uint32	   *row_order;
-	int64		n_rows;
 	uint64		epoch_key;
 
 	/* the present batch */
@@ -69,11 +79,9 @@ typedef struct Batcher
 	uint32	   *shuffled;		/* a user's list */
 } Batcher;
 
-extern void lbrec_batcher_shape(Batcher *b, const TrainOptions *options,
-								const Dataset *data, const Split *split,
-								const UserLists *lists);
-extern void lbrec_batcher_init(Batcher *b, const TwoTower *model,
-							   const UserLists *sequence, int test_rows,
+extern BatchShape lbrec_batch_shape(const RunPlan *plan);
+extern void lbrec_batcher_init(Batcher *b, const RunPlan *plan,
+							   const BatchShape *shape, const TwoTower *model,
 							   uint64 seed, MemoryContext context);
 extern void lbrec_batcher_begin(Batcher *b);
 extern bool lbrec_batcher_next(Batcher *b, LbBatch *batch);

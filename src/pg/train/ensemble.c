@@ -24,16 +24,18 @@
 #include "pg/server/kernels.h"
 #include "pg/train/batches.h"
 #include "pg/train/options.h"
-#include "pg/train/request.h"
+#include "pg/train/plan.h"
 #include "pg/train/warm.h"
+
+/* Between the seeds of members. */
+#define SEED_STEP 1000003
 
 /* The embedding table of a further column. */
 static void
-add_feature(Trainer *trainer, TwoTower *model, int dim, int i)
+add_feature(const Ensemble *e, TwoTower *model, int dim, int i)
 {
-	const Feature *f = &trainer->data->features[i];
-	const Batcher *b = &trainer->members[0].batcher;
-	int64		uses = f->of_user ? b->max_rows : b->max_columns;
+	const Feature *f = &e->plan->data->features[i];
+	int64		uses = f->of_user ? e->shape.max_rows : e->shape.max_columns;
 	char	   *table = psprintf("%s_embedding", f->name);
 
 	if (f->kind == FEATURE_BAG)
@@ -54,10 +56,10 @@ add_number(TwoTower *model, InputSource source, int dim, int rows)
 }
 
 static void
-add_query_inputs(Trainer *trainer, TwoTower *model, int dim)
+add_query_inputs(const Ensemble *e, TwoTower *model, int dim)
 {
-	const TrainOptions *o = trainer->options;
-	int			rows = trainer->members[0].batcher.max_rows;
+	const TrainOptions *o = e->plan->options;
+	int			rows = e->shape.max_rows;
 
 	if (o->user_embedding)
 		lbrec_add_input(model, true, SOURCE_USER, -1, "user_embedding",
@@ -82,19 +84,19 @@ add_query_inputs(Trainer *trainer, TwoTower *model, int dim)
 
 /* Rows of the table of recordings: rare ones share hash buckets. */
 static int64
-recording_rows(Trainer *trainer)
+recording_rows(const Ensemble *e)
 {
-	const TrainOptions *o = trainer->options;
-	const Dataset *data = trainer->data;
+	const TrainOptions *o = e->plan->options;
+	const Dataset *data = e->plan->data;
 	int64		n = lbrec_vocabulary_size(data->recordings);
 	int64		n_rows;
 
 	if (o->hash_buckets == 0)
 		return n + 1;
-	trainer->model->recording_rows =
+	e->model->recording_rows =
 		lbrec_bucket_rows(&n_rows, data->recordings,
 						  data->recording_listens + 1, n, o->min_listens,
-						  o->hash_buckets, trainer->context);
+						  o->hash_buckets, e->context);
 	return n_rows;
 }
 
@@ -103,12 +105,11 @@ recording_rows(Trainer *trainer)
  * preprint's, then what it does not have.
  */
 static void
-build_towers(Trainer *trainer, TwoTower *model, int dim, int64 n_rows)
+build_towers(const Ensemble *e, TwoTower *model, int dim, int64 n_rows)
 {
-	const TrainOptions *o = trainer->options;
-	const Dataset *data = trainer->data;
-	const Batcher *b = &trainer->members[0].batcher;
-	int64		of_history = (int64) b->max_rows * o->history_length;
+	const TrainOptions *o = e->plan->options;
+	const Dataset *data = e->plan->data;
+	int64		of_history = (int64) e->shape.max_rows * o->history_length;
 
 	model->n_users = lbrec_vocabulary_size(data->users);
 	model->n_recordings = lbrec_vocabulary_size(data->recordings);
@@ -120,17 +121,17 @@ build_towers(Trainer *trainer, TwoTower *model, int dim, int64 n_rows)
 	model->time.first_edge = data->first_time / 1e6;
 	model->time.last_edge = data->last_time / 1e6;
 	model->time.buckets = o->time_buckets;
-	if (trainer->request->warm)
-		lbrec_warm_time(trainer->request->warm, &model->time);
+	if (e->plan->warm)
+		lbrec_warm_time(e->plan->warm, &model->time);
 
 	if (data->n_features + 9 > LB_MAX_INPUTS)
 		elog(ERROR, "too many inputs");
-	add_query_inputs(trainer, model, dim);
+	add_query_inputs(e, model, dim);
 	lbrec_add_input(model, false, SOURCE_RECORDING, -1, "recording_embedding",
-					n_rows, dim, b->max_columns +
+					n_rows, dim, e->shape.max_columns +
 					(o->history_shared ? of_history : 0));
 	for (int i = 0; i < data->n_features; i++)
-		add_feature(trainer, model, dim, i);
+		add_feature(e, model, dim, i);
 	if (o->history_length > 0)
 		lbrec_add_input(model, true, SOURCE_HISTORY, -1, o->history_shared ?
 						"recording_embedding" : "history_embedding",
@@ -142,6 +143,13 @@ build_towers(Trainer *trainer, TwoTower *model, int dim, int64 n_rows)
 		elog(ERROR, "could not lay out the towers");
 	model->core.query.normalize = o->normalize;
 	model->core.candidate.normalize = o->normalize;
+}
+
+/* Members differ in all that is random. */
+static uint64
+member_seed(const RunPlan *plan, int m)
+{
+	return plan->options->seed + m * SEED_STEP;
 }
 
 static void
@@ -157,49 +165,48 @@ set_optimizer(LbOptimizer *opt, const TrainOptions *o)
 	opt->clip_norm = o->clip_norm;
 }
 
-/* Memory for a member's weights and what training needs beside them. */
+/* Memory for a member's weights and for what training needs beside them. */
 static void
-allocate_member(Trainer *trainer, int m, MemoryContext context)
+allocate_member(Ensemble *e, int m, MemoryContext context)
 {
-	Member	   *member = &trainer->members[m];
+	const RunPlan *plan = e->plan;
+	Member	   *member = &e->members[m];
 	LbModel    *core = &member->model->core;
+	LbStatus	status;
 
-	set_optimizer(&member->optimizer, trainer->options);
+	set_optimizer(&member->optimizer, plan->options);
 	lb_model_place(core, &member->optimizer,
 				   lbrec_alloc_aligned(context,
 									   lb_model_bytes(core,
 													  &member->optimizer),
-									   "model"), trainer->pool);
-	/* members differ in all that is random */
+									   "model"), plan->pool);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-	} while (lbrec_again(lb_model_initialize(core, trainer->options->seed +
-											 m * 1000003,
-											 lbrec_cancel_flag()) ==
-						 LB_CANCELLED));
-	if (trainer->request->warm)
-		lbrec_warm_weights(trainer->request->warm, trainer->data,
-						   trainer->options, member->model->recording_rows,
-						   core, &member->optimizer, m);
+		status = lb_model_initialize(core, member_seed(plan, m),
+									 lbrec_cancel_flag());
+	} while (lbrec_again(status == LB_CANCELLED));
+	if (plan->warm)
+		lbrec_warm_weights(plan->warm, plan->data, plan->options,
+						   member->model->recording_rows, core,
+						   &member->optimizer, m);
 }
 
 /*
- * A member is ready to be trained.  What it needs is in a context of its own:
- * lbrec_end_member() lays it beside the others and frees that.
+ * Makes a member ready to be trained.  What it needs is in a context of its
+ * own: lbrec_end_member() lays it beside the others and frees that.
  */
 void
-lbrec_begin_member(Trainer *trainer, int m)
+lbrec_begin_member(Ensemble *e, int m)
 {
-	Member	   *member = &trainer->members[m];
+	Member	   *member = &e->members[m];
 
 	CHECK_FOR_INTERRUPTS();
-	member->context = AllocSetContextCreate(trainer->context, "lbrec member",
+	member->context = AllocSetContextCreate(e->context, "lbrec member",
 											ALLOCSET_DEFAULT_SIZES);
-	allocate_member(trainer, m, member->context);
-	lbrec_batcher_init(&member->batcher, member->model, trainer->sequence,
-					   (int) Min(TEST_BATCH, trainer->split.n_test),
-					   trainer->options->seed + m * 1000003, member->context);
+	allocate_member(e, m, member->context);
+	lbrec_batcher_init(&member->batcher, e->plan, &e->shape, member->model,
+					   member_seed(e->plan, m), member->context);
 }
 
 /* What a model knows of users and of recordings beside its weights. */
@@ -220,57 +227,62 @@ lbrec_set_lists(TwoTower *model, const UserLists *lists,
 	model->mixed = lists->recency || neighbours;
 }
 
-/*
- * The wide model, the towers of its members, and the scratch of their steps;
- * lbrec_begin_member() does the rest for each.
- */
-void
-lbrec_build_members(Trainer *trainer)
+/* The towers of a member; of a single one, the wide model. */
+static TwoTower *
+member_towers(const Ensemble *e, int64 n_rows)
 {
-	const TrainOptions *o = trainer->options;
-	TwoTower   *wide = trainer->model;
-	int			test_rows = (int) Min(TEST_BATCH, trainer->split.n_test);
-	int64		n_rows = recording_rows(trainer);
-	Batcher    *b = &trainer->members[0].batcher;
-	LbModel    *core;
+	TwoTower   *model;
+
+	if (e->n == 1)
+		return e->model;
+	model = palloc0(sizeof(TwoTower));
+	model->recording_rows = e->model->recording_rows;
+	build_towers(e, model, e->plan->options->embedding_dim, n_rows);
+	model->history_offsets = e->model->history_offsets;
+	model->history_codes = e->model->history_codes;
+	return model;
+}
+
+/*
+ * Makes the wide model, the towers of its members, and the scratch of their
+ * steps, in the current context; lbrec_begin_member() does the rest for each.
+ */
+Ensemble *
+lbrec_make_ensemble(const RunPlan *plan)
+{
+	Ensemble   *e = palloc0(sizeof(Ensemble));
+	TwoTower   *wide = palloc0(sizeof(TwoTower));
+	int			n_threads = lb_threads_count(plan->pool);
+	int64		n_rows;
 	int			B;
 	int			N;
 
-	build_towers(trainer, wide, o->embedding_dim * trainer->n_members,
-				 n_rows);
-	wide->core.query.groups = wide->core.candidate.groups =
-		trainer->n_members;
-	lbrec_set_lists(wide, trainer->lists, trainer->neighbours);
-	if (trainer->n_members > 1)
+	e->plan = plan;
+	e->context = CurrentMemoryContext;
+	e->n = plan->n_members;
+	e->members = palloc0(e->n * sizeof(Member));
+	e->shape = lbrec_batch_shape(plan);
+	e->model = wide;
+	n_rows = recording_rows(e);
+	build_towers(e, wide, plan->options->embedding_dim * e->n, n_rows);
+	wide->core.query.groups = wide->core.candidate.groups = e->n;
+	lbrec_set_lists(wide, plan->lists->lists, plan->lists->neighbours);
+	if (e->n > 1)
 		lb_model_place(&wide->core, NULL,
-					   lbrec_alloc_aligned(trainer->context,
+					   lbrec_alloc_aligned(e->context,
 										   lb_model_bytes(&wide->core, NULL),
-										   "model"), trainer->pool);
-	for (int m = 0; m < trainer->n_members; m++)
-	{
-		Member	   *member = &trainer->members[m];
-
-		member->model = wide;
-		if (trainer->n_members > 1)
-		{
-			member->model = palloc0(sizeof(TwoTower));
-			member->model->recording_rows = wide->recording_rows;
-			build_towers(trainer, member->model, o->embedding_dim, n_rows);
-			member->model->history_offsets = wide->history_offsets;
-			member->model->history_codes = wide->history_codes;
-		}
-		if (m > 0)
-			member->batcher = *b;
-	}
-	core = &trainer->members[0].model->core;
-	B = Max(b->max_rows, test_rows);
-	N = Max(b->max_columns, test_rows);
-	lb_workspace_place(&trainer->workspace, core, B, N,
-					   lb_threads_count(trainer->pool),
-					   lbrec_alloc_aligned(trainer->context,
-										   lb_workspace_bytes(core, B, N,
-															  lb_threads_count(trainer->pool)),
+										   "model"), plan->pool);
+	for (int m = 0; m < e->n; m++)
+		e->members[m].model = member_towers(e, n_rows);
+	B = Max(e->shape.max_rows, e->shape.test_rows);
+	N = Max(e->shape.max_columns, e->shape.test_rows);
+	lb_workspace_place(&e->workspace, &e->members[0].model->core, B, N,
+					   n_threads,
+					   lbrec_alloc_aligned(e->context,
+										   lb_workspace_bytes(&e->members[0].model->core,
+															  B, N, n_threads),
 										   "training step"));
+	return e;
 }
 
 /* Lays one of the members' arrays side by side: to is (rows, cols * n). */
@@ -287,24 +299,24 @@ interleave(float *to, const float *from, int64 rows, int cols, int m, int n)
 
 /* A member's weights become the wide model's. */
 void
-lbrec_lay_member(Trainer *trainer, int m)
+lbrec_lay_member(Ensemble *e, int m)
 {
-	const LbModel *core = &trainer->members[m].model->core;
+	const LbModel *core = &e->members[m].model->core;
 
-	for (int i = 0; trainer->n_members > 1 && i < core->n_tensors; i++)
-		interleave(trainer->model->core.tensors[i].value,
+	for (int i = 0; e->n > 1 && i < core->n_tensors; i++)
+		interleave(e->model->core.tensors[i].value,
 				   core->tensors[i].value, core->tensors[i].rows,
-				   core->tensors[i].cols, m, trainer->n_members);
+				   core->tensors[i].cols, m, e->n);
 }
 
 /* The optimiser's states are laid side by side too, for a later warm start. */
 static void
-lay_states(Trainer *trainer, int m)
+lay_states(Ensemble *e, int m)
 {
-	const LbModel *core = &trainer->members[m].model->core;
-	const LbOptimizer *opt = &trainer->members[m].optimizer;
-	States	   *states = &trainer->states;
-	int			n = trainer->n_members;
+	const LbModel *core = &e->members[m].model->core;
+	const LbOptimizer *opt = &e->members[m].optimizer;
+	States	   *states = &e->states;
+	int			n = e->n;
 
 	for (int s = 0; s < lb_optimizer_states(opt); s++)
 		for (int i = 0; i < core->n_tensors; i++)
@@ -316,7 +328,7 @@ lay_states(Trainer *trainer, int m)
 			{
 				states->cols[i] = (int) (size / t->rows) * n;
 				states->values[s][i] = n == 1 ? t->state[s] :
-					lbrec_alloc_aligned(trainer->context,
+					lbrec_alloc_aligned(e->context,
 										size * n * sizeof(float),
 										"optimiser's state");
 			}
@@ -331,23 +343,23 @@ lay_states(Trainer *trainer, int m)
  * wide model itself, and stays.
  */
 void
-lbrec_end_member(Trainer *trainer, int m)
+lbrec_end_member(Ensemble *e, int m)
 {
-	States	   *states = &trainer->states;
-	int			n_tensors = trainer->model->core.n_tensors;
+	States	   *states = &e->states;
+	int			n_tensors = e->model->core.n_tensors;
 
 	if (m == 0)
 	{
-		states->n = lb_optimizer_states(&trainer->members[m].optimizer);
-		states->cols = MemoryContextAllocZero(trainer->context,
+		states->n = lb_optimizer_states(&e->members[m].optimizer);
+		states->cols = MemoryContextAllocZero(e->context,
 											  n_tensors * sizeof(int));
 		for (int s = 0; s < states->n; s++)
 			states->values[s] =
-				MemoryContextAllocZero(trainer->context,
+				MemoryContextAllocZero(e->context,
 									   n_tensors * sizeof(float *));
 	}
-	lbrec_lay_member(trainer, m);
-	lay_states(trainer, m);
-	if (trainer->n_members > 1)
-		MemoryContextDelete(trainer->members[m].context);
+	lbrec_lay_member(e, m);
+	lay_states(e, m);
+	if (e->n > 1)
+		MemoryContextDelete(e->members[m].context);
 }

@@ -1,21 +1,13 @@
 /*
  * ensemble.h
- *		What the files of a training run share: the wide model and its members.
+ *		The towers that a run trains: the wide model and its members.
  */
 #ifndef LBREC_TRAIN_ENSEMBLE_H
 #define LBREC_TRAIN_ENSEMBLE_H
 
-#include "pg/evaluate/metrics.h"
-#include "pg/listens/dataset.h"
-#include "pg/listens/histories.h"
-#include "pg/model/neighbours.h"
 #include "pg/model/twotower.h"
 #include "pg/train/batches.h"
-#include "pg/train/options.h"
-#include "pg/train/request.h"
-#include "pg/train/split.h"
-
-#define TEST_BATCH 4096			/* the preprint's */
+#include "pg/train/plan.h"
 
 typedef struct Member
 {
@@ -25,49 +17,23 @@ typedef struct Member
 	MemoryContext context;		/* of its weights and batches */
 } Member;
 
-typedef struct Trainer
+typedef struct Ensemble
 {
-	const TrainRequest *request;
-	Dataset    *data;
-	const TrainOptions *options;
+	const RunPlan *plan;
 	MemoryContext context;
 	TwoTower   *model;			/* the wide one */
-	Member	   *members;
-	int			n_members;
-	LbThreads  *pool;
-	LbObjective objective;
-	LbSchedule	schedule;
-	LbWorkspace workspace;
-	bool		reports;		/* calls back after each epoch */
-	EpochReport *kept;			/* reports of the epochs, or NULL */
-	int			n_kept;
-	Split		split;
-	UserLists  *lists;			/* recordings trained on, by user */
-	UserLists  *sequence;
-	Neighbours *neighbours;		/* or NULL */
-	States		states;
-	float	   *trends;			/* (n_recordings + 1), or NULL */
-	double		trend;			/* their weight in the logits of training */
-	double		fitted_trend;	/* that a trial found; the best epoch's */
-	LbMix		mix;			/* of one member */
-	float	  **best;			/* the best epoch's values, by tensor, or NULL */
-	LbMix		best_mix;
-	double		best_trend;
-	double		best_metric;
-	int			best_epoch;
-} Trainer;
+	BatchShape	shape;
+	LbWorkspace workspace;		/* of a step of any member */
+	States		states;			/* of members that have ended */
+	int			n;
+	Member	   *members;		/* (n) */
+} Ensemble;
 
-extern Trainer *lbrec_prepare_run(const TrainRequest *request,
-								  const Split *split, LbThreads *pool,
-								  MemoryContext context);
-extern Trainer *lbrec_run(const Trainer *prepared, const TrainOptions *options,
-						  int n_members, int n_epochs, bool reports,
-						  EpochReport *kept);
+extern Ensemble *lbrec_make_ensemble(const RunPlan *plan);
+extern void lbrec_begin_member(Ensemble *e, int m);
+extern void lbrec_lay_member(Ensemble *e, int m);
+extern void lbrec_end_member(Ensemble *e, int m);
 extern void lbrec_set_lists(TwoTower *model, const UserLists *lists,
 							const Neighbours *neighbours);
-extern void lbrec_build_members(Trainer *trainer);
-extern void lbrec_begin_member(Trainer *trainer, int m);
-extern void lbrec_lay_member(Trainer *trainer, int m);
-extern void lbrec_end_member(Trainer *trainer, int m);
 
 #endif							/* LBREC_TRAIN_ENSEMBLE_H */

@@ -1,6 +1,6 @@
 /*
  * request.h
- *		What a training run is asked for, and what it leaves.
+ *		What a training is asked for, and what it leaves.
  */
 #ifndef LBREC_TRAIN_REQUEST_H
 #define LBREC_TRAIN_REQUEST_H
@@ -11,41 +11,31 @@
 #include "pg/model/neighbours.h"
 #include "pg/model/twotower.h"
 #include "pg/train/options.h"
-
-/* Called after each epoch; false ends the training there. */
-typedef bool (*EpochCallback) (const EpochReport *report, void *arg);
-
-typedef struct WarmStart WarmStart;
+#include "pg/train/plan.h"
+#include "pg/train/warm.h"
 
 typedef struct TrainRequest
 {
 	const char *name;
-	Dataset    *data;
+	const Dataset *data;
 	const TrainOptions *options;
 	const char *test_listens;	/* SPLIT_QUERY: a query */
 	WarmStart  *warm;			/* the model to continue, or NULL */
-	EpochCallback callback;
+	EpochCallback callback;		/* or NULL */
 	void	   *arg;
 } TrainRequest;
 
-/* The optimiser's, to continue from; of all members side by side. */
-typedef struct States
-{
-	int			n;
-	float	  **values[2];		/* by tensor: (rows, cols) */
-	int		   *cols;
-} States;
-
-/* What a run leaves. */
 typedef struct Trained
 {
-	TwoTower   *model;			/* weights of the best epoch */
+	TwoTower   *model;
 	UserLists  *lists;			/* of all listens, as serving needs them */
 	Neighbours *neighbours;		/* or NULL */
 	States		states;
 	int			best_epoch;
 	double		temperature;	/* which trials may have found */
 	double		trend;			/* weight in the logits of training */
+	EpochReport *reports;		/* with refit, of the best trial */
+	int			n_reports;
 } Trained;
 
 #endif							/* LBREC_TRAIN_REQUEST_H */

@@ -3,9 +3,9 @@
  *		Training without what is held out, to find out how to train on all.
  *
  * A trial is one member of the ensemble.  It tells how many epochs are best
- * and how the parts of a score are to be weighed (weigh.c), and trials at
+ * and how the parts of a score are to be weighed (score_fit.c), and trials at
  * several temperatures tell which one the listens want; then the model is
- * trained anew on everything (trainer.c).
+ * trained anew on everything (train.c).
  */
 #include "pg/train/trials.h"
 
@@ -14,10 +14,9 @@
 #include "utils/memutils.h"
 
 #include "pg/evaluate/metrics.h"
-#include "pg/train/ensemble.h"
+#include "pg/train/epochs.h"
 #include "pg/train/options.h"
-#include "pg/train/request.h"
-#include "pg/train/split.h"
+#include "pg/train/plan.h"
 
 /* Members of an ensemble whose quality is that of all, nearly enough. */
 #define TRIAL_MEMBERS 1
@@ -27,30 +26,33 @@
 #define MAX_STEPS 3
 
 /*
- * A trial: a member is trained without what is held out, to learn how many
- * epochs are best and how a score's parts are to be weighed.
+ * Trains a member with these options, and frees all but what it found out.
  */
 static Trial
-run_trial(const Trainer *prepared, const TrainOptions *options)
+run_trial(const RunPlan *plan, const TrainOptions *options)
 {
 	Trial		trial = {.options = *options};
-	MemoryContext scratch;
-	MemoryContext old;
-	Trainer    *trainer;
+	RunPlan		own = *plan;
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec trial run",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	RunResult  *result;
 
-	trial.reports = palloc(options->epochs * sizeof(EpochReport));
-	scratch = AllocSetContextCreate(CurrentMemoryContext, "lbrec trial run",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(scratch);
-	trainer = lbrec_run(prepared, &trial.options,
-						Min(TRIAL_MEMBERS, options->ensemble), options->epochs,
-						!options->find_temperature, trial.reports);
-	trial.metric = trainer->best_metric;
-	trial.best_epoch = trainer->best_epoch;
-	trial.mix = trainer->mix;
-	trial.trend = trainer->fitted_trend;
-	trial.n_reports = trainer->n_kept;
+	own.options = &trial.options;
+	own.n_members = Min(TRIAL_MEMBERS, options->ensemble);
+	if (options->find_temperature)
+		own.callback = NULL;
+	result = lbrec_run(&own);
 	MemoryContextSwitchTo(old);
+	trial.metric = result->best_metric;
+	trial.best_epoch = result->best_epoch;
+	trial.mix = result->mix;
+	trial.trend = result->trend;
+	trial.n_reports = result->n_reports;
+	trial.reports = palloc(result->n_reports * sizeof(EpochReport));
+	memcpy(trial.reports, result->reports,
+		   result->n_reports * sizeof(EpochReport));
 	MemoryContextDelete(scratch);
 
 	/* its epochs are not shown before the last trial: say that it goes on */
@@ -64,7 +66,7 @@ run_trial(const Trainer *prepared, const TrainOptions *options)
 
 /* Trials at temperatures that fall, or rise, for as long as that is better. */
 static bool
-try_temperatures(Trial *best, const Trainer *prepared, double factor)
+try_temperatures(Trial *best, const RunPlan *plan, double factor)
 {
 	bool		better = false;
 
@@ -75,7 +77,7 @@ try_temperatures(Trial *best, const Trainer *prepared, double factor)
 
 		/* a number that people can say again */
 		options.temperature = rint(options.temperature * factor * 1000) / 1000;
-		trial = run_trial(prepared, &options);
+		trial = run_trial(plan, &options);
 		if (trial.best_epoch == 0 || trial.metric <= best->metric)
 			break;
 		*best = trial;
@@ -85,7 +87,8 @@ try_temperatures(Trial *best, const Trainer *prepared, double factor)
 }
 
 /*
- * The trial whose options, epochs and weights the model is trained with.
+ * The trial whose options, epochs and weights the model is trained with, in
+ * the current context.
  *
  * How sharply a user's vector must tell recordings apart depends on the
  * listens: catalogues with strong local structure want a low temperature,
@@ -93,26 +96,18 @@ try_temperatures(Trial *best, const Trainer *prepared, double factor)
  * A third too low or too high costs more than a third of the members, so
  * unless the caller gave one, it is searched from the preset's, downhill.
  */
-Trial
-lbrec_best_trial(const TrainRequest *request, const Split *split,
-				 LbThreads *pool, MemoryContext context)
+Trial *
+lbrec_best_trial(const RunPlan *plan)
 {
-	MemoryContext scratch = AllocSetContextCreate(context, "lbrec trials",
-												  ALLOCSET_DEFAULT_SIZES);
-	Trainer    *prepared = lbrec_prepare_run(request, split, pool, scratch);
-	Trial		best = run_trial(prepared, request->options);
+	Trial	   *best = palloc(sizeof(Trial));
 
-	if (!request->options->find_temperature)
-	{
-		MemoryContextDelete(scratch);
+	*best = run_trial(plan, plan->options);
+	if (!plan->options->find_temperature)
 		return best;
-	}
-	if (best.best_epoch > 0 &&
-		!try_temperatures(&best, prepared, 1 / TEMPERATURE_STEP))
-		try_temperatures(&best, prepared, TEMPERATURE_STEP);
-	for (int i = 0; i < best.n_reports; i++)
-		if (!request->callback(&best.reports[i], request->arg))
-			break;
-	MemoryContextDelete(scratch);
+	if (best->best_epoch > 0 &&
+		!try_temperatures(best, plan, 1 / TEMPERATURE_STEP))
+		try_temperatures(best, plan, TEMPERATURE_STEP);
+	for (int i = 0; plan->callback && i < best->n_reports; i++)
+		plan->callback(&best->reports[i], plan->arg);
 	return best;
 }

@@ -7,8 +7,7 @@
 
 #include "pg/evaluate/metrics.h"
 #include "pg/train/options.h"
-#include "pg/train/request.h"
-#include "pg/train/split.h"
+#include "pg/train/plan.h"
 
 /* What a trial found out. */
 typedef struct Trial
@@ -22,7 +21,6 @@ typedef struct Trial
 	int			n_reports;
 } Trial;
 
-extern Trial lbrec_best_trial(const TrainRequest *request, const Split *split,
-							  LbThreads *pool, MemoryContext context);
+extern Trial *lbrec_best_trial(const RunPlan *plan);
 
 #endif							/* LBREC_TRAIN_TRIALS_H */

@@ -29,7 +29,6 @@
 #include "pg/store/versions.h"
 #include "pg/train/options.h"
 #include "pg/train/settings.h"
-#include "pg/train/request.h"
 
 struct WarmStart
 {

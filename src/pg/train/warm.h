@@ -11,7 +11,9 @@
 #include "pg/model/twotower.h"
 #include "pg/store/versions.h"
 #include "pg/train/options.h"
-#include "pg/train/request.h"
+
+/* The model that a training continues. */
+typedef struct WarmStart WarmStart;
 
 extern void lbrec_check_warm(const ModelRow *row);
 extern WarmStart *lbrec_warm_open(const char *name, TrainOptions *options,

@@ -1,0 +1,12 @@
+/*
+ * epochs.h
+ *		Carries a plan out: epochs of training.
+ */
+#ifndef LBREC_TRAIN_EPOCHS_H
+#define LBREC_TRAIN_EPOCHS_H
+
+#include "pg/train/plan.h"
+
+extern RunResult *lbrec_run(const RunPlan *plan);
+
+#endif							/* LBREC_TRAIN_EPOCHS_H */

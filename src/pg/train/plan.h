@@ -1,0 +1,76 @@
+/*
+ * plan.h
+ *		What a run of epochs is to do, and what comes out.
+ *
+ * A plan does not change while it is carried out, and several runs may share
+ * what it points to: trials at different temperatures read the same lists.
+ */
+#ifndef LBREC_TRAIN_PLAN_H
+#define LBREC_TRAIN_PLAN_H
+
+#include "pg/evaluate/metrics.h"
+#include "pg/listens/dataset.h"
+#include "pg/listens/histories.h"
+#include "pg/model/neighbours.h"
+#include "pg/model/twotower.h"
+#include "pg/server/kernels.h"
+#include "pg/train/options.h"
+#include "pg/train/split.h"
+#include "pg/train/warm.h"
+
+/* Called after each epoch. */
+typedef void (*EpochCallback) (const EpochReport *report, void *arg);
+
+/* What training reads beside the listens; nothing held out is in it. */
+typedef struct TrainingLists
+{
+	UserLists  *lists;			/* recordings of a user, latest first */
+	UserLists  *sequence;		/* listens of a user by time, or NULL */
+	Neighbours *neighbours;		/* or NULL */
+	float	   *trends;			/* (n_recordings + 1), or NULL */
+} TrainingLists;
+
+typedef struct RunPlan
+{
+	const char *name;			/* of the model, for messages */
+	const TrainOptions *options;
+	const Dataset *data;
+	const Split *split;
+	const TrainingLists *lists;
+	WarmStart  *warm;			/* the model to continue, or NULL */
+	double		trend;			/* weight of trends in the logits; 0: none */
+	int			n_members;		/* of the ensemble */
+	int			n_epochs;		/* at most */
+	bool		keeps_best;		/* the best epoch's weights, not the last's */
+	EpochCallback callback;		/* or NULL */
+	void	   *arg;
+	LbThreads  *pool;
+} RunPlan;
+
+/* The optimiser's state, to continue from; of all members side by side. */
+typedef struct States
+{
+	int			n;
+	float	  **values[2];		/* by tensor: (rows, cols) */
+	int		   *cols;
+} States;
+
+typedef struct RunResult
+{
+	TwoTower   *model;			/* all members side by side */
+	States		states;
+	int			best_epoch;		/* 0: early stopping looked at none */
+	double		best_metric;
+	LbMix		mix;			/* of one member */
+	double		trend;			/* weight that the held-out listens want */
+	EpochReport *reports;		/* of the epochs */
+	int			n_reports;
+} RunResult;
+
+extern TrainingLists *lbrec_training_lists(const Dataset *data,
+										   const TrainOptions *options,
+										   const Split *split,
+										   const WarmStart *warm,
+										   MemoryContext context);
+
+#endif							/* LBREC_TRAIN_PLAN_H */
