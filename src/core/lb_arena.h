@@ -26,13 +26,23 @@ typedef struct LbArena
 	size_t		used;			/* bytes, a multiple of LB_ALIGN */
 } LbArena;
 
+/*
+ * More than any allocation gives: what is larger counts as this, so that on a
+ * 32-bit machine the bytes of a large model fail to be allocated and do not
+ * wrap around.
+ */
+#define LB_TOO_MANY_BYTES (SIZE_MAX / 2 / LB_ALIGN * LB_ALIGN)
+
 /* The next array, aligned to LB_ALIGN; NULL when the arena only counts. */
 static inline void *
 lb_arena_cut(LbArena *arena, size_t bytes)
 {
 	char	   *array = arena->base != NULL ? arena->base + arena->used : NULL;
 
-	arena->used += LB_ALIGN_UP(bytes);
+	if (bytes > LB_TOO_MANY_BYTES - arena->used)
+		arena->used = LB_TOO_MANY_BYTES;
+	else
+		arena->used += LB_ALIGN_UP(bytes);
 	return array;
 }
 

@@ -15,6 +15,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "lbrec stores models as little-endian machines do and cannot be built for this big-endian one"
+#endif
+
+#if defined(__i386__) && !defined(__SSE2_MATH__)
+#error "lbrec needs float and double that are rounded as such: compile for i386 with -msse2 -mfpmath=sse"
+#endif
+
 typedef enum LbStatus
 {
 	LB_OK = 0,

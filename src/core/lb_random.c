@@ -46,22 +46,46 @@ lb_random_next(LbRandom *rng)
 	return result;
 }
 
+/* The upper and lower half of a product of 128 bits. */
+static uint64_t
+multiply(uint64_t *low, uint64_t a, uint64_t b)
+{
+#if defined(__SIZEOF_INT128__)
+	unsigned __int128 product = (unsigned __int128) a * b;
+
+	*low = (uint64_t) product;
+	return (uint64_t) (product >> 64);
+#else
+	/* 32-bit machines: in quarters, as on paper */
+	uint64_t	a0 = (uint32_t) a;
+	uint64_t	a1 = a >> 32;
+	uint64_t	b0 = (uint32_t) b;
+	uint64_t	b1 = b >> 32;
+	uint64_t	middle = a1 * b0 + (a0 * b0 >> 32);
+	uint64_t	other = a0 * b1 + (uint32_t) middle;
+
+	*low = a * b;
+	return a1 * b1 + (middle >> 32) + (other >> 32);
+#endif
+}
+
 /*
  * An integer from 0 to n - 1, n > 0, without modulo bias (Lemire, 2019).
  */
 uint64_t
 lb_random_below(LbRandom *rng, uint64_t n)
 {
-	unsigned __int128 m = (unsigned __int128) lb_random_next(rng) * n;
+	uint64_t	low;
+	uint64_t	high = multiply(&low, lb_random_next(rng), n);
 
-	if ((uint64_t) m < n)
+	if (low < n)
 	{
 		uint64_t	least = -n % n;
 
-		while ((uint64_t) m < least)
-			m = (unsigned __int128) lb_random_next(rng) * n;
+		while (low < least)
+			high = multiply(&low, lb_random_next(rng), n);
 	}
-	return (uint64_t) (m >> 64);
+	return high;
 }
 
 /* A float from low (inclusive) to high (exclusive but for rounding). */

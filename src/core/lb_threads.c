@@ -19,6 +19,8 @@
 
 #if defined(__x86_64__)
 #define cpu_relax() __builtin_ia32_pause()
+#elif defined(__aarch64__)
+#define cpu_relax() __asm__ volatile ("yield")
 #else
 #define cpu_relax() atomic_signal_fence(memory_order_seq_cst)
 #endif

@@ -125,6 +125,7 @@ test_stop_after_longjmp_waits(void)
 	static LbThreads pool;
 	static Seen seen;
 	jmp_buf		leave;
+	int			before = count_threads(1);	/* an emulator has its own */
 
 	seen.naps = 30;
 	seen.leave = &leave;
@@ -136,7 +137,7 @@ test_stop_after_longjmp_waits(void)
 	}
 	lb_threads_stop(&pool);
 	CHECK(seen.finished == 2);
-	CHECK(count_threads(1) == 1);
+	CHECK(count_threads(before) == before);
 }
 
 static void
@@ -262,6 +263,12 @@ test_arena(void)
 	}
 	CHECK(cut.used == counted.used && end <= block + cut.used);
 	free(block);
+
+	/* what is too much stays too much */
+	counted.used = 64;
+	for (int i = 0; i < 9; i++)
+		lb_arena_cut(&counted, SIZE_MAX / 5 * (i % 5 + 1));
+	CHECK(counted.used == LB_TOO_MANY_BYTES);
 }
 
 UNIT_MAIN(

@@ -14,6 +14,9 @@ extern const LbKernels lb_kernels_blas;
 extern const LbKernels lb_kernels_avx2;
 extern const LbKernels lb_kernels_avx512;
 extern const LbKernels lb_kernels_vnni;
+#elif defined(__aarch64__)
+extern const LbKernels lb_kernels_neon;
+extern const LbKernels lb_kernels_dotprod;
 #endif
 
 const LbKernels *const lb_kernel_sets[] = {
@@ -21,6 +24,9 @@ const LbKernels *const lb_kernel_sets[] = {
 	&lb_kernels_vnni,
 	&lb_kernels_avx512,
 	&lb_kernels_avx2,
+#elif defined(__aarch64__)
+	&lb_kernels_dotprod,
+	&lb_kernels_neon,
 #endif
 	&lb_kernels_blas,
 	&lb_kernels_portable,

@@ -106,13 +106,14 @@ lb_model_find_tensor(const LbModel *model, const char *name)
 size_t
 lb_model_bytes(const LbModel *model, const LbOptimizer *opt)
 {
-	size_t		bytes = LB_ALIGN;	/* kernels load whole vectors */
+	LbArena		arena = {NULL};
 
 	for (int i = 0; i < model->n_tensors; i++)
-		bytes += opt ?
-			lb_tensor_bytes(&model->tensors[i], opt) :
-			lb_tensor_value_bytes(&model->tensors[i]);
-	return bytes;
+		lb_arena_cut(&arena, opt ?
+					 lb_tensor_bytes(&model->tensors[i], opt) :
+					 lb_tensor_value_bytes(&model->tensors[i]));
+	lb_arena_cut(&arena, LB_ALIGN); /* kernels load whole vectors */
+	return arena.used;
 }
 
 void

@@ -52,7 +52,10 @@ lb_optimizer_states(const LbOptimizer *opt)
 static size_t
 matrix_bytes(int64_t rows, int cols)
 {
-	return LB_ALIGN_UP((size_t) rows * cols * sizeof(float));
+	uint64_t	bytes = (uint64_t) rows * cols * sizeof(float);
+
+	return bytes > LB_TOO_MANY_BYTES ? LB_TOO_MANY_BYTES :
+		LB_ALIGN_UP((size_t) bytes);
 }
 
 size_t
