@@ -196,10 +196,10 @@ test_neighbours(void)
 		int32_t		own[64];
 		float		plays[64];
 		int			n_own = unit_below(n) + 1;
-		int64_t		near = unit_below(n_own + 1);
+		int64_t		n_sources = unit_below(n_own + 1);
 		int64_t		most;
 		LbNeighbours nb;
-		LbTouched	t;
+		LbRelated	t;
 		void	   *block;
 
 		offsets[0] = offsets[1] = 0;
@@ -222,18 +222,18 @@ test_neighbours(void)
 		{
 			offsets, codes, weights
 		};
-		most = lb_touched_most(&nb, own, n_own, near);
-		block = unit_alloc(lb_touched_bytes(most));
-		lb_touched_place(&t, most, block);
-		lb_touched_gather(&t, &nb, own, plays, n_own, near);
+		most = lb_related_most(&nb, own, n_own, n_sources);
+		block = unit_alloc(lb_related_bytes(most));
+		lb_related_place(&t, most, block);
+		lb_related_gather(&t, &nb, own, plays, n_own, n_sources);
 		CHECK(t.n >= n_own && t.n <= most);
 		for (int64_t i = 0; i < t.n; i++)
 		{
 			CHECK(t.codes[i] >= 1 && t.codes[i] <= n);
-			CHECK(lb_touched_find(&t, t.codes[i]) == i);
+			CHECK(lb_related_find(&t, t.codes[i]) == i);
 		}
-		CHECK(lb_touched_find(&t, n + 1) == -1);
-		CHECK(lb_touched_find(&t, INT32_MAX) == -1);
+		CHECK(lb_related_find(&t, n + 1) == -1);
+		CHECK(lb_related_find(&t, INT32_MAX) == -1);
 		free(block);
 		free(offsets);
 		free(codes);

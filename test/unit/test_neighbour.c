@@ -189,7 +189,7 @@ test_large_codes(void)
 }
 
 static void
-test_touched(void)
+test_related(void)
 {
 	int64_t		offsets[N + 1];
 	int32_t		codes[N * N];
@@ -213,12 +213,12 @@ test_touched(void)
 		int32_t		own[N];
 		float		plays[N];
 		double		expected[N] = {0};
-		bool		touched[N] = {false};
+		bool		related[N] = {false};
 		int			n = 0;
-		int			n_touched = 0;
-		int			near;
+		int			n_related = 0;
+		int			n_sources;
 		int64_t		most;
-		LbTouched	t;
+		LbRelated	t;
 		void	   *block;
 
 		for (int a = N - 1; a >= 1; a--)
@@ -227,31 +227,31 @@ test_touched(void)
 				own[n] = a;
 				plays[n++] = (float) (1 + unit_below(20));
 			}
-		near = n > 0 ? unit_below(n + 1) : 0;
+		n_sources = n > 0 ? unit_below(n + 1) : 0;
 		for (int i = 0; i < n; i++)
 		{
-			touched[own[i]] = true;
+			related[own[i]] = true;
 			for (int64_t k = offsets[own[i]];
-				 i < near && k < offsets[own[i] + 1]; k++)
+				 i < n_sources && k < offsets[own[i] + 1]; k++)
 			{
-				touched[codes[k]] = true;
+				related[codes[k]] = true;
 				expected[codes[k]] += weights[k] * log1p(plays[i]);
 			}
 		}
-		most = lb_touched_most(&nb, own, n, near);
-		block = malloc(lb_touched_bytes(most));
-		lb_touched_place(&t, most, block);
-		lb_touched_gather(&t, &nb, own, plays, n, near);
+		most = lb_related_most(&nb, own, n, n_sources);
+		block = malloc(lb_related_bytes(most));
+		lb_related_place(&t, most, block);
+		lb_related_gather(&t, &nb, own, plays, n, n_sources);
 		for (int a = 1; a < N; a++)
 		{
-			int64_t		at = lb_touched_find(&t, a);
+			int64_t		at = lb_related_find(&t, a);
 
-			n_touched += touched[a];
-			CHECK((at >= 0) == touched[a]);
+			n_related += related[a];
+			CHECK((at >= 0) == related[a]);
 			CHECK(at < 0 || t.codes[at] == a);
 			CHECK(at < 0 || fabs(t.sums[at] - expected[a]) < 1e-9);
 		}
-		CHECK(t.n == n_touched);
+		CHECK(t.n == n_related);
 		for (int i = 0; i < n; i++)
 			CHECK(t.codes[i] == own[i]);
 		free(block);
@@ -263,5 +263,5 @@ UNIT_MAIN(
 		  RUN(test_rows_of_the_nearest);
 		  RUN(test_borders);
 		  RUN(test_large_codes);
-		  RUN(test_touched);
+		  RUN(test_related);
 )

@@ -1,14 +1,8 @@
 /*
  * lb_mix.h
- *		The parts of a score and their weights.
+ *		The weights of a score's parts, and their fit.
  *
- *		explore = <q,c> + neighbour * sqrt(sum)
- *		score   = explore					of a recording new to the user
- *				= explore + own + recency * log(w) + own_share * explore
- *										of one that the user has played
- *
- * sum is that of lb_touched_gather(); w counts plays, each by a power of its
- * age (lb_mix_decay).
+ * src/pg/model/score.c has the table of the parts and what they are.
  */
 #ifndef LB_MIX_H
 #define LB_MIX_H
@@ -17,40 +11,37 @@
 
 #include "core/lb_core.h"
 
+/* The parts of a score beside the dot product, in the order of their sum. */
+typedef enum LbPart
+{
+	LB_PART_NEIGHBOUR,
+	LB_PART_OWN,
+	LB_PART_RECENCY,
+	LB_PART_OWN_SHARE,
+	LB_N_PARTS
+} LbPart;
+
+/* Their weights; 0 leaves a part out. */
 typedef struct LbMix
 {
-	double		neighbour;		/* not negative */
-	double		own;
-	double		recency;
-	double		own_share;		/* at least -1 */
+	double		weight[LB_N_PARTS];
 } LbMix;
 
-/* What a play still counts after so many days. */
+/*
+ * The weight that a play still has after so many days: (1 + days)^-power, the
+ * power law by which memory fades (Anderson and Schooler, 1991).
+ */
 static inline double
 lb_mix_decay(double days, double power)
 {
 	return pow(1 + (days > 0 ? days : 0), -power);
 }
 
-static inline double
-lb_mix_explore(const LbMix *mix, double dot, double sum)
-{
-	return dot + mix->neighbour * sqrt(sum);
-}
-
-static inline double
-lb_mix_own(const LbMix *mix, double explore, double log_w)
-{
-	return explore + mix->own + mix->recency * log_w +
-		mix->own_share * explore;
-}
-
-/* Features of a row of choices, at most. */
-#define LB_MAX_CHOICE_FEATURES 4
+/* Features of a row of choices, at most: the parts, and two besides. */
+#define LB_MAX_CHOICE_FEATURES (LB_N_PARTS + 2)
 
 /*
- * Who chose what: rows offsets[g] up to offsets[g + 1] are what group g chose
- * from.
+ * Choices: group g chose from rows offsets[g] up to offsets[g + 1].
  */
 typedef struct LbChoices
 {

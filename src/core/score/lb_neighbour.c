@@ -1,7 +1,7 @@
 /*
  * lb_neighbour.c
- *		Counts recordings that are played one after another, and adds up what
- *		is near to a user's own.
+ *		Counts recordings that are played one after another, and adds up the
+ *		neighbours of a user's own.
  *
  * Two listens of a user that are at most LB_NEIGHBOUR_REACH apart in the
  * order of time, within the gap of a session, make a pair that counts the
@@ -124,12 +124,12 @@ lb_neighbour_row(int32_t *codes, float *counts, uint64_t *entries, int64_t n,
 }
 
 int64_t
-lb_touched_most(const LbNeighbours *nb, const int32_t *codes, int64_t n,
-				int64_t near)
+lb_related_most(const LbNeighbours *nb, const int32_t *codes, int64_t n,
+				int64_t n_sources)
 {
 	int64_t		most = n;
 
-	for (int64_t i = 0; nb != NULL && i < near; i++)
+	for (int64_t i = 0; nb != NULL && i < n_sources; i++)
 		most += nb->offsets[codes[i] + 1] - nb->offsets[codes[i]];
 	return most;
 }
@@ -146,7 +146,7 @@ n_slots(int64_t most)
 }
 
 static size_t
-lay_out(LbTouched *t, int64_t most, char *block)
+lay_out(LbRelated *t, int64_t most, char *block)
 {
 	LbArena		arena = {block};
 
@@ -157,15 +157,15 @@ lay_out(LbTouched *t, int64_t most, char *block)
 }
 
 size_t
-lb_touched_bytes(int64_t most)
+lb_related_bytes(int64_t most)
 {
-	LbTouched	counted;
+	LbRelated	counted;
 
 	return lay_out(&counted, most, NULL);
 }
 
 void
-lb_touched_place(LbTouched *t, int64_t most, void *block)
+lb_related_place(LbRelated *t, int64_t most, void *block)
 {
 	lay_out(t, most, block);
 	t->n = 0;
@@ -175,7 +175,7 @@ lb_touched_place(LbTouched *t, int64_t most, void *block)
 
 /* The slot of a code, or the empty one where it belongs. */
 static inline uint32_t
-slot_of(const LbTouched *t, int32_t code)
+slot_of(const LbRelated *t, int32_t code)
 {
 	uint64_t	hash = (uint32_t) code * UINT64_C(0x9e3779b97f4a7c15);
 	uint32_t	slot = (uint32_t) (hash >> 32) & t->mask;
@@ -186,7 +186,7 @@ slot_of(const LbTouched *t, int32_t code)
 }
 
 static inline void
-touch(LbTouched *t, int32_t code, double weight)
+relate(LbRelated *t, int32_t code, double weight)
 {
 	uint32_t	slot = slot_of(t, code);
 
@@ -200,23 +200,23 @@ touch(LbTouched *t, int32_t code, double weight)
 }
 
 void
-lb_touched_gather(LbTouched *t, const LbNeighbours *nb, const int32_t *codes,
-				  const float *plays, int64_t n, int64_t near)
+lb_related_gather(LbRelated *t, const LbNeighbours *nb, const int32_t *codes,
+				  const float *plays, int64_t n, int64_t n_sources)
 {
 	for (int64_t i = 0; i < n; i++)
-		touch(t, codes[i], 0);
-	for (int64_t i = 0; nb != NULL && i < near; i++)
+		relate(t, codes[i], 0);
+	for (int64_t i = 0; nb != NULL && i < n_sources; i++)
 	{
 		double		factor = log1p(plays[i]);
 
 		for (int64_t k = nb->offsets[codes[i]]; k < nb->offsets[codes[i] + 1];
 			 k++)
-			touch(t, nb->codes[k], factor * nb->weights[k]);
+			relate(t, nb->codes[k], factor * nb->weights[k]);
 	}
 }
 
 int64_t
-lb_touched_find(const LbTouched *t, int32_t code)
+lb_related_find(const LbRelated *t, int32_t code)
 {
 	return (int64_t) t->slots[slot_of(t, code)] - 1;
 }

@@ -84,34 +84,37 @@ typedef struct LbNeighbours
 } LbNeighbours;
 
 /*
- * What a user's recordings touch: the recordings themselves, first and in
- * their order, then their neighbours, each with the sum of its weights.
+ * A user's own recordings, first and in their order, then the neighbours of
+ * some of them, each with the sum of its weights.
  */
-typedef struct LbTouched
+typedef struct LbRelated
 {
 	int64_t		n;
 	int32_t    *codes;
 	double	   *sums;
 	int32_t    *slots;			/* places plus one, by hash; 0 is empty */
 	uint32_t	mask;
-} LbTouched;
-
-/* How many they can be, and the bytes of that. */
-extern int64_t lb_touched_most(const LbNeighbours *nb, const int32_t *codes,
-							   int64_t n, int64_t near);
-extern size_t lb_touched_bytes(int64_t most);
-extern void lb_touched_place(LbTouched *t, int64_t most, void *block);
+} LbRelated;
 
 /*
- * Fills t: codes (n) are distinct; the rows of the first of them, near, count
- * log(1 + plays) each.  nb may be NULL: then only the codes themselves are
- * touched.
+ * An upper bound of how many recordings lb_related_gather() finds, the bytes
+ * that these take, and t placed in a block of so many bytes.
  */
-extern void lb_touched_gather(LbTouched *t, const LbNeighbours *nb,
+extern int64_t lb_related_most(const LbNeighbours *nb, const int32_t *codes,
+							   int64_t n, int64_t n_sources);
+extern size_t lb_related_bytes(int64_t most);
+extern void lb_related_place(LbRelated *t, int64_t most, void *block);
+
+/*
+ * Fills t: codes (n) are the user's, distinct; the first n_sources of them
+ * contribute their rows, each weight times log(1 + plays).  nb may be NULL:
+ * then only the codes themselves are in t.
+ */
+extern void lb_related_gather(LbRelated *t, const LbNeighbours *nb,
 							  const int32_t *codes, const float *plays,
-							  int64_t n, int64_t near);
+							  int64_t n, int64_t n_sources);
 
 /* The place of a code, or -1. */
-extern int64_t lb_touched_find(const LbTouched *t, int32_t code);
+extern int64_t lb_related_find(const LbRelated *t, int32_t code);
 
 #endif							/* LB_NEIGHBOUR_H */

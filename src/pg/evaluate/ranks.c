@@ -20,8 +20,10 @@
 #include "core/scan/lb_scan_rank.h"
 
 #include "pg/model/score.h"
+#include "pg/model/toplist.h"
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"
+#include "pg/server/search.h"
 
 /* Queries whose vectors are held at a time; and whose lists are. */
 #define QUERY_BLOCK 16384
@@ -55,11 +57,12 @@ user_list(const TwoTower *model, int32 user, int *n)
 	return model->history_codes + from;
 }
 
+/* The dot product of the block's k-th query and a candidate. */
 static float
-list_score(const Ranker *r, int k, int32 code)
+find_dot(const Ranker *r, int k, int64 candidate)
 {
 	return lb_score(r->queries + (Size) k * r->D,
-					r->candidates + (Size) (code - 1) * r->D, r->D);
+					r->candidates + (Size) candidate * r->D, r->D);
 }
 
 /*
@@ -93,9 +96,9 @@ finish_rank(const Ranker *r, int k)
 		const int32 *codes = user_list(q->model, q->users[i], &n);
 
 		for (int j = 0; j < n; j++)
-			if (codes[j] == q->truth[i] + 1)
+			if (codes[j] == lbrec_code_of(q->truth[i]))
 				new_rank = PG_INT64_MIN;
-			else if (list_score(r, k, codes[j]) > r->floors[k])
+			else if (find_dot(r, k, lbrec_candidate_with(codes[j])) > r->floors[k])
 				new_rank--;
 	}
 	if (is_nobody(r, k))
@@ -118,16 +121,15 @@ rank_block(Ranker *r, int m, const int32 *users, const int64 *times,
 	for (int k = 0; k < m; k++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		r->floors[k] = list_score(r, k, r->request->truth[r->at[k]] + 1);
+		r->floors[k] = find_dot(r, k, r->request->truth[r->at[k]]);
 	}
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_rank_counts_above(r->counts, r->queries, m, r->floors,
-									  r->most, r->candidates,
-									  r->request->model->n_recordings, r->D,
-									  r->scratch, pool, lbrec_cancel_flag());
-	} while (lbrec_again(status == LB_CANCELLED));
+	LBREC_RUN((status = lb_rank_counts_above(r->counts, r->queries, m,
+											 r->floors, r->most,
+											 r->candidates,
+											 r->request->model->n_recordings,
+											 r->D, r->scratch, pool,
+											 lbrec_cancel_flag())) ==
+			  LB_CANCELLED);
 	lbrec_check_status(status, "ranks");
 	for (int k = 0; k < m; k++)
 	{
@@ -152,7 +154,7 @@ compare_listens(const void *a, const void *b, void *arg)
 	return x < y ? -1 : x > y;
 }
 
-/* Does the query vector know the time? */
+/* True if the query vector depends on the time. */
 static bool
 has_time(const TwoTower *model)
 {
@@ -166,48 +168,103 @@ has_time(const TwoTower *model)
 	return false;
 }
 
-/* How many of a list's first entries are new to the user: (found + 1). */
+/* How many of a list's first entries are new to the user: (list->n + 1). */
 static int64 *
-count_new(const Boosts *b, const int64 *ids, int64 found)
+count_new(const Scorer *s, const RankedList *list)
 {
-	int64	   *n_new = palloc_extended((found + 1) * sizeof(int64),
+	int64	   *n_new = palloc_extended((list->n + 1) * sizeof(int64),
 										MCXT_ALLOC_HUGE);
 
 	n_new[0] = 0;
-	for (int64 i = 0; i < found; i++)
+	for (int64 i = 0; i < list->n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		n_new[i + 1] = n_new[i] + !lbrec_is_own(b, ids[i]);
+		n_new[i + 1] = n_new[i] + !lbrec_is_own(s, list->ids[i]);
 	}
 	return n_new;
 }
 
+/* Users of whom lists are made together, each at a time of listening. */
+typedef struct ListBlock
+{
+	int			most;			/* users at most */
+	int			m;				/* users */
+	bool		timed;			/* a user's lists differ by time */
+	int32		users[LIST_BLOCK];
+	int64		times[LIST_BLOCK];
+	Scorer		scorers[LIST_BLOCK];
+	const Scorer *each[LIST_BLOCK];
+	RankedList	lists[LIST_BLOCK];
+} ListBlock;
+
+/* True if the i-th listen is ranked in the list of user u of the block. */
+static bool
+shares_list(const ListBlock *b, int u, const RankRequest *q, int64 i)
+{
+	return b->users[u] == q->users[i] &&
+		(!b->timed || b->times[u] == q->times[i]);
+}
+
+/* The users of the listens from r->at[next] on; returns the next to follow. */
+static int64
+take_users(ListBlock *b, const Ranker *r, int64 next, int64 n)
+{
+	const RankRequest *q = r->request;
+
+	for (b->m = 0; next < n; next++)
+	{
+		int64		i = r->at[next];
+
+		if (b->m > 0 && shares_list(b, b->m - 1, q, i))
+			continue;
+		if (b->m == b->most)
+			break;
+		b->users[b->m] = q->users[i];
+		b->times[b->m++] = q->times[i];
+	}
+	return next;
+}
+
+/* The users' lists, in the current memory context. */
+static void
+make_lists(ListBlock *b, const Ranker *r, LbThreads *pool)
+{
+	const TwoTower *model = r->request->model;
+	TopRequest	request = {
+		.set = {.c = r->candidates, .n = model->n_recordings, .D = r->D},
+		.m = b->m, .scorers = b->each, .queries = r->queries, .k = r->most,
+		.new_only = true, .pool = pool
+	};
+
+	lbrec_query_vectors(r->queries, model, b->users, b->times, b->m, pool,
+						CurrentMemoryContext);
+	for (int u = 0; u < b->m; u++)
+	{
+		b->scorers[u] = lbrec_scorer(model, b->users[u]);
+		b->each[u] = &b->scorers[u];
+	}
+	lbrec_top_lists(b->lists, &request);
+}
+
 /*
- * The rank of one listen of user u of a block, from the user's list, of which
+ * The rank of the i-th listen, from the list of user u of the block, of which
  * n_new is count_new().
  */
 static void
-rank_in_list(const Ranker *r, const TopLists *lists, const int64 *n_new,
-			 const Boosts *b, int u, int64 i)
+rank_in_list(const Ranker *r, const ListBlock *b, int u, const int64 *n_new,
+			 int64 i)
 {
 	const RankRequest *q = r->request;
-	float		floor = lbrec_boosted(b, q->truth[i],
-									  list_score(r, u, q->truth[i] + 1));
-	int64		rank = 0;		/* entries above the floor */
-	int64		end = lists->found[u];
+	const Scorer *s = &b->scorers[u];
+	const RankedList *list = &b->lists[u];
+	float		floor = lbrec_full_score(s, q->truth[i],
+										 find_dot(r, u, q->truth[i]));
+	int64		rank;			/* entries above the floor */
 	int64		new_rank;
 
-	while (rank < end)
-	{
-		int64		middle = (rank + end) / 2;
-
-		if (lists->scores[u][middle] > floor)
-			rank = middle + 1;
-		else
-			end = middle;
-	}
+	LBREC_SEARCH(rank, 0, list->n, list->scores[rank] > floor);
 	new_rank = n_new[rank];
-	if (lbrec_is_own(b, q->truth[i]))
+	if (lbrec_is_own(s, q->truth[i]))
 		new_rank = -1;
 	if (is_nobody(r, u))
 		rank = new_rank = PG_INT64_MAX;
@@ -216,79 +273,59 @@ rank_in_list(const Ranker *r, const TopLists *lists, const int64 *n_new,
 		q->new_ranks[i] = Min(new_rank, r->most);
 }
 
+/* Ranks of the listens r->at[first] up to r->at[end], whose users they are. */
+static void
+rank_in_lists(const Ranker *r, ListBlock *b, int64 first, int64 end)
+{
+	int64	   *n_new = NULL;
+	int			u = -1;
+
+	for (int64 k = first; k < end; k++)
+	{
+		int64		i = r->at[k];
+
+		CHECK_FOR_INTERRUPTS();
+		if (u < 0 || !shares_list(b, u, r->request, i))
+		{
+			if (u >= 0)
+			{
+				lbrec_free_related(&b->scorers[u]);
+				pfree(n_new);
+			}
+			lbrec_find_related(&b->scorers[++u]);
+			n_new = count_new(&b->scorers[u], &b->lists[u]);
+		}
+		rank_in_list(r, b, u, n_new, i);
+	}
+}
+
 /* Ranks of the n listens whose places are in r->at, by lists. */
 static void
 rank_by_lists(Ranker *r, int64 n, LbThreads *pool, MemoryContext context)
 {
 	const RankRequest *q = r->request;
-	LbCandidates set = {.c = r->candidates, .n = q->model->n_recordings,
-		.D = r->D};
-	bool		timed = has_time(q->model);
-	int32		users[LIST_BLOCK];
-	int64		times[LIST_BLOCK];
-	Boosts		boosts[LIST_BLOCK];
-	const Boosts *each[LIST_BLOCK];
-	int			block;
+	int64		n_recordings = q->model->n_recordings;
+	ListBlock  *b = MemoryContextAlloc(context, sizeof(ListBlock));
 	MemoryContext scratch = AllocSetContextCreate(context,
 												  "lbrec ranking by lists",
 												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
 
-	r->most = q->most > 0 ? Min(q->most, set.n) : set.n;
-	block = (int) Max(Min(LIST_BLOCK, LIST_ENTRIES / r->most), 1);
+	r->most = q->most > 0 ? Min(q->most, n_recordings) : n_recordings;
+	b->most = (int) Max(Min(LIST_BLOCK, LIST_ENTRIES / r->most), 1);
+	b->timed = has_time(q->model);
 	qsort_arg(r->at, n, sizeof(int64), compare_listens,
 			  unconstify(RankRequest *, q));
-	for (int64 next = 0; next < n;)
+	for (int64 first = 0; first < n;)
 	{
-		int64		first = next;
-		int			m = 0;
-		int			u = -1;
-		TopLists	lists;
-		int64	   *n_new = NULL;
-		MemoryContext old;
+		int64		end = take_users(b, r, first, n);
 
-		for (; next < n; next++)
-		{
-			int64		i = r->at[next];
-
-			if (m > 0 && users[m - 1] == q->users[i] &&
-				(!timed || times[m - 1] == q->times[i]))
-				continue;
-			if (m == block)
-				break;
-			users[m] = q->users[i];
-			times[m++] = q->times[i];
-		}
-		lbrec_query_vectors(r->queries, q->model, users, times, m, pool,
-							scratch);
-		for (int i = 0; i < m; i++)
-		{
-			boosts[i] = lbrec_boosts_of(q->model, users[i]);
-			each[i] = &boosts[i];
-		}
-		lbrec_top_lists(&lists, &set, each, r->queries, m, r->most, true,
-						pool, scratch);
-		old = MemoryContextSwitchTo(scratch);
-		for (int64 k = first; k < next; k++)
-		{
-			int64		i = r->at[k];
-
-			CHECK_FOR_INTERRUPTS();
-			if (u < 0 || users[u] != q->users[i] ||
-				(timed && times[u] != q->times[i]))
-			{
-				if (u >= 0)
-				{
-					lbrec_free_boosts(&boosts[u]);
-					pfree(n_new);
-				}
-				lbrec_gather_boosts(&boosts[++u]);
-				n_new = count_new(&boosts[u], lists.ids[u], lists.found[u]);
-			}
-			rank_in_list(r, &lists, n_new, &boosts[u], u, i);
-		}
-		MemoryContextSwitchTo(old);
+		make_lists(b, r, pool);
+		rank_in_lists(r, b, first, end);
 		MemoryContextReset(scratch);
+		first = end;
 	}
+	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 }
 

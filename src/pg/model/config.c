@@ -28,6 +28,7 @@
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 
+#include "pg/model/score.h"
 #include "pg/store/tensors.h"
 
 const char *const lbrec_pooling_names[] = {
@@ -103,12 +104,19 @@ static const Field time_fields[] = {
 	{"buckets", FIELD_INT, AT(time.buckets), 0, MAX_TIME_BUCKETS},
 };
 
-static const Field mix_fields[] = {
-	{"neighbour", FIELD_NUMBER, AT(mix.neighbour), 0, MAX_WEIGHT},
-	{"own", FIELD_NUMBER, AT(mix.own), -MAX_WEIGHT, MAX_WEIGHT},
-	{"recency", FIELD_NUMBER, AT(mix.recency), -MAX_WEIGHT, MAX_WEIGHT},
-	{"own_share", FIELD_NUMBER, AT(mix.own_share), -1, MAX_WEIGHT},
-};
+/* Of "mix", in fields (LB_N_PARTS): the weights of a score's parts. */
+static void
+describe_mix(Field *fields)
+{
+	for (int p = 0; p < LB_N_PARTS; p++)
+		fields[p] = (Field)
+	{
+		.name = lbrec_score_parts[p].name, .type = FIELD_NUMBER,
+			.offset = AT(mix.weight[0]) + p * sizeof(double),
+			.low = Max(lbrec_score_parts[p].least, -MAX_WEIGHT),
+			.high = MAX_WEIGHT
+	};
+}
 
 #undef AT
 
@@ -468,6 +476,7 @@ lbrec_parse_config(ModelConfig *c, const char *json, CheckReport report,
 	Reader		r = {report, arg, true};
 	JsonbContainer *root = &jsonb->root;
 	JsonbContainer *part;
+	Field		mix_fields[LB_N_PARTS];
 	JsonbValue	v;
 
 	memset(c, 0, sizeof(ModelConfig));
@@ -485,7 +494,10 @@ lbrec_parse_config(ModelConfig *c, const char *json, CheckReport report,
 	c->mixed = c->neighbours > 0 || c->repeat_power > 0;
 	if (c->mixed &&
 		(part = container(&r, root, "mix", false)) != NULL)
-		read_fields(&r, c, part, mix_fields, lengthof(mix_fields));
+	{
+		describe_mix(mix_fields);
+		read_fields(&r, c, part, mix_fields, LB_N_PARTS);
+	}
 	c->n_query = read_inputs(&r, c, c->query, root, "query");
 	c->n_candidate = read_inputs(&r, c, c->candidate, root, "candidate");
 	if (r.sound)
@@ -684,6 +696,7 @@ put_inputs(StringInfo s, const ModelConfig *c, const ConfigInput *inputs,
 char *
 lbrec_config_json(const ModelConfig *c, const char *settings)
 {
+	Field		mix_fields[LB_N_PARTS];
 	StringInfoData s;
 
 	initStringInfo(&s);
@@ -698,7 +711,8 @@ lbrec_config_json(const ModelConfig *c, const char *settings)
 	if (c->mixed)
 	{
 		appendStringInfoString(&s, ", \"mix\": {");
-		put_fields(&s, c, mix_fields, lengthof(mix_fields));
+		describe_mix(mix_fields);
+		put_fields(&s, c, mix_fields, LB_N_PARTS);
 		appendStringInfoChar(&s, '}');
 	}
 	if (c->trend != 0)

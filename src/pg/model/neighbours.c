@@ -62,12 +62,9 @@ pairs_of(Counter *c, const Listen *listens, int64 n)
 		c->codes[i] = listens[i].recording;
 		c->times[i] = listens[i].time;
 	}
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		made = lb_neighbour_pairs(c->pairs, c->codes, c->times, n,
-								  SESSION_GAP, lbrec_cancel_flag());
-	} while (lbrec_again(made < 0));
+	LBREC_RUN((made = lb_neighbour_pairs(c->pairs, c->codes, c->times, n,
+										 SESSION_GAP,
+										 lbrec_cancel_flag())) < 0);
 	return made;
 }
 
@@ -153,14 +150,11 @@ fill_range(Counter *c, const Dataset *data, const uint8 *held_out,
 		int64		length = c->lengths[row];
 		int64		made;
 
-		do
-		{
-			CHECK_FOR_INTERRUPTS();
-			made = lb_neighbour_row(r->codes + done, r->counts + done,
-									c->entries + c->next[row - c->first] -
-									length, length, row, r->sums, most,
-									lbrec_cancel_flag());
-		} while (lbrec_again(made < 0));
+		LBREC_RUN((made = lb_neighbour_row(r->codes + done, r->counts + done,
+										   c->entries +
+										   c->next[row - c->first] - length,
+										   length, row, r->sums, most,
+										   lbrec_cancel_flag())) < 0);
 		done += made;
 		r->offsets[row + 1] = done;
 	}

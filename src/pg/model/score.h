@@ -1,6 +1,15 @@
 /*
  * score.h
- *		What a score has beside the dot product.
+ *		The parts of a score, and the scores of one user.
+ *
+ *		found = <q,c> + sum over SCORE_FOUND of weight * value
+ *		score = found							of a recording new to the user
+ *			  = found + sum over SCORE_PLAYED of weight * value
+ *					  + sum over SCORE_SHARE of weight * found
+ *												of one that the user has played
+ *
+ * The table lbrec_score_parts says all that there is to say of a part: fitting
+ * the weights, making lists, ranking, explaining and storing loop over it.
  */
 #ifndef LBREC_MODEL_SCORE_H
 #define LBREC_MODEL_SCORE_H
@@ -8,70 +17,95 @@
 #include "pg/model/candidates.h"
 #include "pg/model/twotower.h"
 
-#include "core/scan/lb_scan.h"
+/*
+ * Only a user's latest MAX_SOURCES recordings contribute neighbours: those of
+ * ten thousand would cover the whole catalogue.
+ */
+#define MAX_SOURCES 500
 
 /*
- * So many of a user's own recordings bring up their neighbours, the latest.
- * What who has played ten thousand would bring up is all of the catalogue.
+ * What a user's scores are made of.  The score of a recording that is not
+ * related to the user is the dot product alone.
  */
-#define NEAR_LENGTH 500
-
-/*
- * The recordings of which a user's score is not the dot product alone: the
- * user's own, first, and their neighbours.
- */
-typedef struct Boosts
+typedef struct Scorer
 {
 	const TwoTower *model;
-	int			n_own;
+	int			n_own;			/* the user's own recordings, latest first */
 	const int32 *codes;			/* (n_own) */
-	const float *plays;			/* (n_own) */
-	const float *recency;		/* (n_own) log of what plays count, or NULL */
-	LbTouched	touched;		/* from lbrec_gather_boosts() on */
-} Boosts;
+	const float *plays;			/* (n_own) how often */
+	const float *recency;		/* (n_own) log of what the plays count, or
+								 * NULL */
+	LbRelated	related;		/* the own and their neighbours; filled by
+								 * lbrec_find_related() */
+} Scorer;
 
-/* Own recordings whose neighbours count. */
-static inline int
-lbrec_near(const Boosts *b)
+typedef enum ScoreKind
 {
-	return Min(b->n_own, NEAR_LENGTH);
+	SCORE_FOUND,				/* counts for every recording */
+	SCORE_PLAYED,				/* for those that the user has played */
+	SCORE_SHARE					/* the same; its value is found */
+} ScoreKind;
+
+/* Called with the share of a value that one of the user's recordings gives. */
+typedef void (*PartSource) (int32 code, double share, void *arg);
+
+typedef struct ScorePart
+{
+	const char *name;			/* of its weight in a model's config */
+	const char *line;			/* of its row in lbrec_explain; NULL: it is
+								 * spread over the rows of found */
+	ScoreKind	kind;
+	bool		lowers;			/* may lower a score; SCORE_FOUND must not */
+	double		least;			/* bound of the weight in the sum above */
+
+	/* of the weight as it is fitted, see src/pg/train/score_fit.c */
+	double		prior;
+	double		precision;
+	double		fitted_least;
+
+	/* true if the model has what the values come from */
+	bool		(*present) (const TwoTower *model);
+
+	/*
+	 * Adds weight times the value to sums (n), of related recordings at
+	 * places (n).  The value of SCORE_PLAYED is 0 for a recording that is not
+	 * the user's own.  NULL for SCORE_SHARE.
+	 */
+	void		(*add) (double *sums, double weight, const Scorer *scorer,
+						const int32 *places, int n);
+
+	/*
+	 * Divides value, which is not 0, of a place among the user's recordings
+	 * that it comes from.  NULL: it comes from the recording itself.
+	 */
+	void		(*sources) (const Scorer *scorer, int64 place, double value,
+							PartSource source, void *arg);
+} ScorePart;
+
+extern const ScorePart lbrec_score_parts[LB_N_PARTS];
+
+/* The user's own recordings that contribute neighbours. */
+static inline int
+lbrec_n_sources(const Scorer *s)
+{
+	return Min(s->n_own, MAX_SOURCES);
 }
 
-/* What is not the dot product of one score. */
-typedef struct ScoreParts
-{
-	bool		own;
-	double		sum;			/* of neighbours' weights */
-	double		neighbours;		/* what that adds */
-	double		repeat;			/* what having played it adds */
-	double		share;			/* of dot product and neighbours, added */
-} ScoreParts;
-
-/* The best lists of m users, each of its own length. */
-typedef struct TopLists
-{
-	int64	   *found;			/* (m) */
-	int64	  **ids;			/* (m) */
-	float	  **scores;			/* (m) */
-} TopLists;
-
-extern Boosts lbrec_boosts_of(const TwoTower *model, int32 user);
-extern void lbrec_gather_boosts(Boosts *boosts);
-extern void lbrec_free_boosts(Boosts *boosts);
-extern bool lbrec_is_own(const Boosts *boosts, int64 candidate);
-extern float lbrec_boosted(const Boosts *boosts, int64 candidate, float dot);
-extern ScoreParts lbrec_score_parts(const Boosts *boosts, int64 candidate);
-extern int64 lbrec_boosted_depth(const Boosts *boosts, int among, int64 k,
-								 const float *query, const float *candidates,
-								 int D);
-extern int64 lbrec_apply_boosts(int64 *ids, float *scores, int64 found,
-								int64 depth, int among, int64 k,
-								int64 *n_new, const Boosts *boosts,
-								const float *query, const float *candidates,
-								int D, const CandidateSet *allowed);
-extern void lbrec_top_lists(TopLists *lists, const LbCandidates *set,
-							const Boosts *const *boosts, const float *queries,
-							int m, int64 k, bool beyond_own, LbThreads *pool,
-							MemoryContext context);
+extern Scorer lbrec_scorer(const TwoTower *model, int32 user);
+extern void lbrec_find_related(Scorer *scorer);
+extern void lbrec_free_related(Scorer *scorer);
+extern int64 lbrec_related_place(const Scorer *scorer, int64 candidate);
+extern bool lbrec_is_own(const Scorer *scorer, int64 candidate);
+extern void lbrec_related_scores(float *scores, const Scorer *scorer,
+								 const int32 *places, const float *dots,
+								 int n);
+extern void lbrec_least_scores(float *scores, const Scorer *scorer,
+							   const int32 *places, const float *dots, int n);
+extern float lbrec_full_score(const Scorer *scorer, int64 candidate,
+							  float dot);
+extern double lbrec_part_value(const ScorePart *part, const Scorer *scorer,
+							   int64 place);
+extern LbMix lbrec_mix_of_members(LbMix one, int n_members);
+extern LbMix lbrec_mix_of_one(LbMix all, int n_members);
 
 #endif							/* LBREC_MODEL_SCORE_H */

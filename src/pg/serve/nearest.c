@@ -234,6 +234,7 @@ lbrec_nearest_by_index(Nearest *best, const ServingModel *serving, int64 self,
 	int64	   *ids;
 	float	   *scores;
 	Nearest    *pool;
+	void	   *scratch;
 	int64		found;
 	bool		proven;
 	LbStatus	status;
@@ -249,14 +250,10 @@ lbrec_nearest_by_index(Nearest *best, const ServingModel *serving, int64 self,
 	scores = palloc_extended(m * sizeof(float), MCXT_ALLOC_HUGE);
 	pool = palloc_extended(m * sizeof(Nearest), MCXT_ALLOC_HUGE);
 	unit_rows(query, lbrec_candidate_vector(serving, self), 1, D);
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_topk(&found, ids, scores, query, &set, m,
-						 lbrec_alloc_aligned(context, lb_topk_bytes(&set, m),
-											 "selection"),
-						 lbrec_cancel_flag());
-	} while (lbrec_again(status == LB_CANCELLED));
+	scratch = lbrec_alloc_aligned(context, lb_topk_bytes(&set, m),
+								  "selection");
+	LBREC_RUN((status = lb_topk(&found, ids, scores, query, &set, m, scratch,
+								lbrec_cancel_flag())) == LB_CANCELLED);
 	lbrec_check_status(status, "a score");
 	bound = Max(scores[found - 1], 0) / shortest + slack(D);
 	for (int64 i = 0; i < found; i++)

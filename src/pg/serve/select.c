@@ -23,8 +23,8 @@
 
 #include "pg/image/image.h"
 #include "pg/model/candidates.h"
-#include "pg/model/score.h"
-#include "pg/serve/asker.h"
+#include "pg/model/toplist.h"
+#include "pg/serve/listener.h"
 #include "pg/server/kernels.h"
 
 #define POOL_FACTOR 10
@@ -33,50 +33,23 @@
 /* Cosines that are computed at once. */
 #define COSINES 256
 
-/*
- * The best k by score, if of the own, among, no others are lowered; else -1
- * are found.
- */
-static Selected
-best_among(const ServingModel *serving, const Asker *asker,
-		   const CandidateSet *allowed, int64 k, int among)
+/* The best k by score, of those that are allowed. */
+static RankedList
+best(const ServingModel *serving, const Listener *listener,
+	 const CandidateSet *allowed, int64 k)
 {
-	Selected	s = {0};
-	LbCandidates set = {.c = asker->vectors, .n = serving->tower.n_recordings,
-		.D = asker->D, .index = asker->index, .allow = allowed->bits,
-	.list = allowed->list, .n_list = allowed->n};
-	int64		depth = lbrec_boosted_depth(&asker->boosts, among, k,
-											asker->query, set.c, set.D);
-	void	   *scratch;
-	LbStatus	status;
+	const Scorer *scorer = &listener->scorer;
+	TopRequest	request = {
+		.set = {.c = listener->vectors, .n = serving->tower.n_recordings,
+			.D = listener->D, .index = listener->index,
+			.allow = allowed->bits, .list = allowed->list,
+		.n_list = allowed->n},
+		.m = 1, .scorers = &scorer, .queries = listener->query, .k = k
+	};
+	RankedList	list;
 
-	scratch = lbrec_alloc_aligned(CurrentMemoryContext,
-								  lb_topk_bytes(&set, depth), "selection");
-	s.ids = palloc_extended(depth * sizeof(int64), MCXT_ALLOC_HUGE);
-	s.scores = palloc_extended(depth * sizeof(float), MCXT_ALLOC_HUGE);
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_topk(&s.n, s.ids, s.scores, asker->query, &set, depth,
-						 scratch, lbrec_cancel_flag());
-	} while (lbrec_again(status == LB_CANCELLED));
-	lbrec_check_status(status, "a score");
-	s.n = lbrec_apply_boosts(s.ids, s.scores, s.n, depth, among, k, NULL,
-							 &asker->boosts, asker->query, set.c, set.D,
-							 allowed);
-	return s;
-}
-
-/* The best k by score. */
-static Selected
-best(const ServingModel *serving, const Asker *asker, const CandidateSet *allowed,
-	 int64 k)
-{
-	Selected	s = best_among(serving, asker, allowed, k,
-							   lbrec_near(&asker->boosts));
-
-	return s.n >= 0 ? s :
-		best_among(serving, asker, allowed, k, asker->boosts.n_own);
+	lbrec_top_lists(&list, &request);
+	return list;
 }
 
 /*
@@ -98,7 +71,7 @@ group_of(const Wanted *wanted, int64 id)
 }
 
 static void
-start_tally(Tally *tally, const Wanted *wanted, const Selected *pool)
+start_tally(Tally *tally, const Wanted *wanted, const RankedList *pool)
 {
 	int32		last = 0;
 
@@ -126,7 +99,7 @@ count_in(Tally *tally, int64 id)
 
 /* Going down the ranking; out has room for k. */
 static void
-pick_in_order(Selected *out, Tally *tally, const Selected *pool, int64 k)
+pick_in_order(RankedList *out, Tally *tally, const RankedList *pool, int64 k)
 {
 	for (int64 i = 0; i < pool->n && out->n < k; i++)
 		if (has_room(tally, pool->ids[i]))
@@ -139,7 +112,7 @@ pick_in_order(Selected *out, Tally *tally, const Selected *pool, int64 k)
 }
 
 static void
-pick_diverse(Selected *out, Tally *tally, const Selected *pool, int64 k,
+pick_diverse(RankedList *out, Tally *tally, const RankedList *pool, int64 k,
 			 const ServingModel *serving, double diversity)
 {
 	int			D = serving->image->D;
@@ -213,28 +186,28 @@ pick_diverse(Selected *out, Tally *tally, const Selected *pool, int64 k,
 }
 
 /* min(k, those that qualify) recordings. */
-Selected
-lbrec_select(const ServingModel *serving, const Asker *asker,
+RankedList
+lbrec_select(const ServingModel *serving, const Listener *listener,
 			 const Wanted *wanted)
 {
 	int64		k = wanted->k;
 	int64		n_allowed = wanted->allowed.n;
 	int64		deep;
-	Selected	out;
+	RankedList	out;
 
 	if (wanted->groups == NULL && wanted->diversity == 0)
-		return best(serving, asker, &wanted->allowed, k);
+		return best(serving, listener, &wanted->allowed, k);
 
 	out.ids = palloc_extended(k * sizeof(int64), MCXT_ALLOC_HUGE);
 	out.scores = palloc_extended(k * sizeof(float), MCXT_ALLOC_HUGE);
 	deep = Max(k * (wanted->diversity > 0 ? POOL_FACTOR : 2), LEAST_POOL);
 	for (;; deep *= 4)
 	{
-		Selected	pool;
+		RankedList	pool;
 		Tally		tally;
 
 		deep = Min(deep, Max(n_allowed, 1));
-		pool = best(serving, asker, &wanted->allowed, deep);
+		pool = best(serving, listener, &wanted->allowed, deep);
 		start_tally(&tally, wanted, &pool);
 		out.n = 0;
 		if (wanted->diversity > 0)

@@ -7,7 +7,8 @@
 
 #include "pg/image/image.h"
 #include "pg/model/candidates.h"
-#include "pg/serve/asker.h"
+#include "pg/model/toplist.h"
+#include "pg/serve/listener.h"
 
 typedef struct Wanted
 {
@@ -19,14 +20,7 @@ typedef struct Wanted
 	double		diversity;		/* 0 to 1 */
 } Wanted;
 
-typedef struct Selected
-{
-	int64		n;
-	int64	   *ids;
-	float	   *scores;
-} Selected;
-
-extern Selected lbrec_select(const ServingModel *serving,
-							 const Asker *asker, const Wanted *wanted);
+extern RankedList lbrec_select(const ServingModel *serving,
+							   const Listener *listener, const Wanted *wanted);
 
 #endif							/* LBREC_SERVE_SELECT_H */

@@ -13,7 +13,7 @@
 #include "pg/image/cache.h"
 #include "pg/image/image.h"
 #include "pg/serve/arguments.h"
-#include "pg/serve/asker.h"
+#include "pg/serve/listener.h"
 #include "pg/server/declaration.h"
 #include "pg/server/srf.h"
 
@@ -26,25 +26,25 @@ Datum
 lbrec_user_embedding(PG_FUNCTION_ARGS)
 {
 	const ServingModel *serving;
-	Occasion	occasion;
-	Asker		asker;
+	Moment		moment;
+	Listener	listener;
 	int64		user_id;
 
 	lbrec_check_declaration(fcinfo, 4, 4, 0);
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	user_id = PG_GETARG_INT64(0);
-	occasion = lbrec_occasion(fcinfo, 2, 3);
+	moment = lbrec_moment(fcinfo, 2, 3);
 	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
-	lbrec_identify(&asker, serving, user_id, &occasion);
-	if (asker.basis == BASIS_POPULAR)
+	lbrec_find_listener(&listener, serving, user_id, &moment);
+	if (listener.basis == BASIS_POPULAR)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("model \"%s\" does not know user %lld",
 						serving->image->row.name, (long long) user_id),
 				 errdetail("The user has no listens now either that a vector could be made of."),
 				 errhint("Name the table or query that has them with listens; lbrec_recommend() answers with popular recordings.")));
-	PG_RETURN_ARRAYTYPE_P(lbrec_float_array(asker.query, asker.D));
+	PG_RETURN_ARRAYTYPE_P(lbrec_float_array(listener.query, listener.D));
 }
 
 /* lbrec_recording_embedding(recording, model): the candidate vector */

@@ -21,7 +21,7 @@
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
-#include "pg/model/score.h"
+#include "pg/model/toplist.h"
 #include "pg/model/twotower.h"
 #include "pg/serve/baselines.h"
 #include "pg/server/kernels.h"
@@ -216,26 +216,32 @@ add_model_lists(Spread *spreads, const Evaluation *e, int64 from, int64 m,
 				MemoryContext scratch)
 {
 	const TwoTower *tower = &e->serving->tower;
-	LbCandidates set = {.c = e->serving->tower.candidates,
-		.n = tower->n_recordings, .D = e->serving->image->D,
-	.index = e->serving->index};
-	float	   *q = lbrec_alloc_aligned(scratch, m * set.D * sizeof(float),
-										"block of queries");
-	Boosts	   *boosts = MemoryContextAlloc(scratch, m * sizeof(Boosts));
-	const Boosts **each = MemoryContextAlloc(scratch, m * sizeof(Boosts *));
-	TopLists	lists;
+	float	   *queries = lbrec_alloc_aligned(scratch, m *
+											  e->serving->image->D *
+											  sizeof(float),
+											  "block of queries");
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	Scorer	   *scorers = palloc(m * sizeof(Scorer));
+	const Scorer **each = palloc(m * sizeof(Scorer *));
+	RankedList *lists = palloc(m * sizeof(RankedList));
+	TopRequest	request = {
+		.set = {.c = e->serving->tower.candidates, .n = tower->n_recordings,
+			.D = e->serving->image->D, .index = e->serving->index},
+			.m = (int) m, .scorers = each, .queries = queries, .k = e->most,
+			.pool = e->pool
+		};
 
 	for (int64 i = 0; i < m; i++)
 	{
-		boosts[i] = lbrec_boosts_of(tower, e->who[from + i]);
-		each[i] = &boosts[i];
+		scorers[i] = lbrec_scorer(tower, e->who[from + i]);
+		each[i] = &scorers[i];
 	}
-	lbrec_query_vectors(q, tower, e->who + from, e->when + from, m, e->pool,
-						scratch);
-	lbrec_top_lists(&lists, &set, each, q, (int) m, e->most, false, e->pool,
-					scratch);
+	lbrec_query_vectors(queries, tower, e->who + from, e->when + from, m,
+						e->pool, scratch);
+	lbrec_top_lists(lists, &request);
 	for (int64 i = 0; i < m; i++)
-		add_list(spreads, e, lists.ids[i], lists.found[i]);
+		add_list(spreads, e, lists[i].ids, lists[i].n);
+	MemoryContextSwitchTo(old);
 }
 
 /* Coverage and popularity of the lists of all users, at each of ks. */

@@ -5,9 +5,9 @@
  * A tower without layers adds its inputs up, so a dot product is a sum over
  * them: each recording of the history, the user's embedding and so on give a
  * part, all divided by the length of the whole where vectors are of unit
- * length.  The neighbours' part is the root of a sum; each of the user's
- * recordings gets the share of the root that it has of the sum.  What a model
- * adds to the rest for a recording that the user knows is spread over the
+ * length.  The other parts of a score are those of the table in
+ * src/pg/model/score.c: a part that comes from several of the user's
+ * recordings is divided among them, and a share of the rest is spread over the
  * rest.  So the rows add up to the score that lbrec_score() shows; the dot
  * product's float32 rounding is spread over its rows too.  Dense layers mix
  * their inputs: there the dot product is one row.
@@ -24,7 +24,7 @@
 #include "pg/model/score.h"
 #include "pg/model/twotower.h"
 #include "pg/serve/arguments.h"
-#include "pg/serve/asker.h"
+#include "pg/serve/listener.h"
 #include "pg/server/srf.h"
 
 PG_FUNCTION_INFO_V1(lbrec_explain);
@@ -39,7 +39,7 @@ typedef struct Part
 typedef struct Explanation
 {
 	const ServingModel *serving;
-	const Asker *asker;
+	const Listener *listener;
 	int32		candidate;
 	const float *c;				/* (D) its vector */
 	double	   *sum;			/* (D) of the inputs, before normalising */
@@ -65,11 +65,24 @@ add_part(Explanation *e, const char *name, int32 code, double value)
 	};
 }
 
+/* The same, to a row of that name and recording if there is one. */
+static void
+add_to_part(Explanation *e, const char *name, int32 code, double value)
+{
+	for (int i = 0; i < e->n; i++)
+		if (e->parts[i].code == code && strcmp(e->parts[i].name, name) == 0)
+		{
+			e->parts[i].value += value;
+			return;
+		}
+	add_part(e, name, code, value);
+}
+
 /* The product of factor * row with the candidate's vector, as it counts. */
 static double
 share_of(const Explanation *e, const float *row, double factor)
 {
-	int			D = e->asker->D;
+	int			D = e->listener->D;
 	int			width = D / e->serving->tower.core.query.groups;
 	double		sum = 0;
 
@@ -81,7 +94,7 @@ share_of(const Explanation *e, const float *row, double factor)
 static void
 add_to_sum(Explanation *e, const float *row, double factor)
 {
-	for (int d = 0; d < e->asker->D; d++)
+	for (int d = 0; d < e->listener->D; d++)
 		e->sum[d] += factor * row[d];
 }
 
@@ -128,16 +141,16 @@ explain_inputs(Explanation *e, int64 time, double dot)
 {
 	const TwoTower *tower = &e->serving->tower;
 	const LbTower *query = &tower->core.query;
-	int			width = e->asker->D / query->groups;
-	const Boosts *b = &e->asker->boosts;
-	LbSpan		history = lbrec_history(tower, b->codes, b->n_own);
+	int			width = e->listener->D / query->groups;
+	const Scorer *s = &e->listener->scorer;
+	LbSpan		history = lbrec_history(tower, s->codes, s->n_own);
 	InputBuffers buffers;
 	double		total = 0;
 
 	lbrec_make_buffers(&buffers, query, 1, CurrentMemoryContext);
-	lbrec_query_inputs(&buffers, tower, &e->asker->user, &time,
-					   e->asker->basis == BASIS_LISTENS ? &history : NULL, 1);
-	e->sum = palloc0(e->asker->D * sizeof(double));
+	lbrec_query_inputs(&buffers, tower, &e->listener->user, &time,
+					   e->listener->basis == BASIS_LISTENS ? &history : NULL, 1);
+	e->sum = palloc0(e->listener->D * sizeof(double));
 	e->inverse = palloc(query->groups * sizeof(double));
 	visit_inputs(e, &buffers, false);
 	for (int g = 0; g < query->groups; g++)
@@ -156,24 +169,59 @@ explain_inputs(Explanation *e, int64 time, double dot)
 		e->parts[i].value += (dot - total) / e->n;
 }
 
-/* What neighbours add, by the recordings whose neighbours they are. */
-static void
-explain_neighbours(Explanation *e, const ScoreParts *p)
+/* The rows of one part of the score, by the recordings that it comes from. */
+typedef struct PartRows
 {
-	const Boosts *b = &e->asker->boosts;
-	const LbNeighbours *nb = &b->model->neighbours;
+	Explanation *e;
+	const char *line;
+} PartRows;
 
-	if (p->sum == 0 || nb->offsets == NULL)
-		return;
-	for (int i = 0; i < lbrec_near(b); i++)
+static void
+add_source(int32 code, double share, void *arg)
+{
+	PartRows   *rows = arg;
+
+	add_part(rows->e, rows->line, code, share);
+}
+
+/*
+ * Rows of the parts of a kind, at a place of the related.  Parts that come
+ * from the recording itself and share a line share a row.
+ */
+static void
+explain_parts(Explanation *e, ScoreKind kind, int64 place)
+{
+	const Scorer *s = &e->listener->scorer;
+
+	for (int p = 0; p < LB_N_PARTS; p++)
 	{
-		int32		code = b->codes[i];
+		const ScorePart *part = &lbrec_score_parts[p];
+		PartRows	rows = {e, part->line};
+		double		value;
 
-		for (int64 k = nb->offsets[code]; k < nb->offsets[code + 1]; k++)
-			if (nb->codes[k] == e->candidate + 1)
-				add_part(e, "neighbour", code, p->neighbours *
-						 (log1p(b->plays[i]) * nb->weights[k]) / p->sum);
+		if (part->kind != kind)
+			continue;
+		value = s->model->mix.weight[p] * lbrec_part_value(part, s, place);
+		if (value == 0)
+			continue;
+		if (part->sources)
+			part->sources(s, place, value, add_source, &rows);
+		else
+			add_to_part(e, part->line, lbrec_code_of(e->candidate), value);
 	}
+}
+
+/* What is added to the rows of the found recording, as a share of each. */
+static double
+find_share(const Scorer *s, int64 place)
+{
+	double		share = 0;
+
+	for (int p = 0; p < LB_N_PARTS; p++)
+		if (lbrec_score_parts[p].kind == SCORE_SHARE && place >= 0 &&
+			place < s->n_own)
+			share += s->model->mix.weight[p];
+	return share;
 }
 
 static int
@@ -192,30 +240,34 @@ compare_parts(const void *a, const void *b)
 static void
 explain(Explanation *e, int64 time)
 {
-	const Asker *asker = e->asker;
+	const Listener *listener = e->listener;
 	const TwoTower *tower = &e->serving->tower;
-	ScoreParts	p = {0};
+	const Scorer *s = &listener->scorer;
+	int64		place;
+	double		share;
 	double		dot;
 
-	e->c = asker->vectors + (Size) e->candidate * asker->D;
-	dot = lb_score(asker->query, e->c, asker->D);
-	if (asker->basis == BASIS_POPULAR)
+	e->c = listener->vectors + (Size) e->candidate * listener->D;
+	dot = lb_score(listener->query, e->c, listener->D);
+	if (listener->basis == BASIS_POPULAR)
 	{
 		add_part(e, "popularity", 0, dot);
 		return;
 	}
 	if (tower->summed &&
-		(asker->basis == BASIS_MODEL || lbrec_has_history(tower)))
+		(listener->basis == BASIS_MODEL || lbrec_has_history(tower)))
 		explain_inputs(e, time, dot);
 	else
 		add_part(e, "towers", 0, dot);
-	if (asker->boosts.n_own > 0)
-		p = lbrec_score_parts(&asker->boosts, e->candidate);
-	explain_neighbours(e, &p);
-	for (int i = 0; i < e->n; i++)
-		e->parts[i].value *= 1 + p.share;
-	if (p.own && p.repeat != 0)
-		add_part(e, "repeat", e->candidate + 1, p.repeat);
+	place = lbrec_related_place(s, e->candidate);
+	if (place >= 0)
+	{
+		explain_parts(e, SCORE_FOUND, place);
+		share = find_share(s, place);
+		for (int i = 0; i < e->n; i++)
+			e->parts[i].value *= 1 + share;
+		explain_parts(e, SCORE_PLAYED, place);
+	}
 	qsort(e->parts, e->n, sizeof(Part), compare_parts);
 }
 
@@ -225,20 +277,20 @@ lbrec_explain(PG_FUNCTION_ARGS)
 {
 	RowSink		sink = lbrec_begin_rows(fcinfo, 5, 5, 3);
 	Explanation e = {0};
-	Occasion	occasion;
-	Asker		asker;
+	Moment		moment;
+	Listener	listener;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		return (Datum) 0;
-	occasion = lbrec_occasion(fcinfo, 3, 4);
+	moment = lbrec_moment(fcinfo, 3, 4);
 	e.serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
 	e.candidate = lbrec_candidate_of(e.serving, PG_GETARG_UUID_P(1));
 	/* no score, as lbrec_score has none */
 	if (e.candidate < 0)
 		return (Datum) 0;
-	lbrec_identify(&asker, e.serving, PG_GETARG_INT64(0), &occasion);
-	e.asker = &asker;
-	explain(&e, occasion.time);
+	lbrec_find_listener(&listener, e.serving, PG_GETARG_INT64(0), &moment);
+	e.listener = &listener;
+	explain(&e, moment.time);
 	for (int i = 0; i < e.n; i++)
 	{
 		const Part *part = &e.parts[i];

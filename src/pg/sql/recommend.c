@@ -12,7 +12,7 @@
 #include "pg/image/cache.h"
 #include "pg/image/image.h"
 #include "pg/serve/arguments.h"
-#include "pg/serve/asker.h"
+#include "pg/serve/listener.h"
 #include "pg/serve/filter.h"
 #include "pg/serve/queries.h"
 #include "pg/serve/select.h"
@@ -89,11 +89,11 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 	RowSink		sink = lbrec_begin_rows(fcinfo, N_ARGS, N_ARGS, 4);
 	Conditions	conditions = {0};
 	const ServingModel *serving;
-	Occasion	occasion = lbrec_occasion(fcinfo, ARG_AT, ARG_LISTENS);
+	Moment		moment = lbrec_moment(fcinfo, ARG_AT, ARG_LISTENS);
 	int64		user_id;
 	Wanted		wanted = {0};
-	Asker		asker;
-	Selected	selected;
+	Listener	listener;
+	RankedList	list;
 
 	/* as a strict function: nothing is recommended to nobody */
 	if (PG_ARGISNULL(ARG_USER_ID))
@@ -102,7 +102,7 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 	wanted.k = PG_ARGISNULL(ARG_K) ? 10 : PG_GETARG_INT32(ARG_K);
 	if (!PG_ARGISNULL(ARG_EXCLUDE_LISTENED) &&
 		PG_GETARG_BOOL(ARG_EXCLUDE_LISTENED))
-		conditions.listened = lbrec_listened_recordings(occasion.listens,
+		conditions.listened = lbrec_listened_recordings(moment.listens,
 														user_id);
 	if (!PG_ARGISNULL(ARG_CANDIDATES))
 		conditions.candidates =
@@ -122,18 +122,18 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 	serving = lbrec_open_model(lbrec_model_argument(fcinfo, ARG_MODEL));
 	wanted.k = lbrec_bounded_k((int32) wanted.k, serving->tower.n_recordings);
 	read_wishes(&wanted, fcinfo, serving);
-	lbrec_identify(&asker, serving, user_id, &occasion);
+	lbrec_find_listener(&listener, serving, user_id, &moment);
 	wanted.allowed = lbrec_filter_candidates(serving, &conditions);
-	selected = lbrec_select(serving, &asker, &wanted);
-	for (int64 i = 0; i < selected.n; i++)
+	list = lbrec_select(serving, &listener, &wanted);
+	for (int64 i = 0; i < list.n; i++)
 	{
 		Datum		values[4];
 		bool		nulls[4] = {false, false, false, false};
 
 		values[0] = Int32GetDatum((int32) (i + 1));
-		values[1] = UUIDPGetDatum(&serving->tower.recording_keys[selected.ids[i]]);
-		values[2] = Float4GetDatum(selected.scores[i]);
-		values[3] = CStringGetTextDatum(lbrec_basis_name(asker.basis));
+		values[1] = UUIDPGetDatum(&serving->tower.recording_keys[list.ids[i]]);
+		values[2] = Float4GetDatum(list.scores[i]);
+		values[3] = CStringGetTextDatum(lbrec_basis_name(listener.basis));
 		lbrec_put_row(&sink, values, nulls);
 	}
 	return (Datum) 0;

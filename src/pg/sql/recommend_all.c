@@ -22,10 +22,10 @@
 
 #include "pg/image/cache.h"
 #include "pg/image/image.h"
-#include "pg/model/score.h"
+#include "pg/model/toplist.h"
 #include "pg/model/twotower.h"
 #include "pg/serve/arguments.h"
-#include "pg/serve/asker.h"
+#include "pg/serve/listener.h"
 #include "pg/serve/select.h"
 #include "pg/server/declaration.h"
 #include "pg/server/kernels.h"
@@ -45,7 +45,7 @@ PG_FUNCTION_INFO_V1(lbrec_recommend_all);
 typedef struct Batch
 {
 	const ServingModel *serving;
-	Occasion	occasion;
+	Moment		moment;
 	int32		k;
 	int			largest;		/* tile */
 	bool		all;			/* users of the model, or: */
@@ -58,12 +58,12 @@ typedef struct Batch
 	int			n;				/* its users */
 	int			size;			/* that it may have */
 	int64	   *users;
-	Asker	   *askers;
-	Selected   *lists;
+	Listener   *listeners;
+	RankedList *lists;
 	int			user;			/* the next row's */
 	int64		rank;			/* from 0 */
 
-	Selected	popular;		/* for all of whom nothing is known */
+	RankedList	popular;		/* for all unknown users */
 	Datum		basis[BASIS_POPULAR + 1];
 } Batch;
 
@@ -92,7 +92,7 @@ begin(FunctionCallInfo fcinfo)
 	int64		row = sizeof(int64) + sizeof(float);
 
 	b->k = PG_ARGISNULL(0) ? 10 : PG_GETARG_INT32(0);
-	b->occasion = lbrec_occasion(fcinfo, 3, 4);
+	b->moment = lbrec_moment(fcinfo, 3, 4);
 	b->serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
 	b->k = lbrec_bounded_k(b->k, b->serving->tower.n_recordings);
 	b->all = PG_ARGISNULL(2);
@@ -128,9 +128,9 @@ identify(Batch *b, float *queries, int *at, LbThreads *pool)
 
 		if (code == 0)
 			continue;
-		b->askers[u].user = code;
-		b->askers[u].boosts = lbrec_boosts_of(&serving->tower, code);
-		times[m] = b->occasion.time;
+		b->listeners[u].user = code;
+		b->listeners[u].scorer = lbrec_scorer(&serving->tower, code);
+		times[m] = b->moment.time;
 		at[m] = u;
 		codes[m++] = code;
 	}
@@ -139,15 +139,15 @@ identify(Batch *b, float *queries, int *at, LbThreads *pool)
 							CurrentMemoryContext);
 	for (int u = 0; u < b->n; u++)
 	{
-		Asker	   *asker = &b->askers[u];
+		Listener   *listener = &b->listeners[u];
 
-		if (asker->user != 0)
+		if (listener->user != 0)
 			continue;
 		CHECK_FOR_INTERRUPTS();
-		asker->basis = BASIS_POPULAR;
-		if (!lbrec_fold_in(asker, serving, b->users[u], &b->occasion))
+		listener->basis = BASIS_POPULAR;
+		if (!lbrec_fold_in(listener, serving, b->users[u], &b->moment))
 			continue;
-		memcpy(queries + m * D, asker->query, D * sizeof(float));
+		memcpy(queries + m * D, listener->query, D * sizeof(float));
 		at[m++] = u;
 	}
 	return m;
@@ -158,36 +158,35 @@ static void
 rank(Batch *b, const float *queries, const int *at, int m, LbThreads *pool)
 {
 	const ServingModel *serving = b->serving;
-	LbCandidates set = {.c = serving->tower.candidates,
-		.n = serving->tower.n_recordings, .D = serving->image->D,
-	.index = serving->index};
-	const Boosts **boosts = palloc(m * sizeof(Boosts *));
-	TopLists	top;
+	TopRequest	request = {
+		.set = {.c = serving->tower.candidates, .n = serving->tower.n_recordings,
+			.D = serving->image->D, .index = serving->index},
+			.m = m, .queries = queries, .k = b->k, .pool = pool
+		};
+	const Scorer **scorers = palloc(m * sizeof(Scorer *));
+	RankedList *lists = palloc(m * sizeof(RankedList));
 
 	for (int i = 0; i < m; i++)
-		boosts[i] = &b->askers[at[i]].boosts;
-	lbrec_top_lists(&top, &set, boosts, queries, m, b->k, false, pool,
-					b->tile);
+		scorers[i] = &b->listeners[at[i]].scorer;
+	request.scorers = scorers;
+	lbrec_top_lists(lists, &request);
 	for (int i = 0; i < m; i++)
-		b->lists[at[i]] = (Selected)
-	{
-		top.found[i], top.ids[i], top.scores[i]
-	};
+		b->lists[at[i]] = lists[i];
 }
 
 /* One list does for everybody of whom nothing is known. */
-static Selected
+static RankedList
 popular_list(Batch *b)
 {
 	Wanted		wanted = {.k = b->k,
 		.allowed = {.n = b->serving->tower.n_recordings}};
-	Asker		nobody;
+	Listener	nobody;
 	MemoryContext old;
 
 	if (b->popular.ids == NULL)
 	{
 		old = MemoryContextSwitchTo(GetMemoryChunkContext(b));
-		lbrec_ask_popular(&nobody, b->serving, &b->occasion);
+		lbrec_popular_listener(&nobody, b->serving, &b->moment);
 		b->popular = lbrec_select(b->serving, &nobody, &wanted);
 		MemoryContextSwitchTo(old);
 	}
@@ -211,8 +210,8 @@ next_tile(Batch *b)
 	b->user = 0;
 	b->rank = 0;
 	b->users = palloc(b->n * sizeof(int64));
-	b->askers = palloc0(b->n * sizeof(Asker));
-	b->lists = palloc0(b->n * sizeof(Selected));
+	b->listeners = palloc0(b->n * sizeof(Listener));
+	b->lists = palloc0(b->n * sizeof(RankedList));
 	for (int u = 0; u < b->n; u++)
 		b->users[u] = b->all ? b->serving->tower.user_keys[b->next + u] :
 			b->chosen[b->next + u];
@@ -230,7 +229,7 @@ next_tile(Batch *b)
 	MemoryContextDelete(working);
 
 	for (int u = 0; u < b->n; u++)
-		if (b->askers[u].basis == BASIS_POPULAR)
+		if (b->listeners[u].basis == BASIS_POPULAR)
 			b->lists[u] = popular_list(b);
 	MemoryContextSwitchTo(old);
 }
@@ -239,7 +238,7 @@ next_tile(Batch *b)
 static bool
 next_row(Batch *b, Datum *values)
 {
-	const Selected *list;
+	const RankedList *list;
 
 	while (b->user >= b->n || b->rank >= b->lists[b->user].n)
 	{
@@ -258,7 +257,7 @@ next_row(Batch *b, Datum *values)
 	values[1] = Int32GetDatum((int32) (b->rank + 1));
 	values[2] = UUIDPGetDatum(&b->serving->tower.recording_keys[list->ids[b->rank]]);
 	values[3] = Float4GetDatum(list->scores[b->rank]);
-	values[4] = b->basis[b->askers[b->user].basis];
+	values[4] = b->basis[b->listeners[b->user].basis];
 	b->rank++;
 	return true;
 }

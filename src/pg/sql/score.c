@@ -12,7 +12,7 @@
 #include "pg/image/cache.h"
 #include "pg/image/image.h"
 #include "pg/serve/arguments.h"
-#include "pg/serve/asker.h"
+#include "pg/serve/listener.h"
 #include "pg/server/declaration.h"
 
 PG_FUNCTION_INFO_V1(lbrec_score);
@@ -25,8 +25,8 @@ Datum
 lbrec_score(PG_FUNCTION_ARGS)
 {
 	const ServingModel *serving;
-	Occasion	occasion;
-	Asker		asker;
+	Moment		moment;
+	Listener	listener;
 	Datum	   *keys;
 	bool	   *nulls;
 	Datum	   *scores;
@@ -36,9 +36,9 @@ lbrec_score(PG_FUNCTION_ARGS)
 	lbrec_check_declaration(fcinfo, 5, 5, 0);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	occasion = lbrec_occasion(fcinfo, 3, 4);
+	moment = lbrec_moment(fcinfo, 3, 4);
 	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
-	lbrec_identify(&asker, serving, PG_GETARG_INT64(0), &occasion);
+	lbrec_find_listener(&listener, serving, PG_GETARG_INT64(0), &moment);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), UUIDOID, UUID_LEN, false,
 					  TYPALIGN_CHAR, &keys, &nulls, &n);
 	if (n == 0)
@@ -53,7 +53,7 @@ lbrec_score(PG_FUNCTION_ARGS)
 			CHECK_FOR_INTERRUPTS();
 		nulls[i] = c < 0;
 		scores[i] = c < 0 ? (Datum) 0 :
-			Float4GetDatum(lbrec_asked_score(&asker, c));
+			Float4GetDatum(lbrec_listener_score(&listener, c));
 	}
 	PG_RETURN_ARRAYTYPE_P(construct_md_array(scores, nulls, 1, &n, &lower,
 											 FLOAT4OID, sizeof(float4), true,

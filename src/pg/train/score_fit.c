@@ -8,19 +8,18 @@
  * conditional logits (core/score/lb_mix.c):
  *
  *	1.	of all recordings new to the user, which are played: the weights of the
- *		dot product, of the neighbours and of trends (trends.c).  Each user
- *		counts as the root of how many there are, or a few heavy listeners would
- *		decide;
+ *		dot product, of the parts SCORE_FOUND and of trends (trends.c).  Each
+ *		user counts as the root of how many there are, or a few heavy listeners
+ *		would decide;
  *	2.	of all recordings, which is played next: the weights of those together,
- *		and of having been played before.
+ *		and of the parts that count for recordings played before.
  *
  * Users choose from the whole catalogue; of a large one those rows are taken
  * that matter, the best by dot product and by neighbours, the user's own and
  * what was played, and a sample stands for the rest.
  *
- * The prior's means are about what three quite different sets gave (jodie,
- * hetrec, one of invented albums); they are the answer where nothing is held
- * out, and a few users move it little.
+ * The prior's means, of parts in the table of src/pg/model/score.c, are the
+ * answer where nothing is held out, and a few users move it little.
  */
 #include "pg/train/score_fit.h"
 
@@ -28,6 +27,7 @@
 
 #include "utils/memutils.h"
 
+#include "core/scan/lb_scan.h"
 #include "core/scan/lb_scan_batch.h"
 #include "core/scan/lb_scan_top.h"
 
@@ -43,12 +43,11 @@
 #define HEAD 200				/* best by dot product, and by neighbours */
 #define TAIL 400				/* sampled from the rest */
 
-/* Weights of a dot product of cosines, times the temperature, and others. */
+/* Weight of a dot product of cosines, times the temperature. */
 #define PRIOR_DOT 0.6
-#define PRIOR_NEIGHBOUR 3
-#define PRIOR_OWN 4
-#define PRIOR_RECENCY 0.6
-#define PRIOR_OWN_EXPLORE 0.2
+
+/* Parts, and the dot product, trend and what was found before them. */
+#define MAX_FEATURES_HERE (LB_N_PARTS + 2)
 
 /* More than vectors of unit length can show leaves no room for tastes. */
 #define MAX_TREND 4
@@ -77,8 +76,7 @@ typedef struct Weigher
 	int64		room;
 	int32	   *codes;
 	float	   *dot;			/* mean over the members */
-	float	   *near;			/* root of the neighbours' sum */
-	float	   *recency;		/* log, where own */
+	float	   *values[LB_N_PARTS]; /* of the parts; NULL of SCORE_SHARE */
 	bool	   *own;
 	float	   *log_count;
 	float	   *plays;			/* listens held out */
@@ -172,8 +170,9 @@ reserve_rows(Weigher *w, int64 more)
 		palloc_extended(w->room * sizeof(*(array)), MCXT_ALLOC_HUGE)
 	GROW(w->codes);
 	GROW(w->dot);
-	GROW(w->near);
-	GROW(w->recency);
+	for (int p = 0; p < LB_N_PARTS; p++)
+		if (lbrec_score_parts[p].add)
+			GROW(w->values[p]);
 	GROW(w->own);
 	GROW(w->log_count);
 	GROW(w->plays);
@@ -197,9 +196,9 @@ take_row(Weigher *w, int64 first, int32 code, double log_count)
 
 /* The neighbours with the highest sums. */
 static void
-take_neighbours(Weigher *w, int64 first, const Boosts *b)
+take_neighbours(Weigher *w, int64 first, const Scorer *s)
 {
-	const LbTouched *t = &b->touched;
+	const LbRelated *t = &s->related;
 	uint64	   *keys = palloc_extended(Max(t->n, 1) * sizeof(uint64),
 									   MCXT_ALLOC_HUGE);
 
@@ -232,7 +231,7 @@ take_tail(Weigher *w, int64 first)
 
 /* What one user chose from. */
 static void
-take_chooser(Weigher *w, int g, const Boosts *b, const float *query,
+take_chooser(Weigher *w, int g, const Scorer *s, const float *query,
 			 const int64 *head, int64 n_head)
 {
 	const WeighRequest *q = w->request;
@@ -249,11 +248,11 @@ take_chooser(Weigher *w, int g, const Boosts *b, const float *query,
 
 		w->plays[row]++;
 	}
-	for (int i = 0; i < b->n_own; i++)
-		take_row(w, first, b->touched.codes[i], 0);
+	for (int i = 0; i < s->n_own; i++)
+		take_row(w, first, s->codes[i], 0);
 	for (int64 i = 0; i < n_head; i++)
 		take_row(w, first, (int32) (head[i] + 1), 0);
-	take_neighbours(w, first, b);
+	take_neighbours(w, first, s);
 	take_tail(w, first);
 	rows = palloc((w->n_rows - first) * sizeof(int32));
 	for (int64 r = first; r < w->n_rows; r++)
@@ -263,12 +262,14 @@ take_chooser(Weigher *w, int g, const Boosts *b, const float *query,
 	pfree(rows);
 	for (int64 r = first; r < w->n_rows; r++)
 	{
-		int64		place = lb_touched_find(&b->touched, w->codes[r]);
+		int64		place = lb_related_find(&s->related, w->codes[r]);
 
 		w->dot[r] /= q->n_members;
-		w->near[r] = place < 0 ? 0 : (float) sqrt(b->touched.sums[place]);
-		w->own[r] = place >= 0 && place < b->n_own;
-		w->recency[r] = w->own[r] && b->recency ? b->recency[place] : 0;
+		w->own[r] = place >= 0 && place < s->n_own;
+		for (int p = 0; p < LB_N_PARTS; p++)
+			if (w->values[p])
+				w->values[p][r] = (float)
+					lbrec_part_value(&lbrec_score_parts[p], s, place);
 	}
 	w->offsets[g + 1] = w->n_rows;
 }
@@ -303,24 +304,21 @@ take_block(Weigher *w, int from, int m, LbThreads *pool)
 		times[i] = w->sorted[w->choosers[from + i].first].time;
 	}
 	lbrec_query_vectors(queries, q->model, users, times, m, pool, scratch);
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_topk_batch(found, ids, scores, queries, m, &set, k, work,
-							   pool, lbrec_cancel_flag());
-	} while (lbrec_again(status == LB_CANCELLED));
+	LBREC_RUN((status = lb_topk_batch(found, ids, scores, queries, m, &set, k,
+									  work, pool, lbrec_cancel_flag())) ==
+			  LB_CANCELLED);
 	lbrec_check_status(status, "a score");
 	for (int i = 0; i < m; i++)
 	{
-		Boosts		b = lbrec_boosts_of(q->model, users[i]);
+		Scorer		s = lbrec_scorer(q->model, users[i]);
 
 		CHECK_FOR_INTERRUPTS();
-		lbrec_gather_boosts(&b);
+		lbrec_find_related(&s);
 		MemoryContextSwitchTo(w->context);
-		take_chooser(w, from + i, &b, queries + (Size) i * D, ids + i * k,
+		take_chooser(w, from + i, &s, queries + (Size) i * D, ids + i * k,
 					 found[i]);
 		MemoryContextSwitchTo(scratch);
-		lbrec_free_boosts(&b);
+		lbrec_free_related(&s);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
@@ -331,32 +329,84 @@ fit(double *weights, const LbChoices *choices)
 {
 	LbStatus	status;
 
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_mix_fit(weights, choices, lbrec_cancel_flag());
-	} while (lbrec_again(status == LB_CANCELLED));
+	LBREC_RUN((status = lb_mix_fit(weights, choices, lbrec_cancel_flag())) ==
+			  LB_CANCELLED);
 	lbrec_check_status(status, "a score");
 }
 
-/* Weights of dot product, neighbours and trend, over what is new to the user. */
-static void
-fit_new(double *a, const Weigher *w, const double *prior)
+/* The features of a fit: how its weights are bounded, and expected to be. */
+typedef struct Features
 {
-	const float *trends = w->request->trends;
-	double		precision[3] = {1 / 4.0, 1, 1};
-	double		lower[3] = {prior[0] / 20, 0, -INFINITY};
+	int			n;
+	double		prior[MAX_FEATURES_HERE];
+	double		precision[MAX_FEATURES_HERE];
+	double		least[MAX_FEATURES_HERE];
+	double		weight[MAX_FEATURES_HERE];	/* the result */
+} Features;
+
+static int
+add_feature(Features *f, double prior, double precision, double least)
+{
+	f->prior[f->n] = prior;
+	f->precision[f->n] = precision;
+	f->least[f->n] = least;
+	return f->n++;
+}
+
+static int
+add_part(Features *f, LbPart p)
+{
+	const ScorePart *part = &lbrec_score_parts[p];
+
+	return add_feature(f, part->prior, part->precision, part->fitted_least);
+}
+
+/* Rows of choices, F features each. */
+static LbChoices
+make_choices(const Weigher *w, const Features *f)
+{
+	int64		n = Max(w->n_rows, 1);
+	float	   *x = palloc_extended(n * f->n * sizeof(float), MCXT_ALLOC_HUGE);
+
+	return (LbChoices)
+	{
+		f->n, w->n_choosers, w->offsets, x, w->log_count, w->plays, f->prior,
+			f->precision, f->least
+	};
+}
+
+/*
+ * Fits the weights of what is new to the user: dot product, SCORE_FOUND, trend.
+ * found (n_rows) becomes their sum for all recordings, in logits.
+ */
+static double
+fit_new(LbMix *mix, double *trend, float *found, const Weigher *w)
+{
+	const WeighRequest *q = w->request;
+	Features	f = {0};
+	int			place[LB_N_PARTS];
+	int			dot;
+	int			of_trend;
+	LbChoices	c;
 	int64	   *offsets = palloc((w->n_choosers + 1) * sizeof(int64));
-	float	   *x = palloc_extended(Max(w->n_rows, 1) * 3 * sizeof(float),
-									MCXT_ALLOC_HUGE);
 	float	   *log_count = palloc_extended(Max(w->n_rows, 1) * sizeof(float),
 											MCXT_ALLOC_HUGE);
 	float	   *chosen = palloc_extended(Max(w->n_rows, 1) * sizeof(float),
 										 MCXT_ALLOC_HUGE);
-	LbChoices	c = {3, w->n_choosers, offsets, x, log_count, chosen, prior,
-		precision, lower};
+	float	   *x;
 	int64		n = 0;
 
+	dot = add_feature(&f, PRIOR_DOT / q->temperature, 1 / 4.0,
+					  PRIOR_DOT / q->temperature / 20);
+	for (int p = 0; p < LB_N_PARTS; p++)
+		if (lbrec_score_parts[p].kind == SCORE_FOUND)
+			place[p] = add_part(&f, p);
+	of_trend = add_feature(&f, 0, 1, -INFINITY);
+	c = make_choices(w, &f);
+	c.offsets = offsets;
+	c.log_count = log_count;
+	c.chosen = chosen;
+	x = unconstify(float *, c.x);
 	offsets[0] = 0;
 	for (int g = 0; g < w->n_choosers; g++)
 	{
@@ -366,11 +416,15 @@ fit_new(double *a, const Weigher *w, const double *prior)
 		CHECK_FOR_INTERRUPTS();
 		for (int64 r = w->offsets[g]; r < w->offsets[g + 1]; r++)
 		{
+			float	   *row = x + f.n * n;
+
 			if (w->own[r])
 				continue;
-			x[3 * n] = w->dot[r];
-			x[3 * n + 1] = w->near[r];
-			x[3 * n + 2] = trends ? trends[w->codes[r]] : 0;
+			row[dot] = w->dot[r];
+			for (int p = 0; p < LB_N_PARTS; p++)
+				if (lbrec_score_parts[p].kind == SCORE_FOUND)
+					row[place[p]] = w->values[p][r];
+			row[of_trend] = q->trends ? q->trends[w->codes[r]] : 0;
 			log_count[n] = w->log_count[r];
 			chosen[n] = w->plays[r] > 0;
 			targets += w->plays[r] > 0;
@@ -380,42 +434,90 @@ fit_new(double *a, const Weigher *w, const double *prior)
 			chosen[r] /= sqrtf(Max(targets, 1));
 		offsets[g + 1] = n;
 	}
-	fit(a, &c);
+	fit(f.weight, &c);
 	pfree(offsets);
 	pfree(x);
 	pfree(log_count);
 	pfree(chosen);
-}
-
-/*
- * Weights of explore for new recordings, of having played, of its recency, and
- * of explore for played ones, over all.
- */
-static void
-fit_all(double *b, const Weigher *w, const double *a, const double *prior)
-{
-	double		precision[4] = {4, 1 / 4.0, 4, 4};
-	double		lower[4] = {0.05, -INFINITY, -INFINITY, 0};
-	const float *trends = w->request->trends;
-	float	   *x = palloc_extended(Max(w->n_rows, 1) * 4 * sizeof(float),
-									MCXT_ALLOC_HUGE);
-	LbChoices	c = {4, w->n_choosers, w->offsets, x, w->log_count, w->plays,
-		prior, precision, lower};
 
 	for (int64 r = 0; r < w->n_rows; r++)
 	{
-		float		trend = trends ? trends[w->codes[r]] : 0;
-		float		explore = (float) (a[0] * w->dot[r] + a[1] * w->near[r] +
-									   a[2] * trend);
+		double		sum = f.weight[dot] * w->dot[r];
+
+		for (int p = 0; p < LB_N_PARTS; p++)
+			if (lbrec_score_parts[p].kind == SCORE_FOUND)
+				sum += f.weight[place[p]] * w->values[p][r];
+		sum += f.weight[of_trend] *
+			(q->trends ? q->trends[w->codes[r]] : 0);
+		found[r] = (float) sum;
+	}
+	for (int p = 0; p < LB_N_PARTS; p++)
+		if (lbrec_score_parts[p].kind == SCORE_FOUND &&
+			lbrec_score_parts[p].present(q->model))
+			mix->weight[p] = f.weight[place[p]] / f.weight[dot];
+	if (trend)
+		*trend = fmin(fmax(f.weight[of_trend] /
+						   (f.weight[dot] * q->temperature), -MAX_TREND),
+					  MAX_TREND);
+	return f.weight[dot];
+}
+
+/*
+ * Fits the weights of the parts that count for what the user has played, over
+ * all recordings.  found is fit_new()'s, as is scale, the logits of a dot
+ * product.
+ */
+static void
+fit_played(LbMix *mix, const Weigher *w, const float *found, double scale)
+{
+	Features	f = {0};
+	int			place[LB_N_PARTS];
+	int			new;			/* found, of recordings new to the user */
+	LbChoices	c;
+	float	   *x;
+
+	new = add_feature(&f, 1, 4, 0.05);
+	for (int p = 0; p < LB_N_PARTS; p++)
+		if (lbrec_score_parts[p].kind != SCORE_FOUND)
+			place[p] = add_part(&f, p);
+	c = make_choices(w, &f);
+	x = unconstify(float *, c.x);
+	for (int64 r = 0; r < w->n_rows; r++)
+	{
+		float	   *row = x + f.n * r;
 
 		CHECK_FOR_INTERRUPTS();
-		x[4 * r] = w->own[r] ? 0 : explore;
-		x[4 * r + 1] = w->own[r];
-		x[4 * r + 2] = w->recency[r];
-		x[4 * r + 3] = w->own[r] ? explore : 0;
+		row[new] = w->own[r] ? 0 : found[r];
+		for (int p = 0; p < LB_N_PARTS; p++)
+			if (lbrec_score_parts[p].kind == SCORE_PLAYED)
+				row[place[p]] = w->values[p][r];
+			else if (lbrec_score_parts[p].kind == SCORE_SHARE)
+				row[place[p]] = w->own[r] ? found[r] : 0;
 	}
-	fit(b, &c);
+	fit(f.weight, &c);
 	pfree(x);
+	for (int p = 0; p < LB_N_PARTS; p++)
+	{
+		const ScorePart *part = &lbrec_score_parts[p];
+
+		if (part->kind == SCORE_FOUND || !part->present(w->request->model))
+			continue;
+		/* what was found counts once without the share */
+		mix->weight[p] = part->kind == SCORE_SHARE ?
+			f.weight[place[p]] / f.weight[new] - 1 :
+			f.weight[place[p]] / (scale * f.weight[new]);
+	}
+}
+
+/* True if the model has parts that count for what a user has played. */
+static bool
+knows_played(const TwoTower *model)
+{
+	for (int p = 0; p < LB_N_PARTS; p++)
+		if (lbrec_score_parts[p].kind != SCORE_FOUND &&
+			lbrec_score_parts[p].present(model))
+			return true;
+	return false;
 }
 
 LbMix
@@ -423,14 +525,11 @@ lbrec_weigh(double *trend, const WeighRequest *request, LbThreads *pool,
 			MemoryContext context)
 {
 	const TwoTower *model = request->model;
-	double		prior_a[3] = {PRIOR_DOT / request->temperature,
-		PRIOR_NEIGHBOUR, 0};
-	double		prior_b[4] = {1, PRIOR_OWN, PRIOR_RECENCY, PRIOR_OWN_EXPLORE};
-	double		a[3];
-	double		b[4];
 	Weigher		w = {.request = request};
 	MemoryContext old;
 	LbMix		mix = {0};
+	float	   *found;
+	double		scale;
 
 	w.context = AllocSetContextCreate(context, "lbrec choices",
 									  ALLOCSET_DEFAULT_SIZES);
@@ -443,31 +542,12 @@ lbrec_weigh(double *trend, const WeighRequest *request, LbThreads *pool,
 	memset(w.row_of, 0xff, (model->n_recordings + 1) * sizeof(int32));
 	for (int from = 0; from < w.n_choosers; from += USERS_AT_ONCE)
 		take_block(&w, from, Min(USERS_AT_ONCE, w.n_choosers - from), pool);
-	fit_new(a, &w, prior_a);
-	if (model->neighbours.offsets == NULL)
-		a[1] = 0;
-	mix.neighbour = a[1] / a[0];
-	if (trend)
-		*trend = fmin(fmax(a[2] / (a[0] * request->temperature), -MAX_TREND),
-					  MAX_TREND);
-	if (model->history_recency)
-	{
-		fit_all(b, &w, a, prior_b);
-		mix.own = b[1] / (a[0] * b[0]);
-		mix.recency = b[2] / (a[0] * b[0]);
-		mix.own_share = b[3] / b[0] - 1;
-	}
+	found = palloc_extended(Max(w.n_rows, 1) * sizeof(float),
+							MCXT_ALLOC_HUGE);
+	scale = fit_new(&mix, trend, found, &w);
+	if (knows_played(model))
+		fit_played(&mix, &w, found, scale);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(w.context);
 	return mix;
-}
-
-/* Dot products of n members are that many times one's; so are the others. */
-LbMix
-lbrec_mix_of_members(LbMix one, int n_members)
-{
-	one.neighbour *= n_members;
-	one.own *= n_members;
-	one.recency *= n_members;
-	return one;
 }

@@ -24,6 +24,7 @@
 #include "pg/model/load.h"
 #include "pg/model/neighbours.h"
 #include "pg/model/parts.h"
+#include "pg/model/score.h"
 #include "pg/model/twotower.h"
 #include "pg/store/tensors.h"
 #include "pg/store/versions.h"
@@ -168,14 +169,9 @@ lbrec_warm_time(const WarmStart *warm, TimeScale *time)
 bool
 lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options, LbMix *mix)
 {
-	int			ensemble = warm->loaded.config.ensemble;
-
 	if (!warm->model.mixed || warm->temperature != options->temperature)
 		return false;
-	*mix = warm->model.mix;
-	mix->neighbour /= ensemble;
-	mix->own /= ensemble;
-	mix->recency /= ensemble;
+	*mix = lbrec_mix_of_one(warm->model.mix, warm->loaded.config.ensemble);
 	return true;
 }
 

@@ -1,5 +1,5 @@
 /*
- * asker.c
+ * listener.c
  *		A query vector for a user whom the model does not know.
  *
  * The listens are read now, as the transaction sees them, through the table
@@ -12,7 +12,7 @@
  * fitted with the candidates frozen: src/core/model/lb_foldin.c has how.  About
  * somebody without listens only popularity.c has something to say.
  */
-#include "pg/serve/asker.h"
+#include "pg/serve/listener.h"
 
 #include <math.h>
 
@@ -137,21 +137,21 @@ copy_array(const void *array, Size bytes, MemoryContext context)
 	return copy;
 }
 
-/* What is added to scores, as for users that the model knows. */
+/* The scorer, as of users that the model knows. */
 static void
-boost(Asker *asker, const ServingModel *serving, const Played *played,
-	  MemoryContext context)
+set_scorer(Listener *listener, const ServingModel *serving,
+		   const Played *played, MemoryContext context)
 {
 	const ImageHeader *image = serving->image;
 	int			n = Min(played->n, Max(image->config.history_length, STRANGER_LENGTH));
-	Boosts	   *b = &asker->boosts;
+	Scorer	   *s = &listener->scorer;
 
-	b->model = &serving->tower;
-	b->n_own = n;
-	b->codes = copy_array(played->codes, n * sizeof(int32), context);
-	b->plays = copy_array(played->plays, n * sizeof(float), context);
+	s->model = &serving->tower;
+	s->n_own = n;
+	s->codes = copy_array(played->codes, n * sizeof(int32), context);
+	s->plays = copy_array(played->plays, n * sizeof(float), context);
 	if (image->config.repeat_power > 0)
-		b->recency = copy_array(played->recency, n * sizeof(float), context);
+		s->recency = copy_array(played->recency, n * sizeof(float), context);
 }
 
 /* mean and deviation (D) over vectors (n, D) */
@@ -252,21 +252,18 @@ fit(float *query, const ServingModel *serving, const Played *played,
 	f.scale = (float) (1 / (image->config.temperature * image->config.ensemble));
 	scratch = lbrec_alloc_aligned(CurrentMemoryContext, lb_fold_in_bytes(&f),
 								  "new user");
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_fold_in(query, &f, scratch, lbrec_cancel_flag());
-	} while (lbrec_again(status == LB_CANCELLED));
+	LBREC_RUN((status = lb_fold_in(query, &f, scratch,
+								   lbrec_cancel_flag())) == LB_CANCELLED);
 	lbrec_check_status(status, "a new user's vector");
 	if (image->config.normalize)
 		unit_groups(query, D, image->config.ensemble);
 }
 
 /* The arguments at and listens; an old declaration has none of the latter. */
-Occasion
-lbrec_occasion(FunctionCallInfo fcinfo, int at, int listens)
+Moment
+lbrec_moment(FunctionCallInfo fcinfo, int at, int listens)
 {
-	Occasion	o;
+	Moment		o;
 
 	o.time = lbrec_time_argument(fcinfo, at);
 	o.dated = !PG_ARGISNULL(at);
@@ -280,8 +277,8 @@ lbrec_occasion(FunctionCallInfo fcinfo, int at, int listens)
  * that is nothing that the model knows.
  */
 bool
-lbrec_fold_in(Asker *asker, const ServingModel *serving, int64 user_id,
-			  const Occasion *occasion)
+lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
+			  const Moment *moment)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext working;
@@ -289,35 +286,35 @@ lbrec_fold_in(Asker *asker, const ServingModel *serving, int64 user_id,
 	Played		played;
 	float	   *query;
 
-	if (!has_listens(occasion->listens))
+	if (!has_listens(moment->listens))
 		return false;
 	working = AllocSetContextCreate(caller, "lbrec new user",
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(working);
-	list = lbrec_user_listens(occasion->listens, user_id,
-							  occasion->dated ? &occasion->time : NULL);
+	list = lbrec_user_listens(moment->listens, user_id,
+							  moment->dated ? &moment->time : NULL);
 	collect(&played, serving, &list);
 	if (played.n > 0)
 	{
-		asker->basis = BASIS_LISTENS;
-		asker->user = 0;
-		asker->D = serving->image->D;
-		asker->vectors = serving->tower.candidates;
-		asker->index = serving->index;
-		asker->query = query = lbrec_alloc_aligned(caller, asker->D *
-												   sizeof(float), "query");
+		listener->basis = BASIS_LISTENS;
+		listener->user = 0;
+		listener->D = serving->image->D;
+		listener->vectors = serving->tower.candidates;
+		listener->index = serving->index;
+		listener->query = query = lbrec_alloc_aligned(caller, listener->D *
+													  sizeof(float), "query");
 		if (lbrec_has_history(&serving->tower))
 		{
 			LbSpan		history = lbrec_history(&serving->tower, played.codes,
 												played.n);
 
-			lbrec_query_vectors_from(query, &serving->tower, &asker->user,
-									 &occasion->time, &history, 1, NULL,
+			lbrec_query_vectors_from(query, &serving->tower, &listener->user,
+									 &moment->time, &history, 1, NULL,
 									 working);
 		}
 		else
-			fit(query, serving, &played, occasion->time);
-		boost(asker, serving, &played, caller);
+			fit(query, serving, &played, moment->time);
+		set_scorer(listener, serving, &played, caller);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(working);
@@ -326,16 +323,16 @@ lbrec_fold_in(Asker *asker, const ServingModel *serving, int64 user_id,
 
 /* Somebody of whom nothing is known. */
 void
-lbrec_ask_popular(Asker *asker, const ServingModel *serving,
-				  const Occasion *occasion)
+lbrec_popular_listener(Listener *listener, const ServingModel *serving,
+					   const Moment *moment)
 {
 	static const float one = 1;
 
-	memset(asker, 0, sizeof(Asker));
-	asker->basis = BASIS_POPULAR;
-	asker->D = 1;
-	asker->query = &one;
-	asker->vectors = lbrec_popularity(serving, occasion->time);
+	memset(listener, 0, sizeof(Listener));
+	listener->basis = BASIS_POPULAR;
+	listener->D = 1;
+	listener->query = &one;
+	listener->vectors = lbrec_popularity(serving, moment->time);
 }
 
 /*
@@ -343,30 +340,30 @@ lbrec_ask_popular(Asker *asker, const ServingModel *serving,
  * does not know.
  */
 void
-lbrec_identify(Asker *asker, const ServingModel *serving, int64 user_id,
-			   const Occasion *occasion)
+lbrec_find_listener(Listener *listener, const ServingModel *serving, int64 user_id,
+					const Moment *moment)
 {
-	memset(asker, 0, sizeof(Asker));
-	asker->user = lbrec_user_code(serving, user_id);
-	if (asker->user != 0)
+	memset(listener, 0, sizeof(Listener));
+	listener->user = lbrec_user_code(serving, user_id);
+	if (listener->user != 0)
 	{
-		asker->basis = BASIS_MODEL;
-		asker->D = serving->image->D;
-		asker->vectors = serving->tower.candidates;
-		asker->index = serving->index;
-		asker->query = lbrec_user_vector(serving, asker->user, occasion->time);
-		asker->boosts = lbrec_boosts_of(&serving->tower, asker->user);
+		listener->basis = BASIS_MODEL;
+		listener->D = serving->image->D;
+		listener->vectors = serving->tower.candidates;
+		listener->index = serving->index;
+		listener->query = lbrec_user_vector(serving, listener->user, moment->time);
+		listener->scorer = lbrec_scorer(&serving->tower, listener->user);
 	}
-	else if (!lbrec_fold_in(asker, serving, user_id, occasion))
-		lbrec_ask_popular(asker, serving, occasion);
-	lbrec_gather_boosts(&asker->boosts);
+	else if (!lbrec_fold_in(listener, serving, user_id, moment))
+		lbrec_popular_listener(listener, serving, moment);
+	lbrec_find_related(&listener->scorer);
 }
 
 float
-lbrec_asked_score(const Asker *asker, int64 candidate)
+lbrec_listener_score(const Listener *listener, int64 candidate)
 {
-	return lbrec_boosted(&asker->boosts, candidate,
-						 lb_score(asker->query,
-								  asker->vectors + candidate * asker->D,
-								  asker->D));
+	return lbrec_full_score(&listener->scorer, candidate,
+							lb_score(listener->query,
+									 listener->vectors + candidate * listener->D,
+									 listener->D));
 }

@@ -1,0 +1,55 @@
+/*
+ * listener.h
+ *		The user of a call: known to the model, known by listens, or unknown.
+ */
+#ifndef LBREC_SERVE_LISTENER_H
+#define LBREC_SERVE_LISTENER_H
+
+#include "pg/image/image.h"
+#include "pg/model/score.h"
+
+typedef enum Basis
+{
+	BASIS_MODEL,				/* the model knows the user */
+	BASIS_LISTENS,				/* folded in from listens of now */
+	BASIS_POPULAR				/* nothing is known */
+} Basis;
+
+/*
+ * The score of candidate i is that of the scorer, with the product of query
+ * and row i of vectors.  For BASIS_POPULAR a row is one number, how popular the
+ * candidate is, and the query is 1; the scorer adds nothing.
+ */
+typedef struct Listener
+{
+	Basis		basis;
+	int32		user;			/* code; 0 but for BASIS_MODEL */
+	int			D;
+	const float *query;			/* (D) */
+	const float *vectors;		/* (n_recordings, D) */
+	const void *index;			/* of vectors, or NULL */
+	Scorer		scorer;
+} Listener;
+
+/* The time that a call is for, and where the listens up to it are. */
+typedef struct Moment
+{
+	int64		time;			/* microseconds since 1970 */
+	bool		dated;			/* the caller gave it: later listens do not
+								 * count */
+	const char *listens;		/* table or query */
+} Moment;
+
+extern float *lbrec_user_vector(const ServingModel *serving, int32 user,
+								int64 time);
+extern const char *lbrec_basis_name(Basis basis);
+extern Moment lbrec_moment(FunctionCallInfo fcinfo, int at, int listens);
+extern bool lbrec_fold_in(Listener *listener, const ServingModel *serving,
+						  int64 user_id, const Moment *moment);
+extern void lbrec_popular_listener(Listener *listener, const ServingModel *serving,
+								   const Moment *moment);
+extern void lbrec_find_listener(Listener *listener, const ServingModel *serving,
+								int64 user_id, const Moment *moment);
+extern float lbrec_listener_score(const Listener *listener, int64 candidate);
+
+#endif							/* LBREC_SERVE_LISTENER_H */
