@@ -521,6 +521,9 @@ check_floats(const StoredPart *part, PartValues *seen, const char *data,
 /* Counts are summed up, and are doubles where they are weighed. */
 #define MAX_COUNT (INT64CONST(1) << 53)
 
+/* Of what offsets cut: a key's bytes, a list's codes. */
+#define MAX_ROW_LENGTH (1 << 28)
+
 /* Weeks since 1970 that a time in microseconds can be in. */
 #define MAX_WEEK (1 << 24)
 
@@ -543,8 +546,9 @@ check_integers(const StoredPart *part, PartValues *seen, const char *data,
 		}
 		if (seen->n + i == 0)
 			seen->first = seen->least = seen->most = value;
-		else if (part->check == CHECK_OFFSETS && value < seen->last)
-			return "Its offsets do not ascend.";
+		else if (part->check == CHECK_OFFSETS &&
+				 (value < seen->last || value - seen->last > MAX_ROW_LENGTH))
+			return "Its offsets do not ascend, or too far.";
 		if (part->check == CHECK_COUNTS)
 		{
 			if (value < 0 || value > MAX_COUNT)

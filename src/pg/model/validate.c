@@ -53,6 +53,13 @@ wrong(Validator *v, int part, int32 chunk, const char *problem)
 	v->broken[part] = true;
 }
 
+/* Reports a problem of an array as a whole. */
+void
+lbrec_report_part(Validator *v, int part, const char *problem)
+{
+	wrong(v, part, -1, problem);
+}
+
 /* The first chunk of an array. */
 static void
 begin_array(Validator *v, const char *name, const TensorShape *shape)
@@ -62,7 +69,7 @@ begin_array(Validator *v, const char *name, const TensorShape *shape)
 	v->current = v->parts ? lbrec_find_part(v->parts, name) : -1;
 	if (v->current < 0)
 	{
-		if (v->parts)
+		if (v->parts && !v->passes_over)
 			v->report(name, -1, "The model has no such tensor.", v->arg);
 		return;
 	}
@@ -84,9 +91,10 @@ is_config(const Validator *v, Size at, const char *data, Size len)
 
 /*
  * The next chunk, in the order of names and places.  data NULL: its content
- * is known to be damaged, which was reported.
+ * is known to be damaged, which was reported.  True if the chunk is of an
+ * array of the model.
  */
-void
+bool
 lbrec_validate_chunk(Validator *v, const char *name, const TensorShape *shape,
 					 int32 chunk, const char *data, Size len)
 {
@@ -98,11 +106,11 @@ lbrec_validate_chunk(Validator *v, const char *name, const TensorShape *shape,
 	if (v->checker.n > n)
 		begin_array(v, name, shape);
 	if (v->current < 0)
-		return;
+		return false;
 	if (!sound || data == NULL)
 		v->broken[v->current] = true;
 	if (v->broken[v->current])
-		return;
+		return true;
 	if (strcmp(name, "config") == 0 &&
 		!is_config(v, (Size) chunk * TENSOR_CHUNK_BYTES, data, len))
 		wrong(v, v->current, chunk, CONFIG_DIFFERS);
@@ -110,6 +118,7 @@ lbrec_validate_chunk(Validator *v, const char *name, const TensorShape *shape,
 								 &v->seen[v->current], data, len);
 	if (problem)
 		wrong(v, v->current, chunk, problem);
+	return true;
 }
 
 /* True if all that the check of an array against others reads is known. */
@@ -150,7 +159,7 @@ take_chunk(const char *name, const TensorShape *shape, int32 chunk,
 {
 	Validator  *v = arg;
 
-	lbrec_validate_chunk(v, name, shape, chunk, data, len);
+	(void) lbrec_validate_chunk(v, name, shape, chunk, data, len);
 	if (v->visit)
 		v->visit(name, shape, chunk, data, len, v->visit_arg);
 }

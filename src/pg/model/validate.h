@@ -16,6 +16,8 @@ typedef struct Validator
 	void	   *arg;
 	ChunkVisitor visit;			/* gets each chunk after its checks, or NULL */
 	void	   *visit_arg;
+	bool		passes_over;	/* tensors that the model has not are ignored,
+								 * as the format of files says */
 	const char *config_text;
 	ModelConfig config;
 	StoredParts *parts;			/* NULL: the configuration is no one */
@@ -28,10 +30,12 @@ typedef struct Validator
 extern void lbrec_validator_init(Validator *v, const char *config,
 								 int64 n_users, int64 n_recordings,
 								 CheckReport report, void *arg);
-extern void lbrec_validate_chunk(Validator *v, const char *name,
+extern bool lbrec_validate_chunk(Validator *v, const char *name,
 								 const TensorShape *shape, int32 chunk,
 								 const char *data, Size len);
 extern void lbrec_validator_end(Validator *v);
+extern void lbrec_report_part(Validator *v, int part, const char *problem);
+extern void lbrec_validate_rows(Validator *v, const ModelRow *row);
 extern void lbrec_validate_model(Validator *v, const ModelRow *row,
 								 CheckReport report, void *arg,
 								 ChunkVisitor visit, void *visit_arg);

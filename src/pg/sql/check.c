@@ -120,6 +120,7 @@ read_chunks(Check *check)
 {
 	lbrec_validate_model(&check->validator, &check->row, note, check, NULL,
 						 NULL);
+	lbrec_validate_rows(&check->validator, &check->row);
 }
 
 static void

@@ -240,6 +240,7 @@ read_manifest(Import *import, const char *data, Size len)
 	import->row.n_recordings = model.n_recordings;
 	lbrec_validator_init(&import->validator, config, model.n_users,
 						 model.n_recordings, bad_tensor, NULL);
+	import->validator.passes_over = true;
 	values[0] = Int64GetDatum(import->row.id);
 	if (comment)
 	{
@@ -289,10 +290,11 @@ take_chunk(Import *import, const char *data, Size len)
 		bad_record(import, psprintf("It has %zu bytes of \"%s\" instead of %zu.",
 									(size_t) len, t->name,
 									(size_t) Min(size - done, TENSOR_CHUNK_BYTES)));
-	lbrec_validate_chunk(&import->validator, t->name, &t->shape, import->chunk,
-						 data, len);
-	lbrec_write_chunk(&import->writer, t->name, &t->shape, import->chunk,
-					  data, len);
+	/* what a later version may have added is passed over */
+	if (lbrec_validate_chunk(&import->validator, t->name, &t->shape,
+							 import->chunk, data, len))
+		lbrec_write_chunk(&import->writer, t->name, &t->shape, import->chunk,
+						  data, len);
 	import->chunk++;
 	if (done + len >= size)
 	{
@@ -454,6 +456,7 @@ lbrec_import(PG_FUNCTION_ARGS)
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
 	lbrec_validator_end(&import.validator);
+	lbrec_validate_rows(&import.validator, &import.row);
 	lbrec_check_image(&import.row);
 	lbrec_check_warm(&import.row);
 	PopActiveSnapshot();

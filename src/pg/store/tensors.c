@@ -157,55 +157,70 @@ lbrec_tensor_shape(const ModelRow *model, const char *name,
 }
 
 /*
- * Copies a tensor of the given shape to out, lbrec_tensor_size() bytes.
- * Every chunk's place, length and checksum is verified; then visit, unless it
- * is NULL, looks at it.
+ * Copies one chunk of a tensor of the given shape to out.  Its length and
+ * checksum are verified.  Returns the length.
+ */
+Size
+lbrec_load_chunk(const ModelRow *model, const char *name,
+				 const TensorShape *shape, int32 chunk, char *out)
+{
+	static SPIPlanPtr plan = NULL;
+	Size		len = Min(lbrec_tensor_size(shape) -
+						  (Size) chunk * TENSOR_CHUNK_BYTES,
+						  TENSOR_CHUNK_BYTES);
+	HeapTuple	tuple;
+	TupleDesc	desc;
+	bool		isnull;
+	Datum		stored;
+	bytea	   *data;
+	int64		crc;
+
+	select_tensor("SELECT crc32c, data FROM lbrec.tensor "
+				  "WHERE model OPERATOR(pg_catalog.=) $1 "
+				  "AND name OPERATOR(pg_catalog.=) $2 "
+				  "AND chunk OPERATOR(pg_catalog.=) $3",
+				  &plan, model->id, name, chunk);
+	if (SPI_processed != 1)
+		lbrec_damaged(model, name, chunk, "The chunk is missing.");
+	tuple = SPI_tuptable->vals[0];
+	desc = SPI_tuptable->tupdesc;
+	crc = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
+	stored = SPI_getbinval(tuple, desc, 2, &isnull);
+	data = DatumGetByteaPP(stored);
+	if (VARSIZE_ANY_EXHDR(data) != len)
+		lbrec_damaged(model, name, chunk,
+					  psprintf("It has %zu bytes instead of %zu.",
+							   (size_t) VARSIZE_ANY_EXHDR(data), (size_t) len));
+	if (crc != (int64) lbrec_chunk_crc(model->id, name, chunk, shape,
+									   VARDATA_ANY(data), len))
+		lbrec_damaged(model, name, chunk, "Its checksum does not match.");
+	memcpy(out, VARDATA_ANY(data), len);
+	/* SPI's memory is not that of its caller: this would stay there */
+	if (data != (bytea *) DatumGetPointer(stored))
+		pfree(data);
+	SPI_freetuptable(SPI_tuptable);
+	return len;
+}
+
+/*
+ * Copies a tensor of the given shape to out, lbrec_tensor_size() bytes;
+ * visit, unless it is NULL, looks at each chunk.
  */
 void
 lbrec_load_tensor(const ModelRow *model, const char *name,
 				  const TensorShape *shape, char *out, ChunkVisitor visit,
 				  void *arg)
 {
-	static SPIPlanPtr plan = NULL;
 	Size		size = lbrec_tensor_size(shape);
 	Size		done = 0;
 	int32		chunk = 0;
 
 	do
 	{
-		HeapTuple	tuple;
-		TupleDesc	desc;
-		bool		isnull;
-		Datum		stored;
-		bytea	   *data;
-		int64		crc;
-		Size		len = Min(size - done, TENSOR_CHUNK_BYTES);
+		Size		len;
 
 		CHECK_FOR_INTERRUPTS();
-		select_tensor("SELECT crc32c, data FROM lbrec.tensor "
-					  "WHERE model OPERATOR(pg_catalog.=) $1 "
-					  "AND name OPERATOR(pg_catalog.=) $2 "
-					  "AND chunk OPERATOR(pg_catalog.=) $3",
-					  &plan, model->id, name, chunk);
-		if (SPI_processed != 1)
-			lbrec_damaged(model, name, chunk, "The chunk is missing.");
-		tuple = SPI_tuptable->vals[0];
-		desc = SPI_tuptable->tupdesc;
-		crc = DatumGetInt64(SPI_getbinval(tuple, desc, 1, &isnull));
-		stored = SPI_getbinval(tuple, desc, 2, &isnull);
-		data = DatumGetByteaPP(stored);
-		if (VARSIZE_ANY_EXHDR(data) != len)
-			lbrec_damaged(model, name, chunk,
-						  psprintf("It has %zu bytes instead of %zu.",
-								   (size_t) VARSIZE_ANY_EXHDR(data), (size_t) len));
-		if (crc != (int64) lbrec_chunk_crc(model->id, name, chunk, shape,
-										   VARDATA_ANY(data), len))
-			lbrec_damaged(model, name, chunk, "Its checksum does not match.");
-		memcpy(out + done, VARDATA_ANY(data), len);
-		/* SPI's memory is not that of its caller: this would stay there */
-		if (data != (bytea *) DatumGetPointer(stored))
-			pfree(data);
-		SPI_freetuptable(SPI_tuptable);
+		len = lbrec_load_chunk(model, name, shape, chunk, out + done);
 		if (visit)
 			visit(name, shape, chunk, out + done, len, arg);
 		done += len;
