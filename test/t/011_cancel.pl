@@ -30,10 +30,10 @@ my $before = answer($node, 'large');
 my $large = 'SELECT l.* FROM listen AS l, generate_series(1, 4)';
 my @work = (
 	"SELECT lbrec_train('never', epochs => 100000)",
-	"SELECT lbrec_train('never', epochs => 100000, settings => '{"evaluate_every": 100000}', layers => '{128,64}')",
+	qq{SELECT lbrec_train('never', epochs => 100000, settings => '{"evaluate_every": 100000}', layers => '{128,64}')},
 	"SELECT lbrec_train('never', '$large', epochs => 100000)",
 	# a step that takes seconds
-	"SELECT lbrec_train('never', epochs => 100000, settings => '{"evaluate_every": 100000, "ensemble": 1, "batch_by": "listens", "user_embedding": true, "embedding_dim": 1024, "batch_size": 4096}', layers => '{4096,1024}')",
+	qq{SELECT lbrec_train('never', epochs => 100000, settings => '{"evaluate_every": 100000, "ensemble": 1, "batch_by": "listens", "user_embedding": true, "embedding_dim": 1024, "batch_size": 4096}', layers => '{4096,1024}')},
 	"SELECT lbrec_evaluate('large', '$large')",
 	"SELECT count(*) FROM generate_series(1, 3000) AS u, generate_series(1, 1000) AS n, LATERAL lbrec_recommend(u, 100, 'large') AS r",
 	# a tile of users, its rows, and strangers one by one

@@ -269,7 +269,7 @@ fails($node, q{SET lbrec.max_model_memory = '10kB'; SELECT count(*) FROM lbrec_r
 	'version 1 of model "a" needs \d+ kB to be served', 'beyond lbrec.max_model_memory');
 
 # more models than a session keeps at hand, one within another's filter
-$node->safe_psql('postgres', join ';', map { "SELECT lbrec_train('m$_', epochs => 1, settings => '{"embedding_dim": 4}', layers => '{4}')" } 1 .. 6);
+$node->safe_psql('postgres', join ';', map { qq{SELECT lbrec_train('m$_', epochs => 1, settings => '{"embedding_dim": 4}', layers => '{4}')} } 1 .. 6);
 is($node->safe_psql('postgres', q{SELECT count(*) FROM lbrec_recommend(1, 5, 'a', filter =>
 	$$SELECT recording_msid FROM generate_series(1, 6) AS i, LATERAL lbrec_recommend(1, 100, 'm' || i)$$)}), '5', 'six models within a filter');
 is($node->safe_psql('postgres', q{SET lbrec.shared_images = off; SELECT count(*) FROM generate_series(1, 60) AS i, LATERAL lbrec_recommend(1, 5, 'm' || i % 6 + 1)}), '300', 'six models in turn');
