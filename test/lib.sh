@@ -50,6 +50,10 @@ since() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.1f", (b - a) / 1e9 }'; 
 # What building needs; README.md tells the same for an installation.
 build_packages='gcc g++ make libc6-dev libarchive-dev libsimdjson-dev libpq-dev uuid-dev'
 
+# What make cross-unit needs: other CPUs' compilers and their emulator.
+cross_packages='qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-i686-linux-gnu libc6-dev-i386-cross
+gcc-arm-linux-gnueabihf libc6-dev-armhf-cross gcc-s390x-linux-gnu'
+
 missing_packages()
 {
 	for p in "$@"; do

@@ -21,6 +21,12 @@
 # converts a dump, trains and recommends with them, and they are removed,
 # installed again and purged.  It takes the last commit.
 #
+# And one: arm64, which is a bare bookworm where test/arm64.sh runs the unit
+# tests emulated on other CPUs and cross-builds the packages for arm64.
+#
+# And one: docker, which runs the steps of the Dockerfile (test/docker.sh) in
+# bare bookworms with Debian's server in the place of the official image.
+#
 # --cache DIR keeps the bare roots as DIR/SUITE.tar for the next time.
 #
 # The last lines tell each suite's versions and verdict.
@@ -75,7 +81,7 @@ make_root()
 	debian=$1
 	case $debian in
 	upgrade) debian=trixie ;;
-	package) debian=bookworm ;;
+	package | arm64 | docker) debian=bookworm ;;
 	esac
 	root=$work/$debian
 	if [ -n "$cache" ] && [ -s "$cache/$debian.tar" ]; then
@@ -154,6 +160,33 @@ package_inside()
 	inside sh -e /lbrec/test/package_use.sh /tmp/packages
 }
 
+# The image that is used is a second root, beside the first.
+docker_inside()
+{
+	mkdir -p "$root/etc/postgresql-common/createcluster.d"
+	echo 'create_main_cluster = false' >"$root/etc/postgresql-common/createcluster.d/lbrec.conf"
+	inside sh -e -c 'apt-get update -q && apt-get install -q -y --no-install-recommends postgresql-15' >"$work/apt.docker" 2>&1 || {
+		tail -n 20 "$work/apt.docker"
+		return 1
+	}
+	mkdir "$root/used" && tar -C "$root" --one-file-system --exclude=./used --exclude=./lbrec --exclude='./proc/*' -cf - . | tar -C "$root/used" -xpf - || return 1
+	mount -t tmpfs tmpfs "$root/used/dev/shm"
+	sh "$top/test/docker.sh" "$root" "$root/used"
+	held=$?
+	umount "$root/used/dev/shm"
+	return $held
+}
+
+arm64_inside()
+{
+	echo 'APT::Sandbox::User "root";' >"$root/etc/apt/apt.conf.d/91lbrec"
+	inside sh -e -c 'apt-get update -q && apt-get install -q -y --no-install-recommends make gcc libc6-dev' >"$work/apt.arm64" 2>&1 || {
+		tail -n 20 "$work/apt.arm64"
+		return 1
+	}
+	inside sh /lbrec/test/arm64.sh
+}
+
 verdicts=
 status=0
 for suite in $suites; do
@@ -170,6 +203,22 @@ $suite: could not make its root"
 		cat "$work/upgrade"
 		verdicts="$verdicts
 upgrade: $(sed -n 's/^# \(PostgreSQL .* to .*\)/\1/p' "$work/upgrade"): $(grep -c '^ok' "$work/upgrade") passed, $(grep -c '^not ok' "$work/upgrade") failed, $(tail -n 1 "$work/upgrade")"
+		unmount
+		continue
+	fi
+	if [ "$suite" = docker ]; then
+		docker_inside >"$work/docker" 2>&1 || status=1
+		cat "$work/docker"
+		verdicts="$verdicts
+docker: $(tail -n 1 "$work/docker")"
+		unmount
+		continue
+	fi
+	if [ "$suite" = arm64 ]; then
+		arm64_inside >"$work/arm64" 2>&1 || status=1
+		cat "$work/arm64"
+		verdicts="$verdicts
+arm64: $(tail -n 1 "$work/arm64")"
 		unmount
 		continue
 	fi

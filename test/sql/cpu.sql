@@ -12,7 +12,7 @@ FROM lbrec_cpu() WHERE kernels = 'blas' AND usable;
 -- a set is chosen by its name
 SET lbrec.cpu = 'portable';
 SELECT kernels FROM lbrec_cpu() WHERE in_use;
-RESET lbrec.cpu;
+SET lbrec.cpu = 'auto';
 SELECT kernels = (SELECT kernels FROM lbrec_cpu() WHERE usable LIMIT 1) AS best FROM lbrec_cpu() WHERE in_use;
 \set VERBOSITY terse
 SET lbrec.cpu = 'amiga';

@@ -2,6 +2,7 @@
 #
 #	make cross-unit ARCH=arm64		also armhf, i386
 #	make cross-short				in a minute: what differs most between CPUs
+#	make cross-parity ARCH=arm64 VECTORS=DIR
 #	make cross-refused				a big-endian machine is refused at build time
 #	make build/cross/arm64/test_scan && qemu-aarch64 build/cross/arm64/test_scan
 #
@@ -58,3 +59,10 @@ cross-refused:
 		echo 'a big-endian machine was not refused' >&2; exit 1; \
 	else grep -q 'big-endian' build/cross/refused; fi
 	@echo 'a big-endian machine is refused'
+
+# TFRS's cases; jansson for that CPU must be installed beside this one's
+.PHONY: cross-parity
+cross-parity: $(CROSS_CORE)
+	$(CROSS_CC) $(PARITY_CFLAGS) -Isrc -o $(CROSS_DIR)/parity \
+		test/parity/parity.c $(CROSS_CORE) -ljansson $(UNIT_LIBS)
+	qemu-aarch64 -cpu max -L / $(CROSS_DIR)/parity "$(VECTORS)"

@@ -1,0 +1,86 @@
+#!/bin/sh
+#
+# arm64.sh
+#		lbrec for other CPUs, on a machine that has none of them: all unit
+#		tests emulated on arm64, armhf and i386, the parity cases on arm64, and
+#		the Debian packages for arm64, cross-built.
+#
+#	sh test/arm64.sh [OUT]		the packages to the folder OUT
+#
+# Debian only, as root: it adds the architecture arm64 to dpkg's.  Meant for
+# the root that test/matrix.sh arm64 makes, where the emulated tests take some
+# ten minutes.  No server can be run emulated, and no speed be measured.
+
+. "$(dirname "$0")/lib.sh"
+
+out=${1:-}
+[ "$(id -u)" = 0 ] || die "adding an architecture needs root"
+cd "$top" || exit 2
+
+dpkg --add-architecture arm64 && apt-get update -q >/dev/null || die "apt does not know arm64"
+# shellcheck disable=SC2086
+install_packages $build_packages $cross_packages g++-aarch64-linux-gnu dpkg-dev debhelper fakeroot \
+	postgresql-server-dev-all || exit 2
+apt-get install -q -y --no-install-recommends libjansson-dev:arm64 libarchive-dev:arm64 libsimdjson-dev:arm64 \
+	libpq-dev:arm64 uuid-dev:arm64 libc6:arm64 >/dev/null || die "the libraries for arm64 could not be installed"
+arm=$(mktemp -d /tmp/lbrec-arm64.XXXXXX) || exit 2
+trap 'rm -rf "$arm"' EXIT
+
+passed=0
+failed=0
+step()
+{
+	name=$1
+	shift
+	if "$@" >"$arm/log" 2>&1; then
+		passed=$((passed + 1))
+		say "ok - $name: $(grep -E 'passed|AArch64' "$arm/log" | tail -n 1)"
+	else
+		failed=$((failed + 1))
+		say "not ok - $name"
+		tail -n 40 "$arm/log"
+	fi
+}
+
+for arch in arm64 armhf i386; do
+	step "unit tests, $arch" make -s -j"$jobs" cross-unit ARCH=$arch
+done
+step 'big-endian machines' make -s cross-refused
+step 'parity cases, arm64' make -s -j"$jobs" cross-parity ARCH=arm64 VECTORS=test/parity/cases
+
+# The server's headers are those of arm64; its programs cannot run here, and
+# tell the same folders as this machine's.
+headers()
+{
+	version=$(pg_buildext supported-versions | tail -n 1)
+	(cd "$arm" && apt-get download -q "postgresql-server-dev-$version:arm64") &&
+		dpkg -x "$arm"/postgresql-server-dev-*_arm64.deb "$arm/root" || return 1
+	mkdir -p "$arm/bin"
+	for p in gcc g++; do
+		printf '#!/bin/sh\nexec aarch64-linux-gnu-%s -I%s "$@"\n' \
+			$p "$arm/root/usr/include/postgresql/$version/server" >"$arm/bin/$p"
+		chmod +x "$arm/bin/$p"
+	done
+}
+packages()
+{
+	mkdir -p "$arm/build" && git -C "$top" archive HEAD 2>/dev/null | tar -C "$arm/build" -xf - ||
+		tar -C "$top" --exclude=./build --exclude='*.o' -cf - . | tar -C "$arm/build" -xf -
+	cd "$arm/build" &&
+		GNUMAKEFLAGS="CC=$arm/bin/gcc CXX=$arm/bin/g++" DEB_BUILD_OPTIONS=nocheck \
+			dpkg-buildpackage -aarm64 -Pcross,nocheck -b -us -uc -d || return 1
+	for deb in "$arm"/*_arm64.deb; do
+		dpkg -x "$deb" "$arm/installed"
+	done
+	for f in "$arm"/installed/usr/lib/postgresql/*/lib/lbrec.so "$arm/installed/usr/bin/lbrec-convert"; do
+		aarch64-linux-gnu-readelf -h "$f" | grep 'Machine: *AArch64' || return 1
+	done
+	# the converter needs no server, so it runs
+	qemu-aarch64 -L / "$arm/installed/usr/bin/lbrec-convert" --version || return 1
+	[ -z "$out" ] || { mkdir -p "$out" && cp "$arm"/*_arm64.deb "$out"; }
+}
+step "the server's headers, arm64" headers
+step 'Debian packages, arm64' packages
+
+say "$passed passed, $failed failed"
+[ "$failed" = 0 ]
