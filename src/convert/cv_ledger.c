@@ -129,7 +129,7 @@ cv_ledger_reach(CvLedger *ledger, bool *known, int64_t *reach)
 
 /* --- a dump ------------------------------------------------------------- */
 
-/* Is this replacement allowed, and where does it stand? */
+/* Refuses what may not replace, and finds a replacement that was begun. */
 static bool
 replace_begin(CvLedger *ledger, const CvDumpUse *use, bool *done)
 {
@@ -229,9 +229,9 @@ cv_ledger_dump_begin(CvLedger *ledger, const CvDump *dump,
 	values[5] = use->reload ? "true" : "false";
 
 	/*
-	 * Another dump of the same name, by its times, is another dump, and so is
-	 * one of which other listens are wanted.  The table and its row come
-	 * together, or a kill between would tell.
+	 * A dump of the same name with other times is another dump, and with
+	 * other options another load.  The table and its row are made in one
+	 * transaction, so that a kill leaves both or none.
 	 */
 	return cv_db_write_begin(db) &&
 		cv_db_run(db, "DELETE FROM @.lbrec_dump\n"
@@ -332,7 +332,7 @@ cv_ledger_member_end(CvLedger *ledger, const char *member,
 	return ok;
 }
 
-/* listen needs the partitions that the new listens have. */
+/* Makes the partitions in listen that the new listens have. */
 static bool
 copy_partitions(CvDb *db)
 {
@@ -372,10 +372,10 @@ replace_end(CvLedger *ledger)
 	int64_t		rows[4] = {0};
 	int64_t		duplicates;
 
-	/* A first load that was killed, and then replaced. */
+	/* A first load may have been killed before this one. */
 	if (!cv_db_bulk_end(db, &duplicates))
 		return false;
-	/* The joins below are hopeless without statistics. */
+	/* Without statistics the joins below take hours. */
 	if (!cv_db_run(db, "ANALYZE @." CV_SQL_NEXT, 0, NULL, NULL) ||
 		!cv_db_run(db, "ANALYZE @." CV_SQL_LISTEN, 0, NULL, NULL) ||
 		!cv_db_write_begin(db) || !copy_partitions(db))

@@ -297,7 +297,10 @@ main(int argc, char **argv)
 	parse_arguments(&args, argc, argv);
 	check_arguments(&args, argc - optind);
 	if (args.ddl)
+	{
+		free(args.trusted);
 		return write_ddl(args.run.by_month);
+	}
 	if (args.rejects != NULL && !cv_rejects_open(args.rejects))
 		return 2;
 	cv_progress_start();
@@ -306,6 +309,8 @@ main(int argc, char **argv)
 	else
 		ok = write_output(&args, argv + optind, argc - optind, &result);
 	ok = cv_rejects_close() && ok;
+
+	free(args.trusted);
 
 	status = !ok ? 2 : cv_counts_rejected(&result.counts) > 0 ? 1 : 0;
 	if (!cv_quiet || args.summary == CV_SUMMARY_JSON)

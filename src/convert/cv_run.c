@@ -83,7 +83,7 @@ check_chain(Run *run)
 	}
 }
 
-/* The input's first member with something for the tables. */
+/* At the input's first member of a kind that goes into the tables. */
 static bool
 begin_dump(Run *run)
 {
@@ -135,8 +135,8 @@ end_input(Run *run)
 }
 
 /*
- * A member of a kind that goes into the tables begins: is it there already?
- * Otherwise its transaction opens.
+ * Begins a member of a kind that goes into the tables: skips one that the
+ * ledger knows, else opens its transaction.
  */
 static bool
 begin_rows(Run *run)
@@ -162,7 +162,7 @@ begin_rows(Run *run)
 	return run->ledger == NULL || cv_ledger_member_begin(run->ledger);
 }
 
-/* Its rows are merged, its row is in the ledger, its transaction committed. */
+/* Merges its rows, writes its row of the ledger, commits. */
 static bool
 end_rows(Run *run)
 {
@@ -374,7 +374,7 @@ cv_run(const CvOptions *options, char *const *paths, int n_paths,
 	run.json = cv_json_create();
 	run.load = cv_load_create(target, options->table, options->by_month);
 	add_listen_options(&run);
-	/* Not before the tables are there: a server may make us wait. */
+	/* The tables first: a server may make us wait. */
 	result->finished = begin_tables(&run);
 	if (result->finished)
 	{

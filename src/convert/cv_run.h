@@ -13,11 +13,10 @@ typedef struct CvOptions
 {
 	CvTable		table;
 	bool		by_month;		/* listen is partitioned */
-	bool		replace;		/* a full dump takes the place of what is
-								 * there */
+	bool		replace;		/* a full dump becomes the content of listen */
 	bool		leave_out_early;
-	bool		force;			/* an unknown SCHEMA_SEQUENCE is no reason */
-	bool		reload;			/* whatever the ledger says */
+	bool		force;			/* accept an unknown SCHEMA_SEQUENCE */
+	bool		reload;			/* load what the ledger knows, too */
 	bool		has_user_id;	/* for inputs that do not say whose they are */
 	int64_t		user_id;
 } CvOptions;

@@ -86,7 +86,7 @@ put_str(Script *script, const char *text)
 	return put(script, text, strlen(text));
 }
 
-/* psql has put the name of the schema into a variable: see the beginning. */
+/* The script's beginning puts the schema's name into a variable of psql. */
 static bool
 put_sql(Script *script, const char *sql, const char *end)
 {
@@ -102,14 +102,14 @@ put_sql(Script *script, const char *sql, const char *end)
 static bool
 script_exec(CvTarget *target, const char *sql, int64_t *rows)
 {
-	(void) rows;				/* psql will know, not we */
+	(void) rows;				/* only psql will know */
 	return put_sql((Script *) target, sql, ";\n");
 }
 
 /*
- * psql puts nothing into a DO statement's quotes, so the server makes the
- * statement: cv_sql_expand in SQL.  The schema's name has no "@", see the
- * beginning, so the two cannot meet.
+ * psql puts no variables into a DO statement's quotes, so the server makes
+ * the statement: cv_sql_expand() in SQL.  The script's beginning has refused a
+ * schema with "@" in its name, so nothing is put in twice.
  */
 static bool
 script_block(CvTarget *target, const char *sql)
@@ -165,7 +165,7 @@ script_bulk_begin(CvTarget *target)
 		put_sql((Script *) target, cv_sql_is_bulk, " \\gset\n");
 }
 
-/* psql decides: we do not know the tables. */
+/* psql decides, because the converter has not seen the tables. */
 static bool
 script_exec_either(CvTarget *target, CvBulk bulk, const char *first,
 				   const char *later, int64_t *rows)

@@ -2,15 +2,15 @@
  * cv_seen.c
  *		Which recordings were written already: a set of UUIDs of fixed size.
  *
- * Today's dump has over 111 million recordings: an exact set would be 2.8 GB.
- * Listening is so uneven that a small memory saves most of the repeats: an
- * open-addressing table with linear probing, where a UUID is looked for in
- * WINDOW slots only.  As long as a window has a free slot, up to about a
- * million recordings, the set is exact.  After that a new UUID takes the
- * place of another, and what is forgotten is written again, for the database
- * to merge.
+ * Today's dump has over 111 million recordings: an exact set would take
+ * 2.8 GB.  Few recordings get most of the listens, so a small memory saves
+ * most of the repeats.  It is an open-addressing table with linear probing
+ * that searches WINDOW slots only.  The set is exact as long as each window
+ * has a free slot, up to about a million recordings.  After that a new UUID
+ * takes the place of another; a forgotten recording is written again, and the
+ * database merges it.
  *
- * Buckets of four slots were tried: they forget from 100,000 on.
+ * A table of buckets with four slots was tried: it forgets from 100,000 on.
  */
 #include "cv_seen.h"
 
@@ -111,7 +111,7 @@ cv_seen_add(CvSeen *seen, const CvUuid *uuid, bool rich)
 			return false;
 		}
 	}
-	/* Any of the window; the hash's other end is as good as a die. */
+	/* Replaces any of the window, drawn by the hash's other bits. */
 	at = (hash + (hash >> 58) % WINDOW) % SLOTS;
 	seen->slot[at] = *uuid;
 	seen->rich[at] = rich;

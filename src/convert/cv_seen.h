@@ -13,13 +13,13 @@ extern CvSeen *cv_seen_create(void);
 extern void cv_seen_free(CvSeen *seen);
 
 /*
- * True if uuid was added before and not forgotten since.  With rich, only
- * being added with rich counts: a row with identifiers is worth a second
- * writing.
+ * True if uuid was added before and not forgotten since.  With rich, an
+ * earlier call counts only if it was rich, too: a row with identifiers is
+ * worth writing again.
  */
 extern bool cv_seen_add(CvSeen *seen, const CvUuid *uuid, bool rich);
 
-/* Did it ever forget one? */
+/* True if it ever forgot one. */
 extern bool cv_seen_forgot(const CvSeen *seen);
 
 #endif							/* CV_SEEN_H */

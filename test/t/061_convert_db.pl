@@ -160,6 +160,16 @@ for my $option ('--summary=json', '--by-month')
 	$node->safe_psql($db, "TRUNCATE listen; DELETE FROM lbrec_dump; ALTER TABLE listen DROP CONSTRAINT listen_pkey; COMMENT ON TABLE listen IS 'lbrec-convert is loading; its primary key comes back at the end'; INSERT INTO listen VALUES (1, to_timestamp(1100000000), '" . msid(0) . "'), (1, to_timestamp(1100000000), '" . msid(0) . "')");
 	is((converted([ '-q', '-d', $c, $twice ]))[0], 0, "$db: a load after one that was killed");
 	is($node->safe_psql($db, "SELECT count(*), count(DISTINCT (user_id, listened_at, recording_msid)), (SELECT count(*) FROM pg_constraint WHERE conrelid = 'listen'::regclass AND contype = 'p') FROM listen"), '300|300|1', "$db: the key is back, duplicates gone");
+	# Killed before the recordings are where they belong.
+	my $recordings = $node->safe_psql($db, 'SELECT * FROM recording ORDER BY 1');
+	$node->safe_psql($db, 'CREATE TABLE lbrec_first_recording AS SELECT * FROM recording; INSERT INTO lbrec_first_recording SELECT * FROM recording; TRUNCATE recording');
+	my (undef, undef, undef, $quiet) = converted([ '-d', $c, $twice ]);
+	unlike($quiet, qr/warning/, "$db: what is collected is not gone");
+	is($node->safe_psql($db, "SELECT to_regclass('lbrec_first_recording') IS NULL, (SELECT count(*) FROM pg_constraint WHERE conname = 'recording_pkey')") . $node->safe_psql($db, 'SELECT * FROM recording ORDER BY 1'), "t|1$recordings", "$db: the recordings are back, with their key");
+	# ... and while somebody has put rows where they belong.
+	$node->safe_psql($db, "CREATE TABLE lbrec_first_recording AS SELECT * FROM recording; DELETE FROM recording WHERE recording_msid > '" . msid(40) . "'");
+	is((converted([ '-q', '-d', $c, $twice ]))[0], 0, "$db: both tables have some");
+	is($node->safe_psql($db, 'SELECT * FROM recording ORDER BY 1'), $recordings, "$db: all are there once");
 	# A table whose key something depends on keeps it.
 	$node->safe_psql($db, 'TRUNCATE listen; DELETE FROM lbrec_dump; CREATE TABLE note (user_id bigint, listened_at timestamptz, recording_msid uuid, FOREIGN KEY (user_id, recording_msid, listened_at) REFERENCES listen (user_id, recording_msid, listened_at))');
 	($code, $out, $summary) = converted([ '-d', $c, $option, $twice ]);
