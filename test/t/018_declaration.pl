@@ -22,7 +22,7 @@ my @functions = map { [ split /\|/, $_, -1 ] } split /\n/, $node->safe_psql('pos
 	SELECT proname, (SELECT string_agg(quote_ident(n) || ' ' || format_type(t, NULL), ', ' ORDER BY i)
 			FROM unnest(p.proargtypes::oid[], p.proargnames[1:pronargs]) WITH ORDINALITY AS u (t, n, i)),
 		(SELECT string_agg('OUT ' || quote_ident(n) || ' ' || format_type(t, NULL), ', ' ORDER BY i)
-			FROM unnest(proallargtypes, proargnames, proargmodes) WITH ORDINALITY AS u (t, n, m, i) WHERE m = 'o'),
+			FROM unnest(proallargtypes, proargnames, proargmodes) WITH ORDINALITY AS u (t, n, m, i) WHERE m IN ('o', 't')),
 		prosrc, CASE WHEN proretset THEN 'SETOF ' ELSE '' END || format_type(prorettype, NULL)
 	FROM pg_proc AS p JOIN pg_depend AS d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
 	JOIN pg_language AS l ON l.oid = prolang AND lanname = 'c'

@@ -7,7 +7,7 @@
  * in its range, and members must agree with each other.  The table of the
  * model's arrays (parts.c) follows from it.
  *
- * {"lbrec": "0.2.0",
+ * {"lbrec": version,
  *	"options": {...},					settings of the training run
  *	"query": [input, ...], "candidate": [input, ...],
  *	"time": {...}, "best_epoch": 7, "mix": {...}, "trend": 0.8}
