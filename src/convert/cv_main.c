@@ -298,7 +298,7 @@ main(int argc, char **argv)
 	check_arguments(&args, argc - optind);
 	if (args.ddl)
 		return write_ddl(args.run.by_month);
-	if (args.rejects != NULL && !cv_rejects_open(args.rejects))
+	if (args.rejects != NULL && !cv_rejects_open(args.rejects, argv + optind, argc - optind))
 		return 2;
 	cv_progress_start();
 	if (args.dbname != NULL)
@@ -307,7 +307,9 @@ main(int argc, char **argv)
 		ok = write_output(&args, argv + optind, argc - optind, &result);
 	ok = cv_rejects_close() && ok;
 
-	status = !ok ? 2 : cv_counts_rejected(&result.counts) > 0 ? 1 : 0;
+	status = !ok ? 2
+		: cv_counts_rejected(&result.counts) > 0 ||
+		result.counts.unread_members > 0 ? 1 : 0;
 	if (!cv_quiet || args.summary == CV_SUMMARY_JSON)
 		cv_summary(stderr, args.summary, &result.counts, result.written,
 				   result.removed, status);

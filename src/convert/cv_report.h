@@ -11,13 +11,16 @@
 
 /*
  * Nothing is dropped in silence: lines = listens + rejected + blank +
- * not_listened, always.  A line here is also an element of a JSON array, where a file has those.
+ * not_listened, always.  A line here is also an element of a JSON array, where
+ * a file has those.
  */
 typedef struct CvCounts
 {
 	int64_t		members;		/* read */
 	int64_t		known_members;	/* skipped, the ledger has them */
 	int64_t		other_members;	/* of another kind, left alone */
+	int64_t		unread_members; /* of a kind that may hold listens, but cannot
+								 * be read here */
 	int64_t		bytes;			/* decompressed, of members read */
 	int64_t		lines;
 	int64_t		blank;
@@ -50,8 +53,11 @@ typedef struct CvPlace
 extern int64_t cv_counts_rejected(const CvCounts *counts);
 extern void cv_counts_listen(CvCounts *counts, const CvListen *listen);
 
-/* Opens the file of rejected lines; false after saying why not. */
-extern bool cv_rejects_open(const char *path);
+/*
+ * Opens the file of rejected lines; false after saying why not.  It must not
+ * be one of the inputs, for opening empties it.
+ */
+extern bool cv_rejects_open(const char *path, char *const *inputs, int n);
 
 /*
  * Counts a rejected line, keeps it, and tells of the first few.  False if the
