@@ -91,6 +91,7 @@ typedef struct CvListen
 {
 	int64_t		user_id;
 	int64_t		listened_at;	/* microseconds since 1970, UTC */
+	CvText		user_name;		/* only if CvDefaults.user_names */
 	CvUuid		recording_msid;
 	CvText		artist_name;
 	CvText		track_name;
@@ -110,6 +111,7 @@ typedef struct CvDefaults
 {
 	bool		has_user_id;
 	int64_t		user_id;
+	bool		user_names;		/* names give numbers: cv_import_user_id() */
 } CvDefaults;
 
 /*

@@ -38,6 +38,8 @@ extern const CvFormat cv_format_scrobbler,
 			cv_format_redirect,
 			cv_format_canonical,
 			cv_format_csv;
+extern const CvFormat cv_format_feedback,
+			cv_format_dump_feedback;
 extern const CvFormat cv_format_rest,
 			cv_format_unknown;
 
@@ -46,6 +48,7 @@ static const CvFormat *const formats[] = {
 	&cv_format_start, &cv_format_end_time, &cv_format_utf16,
 	&cv_format_packed, &cv_format_empty, &cv_format_nothing,
 	&cv_format_pages, &cv_format_array,
+	&cv_format_dump_feedback, &cv_format_feedback,
 	&cv_format_named_listens, &cv_format_spotify_video, &cv_format_spotify,
 	&cv_format_spotify_account, &cv_format_youtube, &cv_format_maloja,
 	&cv_format_pano, &cv_format_scrobbler, &cv_format_rockbox,

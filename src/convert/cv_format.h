@@ -56,6 +56,7 @@ typedef struct CvFormat
 	const char *key;			/* CV_CUT_VALUES: the array's key in an
 								 * object, or NULL */
 	bool		needs_user;		/* it never tells whose listens it holds */
+	bool		names_users;	/* but their names: --user-names will do */
 	bool		counts_itself;	/* a piece is not one line, but several */
 	const char *hint;			/* CV_ROLE_LEFT and on: what to do */
 

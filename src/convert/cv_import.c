@@ -49,6 +49,21 @@ cv_import_msid(CvListen *listen)
 	cv_buf_free(&names);
 }
 
+int64_t
+cv_import_user_id(CvText name)
+{
+	unsigned char digest[16];
+	uint64_t	bits = 0;
+
+	uuid_generate_sha1(digest, name_space, name.data, name.len);
+	/* Bytes 6 and 8 have the UUID's version and variant. */
+	for (int i = 0; i < 6; i++)
+		bits = bits << 8 | digest[i];
+	bits = bits << 8 | digest[9];
+	bits = bits << 8 | digest[10];
+	return -(int64_t) (bits >> 1) - 1;
+}
+
 CvReason
 cv_import_reject(CvListen *listen, CvReason reason, const char *detail)
 {

@@ -66,7 +66,7 @@ struct CvJson
 {
 	simdjson::dom::parser parser;
 	size_t		capacity = 0;
-	CvBuf		names[3] = {};	/* names without their NULs */
+	CvBuf		names[4] = {};	/* names without their NULs */
 	CvBuf		artists = {};	/* CvUuid after CvUuid */
 	CvBuf		tamed = {};		/* a line with its huge numbers replaced */
 	CvBuf		joined = {};	/* lists of texts as one */
@@ -303,6 +303,7 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 			CvListen *listen)
 {
 	Field		user,
+				user_name,
 				listened_at,
 				timestamp,
 				ts_since_epoch,
@@ -326,6 +327,8 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 	{
 		if (is(field.key, "user_id"))
 			user.set(field.value);
+		else if (defaults->user_names && is(field.key, "user_name"))
+			user_name.set(field.value);
 		else if (is(field.key, "timestamp"))
 			timestamp.set(field.value);
 		else if (is(field.key, "listened_at"))
@@ -392,8 +395,19 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 	}
 	else if (defaults->has_user_id)
 		listen->user_id = defaults->user_id;
+	else if (user_name.present)
+		listen->user_id = 0;
 	else
 		return reject(listen, CV_BAD_USER, "user_id is missing");
+
+	if (user_name.present)
+	{
+		if (!read_name(json, 3, user_name, &listen->user_name, listen))
+			return reject(listen, CV_BAD_USER,
+						  "user_name is empty or not a string");
+		if (!user.present && !defaults->has_user_id)
+			listen->user_id = cv_import_user_id(listen->user_name);
+	}
 
 	/* The order of ListenBrainz's reader. */
 	if (!listened_at.present)
@@ -409,7 +423,7 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 	/* The dump has it on top, the user's export in the metadata. */
 	if (!msid.present)
 		msid = msid_metadata.present ? msid_metadata : msid_info;
-	derived = !msid.present && !user.present;
+	derived = !msid.present && !user.present && defaults->has_user_id;
 	if (!msid.present && !derived)
 		return reject(listen, CV_BAD_MSID, "recording_msid is missing");
 	if (!derived && !read_uuid(msid, &listen->recording_msid))

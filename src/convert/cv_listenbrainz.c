@@ -53,8 +53,9 @@ take_line(Run *run, const char *line, size_t len)
 		cv_detail("Member \"%s\" has the layout of ListenBrainz's dumps of "
 				  "2018 to 2020.",
 				  run->place.member);
-		cv_hint("Use a dump of 2021 or later; it holds the older listens, "
-				"too.");
+		cv_hint("Use a dump of 2021 or later, which holds the older listens, "
+				"too; or --user-names, which numbers the users by their "
+				"names.");
 		return false;
 	}
 	return cv_take_listen(run, reason, &listen, line, len);
@@ -197,7 +198,7 @@ take_page(Run *run, const char *page, size_t len)
 
 const CvFormat cv_format_pages = {
 	.name = "answers of ListenBrainz's API", .cut = CV_CUT_VALUES,
-	.needs_user = true, .counts_itself = true,
+	.needs_user = true, .names_users = true, .counts_itself = true,
 	.detect = detect_pages, .piece = take_page
 };
 

@@ -80,13 +80,16 @@ take_piece(void *arg, int64_t offset, const char *piece, size_t len,
 static bool
 need_user_id(Run *run)
 {
-	if (run->defaults.has_user_id)
+	if (run->defaults.has_user_id ||
+		(run->format->names_users && run->defaults.user_names))
 		return true;
 	cv_error("cannot load \"%s\": it is %s, and does not say which user_id its "
 			 "listens belong to",
 			 run->place.member, run->format->name);
 	cv_hint("Give a number with --user-id N, one that no other user of your "
-			"tables has.");
+			"tables has%s.",
+			run->format->names_users
+			? ", or --user-names, to make numbers of users' names" : "");
 	return false;
 }
 

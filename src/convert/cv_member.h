@@ -73,6 +73,7 @@ typedef struct Run
 	CvBuf		names;			/* mended ones of a listen */
 	CvColumns	columns;		/* cv_csv.c's */
 	bool		names_seen;
+	CvBuf		rows;			/* cv_feedback.c's, not yet sent */
 	CvCsvPlace	csv;			/* cv_canonical.c's */
 } Run;
 

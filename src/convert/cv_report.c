@@ -353,6 +353,7 @@ summary_json(FILE *to, const CvCounts *counts, int64_t written,
 				cv_reason_name(i), (long long) counts->rejected[i]);
 	fputs("},", to);
 	json_number(to, "not_listened", counts->not_listened);
+	json_number(to, "feedback", counts->feedback);
 	json_number(to, "left_out", counts->left_out);
 	json_number(to, "before_2002_10_01", counts->early);
 	json_number(to, "repaired", counts->repaired);
@@ -418,6 +419,8 @@ cv_summary(FILE *to, CvSummary form, const CvCounts *counts, int64_t written,
 	if (counts->not_listened > 0)
 		text_number(to, "skipped", counts->not_listened,
 					"plays broken off, private or no music");
+	if (counts->feedback > 0)
+		text_number(to, "feedback", counts->feedback, "likes and dislikes");
 	if (counts->early > 0)
 		text_number(to, "early", counts->early, "listens before 2002-10-01");
 	if (counts->left_out > 0)

@@ -11,7 +11,7 @@
 
 /*
  * Nothing is dropped in silence: lines = listens + rejected + blank +
- * not_listened, always.  A line here is also an element of a JSON array, where
+ * not_listened + feedback, always.  A line here is also an element of a JSON array, where
  * a file has those.
  */
 typedef struct CvCounts
@@ -27,6 +27,7 @@ typedef struct CvCounts
 	int64_t		listens;
 	int64_t		rejected[CV_REASONS];
 	int64_t		not_listened;	/* plays that ListenBrainz does not import */
+	int64_t		feedback;		/* likes and dislikes */
 	int64_t		left_out;		/* listens that an option leaves out */
 	int64_t		early;			/* listens before 2002-10-01 */
 	int64_t		repaired;		/* listens with a NUL taken out of a name */

@@ -122,7 +122,7 @@ end_input(Run *run)
 		cv_error("\"%s\" holds no listens", run->place.input);
 		cv_hint("ListenBrainz publishes several archives: the listens are in "
 				"listenbrainz-listens-dump-...-full.tar.zst (or -incremental),"
-				" not in the sample, public or spark dumps.");
+				" not in the sample or spark dumps.");
 		return false;
 	}
 	if (run->dump.has_to && (!run->reach_known || run->dump.to > run->reach))
@@ -217,6 +217,13 @@ begin_content(Run *run, const char *data, size_t len)
 	run->format = NULL;
 	if (format->role >= CV_ROLE_LEFT)
 		return refuse(run, format);
+	if (format->role == CV_ROLE_METADATA && run->is_archive &&
+		run->options->table != CV_TABLE_BOTH)
+	{
+		/* Of one table only the rows are asked for. */
+		run->counts->other_members++;
+		return true;
+	}
 	run->format = format;
 	if (format->role <= CV_ROLE_METADATA && !begin_rows(run))
 		return false;
@@ -247,6 +254,7 @@ begin_input(Run *run, const CvBlock *block)
 	memset(&run->dump, 0, sizeof(run->dump));
 	run->defaults.has_user_id = run->options->has_user_id;
 	run->defaults.user_id = run->options->user_id;
+	run->defaults.user_names = run->options->user_names;
 }
 
 static void
@@ -332,6 +340,9 @@ add_listen_options(Run *run)
 
 	cv_buf_printf(&run->listen_options, "%s",
 				  options->leave_out_early ? "skip-early" : "");
+	if (options->user_names)
+		cv_buf_printf(&run->listen_options, "%suser-names",
+					  options->leave_out_early ? " " : "");
 	if (options->has_user_id)
 		cv_buf_printf(&run->listen_options, "%suser-id=%lld",
 					  options->leave_out_early ? " " : "",
@@ -363,7 +374,8 @@ tell_afterwards(Run *run)
 	if (counts->listens == 0 && counts->rejected[CV_BAD_USER] > 0 &&
 		!cv_quiet)
 		cv_hint("No line says which user it belongs to: dumps of 2018 to 2020 "
-				"do not; for your own listens give --user-id N.");
+				"do not, nor do exports; give --user-names, or for your own "
+				"listens --user-id N.");
 }
 
 void
@@ -377,6 +389,8 @@ cv_run(const CvOptions *options, char *const *paths, int n_paths,
 	memset(result, 0, sizeof(*result));
 	run.json = cv_json_create();
 	run.load = cv_load_create(target, options->table, options->by_month);
+	if (options->user_names)
+		cv_load_user_names(run.load);
 	add_listen_options(&run);
 	/* Not before the tables are there: a server may make us wait. */
 	result->finished = begin_tables(&run);
@@ -402,6 +416,7 @@ cv_run(const CvOptions *options, char *const *paths, int n_paths,
 	cv_buf_free(&run.document);
 	cv_buf_free(&run.scratch);
 	cv_buf_free(&run.names);
+	cv_buf_free(&run.rows);
 	cv_buf_free(&run.input);
 	cv_buf_free(&run.member);
 	cv_buf_free(&run.dump_name);

@@ -18,6 +18,7 @@ typedef struct CvOptions
 	bool		leave_out_early;
 	bool		force;			/* an unknown SCHEMA_SEQUENCE is no reason */
 	bool		reload;			/* whatever the ledger says */
+	bool		user_names;		/* users get numbers by their names */
 	bool		has_user_id;	/* for inputs that do not say whose they are */
 	int64_t		user_id;
 } CvOptions;

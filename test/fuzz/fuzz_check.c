@@ -89,7 +89,8 @@ sink_copy_begin(CvTarget *target, const char *sql)
 
 	sink_exec(target, sql, NULL);
 	sink->copying = true;
-	if (strstr(sql, "FORMAT csv") != NULL)
+	if (strstr(sql, "FORMAT csv") != NULL ||
+		strstr(sql, "lbrec_new_feedback") != NULL)
 		sink->open = &sink->csv;
 	else if (strstr(sql, "lbrec_new_recording") != NULL)
 		sink->open = &sink->recordings;
@@ -548,7 +549,7 @@ fuzz_check_run(const FuzzSink *sink, const CvResult *result)
 
 	FUZZ_REQUIRE(counts->lines ==
 				 counts->listens + cv_counts_rejected(counts) +
-				 counts->blank + counts->not_listened ||
+				 counts->blank + counts->not_listened + counts->feedback ||
 				 !result->finished);
 	FUZZ_REQUIRE(too_many || !result->finished ||
 				 counts->listens - counts->left_out == n_expected);
