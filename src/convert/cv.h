@@ -7,15 +7,18 @@
  * PostgreSQL's COPY, and nothing of the extension but the columns of its two
  * tables.  The way of a byte through it:
  *
- *	cv_reader  (own thread) file, archive or folder -> blocks of member bytes
- *	cv_run     blocks -> lines, and what kind of lines they are
- *	cv_json    line -> CvListen, or a reason to reject it
- *	cv_load    CvListen -> COPY text in batches, recordings deduplicated
- *	cv_script  batches -> a script for psql on standard output, or
- *	cv_db      batches -> a server, through libpq
- *	cv_ledger  what a server has, and need not be sent again
- *	cv_check   whether its tables may be written to
- *	cv_report  counts, messages, progress, summary
+ *	cv_reader    file, archive or folder -> blocks of member bytes, by a thread
+ *	cv_archive   of its own; cv_ring hands the blocks over
+ *	cv_run       blocks -> members; the format of each (cv_format)
+ *	cv_split     a member's bytes -> lines, records, JSON values
+ *	cv_member    such a piece -> its format's function:
+ *	               cv_listenbrainz, cv_plays (JSON of other services),
+ *	               cv_scrobbler, cv_csv, cv_canonical, cv_refused
+ *	cv_json      JSON -> CvListen, or a reason to reject it
+ *	cv_load      CvListen -> COPY rows in batches, recordings deduplicated
+ *	cv_script    batches -> a script for psql on standard output, or
+ *	cv_db        batches -> a server, through libpq; cv_ledger remembers them
+ *	cv_report    counts, rejects, progress, summary
  *
  * Memory is constant: nothing here may grow with the size of the input, only
  * with the longest line, and that is bounded by CV_MAX_LINE.
@@ -51,7 +54,7 @@ extern "C"
 
 /*
  * Why a line is no listen.  A line with several faults gets the first in this
- * order.  Names in cv_reason_name(); the order is also the summary's.
+ * order, which is also the summary's.
  */
 typedef enum CvReason
 {
@@ -63,7 +66,11 @@ typedef enum CvReason
 	CV_BAD_MSID,
 	CV_BAD_ARTIST,
 	CV_BAD_TRACK,
-	CV_REASONS
+	CV_REASONS,
+
+	/* No rejects: */
+	CV_NOT_LISTENED,			/* a play that ListenBrainz leaves out, too */
+	CV_COMMENT					/* no listen was meant */
 } CvReason;
 
 extern const char *cv_reason_name(CvReason reason);
@@ -84,6 +91,7 @@ typedef struct CvListen
 {
 	int64_t		user_id;
 	int64_t		listened_at;	/* microseconds since 1970, UTC */
+	CvText		user_name;		/* only if CvDefaults.user_names */
 	CvUuid		recording_msid;
 	CvText		artist_name;
 	CvText		track_name;
@@ -98,16 +106,17 @@ typedef struct CvListen
 	const char *detail;			/* for a reject: what is wrong, static text */
 } CvListen;
 
-/* What a line may lack because its file says it once. */
+/* Values for lines that lack them, because their file gives them once. */
 typedef struct CvDefaults
 {
 	bool		has_user_id;
 	int64_t		user_id;
+	bool		user_names;		/* names give numbers: cv_import_user_id() */
 } CvDefaults;
 
 /*
- * Messages, in three parts as PostgreSQL's: what, detail, hint.  The texts
- * may hold bytes from an archive: control characters are replaced.
+ * Messages, in three parts as PostgreSQL's: message, detail, hint.  The texts
+ * may hold bytes from an archive: cv_make_printable() is applied.
  */
 extern void cv_message(const char *severity, const char *format,...)
 	__attribute__((format(printf, 2, 3)));
@@ -120,6 +129,13 @@ extern void cv_hint(const char *format,...)
 #define cv_warning(...) cv_message("warning", __VA_ARGS__)
 
 extern bool cv_quiet;
+
+/*
+ * Replaces each character by "?" that a terminal could obey (C0 and C1
+ * controls, marks of writing direction) or that cannot be seen, and each byte
+ * that is no UTF-8.
+ */
+extern void cv_make_printable(char *text);
 
 /* A growable buffer.  Running out of memory ends the program with status 2. */
 typedef struct CvBuf

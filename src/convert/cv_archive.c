@@ -26,6 +26,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* An archive in an archive in an archive may be a bomb that never ends. */
+#define MAX_NESTING 3
+
 #define TAR_BLOCK 512
 #define TAR_END (2 * TAR_BLOCK)
 
@@ -35,6 +38,7 @@ typedef struct Stream
 	CvReader   *reader;
 	struct archive *lower;
 	CvBuf		head;			/* the first bytes, read to know the kind */
+	bool		nested;			/* it is a member of an archive */
 	bool		head_given;
 	bool		ended;
 	bool		failed;
@@ -67,6 +71,7 @@ cv_archive_fail(CvReader *reader, const char *hint, const char *format,...)
 
 /* --- one file ---------------------------------------------------------- */
 
+/* Of a nested stream the bytes are those of a member. */
 static void
 note_position(CvReader *reader, struct archive *a)
 {
@@ -123,7 +128,8 @@ stream_next(Stream *stream, const void **data)
 		stream->tail_len = keep + len;
 	}
 	stream->given += (int64_t) len;
-	note_position(stream->reader, stream->lower);
+	if (!stream->nested)
+		note_position(stream->reader, stream->lower);
 	return (la_ssize_t) len;
 }
 
@@ -138,6 +144,8 @@ tar_read(struct archive *upper, void *arg, const void **data)
 						  archive_error_string(stream->lower));
 	return len < 0 ? ARCHIVE_FATAL : len;
 }
+
+static const char *stream_hint(struct archive *a);
 
 static const char *
 error_text(struct archive *a)
@@ -155,14 +163,80 @@ cv_archive_base_name(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
+/* A tar file's header sums up its own bytes: far stricter than a magic. */
+static bool
+is_tar_header(const unsigned char *block, size_t len)
+{
+	unsigned	sum = 0;
+	unsigned	stated = 0;
+
+	if (len < TAR_BLOCK)
+		return false;
+	for (int i = 0; i < TAR_BLOCK; i++)
+		sum += i >= 148 && i < 156 ? ' ' : block[i];
+	for (int i = 148; i < 156; i++)
+	{
+		if (block[i] >= '0' && block[i] <= '7')
+			stated = stated * 8 + (block[i] - '0');
+		else if (block[i] != ' ' && block[i] != '\0')
+			return false;
+	}
+	return block[0] != '\0' && stated == sum;
+}
+
+/* True if a file that begins so has to be unpacked before it is read. */
+static bool
+is_compressed(const void *data, size_t len)
+{
+	static const struct
+	{
+		const char *magic;
+		size_t		len;
+	}			kinds[] = {
+		{"\x28\xb5\x2f\xfd", 4},	/* zstd */
+		{"\xfd" "7zXZ", 6},		/* xz, with its NUL */
+		{"\x1f\x8b\x08", 3},	/* gzip */
+		{"\x04\x22\x4d\x18", 4},	/* lz4 */
+		{"\x5d\x00\x00", 3}		/* lzma */
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (len >= kinds[i].len && memcmp(data, kinds[i].magic, kinds[i].len) == 0)
+			return true;
+	/* bzip2's magic alone could begin a text. */
+	return len >= 6 && memcmp(data, "BZh", 3) == 0 &&
+		(memcmp((const char *) data + 4, "1A", 2) == 0 ||
+		 memcmp((const char *) data + 4, "\x17\x72", 2) == 0);
+}
+
+static bool
+is_zip(const void *data, size_t len)
+{
+	return len >= 4 && (memcmp(data, "PK\003\004", 4) == 0 ||
+						memcmp(data, "PK\005\006", 4) == 0);
+}
+
+static bool read_packed_member(CvReader *reader, struct archive *a,
+							   const char *path, const char *name, int depth,
+							   const void *data, size_t len);
+
+/* A member that is not read; the consumer counts it and tells of it. */
+static bool
+send_unread(CvReader *reader, const char *name, const char *why)
+{
+	return cv_ring_send(reader, CV_BLOCK_UNREAD, cv_strdup(name),
+						cv_strdup(why), true, 0, 0);
+}
+
 /*
  * The members of an open archive, until its end or an error.  After an
  * error, the message is sent and false returned.  With only, nothing but the
- * members of that base name.
+ * members of that base name.  within: the archive's own name in another, which
+ * then is part of its members' names.  depth: of archives around this one.
  */
 static bool
-read_members(CvReader *reader, struct archive *a, const char *path,
-			 const char *only)
+read_each(CvReader *reader, struct archive *a, const char *path,
+		  const char *only, const char *within, int depth, CvBuf *full)
 {
 	struct archive_entry *entry;
 	int			status;
@@ -189,6 +263,12 @@ read_members(CvReader *reader, struct archive *a, const char *path,
 			name = archive_entry_pathname(entry);
 		if (name == NULL)
 			name = "(unreadable name)";
+		if (within != NULL)
+		{
+			full->len = 0;
+			cv_buf_printf(full, "%s/%s", within, name);
+			name = full->data;
+		}
 		if (only != NULL && strcmp(cv_archive_base_name(name), only) != 0)
 			continue;
 		if (archive_entry_filetype(entry) != AE_IFREG ||
@@ -198,14 +278,34 @@ read_members(CvReader *reader, struct archive *a, const char *path,
 				atomic_fetch_add(&reader->skipped, 1);
 			continue;
 		}
+		data = NULL;
+		len = 0;
+		offset = 0;
+		status = archive_read_data_block(a, &data, &len, &offset);
+		if ((status == ARCHIVE_OK || status == ARCHIVE_WARN) && offset == 0)
+		{
+			if (is_zip(data, len))
+			{
+				if (!send_unread(reader, name, "a zip archive in an archive"))
+					return false;
+				continue;
+			}
+			if (is_compressed(data, len) ||
+				is_tar_header(data, len))
+			{
+				if (!read_packed_member(reader, a, path, name, depth, data,
+										len))
+					return false;
+				continue;
+			}
+		}
 		if (!cv_ring_send(reader, CV_BLOCK_MEMBER, cv_strdup(name), NULL, true,
 						  archive_entry_size_is_set(entry) ? archive_entry_size(entry)
 						  : -1,
 						  0))
 			return false;
-		while ((status = archive_read_data_block(a, &data, &len, &offset)) ==
-			   ARCHIVE_OK ||
-			   status == ARCHIVE_WARN)
+		for (; status == ARCHIVE_OK || status == ARCHIVE_WARN;
+			 status = archive_read_data_block(a, &data, &len, &offset))
 		{
 			/*
 			 * A hole would have to be filled with zeros, as many as the
@@ -230,29 +330,19 @@ read_members(CvReader *reader, struct archive *a, const char *path,
 	}
 }
 
-/* A tar file's header sums up its own bytes: far stricter than a magic. */
 static bool
-is_tar_header(const unsigned char *block, size_t len)
+read_members(CvReader *reader, struct archive *a, const char *path,
+			 const char *only, const char *within, int depth)
 {
-	unsigned	sum = 0;
-	unsigned	stated = 0;
+	CvBuf		full = {0};
+	bool		ok = read_each(reader, a, path, only, within, depth, &full);
 
-	if (len < TAR_BLOCK)
-		return false;
-	for (int i = 0; i < TAR_BLOCK; i++)
-		sum += i >= 148 && i < 156 ? ' ' : block[i];
-	for (int i = 148; i < 156; i++)
-	{
-		if (block[i] >= '0' && block[i] <= '7')
-			stated = stated * 8 + (block[i] - '0');
-		else if (block[i] != ' ' && block[i] != '\0')
-			return false;
-	}
-	return block[0] != '\0' && stated == sum;
+	cv_buf_free(&full);
+	return ok;
 }
 
 static bool
-read_tar(Stream *stream, const char *path)
+read_tar(Stream *stream, const char *path, const char *within, int depth)
 {
 	CvReader   *reader = stream->reader;
 	struct archive *upper = archive_read_new();
@@ -269,7 +359,7 @@ read_tar(Stream *stream, const char *path)
 		cv_archive_fail(reader, NULL, "could not read \"%s\": %s", path,
 						error_text(upper));
 	else
-		ok = read_members(reader, upper, path, NULL);
+		ok = read_members(reader, upper, path, NULL, within, depth + 1);
 	archive_read_free(upper);
 	if (!ok)
 		return false;
@@ -295,23 +385,33 @@ read_tar(Stream *stream, const char *path)
 	return true;
 }
 
+static const char *const suffixes[] = {".zst", ".xz", ".gz", ".bz2", ".lzma",
+	".lz4"};
+
 static bool
 read_plain(Stream *stream, const char *path, const char *name, int64_t size,
 		   int64_t mtime, bool in_folder)
 {
 	CvReader   *reader = stream->reader;
+	char	   *member = cv_strdup(name);
+	char	   *point = strrchr(member, '.');
 	const void *data;
 	la_ssize_t	len;
 
-	if (!cv_ring_send(reader, CV_BLOCK_MEMBER, cv_strdup(name), NULL, in_folder, size,
+	/* 1.listens.gz holds 1.listens */
+	if (point != NULL && point > member &&
+		archive_filter_code(stream->lower, 0) != ARCHIVE_FILTER_NONE)
+		for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++)
+			if (strcmp(point, suffixes[i]) == 0)
+				*point = '\0';
+	if (!cv_ring_send(reader, CV_BLOCK_MEMBER, member, NULL, in_folder, size,
 					  mtime))
 		return false;
 	while ((len = stream_next(stream, &data)) > 0)
 		if (!cv_ring_data(reader, data, (size_t) len))
 			return false;
 	if (len < 0)
-		return cv_archive_fail(reader, "The file is damaged or cut off: download it "
-							   "again and compare its checksum.",
+		return cv_archive_fail(reader, stream_hint(stream->lower),
 							   "could not read \"%s\" at offset %lld: %s", path,
 							   (long long) stream->given, error_text(stream->lower));
 	return cv_archive_send_end(reader, CV_BLOCK_MEMBER_END);
@@ -349,9 +449,138 @@ read_zip(CvReader *reader, const char *path, int fd)
 			ok = cv_archive_fail(reader, NULL, "could not read \"%s\": %s", path,
 								 error_text(a));
 		else
-			ok = read_members(reader, a, path, pass == 1 ? "user.json" : NULL);
+			ok = read_members(reader, a, path, pass == 1 ? "user.json" : NULL,
+							  NULL, 1);
 		archive_read_free(a);
 	}
+	return ok;
+}
+
+/* A hint for a compressed stream that could not be read. */
+static const char *
+stream_hint(struct archive *a)
+{
+	if (strstr(error_text(a), "too much memory") != NULL)
+		return "The file was compressed with a window that needs much memory: "
+			"zstd -dc --long=31 FILE | lbrec-convert ... - reads it.";
+	return "The file is damaged or cut off: download it again and compare its "
+		"checksum.";
+}
+
+static bool
+stream_fail(Stream *stream, const char *path)
+{
+	return cv_archive_fail(stream->reader, stream_hint(stream->lower),
+						   "could not read \"%s\": %s", path,
+						   error_text(stream->lower));
+}
+
+/* Creates the archive that undoes the compression; it is not yet open. */
+static bool
+create_lower(Stream *stream)
+{
+	stream->lower = archive_read_new();
+	if (stream->lower == NULL)
+		return cv_archive_fail(stream->reader, NULL, "out of memory");
+	support_filters(stream->lower);
+	archive_read_support_format_raw(stream->lower);
+	archive_read_support_format_empty(stream->lower);
+	return true;
+}
+
+/*
+ * The head of an open stream, of a tar header's length at least.  Whole
+ * blocks: libarchive forgets what archive_read_data() leaves of one when
+ * archive_read_data_block() follows.
+ */
+static bool
+read_head(Stream *stream, const char *path)
+{
+	struct archive_entry *entry;
+	const void *data;
+	size_t		len;
+	la_int64_t	offset;
+	int			status = archive_read_next_header(stream->lower, &entry);
+
+	while (status >= ARCHIVE_WARN && status != ARCHIVE_EOF &&
+		   stream->head.len < TAR_BLOCK)
+	{
+		status = archive_read_data_block(stream->lower, &data, &len, &offset);
+		if (status >= ARCHIVE_WARN && status != ARCHIVE_EOF)
+			cv_buf_add(&stream->head, data, len);
+	}
+	stream->ended = status == ARCHIVE_EOF;
+	return status >= ARCHIVE_WARN || stream_fail(stream, path);
+}
+
+/* --- a member that is compressed, or an archive ------------------------- */
+
+typedef struct Outer
+{
+	struct archive *a;
+	const void *first;			/* a block that was read already */
+	size_t		first_len;
+} Outer;
+
+static la_ssize_t
+outer_read(struct archive *lower, void *arg, const void **data)
+{
+	Outer	   *outer = arg;
+	size_t		len = outer->first_len;
+	la_int64_t	offset;
+	int			status;
+
+	*data = outer->first;
+	outer->first_len = 0;
+	while (len == 0)
+	{
+		status = archive_read_data_block(outer->a, data, &len, &offset);
+		if (status == ARCHIVE_EOF)
+			return 0;
+		if (status < ARCHIVE_WARN)
+		{
+			archive_set_error(lower, archive_errno(outer->a), "%s",
+							  error_text(outer->a));
+			return ARCHIVE_FATAL;
+		}
+	}
+	return (la_ssize_t) len;
+}
+
+/* data, len: the member's first block, which stays until the next is read. */
+static bool
+read_packed_member(CvReader *reader, struct archive *a, const char *path,
+				   const char *name, int depth, const void *data, size_t len)
+{
+	Outer		outer = {a, data, len};
+	Stream		stream = {.reader = reader, .nested = true};
+	CvBuf		inner = {0};
+	bool		ok = false;
+
+	if (depth > MAX_NESTING)
+		return send_unread(reader, name, "an archive in too many archives");
+	cv_buf_printf(&inner, "%s", name);
+	if (create_lower(&stream))
+	{
+		/* The name outlives the entry, and its archive the reading. */
+		if (archive_read_open(stream.lower, &outer, NULL, outer_read, NULL) !=
+			ARCHIVE_OK)
+			stream_fail(&stream, inner.data);
+		else if (!read_head(&stream, inner.data))
+			ok = false;
+		else if (is_zip(stream.head.data, stream.head.len))
+			ok = send_unread(reader, inner.data, "a zip archive in an archive");
+		else if (is_compressed(stream.head.data, stream.head.len))
+			ok = send_unread(reader, inner.data, "compressed twice");
+		else if (is_tar_header((unsigned char *) stream.head.data,
+							   stream.head.len))
+			ok = read_tar(&stream, path, inner.data, depth);
+		else
+			ok = read_plain(&stream, path, inner.data, -1, 0, true);
+		archive_read_free(stream.lower);
+	}
+	cv_buf_free(&stream.head);
+	cv_buf_free(&inner);
 	return ok;
 }
 
@@ -361,75 +590,40 @@ cv_archive_read(CvReader *reader, int fd, const char *path, const char *name,
 				bool in_folder)
 {
 	Stream		stream = {.reader = reader};
-	struct archive_entry *entry;
 	struct stat st;
 	char		magic[4];
 	bool		ok = false;
-	int			status;
 
 	if (fstat(fd, &st) != 0)
 		return cv_archive_fail(reader, NULL, "could not read \"%s\": %s", path,
 							   strerror(errno));
 	if (S_ISREG(st.st_mode) && pread(fd, magic, 4, 0) == 4 &&
-		(memcmp(magic, "PK\003\004", 4) == 0 ||
-		 memcmp(magic, "PK\005\006", 4) == 0))
+		is_zip(magic, 4))
 		return read_zip(reader, path, fd);
 
-	stream.lower = archive_read_new();
-	if (stream.lower == NULL)
-		return cv_archive_fail(reader, NULL, "out of memory");
-	support_filters(stream.lower);
-	archive_read_support_format_raw(stream.lower);
-	archive_read_support_format_empty(stream.lower);
+	if (!create_lower(&stream))
+		return false;
 	if (archive_read_open_fd(stream.lower, fd, 256 << 10) != ARCHIVE_OK)
-		cv_archive_fail(reader, NULL, "could not read \"%s\": %s", path,
-						error_text(stream.lower));
-	else if ((status = archive_read_next_header(stream.lower, &entry)) <
-			 ARCHIVE_WARN)
-		cv_archive_fail(reader, NULL, "could not read \"%s\": %s", path,
-						error_text(stream.lower));
+		stream_fail(&stream, path);
+	else if (!read_head(&stream, path))
+		ok = false;
+	else if (is_zip(stream.head.data, stream.head.len))
+		cv_archive_fail(reader, "Give the name of the file: its table of "
+						"contents is at its end.",
+						"cannot read a zip archive from a pipe: \"%s\"", path);
+	else if (is_tar_header((unsigned char *) stream.head.data,
+						   stream.head.len))
+		ok = read_tar(&stream, path, NULL, 0);
 	else
-	{
-		/*
-		 * Whole blocks: libarchive forgets what archive_read_data() leaves of
-		 * one when archive_read_data_block() follows.
-		 */
-		const void *data;
-		size_t		len;
-		la_int64_t	offset;
-
-		while (status >= ARCHIVE_WARN && status != ARCHIVE_EOF &&
-			   stream.head.len < TAR_BLOCK)
-		{
-			status =
-				archive_read_data_block(stream.lower, &data, &len, &offset);
-			if (status >= ARCHIVE_WARN && status != ARCHIVE_EOF)
-				cv_buf_add(&stream.head, data, len);
-		}
-		stream.ended = status == ARCHIVE_EOF;
-		if (status < ARCHIVE_WARN)
-			cv_archive_fail(reader, "The file is damaged or cut off: download it again "
-							"and compare its checksum.",
-							"could not read \"%s\": %s", path, error_text(stream.lower));
-		else if (stream.head.len >= 4 &&
-				 memcmp(stream.head.data, "PK\003\004", 4) == 0)
-			cv_archive_fail(reader, "Give the name of the file: its table of contents is "
-							"at its end.",
-							"cannot read a zip archive from a pipe: \"%s\"", path);
-		else if (is_tar_header((unsigned char *) stream.head.data,
-							   stream.head.len))
-			ok = read_tar(&stream, path);
-		else
-			ok = read_plain(&stream, path, name,
-							S_ISREG(st.st_mode) &&
-							archive_filter_code(stream.lower, 0) ==
-							ARCHIVE_FILTER_NONE
-							? (int64_t) st.st_size
-							: -1,
-							(int64_t) st.st_mtim.tv_sec * 1000000000 +
-							st.st_mtim.tv_nsec,
-							in_folder);
-	}
+		ok = read_plain(&stream, path, name,
+						S_ISREG(st.st_mode) &&
+						archive_filter_code(stream.lower, 0) ==
+						ARCHIVE_FILTER_NONE
+						? (int64_t) st.st_size
+						: -1,
+						(int64_t) st.st_mtim.tv_sec * 1000000000 +
+						st.st_mtim.tv_nsec,
+						in_folder);
 	archive_read_free(stream.lower);
 	cv_buf_free(&stream.head);
 	return ok;

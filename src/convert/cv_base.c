@@ -3,6 +3,7 @@
  *		Messages, memory and the names of the reject reasons.
  */
 #include "cv.h"
+#include "cv_text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,6 +26,48 @@ cv_reason_name(CvReason reason)
 }
 
 /*
+ * Characters to be replaced, by code point: C1 controls, and marks that
+ * cannot be seen or turn the direction of the text after them.
+ */
+static bool
+is_hidden(unsigned c)
+{
+	return (c >= 0x80 && c <= 0x9f) || c == 0xad || c == 0x61c ||
+		(c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+		(c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+		(c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
+}
+
+void
+cv_make_printable(char *text)
+{
+	char	   *out = text;
+	const char *end = text + strlen(text);
+
+	for (const char *p = text; p < end;)
+	{
+		size_t		len = cv_utf8_length(p, end);
+		unsigned	c = (unsigned char) *p;
+
+		if (len > 1)
+			c &= 0x7fu >> len;
+		for (size_t i = 1; i < len; i++)
+			c = c << 6 | ((unsigned char) p[i] & 0x3f);
+		if (len == 1 && (c == '\n' || c == '\t'))
+			*out++ = ' ';
+		else if (len == 0 || c < 0x20 || c == 0x7f || is_hidden(c))
+			*out++ = '?';
+		else
+		{
+			memmove(out, p, len);
+			out += len;
+		}
+		p += len > 0 ? len : 1;
+	}
+	*out = '\0';
+}
+
+/*
  * Names of members come from an archive that anyone may have made: an escape
  * sequence in one must not reach the terminal.
  */
@@ -37,13 +80,7 @@ print_line(const char *prefix, const char *format, va_list args)
 	/* libpq's messages end with a newline, and some are of two lines */
 	for (size_t n = strlen(text); n > 0 && text[n - 1] == '\n'; n--)
 		text[n - 1] = '\0';
-	for (char *p = text; *p; p++)
-	{
-		if (*p == '\n' || *p == '\t')
-			*p = ' ';
-		else if ((unsigned char) *p < 0x20 || *p == 0x7f)
-			*p = '?';
-	}
+	cv_make_printable(text);
 	/* One call, so that lines of two threads do not mix. */
 	fprintf(stderr, "%s%s\n", prefix, text);
 }

@@ -15,6 +15,7 @@
  * There are no tags in ListenBrainz's published files.
  */
 #include "cv_canonical.h"
+#include "cv_member.h"
 
 #include <string.h>
 
@@ -208,3 +209,84 @@ cv_canonical_end(CvTarget *target, bool redirect, CvCsvPlace place,
 					 rows) &&
 		target->exec(target, "DROP TABLE pg_temp.lbrec_new_canonical", NULL);
 }
+
+/* --- the formats -------------------------------------------------------- */
+
+static bool
+detect_redirect(const CvHead *head)
+{
+	return cv_head_begins(head, "recording_mbid,canonical_recording_mbid,");
+}
+
+static bool
+detect_canonical(const CvHead *head)
+{
+	return cv_head_line_holds(head, "artist_credit_id") &&
+		cv_head_line_holds(head, "recording_mbid") &&
+		cv_head_line_holds(head, "recording_name");
+}
+
+static bool
+begin(Run *run, const CvHead *head, bool redirect)
+{
+	if (run->options->table != CV_TABLE_BOTH)
+	{
+		cv_error("cannot write \"%s\" as rows of listen or recording",
+				 run->place.member);
+		cv_hint("Leave --table out: it becomes a table of its own.");
+		return false;
+	}
+	/* One COPY at a time. */
+	return cv_load_flush(run->load) &&
+		cv_canonical_begin(run->target, redirect, run->place.member,
+						   head->data, head->len, &run->csv);
+}
+
+static bool
+begin_canonical(Run *run, const CvHead *head)
+{
+	return begin(run, head, false);
+}
+
+static bool
+begin_redirect(Run *run, const CvHead *head)
+{
+	return begin(run, head, true);
+}
+
+static bool
+take_bytes(Run *run, const char *data, size_t len)
+{
+	return cv_canonical_data(run->target, run->place.member, data, len,
+							 &run->csv);
+}
+
+static bool
+end_canonical(Run *run)
+{
+	int64_t		rows = 0;
+
+	return cv_canonical_end(run->target, false, run->csv, &rows);
+}
+
+static bool
+end_redirect(Run *run)
+{
+	int64_t		rows = 0;
+
+	return cv_canonical_end(run->target, true, run->csv, &rows);
+}
+
+const CvFormat cv_format_canonical = {
+	.name = "canonical MusicBrainz metadata", .role = CV_ROLE_METADATA,
+	.cut = CV_CUT_BYTES,
+	.detect = detect_canonical, .begin = begin_canonical, .piece = take_bytes,
+	.end = end_canonical
+};
+
+const CvFormat cv_format_redirect = {
+	.name = "canonical MusicBrainz redirects", .role = CV_ROLE_METADATA,
+	.cut = CV_CUT_BYTES,
+	.detect = detect_redirect, .begin = begin_redirect, .piece = take_bytes,
+	.end = end_redirect
+};

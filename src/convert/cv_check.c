@@ -21,11 +21,12 @@
 #define RAISE "\t\tRAISE EXCEPTION USING ERRCODE = '" CV_OUR_ERROR "',\n"
 #define CLASS(name) "'pg_catalog." name "'::pg_catalog.regclass"
 
-/* All that cv_sql.c and cv_canonical.c write to. */
+/* All that cv_sql.c, cv_canonical.c and cv_feedback.c write to. */
 #define OURS \
 	"\tours pg_catalog.text[] := '{listen,recording,lbrec_dump,\n" \
 	"\t\tlbrec_dump_member,lbrec_next_listen,lbrec_first_recording,\n" \
-	"\t\tcanonical_recording,canonical_recording_redirect}';\n"
+	"\t\tcanonical_recording,canonical_recording_redirect,feedback,\n" \
+	"\t\tlbrec_user}';\n"
 
 const char *const cv_check_lock =
 	"DO $lbrec$ DECLARE\n"

@@ -1,6 +1,6 @@
 /*
  * cv_import.h
- *		Listens in other services' line formats, as ListenBrainz imports them.
+ *		The parts of a listen that other services' formats lack.
  */
 #ifndef CV_IMPORT_H
 #define CV_IMPORT_H
@@ -12,39 +12,27 @@ extern "C"
 {
 #endif
 
-/* MessyBrainz has given no MSID: the one that we give instead. */
+/* Gives the listen a recording_msid that is derived from its names. */
 extern void cv_import_msid(CvListen *listen);
 
-/* Does this line name the columns of a Libre.fm export? */
-extern bool cv_import_is_librefm_header(const char *line, size_t len);
-
-/* Which column of a Libre.fm export is what; -1: none. */
-typedef struct CvColumns
-{
-	int			time;
-	int			artist;
-	int			track;
-	int			album;
-} CvColumns;
-
-typedef enum CvImported
-{
-	CV_IMPORTED,				/* a listen, or a reject with its reason */
-	CV_IMPORT_LEFT_OUT,			/* ListenBrainz leaves it out: not listened */
-	CV_IMPORT_COMMENT			/* no listen meant: counts as blank */
-} CvImported;
+/*
+ * Checks the names and derives the MSID from them.  Names that must be
+ * mended are copied to *copies, which is emptied first.
+ */
+extern CvReason cv_import_names(CvBuf *copies, CvListen *listen);
 
 /*
- * One line.  The texts of *listen lie in the line or in scratch, until the
- * next call.
+ * The number of a user of whom only the name is known: negative, so that it is
+ * none of ListenBrainz's, and always the same for the same name.
  */
-extern CvImported cv_import_scrobbler(const char *line, size_t len,
-									  int64_t user_id, CvReason *reason,
-									  CvListen *listen);
-extern CvImported cv_import_librefm(const char *line, size_t len,
-									int64_t user_id, CvColumns *columns,
-									CvBuf *scratch, CvReason *reason,
-									CvListen *listen);
+extern int64_t cv_import_user_id(CvText name);
+
+/* Returns reason, with detail in the listen. */
+extern CvReason cv_import_reject(CvListen *listen, CvReason reason,
+								 const char *detail);
+
+/* Without white space at its ends. */
+extern CvText cv_import_trim(CvText text);
 
 #ifdef __cplusplus
 }

@@ -20,6 +20,7 @@
  * and track_name one level deeper.  Every key is read at its own level only.
  */
 #include "cv_json.h"
+#include "cv_import.h"
 #include "cv_repair.h"
 #include "cv_text.h"
 
@@ -65,9 +66,10 @@ struct CvJson
 {
 	simdjson::dom::parser parser;
 	size_t		capacity = 0;
-	CvBuf		names[3] = {};	/* names without their NULs */
+	CvBuf		names[4] = {};	/* names without their NULs */
 	CvBuf		artists = {};	/* CvUuid after CvUuid */
 	CvBuf		tamed = {};		/* a line with its huge numbers replaced */
+	CvBuf		joined = {};	/* lists of texts as one */
 	const char *detail = nullptr;	/* of the last failed parse */
 };
 
@@ -93,6 +95,7 @@ cv_json_free(CvJson *json)
 		cv_buf_free(&name);
 	cv_buf_free(&json->artists);
 	cv_buf_free(&json->tamed);
+	cv_buf_free(&json->joined);
 	delete json;
 }
 
@@ -300,6 +303,7 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 			CvListen *listen)
 {
 	Field		user,
+				user_name,
 				listened_at,
 				timestamp,
 				ts_since_epoch,
@@ -315,12 +319,16 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 	Mbids		client,
 				mapped;
 	object		inner;
+	bool		playing_now = false;
+	bool		derived;
 
 	memset(listen, 0, sizeof(*listen));
 	for (auto field : root)
 	{
 		if (is(field.key, "user_id"))
 			user.set(field.value);
+		else if (defaults->user_names && is(field.key, "user_name"))
+			user_name.set(field.value);
 		else if (is(field.key, "timestamp"))
 			timestamp.set(field.value);
 		else if (is(field.key, "listened_at"))
@@ -331,6 +339,9 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 			msid.set(field.value);
 		else if (is(field.key, "track_metadata"))
 			metadata.set(field.value);
+		else if (is(field.key, "playing_now") &&
+				 field.value.get(playing_now) != simdjson::SUCCESS)
+			playing_now = false;
 	}
 	if (metadata.present && metadata.value.get(inner) == simdjson::SUCCESS)
 	{
@@ -380,16 +391,29 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 	if (user.present)
 	{
 		if (!read_user_id(user, &listen->user_id))
-			return reject(listen, CV_BAD_USER, "user_id is no user's number");
+			return reject(listen, CV_BAD_USER, "user_id is not a user's number");
 	}
 	else if (defaults->has_user_id)
 		listen->user_id = defaults->user_id;
+	else if (user_name.present)
+		listen->user_id = 0;
 	else
 		return reject(listen, CV_BAD_USER, "user_id is missing");
+
+	if (user_name.present)
+	{
+		if (!read_name(json, 3, user_name, &listen->user_name, listen))
+			return reject(listen, CV_BAD_USER,
+						  "user_name is empty or not a string");
+		if (!user.present && !defaults->has_user_id)
+			listen->user_id = cv_import_user_id(listen->user_name);
+	}
 
 	/* The order of ListenBrainz's reader. */
 	if (!listened_at.present)
 		listened_at = timestamp.present ? timestamp : ts_since_epoch;
+	if (!listened_at.present && playing_now)
+		return CV_NOT_LISTENED;
 	if (!listened_at.present)
 		return reject(listen, CV_BAD_TIME, "the time is missing");
 	if (!read_time(listened_at, &listen->listened_at))
@@ -399,10 +423,15 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 	/* The dump has it on top, the user's export in the metadata. */
 	if (!msid.present)
 		msid = msid_metadata.present ? msid_metadata : msid_info;
-	if (!msid.present)
+	derived = !msid.present && !user.present && defaults->has_user_id;
+	if (!msid.present && !derived)
 		return reject(listen, CV_BAD_MSID, "recording_msid is missing");
-	if (!read_uuid(msid, &listen->recording_msid))
+	if (!derived && !read_uuid(msid, &listen->recording_msid))
 		return reject(listen, CV_BAD_MSID, "recording_msid is not a UUID");
+	if (!derived && cv_uuid_is_special(&listen->recording_msid))
+		return reject(listen, CV_BAD_MSID,
+					  "recording_msid is the UUID of zeros or ones, which "
+					  "names no recording");
 
 	if (!read_name(json, 0, artist, &listen->artist_name, listen))
 		return reject(listen, CV_BAD_ARTIST,
@@ -413,6 +442,9 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 	if (!read_name(json, 2, release, &listen->release_name, listen))
 		listen->release_name.data = nullptr;
 	read_mbids(json, client, mapped, listen);
+	/* A player's backup, written before MessyBrainz gave an MSID. */
+	if (derived)
+		cv_import_msid(listen);
 	return CV_LISTEN;
 }
 
@@ -465,122 +497,110 @@ cv_json_payload(CvJson *json, const char *text, size_t len,
 	return CV_DOCUMENT_OK;
 }
 
-/*
- * Did the user listen?  The rule of ListenBrainz's importer: not in private
- * mode, and not broken off within 30 seconds.
- */
+/* A value at the end of a path of keys with points between. */
 static bool
-spotify_was_listened(bool incognito, bool skipped, const Field &played,
-					 bool has_end, const Field &end)
+follow(const element &root, const char *path, element *value)
 {
-	static const char *const breaks[] = {
-		"fwdbtn", "backbtn", "clickrow", "clickside", "endplay", "playbtn",
-		"remote", "logout", "popup", "trackerror", "unexpected-exit",
-		"unexpected-exit-while-paused", "unknown"};
-	int64_t		milliseconds = 0;
+	element		at = root;
+
+	for (;;)
+	{
+		const char *point = strchr(path, '.');
+		std::string_view key(path, point != nullptr ? (size_t) (point - path)
+							 : strlen(path));
+		object		inner;
+		bool		found = false;
+
+		if (at.get(inner) != simdjson::SUCCESS)
+			return false;
+		for (auto field : inner)
+		{
+			if (field.key != key)
+				continue;
+			*value = field.value;
+			found = true;
+		}
+		if (!found)
+			return false;
+		if (point == nullptr)
+			return true;
+		at = *value;
+		path = point + 1;
+	}
+}
+
+static void
+set_field(CvJson *json, const element &value, CvField *field)
+{
 	std::string_view text;
+	array		list;
+	bool		first = true;
 
-	if (incognito)
-		return false;
-	if (played.present &&
-		played.value.get(milliseconds) != simdjson::SUCCESS)
-		milliseconds = 0;
-	if (milliseconds >= 30000)
-		return true;
-	if (skipped)
-		return false;
-	if (has_end && !end.present)
-		return false;			/* null is one of the importer's reasons */
-	if (end.present && end.value.get(text) == simdjson::SUCCESS)
-		for (const char *reason : breaks)
-			if (text == reason)
-				return false;
-	return true;
+	if (value.is_null())
+		field->kind = CV_FIELD_NULL;
+	else if (value.get(field->truth) == simdjson::SUCCESS)
+		field->kind = CV_FIELD_TRUTH;
+	else if (value.get(field->number) == simdjson::SUCCESS)
+		field->kind = CV_FIELD_NUMBER;
+	else if (value.get(text) == simdjson::SUCCESS)
+	{
+		int64_t		micros;
+
+		field->kind = CV_FIELD_TEXT;
+		field->text.data = text.data();
+		field->text.len = text.size();
+		if (cv_time_from_text(text.data(), text.size(), &micros))
+			field->number = (double) micros / 1e6;
+	}
+	else if (value.get(list) == simdjson::SUCCESS)
+	{
+		size_t		start = json->joined.len;
+
+		field->kind = CV_FIELD_TEXT;
+		for (element item : list)
+		{
+			if (item.get(text) != simdjson::SUCCESS)
+				continue;
+			if (!first)
+				cv_buf_add(&json->joined, ", ", 2);
+			first = false;
+			cv_buf_add(&json->joined, text.data(), text.size());
+		}
+		field->text.data = json->joined.data + start;
+		field->text.len = json->joined.len - start;
+	}
+	else
+		field->kind = CV_FIELD_OBJECT;
 }
 
-static bool
-is_true(const element &e)
-{
-	bool		value;
-
-	return e.get(value) == simdjson::SUCCESS && value;
-}
-
-CvImported
-cv_json_spotify(CvJson *json, const char *text, size_t len, int64_t user_id,
-				CvReason *reason, CvListen *listen)
+CvReason
+cv_json_fields(CvJson *json, const char *text, size_t len,
+			   const char *const *names, int n, CvField *fields,
+			   const char **detail)
 {
 	element		root;
+	element		value;
 	object		top;
-	Field		ts,
-				artist,
-				track,
-				release,
-				uri,
-				played,
-				end;
-	bool		incognito = false;
-	bool		skipped = false;
-	bool		has_end = false;
-	std::string_view time;
+	CvReason	reason = parse(json, text, len, &root);
 
-	memset(listen, 0, sizeof(*listen));
-	*reason = parse(json, text, len, &root);
-	if (*reason != CV_LISTEN)
+	if (reason != CV_LISTEN)
 	{
-		listen->detail = json->detail;
-		return CV_IMPORTED;
+		*detail = json->detail;
+		return reason;
 	}
 	if (root.get(top) != simdjson::SUCCESS)
 	{
-		*reason = reject(listen, CV_BAD_JSON, "JSON, but not an object");
-		return CV_IMPORTED;
+		*detail = "JSON, but not an object";
+		return CV_BAD_JSON;
 	}
-	for (auto field : top)
-	{
-		if (is(field.key, "ts"))
-			ts.set(field.value);
-		else if (is(field.key, "master_metadata_album_artist_name"))
-			artist.set(field.value);
-		else if (is(field.key, "master_metadata_track_name"))
-			track.set(field.value);
-		else if (is(field.key, "master_metadata_album_album_name"))
-			release.set(field.value);
-		else if (is(field.key, "spotify_track_uri"))
-			uri.set(field.value);
-		else if (is(field.key, "ms_played"))
-			played.set(field.value);
-		else if (is(field.key, "incognito_mode"))
-			incognito = is_true(field.value);
-		else if (is(field.key, "skipped"))
-			skipped = is_true(field.value);
-		else if (is(field.key, "reason_end"))
-		{
-			has_end = true;
-			end.set(field.value);
-		}
-	}
-	/* Podcasts and audio books have no track. */
-	if (!uri.present ||
-		!spotify_was_listened(incognito, skipped, played, has_end, end))
-		return CV_IMPORT_LEFT_OUT;
-	listen->user_id = user_id;
-	if (!ts.present || ts.value.get(time) != simdjson::SUCCESS ||
-		!cv_time_from_iso(time.data(), time.size(), &listen->listened_at))
-		*reason = reject(listen, CV_BAD_TIME, "ts is no time");
-	else if (!read_name(json, 0, artist, &listen->artist_name, listen))
-		*reason = reject(listen, CV_BAD_ARTIST,
-						 "master_metadata_album_artist_name is missing");
-	else if (!read_name(json, 1, track, &listen->track_name, listen))
-		*reason = reject(listen, CV_BAD_TRACK,
-						 "master_metadata_track_name is missing");
-	else
-	{
-		if (!read_name(json, 2, release, &listen->release_name, listen))
-			listen->release_name.data = nullptr;
-		cv_import_msid(listen);
-	}
-	return CV_IMPORTED;
+	/* Reserved at once: the fields point into it. */
+	json->joined.len = 0;
+	cv_buf_reserve(&json->joined, 2 * len + 1);
+	memset(fields, 0, (size_t) n * sizeof(*fields));
+	for (int i = 0; i < n; i++)
+		if (follow(root, names[i], &value))
+			set_field(json, value, &fields[i]);
+	return CV_LISTEN;
 }
 
 bool

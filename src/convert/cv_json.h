@@ -7,7 +7,6 @@
 #define CV_JSON_H
 
 #include "cv.h"
-#include "cv_import.h"
 
 #ifdef __cplusplus
 extern "C"
@@ -48,10 +47,32 @@ extern CvDocument cv_json_payload(CvJson *json, const char *text, size_t len,
 								  CvElement element, void *arg,
 								  const char **detail);
 
-/* One element of a Spotify export's array. */
-extern CvImported cv_json_spotify(CvJson *json, const char *text, size_t len,
-								  int64_t user_id, CvReason *reason,
-								  CvListen *listen);
+typedef enum CvFieldKind
+{
+	CV_FIELD_ABSENT,
+	CV_FIELD_NULL,
+	CV_FIELD_TRUTH,
+	CV_FIELD_NUMBER,
+	CV_FIELD_TEXT,
+	CV_FIELD_OBJECT
+} CvFieldKind;
+
+typedef struct CvField
+{
+	CvFieldKind kind;
+	bool		truth;
+	double		number;			/* also of a text that is one */
+	CvText		text;			/* a list's texts with ", " between */
+} CvField;
+
+/*
+ * Fields of an object, for formats that are read in C: names are paths such
+ * as "track.title".  CV_LISTEN, or the reason not to read it with *detail.
+ * The texts live in the parser until the next call.
+ */
+extern CvReason cv_json_fields(CvJson *json, const char *text, size_t len,
+							   const char *const *names, int n,
+							   CvField *fields, const char **detail);
 
 extern bool cv_json_is_utf8(const char *text, size_t len);
 

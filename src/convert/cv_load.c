@@ -10,6 +10,7 @@
  * there.
  */
 #include "cv_load.h"
+#include "cv_import.h"
 #include "cv_seen.h"
 #include "cv_sql.h"
 #include "cv_text.h"
@@ -20,6 +21,9 @@
 #define BATCH_LISTENS 1000000
 #define BATCH_RECORDING_BYTES ((size_t) 8 << 20)
 #define SEND_BYTES ((size_t) 128 << 10)
+
+/* Rows of users that are remembered, so that few are sent twice. */
+#define USERS_SEEN 65536
 
 struct CvLoad
 {
@@ -36,6 +40,9 @@ struct CvLoad
 											 * table */
 	bool		copying;		/* the COPY of listens is open */
 	bool		merging;		/* it goes to the temporary table */
+	bool		user_names;
+	CvBuf		users;			/* rows of lbrec_new_user */
+	uint64_t	users_seen[USERS_SEEN]; /* hashes of rows of this batch */
 	int64_t		written;
 	CvSample	sample;
 	uint64_t	random;
@@ -63,7 +70,14 @@ cv_load_free(CvLoad *load)
 	cv_seen_free(load->seen);
 	cv_buf_free(&load->listens);
 	cv_buf_free(&load->recordings);
+	cv_buf_free(&load->users);
 	free(load);
+}
+
+void
+cv_load_user_names(CvLoad *load)
+{
+	load->user_names = true;
 }
 
 int64_t
@@ -159,6 +173,7 @@ cv_load_begin(CvLoad *load)
 	return load->target->check(load->target) &&
 		cv_load_tables(load->target, load->by_month) &&
 		exec_all(load->target, cv_sql_staging) &&
+		(!load->user_names || exec_all(load->target, cv_sql_users)) &&
 		load->target->bulk_begin(load->target);
 }
 
@@ -206,6 +221,25 @@ create_partitions(CvLoad *load)
 	return ok;
 }
 
+/* Numbers in place of those that names have given, now and before. */
+static bool
+merge_users(CvLoad *load)
+{
+	CvTarget   *target = load->target;
+	bool		ok = target->copy_begin(target, CV_SQL_COPY_USERS) &&
+		send_rows(load, &load->users) && target->copy_end(target) &&
+		target->exec(target, cv_sql_merge_users, NULL) &&
+		target->exec(target, cv_sql_number_batch, NULL) &&
+		target->exec_either(target, CV_BULK_KEYLESS, cv_sql_number_first,
+							cv_sql_number_listens, NULL) &&
+		target->exec_either(target, CV_BULK_KEYLESS, NULL,
+							cv_sql_number_rest, NULL) &&
+		target->exec(target, "TRUNCATE pg_temp.lbrec_new_user", NULL);
+
+	memset(load->users_seen, 0, sizeof(load->users_seen));
+	return ok;
+}
+
 static bool
 merge(CvLoad *load)
 {
@@ -225,6 +259,8 @@ merge(CvLoad *load)
 								cv_sql_merge_recordings, NULL) &&
 			target->exec_either(target, CV_BULK_FIRST, NULL,
 								cv_sql_merge_identifiers, NULL);
+	if (load->user_names)
+		ok = ok && merge_users(load);
 	if (load->merging)
 		ok = ok && create_partitions(load) &&
 			target->exec_either(target, CV_BULK_KEYLESS, first.data,
@@ -373,7 +409,8 @@ begin_copy(CvLoad *load)
 	CvBuf		sql = {0};
 	bool		ok;
 
-	load->merging = !load->target->direct;
+	/* Users' numbers may change in a batch. */
+	load->merging = !load->target->direct || load->user_names;
 	cv_buf_printf(&sql,
 				  "COPY %s%s (user_id, listened_at, recording_msid) FROM STDIN%s",
 				  load->merging ? "pg_temp." : "@.",
@@ -408,9 +445,31 @@ prepare_copy(CvLoad *load, const CvListen *listen)
 	return load->copying || begin_copy(load);
 }
 
+static void
+add_user(CvLoad *load, const CvListen *listen)
+{
+	int64_t		by_name = cv_import_user_id(listen->user_name);
+	uint64_t	hash = ((uint64_t) by_name ^
+						(uint64_t) listen->user_id *
+						UINT64_C(0x9e3779b97f4a7c15)) | 1;
+	uint64_t   *seen = &load->users_seen[(hash >> 7) % USERS_SEEN];
+
+	if (*seen == hash)
+		return;
+	*seen = hash;
+	cv_copy_int64(&load->users, listen->user_id);
+	cv_buf_add(&load->users, "\t", 1);
+	cv_copy_text(&load->users, listen->user_name.data, listen->user_name.len);
+	cv_buf_add(&load->users, "\t", 1);
+	cv_copy_int64(&load->users, by_name);
+	cv_buf_add(&load->users, "\n", 1);
+}
+
 bool
 cv_load_listen(CvLoad *load, const CvListen *listen)
 {
+	if (load->user_names && listen->user_name.data != NULL)
+		add_user(load, listen);
 	add_to_sample(load, listen);
 	if (load->table != CV_TABLE_LISTEN &&
 		!cv_seen_add(load->seen, &listen->recording_msid,
@@ -432,7 +491,7 @@ cv_load_listen(CvLoad *load, const CvListen *listen)
 		return false;
 	if (load->table == CV_TABLE_BOTH &&
 		(load->in_batch >= BATCH_LISTENS ||
-		 load->recordings.len >= BATCH_RECORDING_BYTES))
+		 load->recordings.len + load->users.len >= BATCH_RECORDING_BYTES))
 		return cv_load_flush(load);
 	return true;
 }

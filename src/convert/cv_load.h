@@ -84,6 +84,9 @@ typedef struct CvLoad CvLoad;
 extern CvLoad *cv_load_create(CvTarget *target, CvTable table, bool by_month);
 extern void cv_load_free(CvLoad *load);
 
+/* Also fills lbrec_user; before cv_load_begin(). */
+extern void cv_load_user_names(CvLoad *load);
+
 /* Creates the tables alone. */
 extern bool cv_load_tables(CvTarget *target, bool by_month);
 

@@ -36,6 +36,7 @@ static const char help[] =
 	"      --table NAME     only COPY rows of one table: listen, recording\n"
 	"      --ddl            only the tables' definitions\n"
 	"      --user-id N      whose listens, where the input does not say\n"
+	"      --user-names     number users by name, where only that is told\n"
 	"      --skip-early     leave out listens before 2002-10-01\n"
 	"      --rejects FILE   keep rejected lines, with place and reason\n"
 	"      --summary FORM   text (default), json or none, on standard error\n"
@@ -88,6 +89,7 @@ parse_arguments(Arguments *args, int argc, char **argv)
 		OPT_DDL,
 		OPT_SKIP_EARLY,
 		OPT_USER_ID,
+		OPT_USER_NAMES,
 		OPT_REJECTS,
 		OPT_SUMMARY,
 		OPT_FORCE,
@@ -101,6 +103,7 @@ parse_arguments(Arguments *args, int argc, char **argv)
 		{"table", required_argument, NULL, OPT_TABLE},
 		{"ddl", no_argument, NULL, OPT_DDL},
 		{"skip-early", no_argument, NULL, OPT_SKIP_EARLY},
+		{"user-names", no_argument, NULL, OPT_USER_NAMES},
 		{"user-id", required_argument, NULL, OPT_USER_ID},
 		{"rejects", required_argument, NULL, OPT_REJECTS},
 		{"summary", required_argument, NULL, OPT_SUMMARY},
@@ -144,6 +147,9 @@ parse_arguments(Arguments *args, int argc, char **argv)
 			case OPT_USER_ID:
 				args->run.has_user_id = true;
 				args->run.user_id = parse_user_id(optarg);
+				break;
+			case OPT_USER_NAMES:
+				args->run.user_names = true;
 				break;
 			case OPT_REJECTS:
 				args->rejects = optarg;
@@ -227,6 +233,14 @@ check_arguments(const Arguments *args, int n_paths)
 		what = "--replace needs --dbname";
 	else if (args->run.reload && args->dbname == NULL)
 		what = "--reload needs --dbname";
+	else if (args->run.user_names && args->run.has_user_id)
+		what = "--user-names and --user-id exclude each other";
+	else if (args->run.user_names && args->run.table != CV_TABLE_BOTH)
+		what = "--user-names goes not with --table: it fills a table of its "
+			"own";
+	else if (args->run.user_names && args->run.replace)
+		what = "--user-names goes not with --replace: full dumps have "
+			"users' numbers";
 	else if (args->run.replace && n_paths != 1)
 		what = "--replace takes one full dump";
 	else if (!args->ddl && n_paths == 0)
@@ -301,7 +315,7 @@ main(int argc, char **argv)
 		free(args.trusted);
 		return write_ddl(args.run.by_month);
 	}
-	if (args.rejects != NULL && !cv_rejects_open(args.rejects))
+	if (args.rejects != NULL && !cv_rejects_open(args.rejects, argv + optind, argc - optind))
 		return 2;
 	cv_progress_start();
 	if (args.dbname != NULL)
@@ -312,7 +326,9 @@ main(int argc, char **argv)
 
 	free(args.trusted);
 
-	status = !ok ? 2 : cv_counts_rejected(&result.counts) > 0 ? 1 : 0;
+	status = !ok ? 2
+		: cv_counts_rejected(&result.counts) > 0 ||
+		result.counts.unread_members > 0 ? 1 : 0;
 	if (!cv_quiet || args.summary == CV_SUMMARY_JSON)
 		cv_summary(stderr, args.summary, &result.counts, result.written,
 				   result.removed, status);

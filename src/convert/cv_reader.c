@@ -146,7 +146,12 @@ cv_reader_start(char *const *paths, int n_paths)
 	{
 		struct stat st;
 
-		/* A folder or a pipe: nobody knows how much is left. */
+		if (strcmp(paths[i], "-") == 0
+			? fstat(STDIN_FILENO, &st) != 0 || !S_ISREG(st.st_mode)
+			: stat(paths[i], &st) == 0 && !S_ISREG(st.st_mode) &&
+			!S_ISDIR(st.st_mode))
+			reader->can_stall = true;
+		/* Of a folder or a pipe nobody knows how much is left. */
 		if (total >= 0 && stat(paths[i], &st) == 0 && S_ISREG(st.st_mode))
 			total += st.st_size;
 		else
@@ -173,16 +178,13 @@ cv_reader_stop(CvReader *reader)
 	pthread_mutex_unlock(&reader->lock);
 
 	/*
-	 * Standard input may never give another byte: do not wait for that.  The
-	 * thread still uses the reader, so it is left to the program's end.
+	 * A pipe or a terminal may never give another byte: do not wait for that.
+	 * The thread still uses the reader, so it is left to the program's end.
 	 */
-	for (int i = 0; i < reader->n_paths; i++)
+	if (!reader->ended && reader->can_stall)
 	{
-		if (!reader->ended && strcmp(reader->paths[i], "-") == 0)
-		{
-			abandoned = reader;
-			return;
-		}
+		abandoned = reader;
+		return;
 	}
 	pthread_join(reader->thread, NULL);
 	for (int i = 0; i < CV_BLOCKS; i++)

@@ -19,6 +19,8 @@ typedef enum CvBlockType
 	CV_BLOCK_MEMBER,			/* a member begins: name, size */
 	CV_BLOCK_DATA,				/* its bytes: data, len */
 	CV_BLOCK_MEMBER_END,
+	CV_BLOCK_UNREAD,			/* a member that is not read: name, and hint
+								 * says what it is */
 	CV_BLOCK_INPUT_END,
 	CV_BLOCK_FAILED,			/* cannot go on: name is the message */
 	CV_BLOCK_END				/* no more inputs */

@@ -8,8 +8,10 @@
 #include "cv_text.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -48,9 +50,64 @@ cv_counts_listen(CvCounts *counts, const CvListen *listen)
 	counts->repaired += listen->repaired;
 }
 
-bool
-cv_rejects_open(const char *path)
+/* True if path is the file of st, or lies in its folder. */
+static bool
+is_input(const char *path, const struct stat *rejects, const char *input)
 {
+	struct stat st;
+	char	   *folder;
+	char	   *file;
+	bool		within;
+
+	if (strcmp(input, "-") == 0 ? fstat(STDIN_FILENO, &st) != 0
+		: stat(input, &st) != 0)
+		return false;
+	if (!S_ISDIR(st.st_mode))
+		return S_ISREG(st.st_mode) && rejects != NULL &&
+			st.st_dev == rejects->st_dev && st.st_ino == rejects->st_ino;
+	/* The folder's own rejects would be read, too. */
+	folder = realpath(input, NULL);
+	if (rejects != NULL)
+		file = realpath(path, NULL);
+	else
+	{
+		char	   *copy = cv_strdup(path);
+
+		file = realpath(dirname(copy), NULL);
+		free(copy);
+	}
+	within = folder != NULL && file != NULL &&
+		strncmp(file, folder, strlen(folder)) == 0 &&
+		(file[strlen(folder)] == '/' || file[strlen(folder)] == '\0' ||
+		 strcmp(folder, "/") == 0);
+	free(folder);
+	free(file);
+	return within;
+}
+
+bool
+cv_rejects_open(const char *path, char *const *inputs, int n)
+{
+	struct stat st;
+	bool		exists = stat(path, &st) == 0;
+	struct stat out;
+
+	for (int i = 0; i < n; i++)
+		if (is_input(path, exists ? &st : NULL, inputs[i]))
+		{
+			cv_error("will not write rejected lines to \"%s\": it is read",
+					 path);
+			cv_hint("Name another file for --rejects, outside of the input.");
+			return false;
+		}
+	if (exists && S_ISREG(st.st_mode) && fstat(STDOUT_FILENO, &out) == 0 &&
+		out.st_dev == st.st_dev && out.st_ino == st.st_ino)
+	{
+		cv_error("will not write rejected lines to \"%s\": it is standard "
+				 "output",
+				 path);
+		return false;
+	}
 	rejects_path = path;
 	rejects_file = fopen(path, "w");
 	if (rejects_file == NULL)
@@ -205,9 +262,7 @@ cv_progress(const CvCounts *counts, const char *member, int64_t done,
 			 (long long) counts->members, bytes, (long long) counts->listens,
 			 (double) counts->listens / (t - started),
 			 (long long) cv_counts_rejected(counts), left, member);
-	for (char *p = line; *p; p++)
-		if ((unsigned char) *p < 0x20 || *p == 0x7f)
-			*p = '?';
+	cv_make_printable(line);
 	if (terminal)
 		fprintf(stderr, "\r%s\033[K", line);
 	else
@@ -247,13 +302,15 @@ json_time(FILE *to, const char *name, const CvCounts *counts, int64_t micros)
 }
 
 /*
- * Listens that were there already.  A replacement has no such number: what it
- * did not add was there, and stays.
+ * Listens that were there already.  A replacement has no such number: the
+ * listens that it did not add were there, and stay.  Nor has a run that could
+ * not finish: others were on their way.
  */
 static int64_t
-duplicates(const CvCounts *counts, int64_t written, int64_t removed)
+duplicates(const CvCounts *counts, int64_t written, int64_t removed,
+		   int status)
 {
-	if (written < 0 || removed >= 0)
+	if (written < 0 || removed >= 0 || status == 2)
 		return -1;
 	return counts->listens - counts->left_out - written;
 }
@@ -285,6 +342,7 @@ summary_json(FILE *to, const CvCounts *counts, int64_t written,
 	json_number(to, "members", counts->members);
 	json_number(to, "known_members", counts->known_members);
 	json_number(to, "other_members", counts->other_members);
+	json_number(to, "unread_members", counts->unread_members);
 	json_number(to, "bytes", counts->bytes);
 	json_number(to, "lines", counts->lines);
 	json_number(to, "blank", counts->blank);
@@ -295,11 +353,12 @@ summary_json(FILE *to, const CvCounts *counts, int64_t written,
 				cv_reason_name(i), (long long) counts->rejected[i]);
 	fputs("},", to);
 	json_number(to, "not_listened", counts->not_listened);
+	json_number(to, "feedback", counts->feedback);
 	json_number(to, "left_out", counts->left_out);
 	json_number(to, "before_2002_10_01", counts->early);
 	json_number(to, "repaired", counts->repaired);
 	json_number(to, "written", written);
-	json_number(to, "duplicates", duplicates(counts, written, removed));
+	json_number(to, "duplicates", duplicates(counts, written, removed, status));
 	json_number(to, "removed", removed);
 	json_time(to, "first", counts, counts->first);
 	json_time(to, "last", counts, counts->last);
@@ -320,7 +379,7 @@ cv_summary(FILE *to, CvSummary form, const CvCounts *counts, int64_t written,
 		   int64_t removed, int status)
 {
 	int64_t		rejected = cv_counts_rejected(counts);
-	int64_t		known = duplicates(counts, written, removed);
+	int64_t		known = duplicates(counts, written, removed, status);
 	char		bytes[32];
 	char		reasons[256] = "";
 	size_t		n = 0;
@@ -350,6 +409,9 @@ cv_summary(FILE *to, CvSummary form, const CvCounts *counts, int64_t written,
 	if (counts->other_members > 0)
 		text_number(to, "other", counts->other_members,
 					"members hold no listens");
+	if (counts->unread_members > 0)
+		text_number(to, "unread", counts->unread_members,
+					"members could not be read");
 	text_number(to, "lines", counts->lines, "");
 	text_number(to, "listens", counts->listens, "");
 	text_number(to, "rejected", rejected, reasons);
@@ -357,6 +419,8 @@ cv_summary(FILE *to, CvSummary form, const CvCounts *counts, int64_t written,
 	if (counts->not_listened > 0)
 		text_number(to, "skipped", counts->not_listened,
 					"plays broken off, private or no music");
+	if (counts->feedback > 0)
+		text_number(to, "feedback", counts->feedback, "likes and dislikes");
 	if (counts->early > 0)
 		text_number(to, "early", counts->early, "listens before 2002-10-01");
 	if (counts->left_out > 0)

@@ -11,19 +11,23 @@
 
 /*
  * Nothing is dropped in silence: lines = listens + rejected + blank +
- * not_listened, always.  A line here is also an element of a JSON array, where a file has those.
+ * not_listened + feedback, always.  A line here is also an element of a JSON array, where
+ * a file has those.
  */
 typedef struct CvCounts
 {
 	int64_t		members;		/* read */
 	int64_t		known_members;	/* skipped, the ledger has them */
 	int64_t		other_members;	/* of another kind, left alone */
+	int64_t		unread_members; /* of a kind that may hold listens, but cannot
+								 * be read here */
 	int64_t		bytes;			/* decompressed, of members read */
 	int64_t		lines;
 	int64_t		blank;
 	int64_t		listens;
 	int64_t		rejected[CV_REASONS];
 	int64_t		not_listened;	/* plays that ListenBrainz does not import */
+	int64_t		feedback;		/* likes and dislikes */
 	int64_t		left_out;		/* listens that an option leaves out */
 	int64_t		early;			/* listens before 2002-10-01 */
 	int64_t		repaired;		/* listens with a NUL taken out of a name */
@@ -50,8 +54,11 @@ typedef struct CvPlace
 extern int64_t cv_counts_rejected(const CvCounts *counts);
 extern void cv_counts_listen(CvCounts *counts, const CvListen *listen);
 
-/* Opens the file of rejected lines; false after saying why not. */
-extern bool cv_rejects_open(const char *path);
+/*
+ * Opens the file of rejected lines; false after saying why not.  It must not
+ * be one of the inputs, for opening empties it.
+ */
+extern bool cv_rejects_open(const char *path, char *const *inputs, int n);
 
 /*
  * Counts a rejected line, keeps it, and tells of the first few.  False if the

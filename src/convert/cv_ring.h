@@ -21,6 +21,7 @@ struct CvReader
 	int			count;			/* blocks filled and not yet given back */
 	bool		lent;			/* the consumer holds blocks[head - count] */
 	bool		stop;
+	bool		can_stall;		/* an input is a pipe or a device */
 	bool		ended;			/* the last block was given: the thread ends */
 
 	char	  **paths;

@@ -2,9 +2,8 @@
  * cv_run.c
  *		From inputs to a target: the whole run.
  *
- * Takes the reader's blocks, finds what each member is, has it split and
- * parsed, and hands listens to the load.  cv_member.c has what differs from
- * one kind of member to the next.
+ * Takes the reader's blocks, finds the format of each member, opens and
+ * closes its transaction, and passes its bytes on to cv_member.c.
  *
  * Every function that returns false has told the user why; the run then ends
  * without finishing.
@@ -42,7 +41,7 @@ name_dump(Run *run)
 	else
 		cv_buf_printf(&run->dump_name, "%s", base_name(run->place.input));
 	/* Metadata has a TIMESTAMP, too, but says nothing about listens. */
-	if (run->kind == CV_KIND_CANONICAL || run->kind == CV_KIND_REDIRECT)
+	if (run->format->role == CV_ROLE_METADATA)
 		run->dump.has_to = false;
 	run->dump.kind = !run->dump.has_to ? CV_DUMP_OTHER
 		: run->dump.has_from ? CV_DUMP_INCREMENTAL
@@ -123,7 +122,7 @@ end_input(Run *run)
 		cv_error("\"%s\" holds no listens", run->place.input);
 		cv_hint("ListenBrainz publishes several archives: the listens are in "
 				"listenbrainz-listens-dump-...-full.tar.zst (or -incremental),"
-				" not in the sample, public or spark dumps.");
+				" not in the sample or spark dumps.");
 		return false;
 	}
 	if (run->dump.has_to && (!run->reach_known || run->dump.to > run->reach))
@@ -151,7 +150,7 @@ begin_rows(Run *run)
 	if (known || run->done)
 	{
 		run->counts->known_members++;
-		run->kind = CV_KIND_OTHER;
+		run->format = NULL;
 		return true;
 	}
 	run->counts->members++;
@@ -183,56 +182,60 @@ end_rows(Run *run)
 								cv_load_sample(run->load));
 }
 
+/* A format that is known and not read. */
 static bool
-begin_content(Run *run, const char *head, size_t len)
+refuse(Run *run, const CvFormat *format)
 {
-	run->kind = cv_kind(run->place.member, run->is_archive, head, len);
-	run->kind_known = true;
-	switch (run->kind)
+	/* A folder of downloads may hold the spark dump beside the other. */
+	if (run->is_archive && (format->role != CV_ROLE_FATAL || run->found))
 	{
-		case CV_KIND_PARQUET:
-			/* A folder of downloads holds the spark dump beside the other. */
-			if (run->found)
-			{
-				run->kind = CV_KIND_OTHER;
-				run->counts->other_members++;
-				return true;
-			}
-			cv_error("cannot read \"%s\": it is Parquet", run->place.member);
-			cv_detail("Parquet files make up ListenBrainz's spark dump.");
-			cv_hint("Download listenbrainz-listens-dump-...-full.tar.zst from "
-					"the same place: it has the same listens, one JSON line "
-					"each.");
-			return false;
-		case CV_KIND_UNKNOWN:
-			cv_error("cannot read \"%s\": it is neither an archive nor "
-					 "listens",
-					 run->place.member);
-			cv_hint("lbrec-convert reads ListenBrainz's listens dumps, a "
-					"user's export and answers of its API; lbrec-convert "
-					"--help tells more.");
-			return false;
-		case CV_KIND_OTHER:
+		if (format->role == CV_ROLE_LEFT || format->role == CV_ROLE_FATAL)
+		{
 			run->counts->other_members++;
 			return true;
-		case CV_KIND_SCHEMA:
-		case CV_KIND_TIMESTAMP:
-		case CV_KIND_START:
-		case CV_KIND_END:
-		case CV_KIND_USER:
-			return true;
-		default:
-			return begin_rows(run) && (run->kind == CV_KIND_OTHER ||
-									   cv_member_begin(run, head, len));
+		}
+		run->counts->unread_members++;
+		cv_warning("member \"%s\" is not read: it is %s", run->place.member,
+				   format->name);
+		cv_hint("%s", format->hint);
+		return true;
 	}
+	cv_error("cannot read \"%s\": it is %s", run->place.member, format->name);
+	cv_hint("%s", format->hint);
+	return false;
+}
+
+static bool
+begin_content(Run *run, const char *data, size_t len)
+{
+	const CvFormat *format;
+	CvHead		head;
+
+	format = cv_format_of(run->place.member, run->is_archive, data, len,
+						  &head);
+	run->format_known = true;
+	run->format = NULL;
+	if (format->role >= CV_ROLE_LEFT)
+		return refuse(run, format);
+	if (format->role == CV_ROLE_METADATA && run->is_archive &&
+		run->options->table != CV_TABLE_BOTH)
+	{
+		/* Of one table only the rows are asked for. */
+		run->counts->other_members++;
+		return true;
+	}
+	run->format = format;
+	if (format->role <= CV_ROLE_METADATA && !begin_rows(run))
+		return false;
+	return run->format == NULL || cv_member_begin(run, &head);
 }
 
 static bool
 take_data(Run *run, const CvBlock *block)
 {
-	if (!run->kind_known && !begin_content(run, block->data, block->len))
+	if (!run->format_known && !begin_content(run, block->data, block->len))
 		return false;
-	if (run->kind == CV_KIND_OTHER)
+	if (run->format == NULL)
 		return true;
 	if (run->in_rows)
 		run->counts->bytes += (int64_t) block->len;
@@ -247,9 +250,11 @@ begin_input(Run *run, const CvBlock *block)
 	run->place.input = run->input.data;
 	run->found = false;
 	run->done = false;
+	run->late_told = false;
 	memset(&run->dump, 0, sizeof(run->dump));
 	run->defaults.has_user_id = run->options->has_user_id;
 	run->defaults.user_id = run->options->user_id;
+	run->defaults.user_names = run->options->user_names;
 }
 
 static void
@@ -262,17 +267,16 @@ begin_member(Run *run, const CvBlock *block)
 	run->place.offset = 0;
 	run->is_archive = block->archive;
 	run->size = block->size;
-	run->kind_known = false;
+	run->format_known = false;
 	run->in_rows = false;
-	run->document.len = 0;
 }
 
 static bool
 end_member(Run *run)
 {
-	if (!run->kind_known && !begin_content(run, "", 0))
+	if (!run->format_known && !begin_content(run, "", 0))
 		return false;
-	return run->kind == CV_KIND_OTHER ||
+	return run->format == NULL ||
 		(cv_member_end(run) && (!run->in_rows || end_rows(run)));
 }
 
@@ -302,6 +306,14 @@ take_blocks(Run *run)
 			case CV_BLOCK_MEMBER_END:
 				ok = end_member(run);
 				break;
+			case CV_BLOCK_UNREAD:
+				run->counts->unread_members++;
+				cv_progress_end();
+				cv_warning("member \"%s\" is not read: it is %s", block->name,
+						   block->hint);
+				cv_hint("Unpack the archive, and give the folder or the "
+						"member.");
+				break;
 			case CV_BLOCK_INPUT_END:
 				ok = end_input(run);
 				break;
@@ -328,6 +340,9 @@ add_listen_options(Run *run)
 
 	cv_buf_printf(&run->listen_options, "%s",
 				  options->leave_out_early ? "skip-early" : "");
+	if (options->user_names)
+		cv_buf_printf(&run->listen_options, "%suser-names",
+					  options->leave_out_early ? " " : "");
 	if (options->has_user_id)
 		cv_buf_printf(&run->listen_options, "%suser-id=%lld",
 					  options->leave_out_early ? " " : "",
@@ -359,7 +374,8 @@ tell_afterwards(Run *run)
 	if (counts->listens == 0 && counts->rejected[CV_BAD_USER] > 0 &&
 		!cv_quiet)
 		cv_hint("No line says which user it belongs to: dumps of 2018 to 2020 "
-				"do not; for your own listens give --user-id N.");
+				"do not, nor do exports; give --user-names, or for your own "
+				"listens --user-id N.");
 }
 
 void
@@ -373,6 +389,8 @@ cv_run(const CvOptions *options, char *const *paths, int n_paths,
 	memset(result, 0, sizeof(*result));
 	run.json = cv_json_create();
 	run.load = cv_load_create(target, options->table, options->by_month);
+	if (options->user_names)
+		cv_load_user_names(run.load);
 	add_listen_options(&run);
 	/* The tables first: a server may make us wait. */
 	result->finished = begin_tables(&run);
@@ -397,6 +415,8 @@ cv_run(const CvOptions *options, char *const *paths, int n_paths,
 	cv_buf_free(&run.split.carry);
 	cv_buf_free(&run.document);
 	cv_buf_free(&run.scratch);
+	cv_buf_free(&run.names);
+	cv_buf_free(&run.rows);
 	cv_buf_free(&run.input);
 	cv_buf_free(&run.member);
 	cv_buf_free(&run.dump_name);

@@ -17,6 +17,7 @@ typedef struct CvOptions
 	bool		leave_out_early;
 	bool		force;			/* accept an unknown SCHEMA_SEQUENCE */
 	bool		reload;			/* load what the ledger knows, too */
+	bool		user_names;		/* users get numbers by their names */
 	bool		has_user_id;	/* for inputs that do not say whose they are */
 	int64_t		user_id;
 } CvOptions;

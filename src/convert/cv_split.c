@@ -1,11 +1,12 @@
 /*
  * cv_split.c
- *		A member's bytes to pieces: lines, or the elements of a JSON array.
+ *		A member's bytes to pieces: lines, CSV's records, or JSON values.
  *
  * A piece is given where it lies in its block; only one that crosses blocks
- * is copied.  Elements are found by counting brackets outside strings, which
- * needs no parser and no more memory than one element: a Spotify export's
- * files are arrays of any length.
+ * is copied.  JSON values are found by counting brackets outside strings,
+ * which needs no parser and no more memory than one value: an export may be
+ * one array of any length.  The values are the elements of the array where
+ * the text is one (or several, appended), else those that stand side by side.
  */
 #include "cv_split.h"
 
@@ -14,17 +15,26 @@
 /* Of a piece that is too long, this much is kept for the rejects. */
 #define KEPT ((size_t) 64 << 10)
 
+/* A quoted field that is longer has lost its closing quote. */
+#define MAX_QUOTED 65536
+
 void
-cv_split_begin(CvSplit *split, bool elements)
+cv_split_begin(CvSplit *split, CvCut cut, const char *key)
 {
-	split->elements = elements;
+	split->cut = cut;
 	split->at = 0;
 	split->carry.len = 0;
 	split->open = false;
 	split->too_long = false;
-	split->depth = 0;
 	split->in_string = false;
+	split->since = 0;
+	split->field_begins = true;
+	split->key = key;
+	split->depth = 0;
+	split->base = key != NULL ? -1 : 0;
 	split->escaped = false;
+	split->matched = 0;
+	split->key_seen = false;
 }
 
 static void
@@ -99,11 +109,59 @@ split_lines(CvSplit *split, const char *data, size_t len)
 }
 
 /*
- * Between elements there are commas, white space and the array's brackets;
- * anything else begins an element, that of garbage ends at the next comma.
+ * Newlines between the quotes of a field belong to it; a field's quotes are
+ * those at its ends.
  */
 static bool
-split_elements(CvSplit *split, const char *data, size_t len)
+split_records(CvSplit *split, const char *data, size_t len)
+{
+	const char *end = data + len;
+	const char *piece = data;
+	const char *p = data;
+
+	for (; p < end; p++)
+	{
+		if (split->in_string && ++split->since > MAX_QUOTED)
+			split->in_string = false;
+		if (*p == '"' && (split->field_begins || split->in_string))
+		{
+			/* Two quotes end the field and begin it again. */
+			split->in_string = !split->in_string;
+			split->since = 0;
+			split->field_begins = !split->in_string;
+			continue;
+		}
+		split->field_begins = *p == ',' || *p == '\t' || *p == '\n';
+		if (*p != '\n' || split->in_string)
+			continue;
+		if (!end_piece(split, data, piece, p))
+			return false;
+		piece = p + 1;
+	}
+	if (piece < end)
+		carry_part(split, split->at + (piece - data), piece,
+				   (size_t) (end - piece));
+	return true;
+}
+
+/* A byte of a string outside of the values: is it the array's key? */
+static void
+match_key(CvSplit *split, char c)
+{
+	size_t		key_len = strlen(split->key);
+
+	if (split->matched < key_len && split->key[split->matched] == c)
+		split->matched++;
+	else
+		split->matched = key_len + 1;
+}
+
+/*
+ * Between values there are commas, white space and the array's brackets;
+ * anything else begins a value, that of garbage ends at the next comma.
+ */
+static bool
+split_values(CvSplit *split, const char *data, size_t len)
 {
 	const char *end = data + len;
 	const char *piece = split->open ? data : NULL;
@@ -113,7 +171,7 @@ split_elements(CvSplit *split, const char *data, size_t len)
 		p += 3;
 	for (; p < end; p++)
 	{
-		bool		ends = false;
+		bool		waits = split->base < 0;
 
 		if (split->in_string)
 		{
@@ -122,16 +180,51 @@ split_elements(CvSplit *split, const char *data, size_t len)
 			else if (*p == '\\')
 				split->escaped = true;
 			else if (*p == '"')
+			{
 				split->in_string = false;
+				split->key_seen = waits && split->depth == 1 &&
+					split->matched == strlen(split->key);
+				continue;
+			}
+			if (waits)
+				match_key(split, *p);
+			continue;
+		}
+		if (waits)
+		{
+			if (*p == '"')
+			{
+				split->in_string = true;
+				split->matched = 0;
+			}
+			else if (*p == '{' || *p == '[')
+			{
+				split->depth++;
+				if (*p == '[' && split->key_seen)
+					split->base = split->depth;
+				split->key_seen = false;
+			}
+			else if ((*p == '}' || *p == ']') && split->depth > 0)
+				split->depth--;
+			else if (*p == ',')
+				split->key_seen = false;
 			continue;
 		}
 		if (piece == NULL)
 		{
+			if (*p == ']' && split->depth == split->base && split->base > 0)
+			{
+				/* The array ends; another may follow. */
+				split->depth--;
+				split->base = split->key != NULL ? -1 : 0;
+				split->key_seen = false;
+				continue;
+			}
 			if (memchr(" \t\r\n,]\0", *p, 7) != NULL)
 				continue;
-			if (*p == '[' && split->depth == 0)
+			if (*p == '[' && split->base == 0)
 			{
-				split->depth = 1;
+				split->base = split->depth = 1;
 				continue;
 			}
 			piece = p;
@@ -140,19 +233,20 @@ split_elements(CvSplit *split, const char *data, size_t len)
 			split->in_string = true;
 		else if (*p == '{' || *p == '[')
 			split->depth++;
-		else if ((*p == '}' || *p == ']') && split->depth > 1)
-			ends = --split->depth == 1;
-		else if (split->depth <= 1 && (*p == ',' || *p == ']'))
+		else if ((*p == '}' || *p == ']') && split->depth > split->base)
+		{
+			if (--split->depth > split->base)
+				continue;
+			if (!end_piece(split, data, piece, p + 1))
+				return false;
+			piece = NULL;
+		}
+		else if (split->depth == split->base && (*p == ',' || *p == ']'))
 		{
 			if (!end_piece(split, data, piece, p))
 				return false;
 			piece = NULL;
-		}
-		if (ends)
-		{
-			if (!end_piece(split, data, piece, p + 1))
-				return false;
-			piece = NULL;
+			p -= *p == ']';
 		}
 	}
 	if (piece != NULL)
@@ -164,7 +258,9 @@ split_elements(CvSplit *split, const char *data, size_t len)
 bool
 cv_split_data(CvSplit *split, const char *data, size_t len)
 {
-	bool		ok = split->elements ? split_elements(split, data, len)
+	bool		ok = split->cut == CV_CUT_VALUES
+		? split_values(split, data, len)
+		: split->cut == CV_CUT_RECORDS ? split_records(split, data, len)
 		: split_lines(split, data, len);
 
 	split->at += (int64_t) len;

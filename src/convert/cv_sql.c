@@ -180,6 +180,57 @@ cv_sql_merge_listens(CvBuf *sql, const char *table, bool keyed)
 const char *const cv_sql_empty_staging =
 	"TRUNCATE pg_temp.lbrec_new_listen, pg_temp.lbrec_new_recording";
 
+/* --- users by name ------------------------------------------------------ */
+
+/*
+ * name_id is the negative number that a name alone gives.  A name keeps the
+ * number that a dump tells: a user who is renamed has two names then.
+ */
+const char *const cv_sql_users[] = {
+	"CREATE TABLE IF NOT EXISTS @.lbrec_user (\n"
+	"\tuser_name text PRIMARY KEY,\n"
+	"\tuser_id bigint NOT NULL\n"
+	")",
+	"CREATE TEMPORARY TABLE IF NOT EXISTS lbrec_new_user (\n"
+	"\tuser_id bigint,\n"
+	"\tuser_name text,\n"
+	"\tname_id bigint\n"
+	")",
+	NULL
+};
+
+const char *const cv_sql_merge_users =
+	"INSERT INTO @.lbrec_user AS u (user_name, user_id)\n"
+	"SELECT DISTINCT ON (n.user_name) n.user_name, n.user_id\n"
+	"FROM pg_temp.lbrec_new_user AS n ORDER BY n.user_name, n.user_id DESC\n"
+	"ON CONFLICT (user_name) DO UPDATE SET user_id = EXCLUDED.user_id\n"
+	"WHERE u.user_id OPERATOR(pg_catalog.<) 0\n"
+	"\tAND EXCLUDED.user_id OPERATOR(pg_catalog.>=) 0";
+
+/* Names of this batch whose number is known. */
+#define NUMBERED "FROM pg_temp.lbrec_new_user AS n\n" \
+	"JOIN @.lbrec_user AS u ON u.user_name " EQ " n.user_name\n" \
+	"\tAND u.user_id OPERATOR(pg_catalog.>=) 0\n"
+#define IDS "(SELECT DISTINCT n.name_id, u.user_id " NUMBERED ") AS i\n"
+
+const char *const cv_sql_number_batch =
+	"UPDATE pg_temp.lbrec_new_listen AS l SET user_id = i.user_id\n"
+	"FROM " IDS "WHERE l.user_id " EQ " i.name_id";
+
+const char *const cv_sql_number_first =
+	"UPDATE @.listen AS l SET user_id = i.user_id\n"
+	"FROM " IDS "WHERE l.user_id " EQ " i.name_id";
+
+const char *const cv_sql_number_listens =
+	"INSERT INTO @.listen (" LISTEN_KEY ")\n"
+	"SELECT i.user_id, l.listened_at, l.recording_msid\n"
+	"FROM " IDS "JOIN @.listen AS l ON l.user_id " EQ " i.name_id\n"
+	"ON CONFLICT (" LISTEN_KEY ") DO NOTHING";
+
+const char *const cv_sql_number_rest =
+	"DELETE FROM @.listen AS l USING " IDS
+	"WHERE l.user_id " EQ " i.name_id";
+
 /* --- the first load ----------------------------------------------------- */
 
 /*

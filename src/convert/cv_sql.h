@@ -37,6 +37,17 @@ extern const char *const cv_sql_merge_identifiers;
 extern void cv_sql_merge_listens(CvBuf *sql, const char *table, bool keyed);
 extern const char *const cv_sql_empty_staging;
 
+/*
+ * --user-names: tables; names to numbers in lbrec_user, in the batch and in
+ * listen, where a listen with the number may be there already.
+ */
+extern const char *const cv_sql_users[];
+extern const char *const cv_sql_merge_users;
+extern const char *const cv_sql_number_batch;
+extern const char *const cv_sql_number_first;
+extern const char *const cv_sql_number_listens;
+extern const char *const cv_sql_number_rest;
+
 /* The first load; _begin and _first_end are blocks. */
 extern const char *const cv_sql_bulk_begin;
 extern const char *const cv_sql_is_bulk;
@@ -65,6 +76,8 @@ extern void cv_sql_partition(CvBuf *sql, const char *table, int month);
 	"recording_mbid, release_mbid, artist_mbids) FROM STDIN"
 #define CV_SQL_COPY_RECORDINGS \
 	"COPY pg_temp.lbrec_new_recording" CV_SQL_COPY_COLUMNS
+#define CV_SQL_COPY_USERS \
+	"COPY pg_temp.lbrec_new_user (user_id, user_name, name_id) FROM STDIN"
 #define CV_SQL_COPY_FIRST "COPY @.lbrec_first_recording" CV_SQL_COPY_COLUMNS
 
 #endif							/* CV_SQL_H */

@@ -94,6 +94,15 @@ cv_uuid_parse(const char *text, size_t len, CvUuid *uuid)
 	return digits == 32;
 }
 
+bool
+cv_uuid_is_special(const CvUuid *uuid)
+{
+	for (int i = 1; i < 16; i++)
+		if (uuid->byte[i] != uuid->byte[0])
+			return false;
+	return uuid->byte[0] == 0 || uuid->byte[0] == 0xff;
+}
+
 void
 cv_uuid_format(char out[36], const CvUuid *uuid)
 {
@@ -248,6 +257,36 @@ cv_time_from_iso(const char *text, size_t len, int64_t *micros)
 		INT64_C(60000000) + second * INT64_C(1000000) + fraction;
 	/* The last minute's leap second would be in the year 10000. */
 	return *micros / 1000000 <= LAST_SECOND;
+}
+
+bool
+cv_time_from_words(const char *text, size_t len, int64_t *micros)
+{
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	char		iso[] = "YYYY-MM-DD HH:MM";
+	const char *end = text + len;
+	const char *name;
+
+	if (len < 2 || text[0] < '0' || text[0] > '9')
+		return false;
+	iso[8] = text[1] == ' ' ? '0' : text[0];
+	iso[9] = text[1] == ' ' ? text[0] : text[1];
+	text += text[1] == ' ' ? 1 : 2;
+	/* " Apr 2010" and the time */
+	if (end - text < 15 || text[0] != ' ' || text[4] != ' ')
+		return false;
+	for (name = months; *name != '\0' && memcmp(name, text + 1, 3) != 0;)
+		name += 3;
+	if (*name == '\0')
+		return false;
+	iso[5] = (char) ('0' + ((name - months) / 3 + 1) / 10);
+	iso[6] = (char) ('0' + ((name - months) / 3 + 1) % 10);
+	memcpy(iso, text + 5, 4);
+	text += text[9] == ',' ? 10 : 9;
+	if (end - text != 6 || text[0] != ' ')
+		return false;
+	memcpy(iso + 11, text + 1, 5);
+	return cv_time_from_iso(iso, sizeof(iso) - 1, micros);
 }
 
 static void
@@ -411,12 +450,8 @@ cv_copy_text(CvBuf *buf, const char *data, size_t len)
 	buf->len = (size_t) (out - buf->data);
 }
 
-/*
- * The bytes of the UTF-8 character at p, 0 if there is none: RFC 3629, so no
- * overlong form, no surrogate, nothing over U+10FFFF; and no NUL.
- */
-static size_t
-utf8_length(const char *p, const char *end)
+size_t
+cv_utf8_length(const char *p, const char *end)
 {
 	unsigned char first = (unsigned char) *p;
 	unsigned char low = 0x80;
@@ -447,7 +482,7 @@ utf8_length(const char *p, const char *end)
 }
 
 /*
- * The same for bytes that may be anything: what PostgreSQL's text cannot hold
+ * The same for bytes that may be anything: a byte that text cannot hold
  * becomes \xHH, so that a rejected line can be loaded and asked for.
  */
 void
@@ -459,7 +494,7 @@ cv_copy_bytes(CvBuf *buf, const char *data, size_t len)
 
 	while (p < end)
 	{
-		size_t		step = utf8_length(p, end);
+		size_t		step = cv_utf8_length(p, end);
 
 		if (step == 0)
 		{

@@ -13,12 +13,24 @@ extern "C"
 #endif
 
 extern bool cv_uuid_parse(const char *text, size_t len, CvUuid *uuid);
+
+/* True for the nil and the max UUID (RFC 9562), which name nothing. */
+extern bool cv_uuid_is_special(const CvUuid *uuid);
 extern void cv_uuid_format(char out[36], const CvUuid *uuid);
 
 extern bool cv_time_from_seconds(double seconds, int64_t *micros);
 extern bool cv_time_from_integer(int64_t seconds, int64_t *micros);
 extern bool cv_time_from_text(const char *text, size_t len, int64_t *micros);
 extern bool cv_time_from_iso(const char *text, size_t len, int64_t *micros);
+
+/* Last.fm's "05 Apr 2010 11:59" or "5 Apr 2010, 11:59", UTC. */
+extern bool cv_time_from_words(const char *text, size_t len, int64_t *micros);
+
+/*
+ * Length of the UTF-8 character at p, 0 if there is none: RFC 3629, so no
+ * overlong form, no surrogate, nothing over U+10FFFF; and no NUL.
+ */
+extern size_t cv_utf8_length(const char *p, const char *end);
 
 /* Room for the longest time that cv_time_format() writes, NUL included. */
 #define CV_TIME_LEN 33

@@ -20,7 +20,7 @@ _lbrec_convert()
 	esac
 	if [[ $cur == -* ]]; then
 		COMPREPLY=($(compgen -W "--dbname --replace --by-month --table --ddl
-			--user-id --skip-early --rejects --summary --force --reload
+			--user-id --user-names --skip-early --rejects --summary --force --reload
 			--trust --quiet --help --version" -- "$cur"))
 	else
 		COMPREPLY=($(compgen -f -- "$cur"))

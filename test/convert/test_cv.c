@@ -145,14 +145,15 @@ note_piece(void *arg, int64_t offset, const char *piece, size_t len,
 }
 
 static void
-split_randomly(const char *text, size_t len, bool elements, bool whole)
+split_randomly(const char *text, size_t len, CvCut cut, const char *key,
+			   bool whole)
 {
 	CvSplit		split = {.piece = note_piece};
 	char	   *block = malloc(len + CV_PADDING);
 
 	pieces.len = 0;
 	cv_buf_printf(&pieces, "%s", "");
-	cv_split_begin(&split, elements);
+	cv_split_begin(&split, cut, key);
 	for (size_t at = 0; at < len;)
 	{
 		size_t		part = whole ? len : 1 + random64() % 7;
@@ -172,36 +173,56 @@ split_randomly(const char *text, size_t len, bool elements, bool whole)
 static void
 test_split(void)
 {
-	static const char line_alphabet[] = "ab\n\r ";
-	static const char json_alphabet[] = "{}[],\"\\a 1";
-
-	for (int i = 0; i < 20000; i++)
+	static const struct
 	{
-		bool		elements = i % 2 != 0;
-		const char *alphabet = elements ? json_alphabet : line_alphabet;
-		char		text[64];
-		size_t		len = random64() % sizeof(text);
+		CvCut		cut;
+		const char *key;
+		const char *alphabet;
+		const char *begin;
+	}			kinds[] = {
+		{CV_CUT_LINES, NULL, "ab\n\r ", ""},
+		{CV_CUT_RECORDS, NULL, "a\"\",\n\t", ""},
+		{CV_CUT_VALUES, NULL, "{}[],\"\\a 1", "["},
+		{CV_CUT_VALUES, NULL, "{}[],\"\\a 1", ""},
+		{CV_CUT_VALUES, "a", "{}[],\"\\a:", "{\"a\":["}
+	};
+
+	for (int i = 0; i < 50000; i++)
+	{
+		CvCut		cut = kinds[i % 5].cut;
+		const char *key = kinds[i % 5].key;
+		const char *alphabet = kinds[i % 5].alphabet;
+		char		text[80];
+		size_t		begin = strlen(kinds[i % 5].begin);
+		size_t		len = begin + random64() % 64;
 		char	   *whole;
 
-		for (size_t j = 0; j < len; j++)
+		memcpy(text, kinds[i % 5].begin, begin);
+		for (size_t j = begin; j < len; j++)
 			text[j] = alphabet[random64() % strlen(alphabet)];
-		if (elements && len > 0)
-			text[0] = '[';
-		split_randomly(text, len, elements, true);
+		split_randomly(text, len, cut, key, true);
 		whole = strdup(pieces.data);
 		for (int k = 0; k < 3; k++)
 		{
-			split_randomly(text, len, elements, false);
+			split_randomly(text, len, cut, key, false);
 			CHECK(strcmp(whole, pieces.data) == 0);
 		}
 		free(whole);
 	}
-	split_randomly("[{\"a\":[1,{}],\"b\":\"]},\\\"\"} , {},x,\n{", 35, true,
-				   true);
+	split_randomly("[{\"a\":[1,{}],\"b\":\"]},\\\"\"} , {},x,\n{", 35,
+				   CV_CUT_VALUES, NULL, true);
 	CHECK(strcmp(pieces.data, "1:0:{\"a\":[1,{}],\"b\":\"]},\\\"\"}|28:0:{}|"
 				 "31:0:x|34:0:{|") == 0);
-	split_randomly("a\n\nb", 4, false, true);
+	split_randomly("{\"a\":1}{}\n[{},{}][3]{", 22, CV_CUT_VALUES, NULL, true);
+	CHECK(strcmp(pieces.data, "0:0:{\"a\":1}|7:0:{}|11:0:{}|14:0:{}|"
+				 "18:0:3|20:0:{|") == 0);
+	split_randomly("{\"b\":[9],\"c\":{\"a\":[8]},\"a\": [{},[7]],\"d\":[6]}", 45,
+				   CV_CUT_VALUES, "a", true);
+	CHECK(strcmp(pieces.data, "29:0:{}|32:0:[7]|") == 0);
+	split_randomly("a\n\nb", 4, CV_CUT_LINES, NULL, true);
 	CHECK(strcmp(pieces.data, "0:0:a|2:0:|3:0:b|") == 0);
+	split_randomly("a,\"b\n\"\"c\"\nd\"\n\"e", 15, CV_CUT_RECORDS, NULL, true);
+	CHECK(strcmp(pieces.data, "0:0:a,\"b\n\"\"c\"|10:0:d\"|13:0:\"e|") == 0);
 	cv_buf_free(&pieces);
 }
 
@@ -323,9 +344,51 @@ test_msid(void)
 	CHECK((a.recording_msid.byte[6] & 0xf0) == 0x50);
 }
 
+static void
+test_printable(void)
+{
+	static const char *const cases[][2] = {
+		{"plain \xc3\xa9 \xe9\x9f\xb3", "plain \xc3\xa9 \xe9\x9f\xb3"},
+		{"a\x1b[2J\tb\n", "a?[2J b "},
+		{"\xc2\x9b" "31m\xc2\xa0", "?31m\xc2\xa0"},
+		{"\xe2\x80\xae" "exe\xe2\x81\xa9\xd8\x9c\xe2\x80\x8f", "?exe???"},
+		{"\xef\xbb\xbf\xe2\x80\x8b\xe2\x80\xa8\xf3\xa0\x81\x81", "????"},
+		{"\xff\x80\xe9\x9f", "????"}
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		char		text[64];
+
+		strcpy(text, cases[i][0]);
+		cv_make_printable(text);
+		CHECK(strcmp(text, cases[i][1]) == 0);
+	}
+}
+
+static void
+test_words(void)
+{
+	int64_t		a,
+				b;
+
+	CHECK(cv_time_from_words("05 Apr 2010 11:59", 17, &a) &&
+		  cv_time_from_iso("2010-04-05 11:59", 16, &b) && a == b);
+	CHECK(cv_time_from_words("5 Dec 2010, 11:59", 17, &a) &&
+		  cv_time_from_iso("2010-12-05 11:59", 16, &b) && a == b);
+	CHECK(!cv_time_from_words("05 Foo 2010 11:59", 17, &a));
+	CHECK(!cv_time_from_words("05 anF 2010 11:59", 17, &a));
+	CHECK(!cv_time_from_words("32 Jan 2010 11:59", 17, &a));
+	CHECK(!cv_time_from_words("05 Apr 2010 11:5", 16, &a));
+	CHECK(!cv_time_from_words("05 Apr 2010", 11, &a));
+	CHECK(!cv_time_from_words("5", 1, &a));
+}
+
 int
 main(void)
 {
+	test_printable();
+	test_words();
 	test_times();
 	test_bad_times();
 	test_uuids();

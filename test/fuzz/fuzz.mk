@@ -17,7 +17,7 @@ FUZZ_BLOCK = -DCV_BLOCK_BYTES='((size_t) 4096)'
 FUZZ_FLAGS = $(FUZZ_BLOCK) $(FUZZ_SAN) -fsanitize=fuzzer-no-link
 FUZZ_WRAP = -Wl,--wrap=cv_load_listen,--wrap=cv_load_create
 FUZZ_WRAP_LINES = $(FUZZ_WRAP) \
-	-Wl,--wrap=cv_kind,--wrap=cv_canonical_begin,--wrap=cv_json_listen
+	-Wl,--wrap=cv_format_of,--wrap=cv_json_listen
 
 # All of the converter but main(); and for the lines not what is faked there.
 FUZZ_ALL = fuzz_check fuzz_seen cv_json \

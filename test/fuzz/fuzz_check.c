@@ -50,16 +50,30 @@ sink_exec(CvTarget *target, const char *sql, int64_t *rows)
 }
 
 static bool
+sink_block(CvTarget *target, const char *sql)
+{
+	return sink_exec(target, sql, NULL);
+}
+
+static bool
+sink_check(CvTarget *target)
+{
+	return sink_exec(target, "check", NULL);
+}
+
+static bool
 sink_bulk_begin(CvTarget *target)
 {
 	return sink_exec(target, "bulk begin", NULL);
 }
 
 static bool
-sink_exec_either(CvTarget *target, const char *bulk, const char *keyed,
-				 int64_t *rows)
+sink_exec_either(CvTarget *target, CvBulk bulk, const char *first,
+				 const char *later, int64_t *rows)
 {
-	return sink_exec(target, bulk, rows) && sink_exec(target, keyed, rows);
+	(void) bulk;
+	return (first == NULL || sink_exec(target, first, rows)) &&
+		(later == NULL || sink_exec(target, later, rows));
 }
 
 static bool
@@ -75,7 +89,8 @@ sink_copy_begin(CvTarget *target, const char *sql)
 
 	sink_exec(target, sql, NULL);
 	sink->copying = true;
-	if (strstr(sql, "FORMAT csv") != NULL)
+	if (strstr(sql, "FORMAT csv") != NULL ||
+		strstr(sql, "lbrec_new_feedback") != NULL)
 		sink->open = &sink->csv;
 	else if (strstr(sql, "lbrec_new_recording") != NULL)
 		sink->open = &sink->recordings;
@@ -117,6 +132,8 @@ fuzz_sink_begin(FuzzSink *sink, CvTable table, bool direct)
 	sink->target.direct = direct;
 	sink->target.counts_rows = direct;
 	sink->target.exec = sink_exec;
+	sink->target.block = sink_block;
+	sink->target.check = sink_check;
 	sink->target.bulk_begin = sink_bulk_begin;
 	sink->target.exec_either = sink_exec_either;
 	sink->target.bulk_end = sink_bulk_end;
@@ -532,7 +549,7 @@ fuzz_check_run(const FuzzSink *sink, const CvResult *result)
 
 	FUZZ_REQUIRE(counts->lines ==
 				 counts->listens + cv_counts_rejected(counts) +
-				 counts->blank + counts->not_listened ||
+				 counts->blank + counts->not_listened + counts->feedback ||
 				 !result->finished);
 	FUZZ_REQUIRE(too_many || !result->finished ||
 				 counts->listens - counts->left_out == n_expected);

@@ -16,9 +16,8 @@
  * simdjson: the two must agree on what is JSON, and on the listen in it.
  */
 #include "fuzz.h"
-#include "cv_canonical.h"
+#include "cv_format.h"
 #include "cv_json.h"
-#include "cv_kind.h"
 #include "cv_reader.h"
 
 #include <jansson.h>
@@ -172,47 +171,30 @@ cv_reader_skipped(CvReader *reader)
 }
 
 /*
- * What a member is depends on its first half megabyte, which is all of it
- * here, however small the portions are.
+ * The format of a member depends on its first half megabyte, which is all of
+ * it here, however small the portions are.  The head lives on in the run.
  */
-extern CvKind __real_cv_kind(const char *name, bool archive, const char *head,
-							 size_t len);
-extern CvKind __wrap_cv_kind(const char *name, bool archive, const char *head,
-							 size_t len);
-extern bool __real_cv_canonical_begin(CvTarget *target, bool redirect,
-									  const char *member, const char *head,
-									  size_t len, CvCsvPlace *place);
-extern bool __wrap_cv_canonical_begin(CvTarget *target, bool redirect,
-									  const char *member, const char *head,
-									  size_t len, CvCsvPlace *place);
+extern const CvFormat *__real_cv_format_of(const char *name, bool archive,
+										   const char *data, size_t len,
+										   CvHead *head);
+extern const CvFormat *__wrap_cv_format_of(const char *name, bool archive,
+										   const char *data, size_t len,
+										   CvHead *head);
 
-CvKind
-__wrap_cv_kind(const char *name, bool archive, const char *head, size_t len)
+const CvFormat *
+__wrap_cv_format_of(const char *name, bool archive, const char *data,
+					size_t len, CvHead *head)
 {
+	static char *all;
 	const Member *member = fuzz_reader.now;
-	char	   *all = cv_alloc(member->len);
-	CvKind		kind;
 
-	(void) head;
+	(void) data;
 	(void) len;
+	free(all);
+	all = cv_alloc(member->len);
 	if (member->len > 0)
 		memcpy(all, member->data, member->len);
-	kind = __real_cv_kind(name, archive, all, member->len);
-	free(all);
-	return kind;
-}
-
-bool
-__wrap_cv_canonical_begin(CvTarget *target, bool redirect,
-						  const char *member_name, const char *head,
-						  size_t len, CvCsvPlace *place)
-{
-	const Member *member = fuzz_reader.now;
-
-	(void) head;
-	(void) len;
-	return __real_cv_canonical_begin(target, redirect, member_name,
-									 member->data, member->len, place);
+	return __real_cv_format_of(name, archive, all, member->len, head);
 }
 
 /* --- the second opinion -------------------------------------------------- */
@@ -291,7 +273,7 @@ __wrap_cv_json_listen(CvJson *json, const char *line, size_t len,
 	json_error_t error;
 	json_t	   *root;
 
-	if (is_deep(line, len))
+	if (is_deep(line, len) || reason == CV_NOT_LISTENED)
 		return reason;
 	root = json_loadb(line, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
 	if (root == NULL)
@@ -382,7 +364,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	fuzz_reader.portion = size;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", rejects);
-	FUZZ_REQUIRE(cv_rejects_open(path));
+	FUZZ_REQUIRE(cv_rejects_open(path, NULL, 0));
 	run(&a, &options, direct, &whole);
 	FUZZ_REQUIRE(cv_rejects_close());
 	len = lseek(rejects, 0, SEEK_END);

@@ -6,6 +6,7 @@ use FindBin;
 use lib "$FindBin::Bin/../convert";
 use Converter;
 use IPC::Run;
+use POSIX qw(mkfifo);
 use Test::More;
 
 my $dir = scratch();
@@ -218,6 +219,70 @@ for (
 	($code, $out) = convert(['--version']);
 	my ($version) = slurp("$FindBin::Bin/../../lbrec.control") =~ /default_version = '(.*)'/;
 	is($out, "lbrec-convert $version\n", '--version is the control file\'s');
+}
+
+# Members that are compressed, and archives in archives.
+{
+	my ($gz, $zst, $tar);
+	my ($one, $two, $three) = map { line(user_id => $_) } 1 .. 3;
+	IPC::Run::run([qw(gzip -c)], '<', \$two, '>', \$gz) or die;
+	my $inner = tar_member('1.listens', $three) . tar_end();
+	IPC::Run::run([qw(zstd -q -c)], '<', \$inner, '>', \$zst) or die;
+	my $zip = "PK\3\4" . "\0" x 40;
+	my $path = write_tar("$dir/nested.tar.zst", 'd/listens/1.listens' => $one, 'd/listens/2.listens.gz' => $gz, 'd/3.tar.zst' => $zst, 'd/4.tar' => $inner);
+	my ($code, $out, $summary) = converted([ '--table', 'listen', $path ]);
+	is("$code $summary->{members} " . join(' ', $out =~ /^(\d+)/gm), '0 4 1 2 3 3', 'compressed members and archives in an archive are read');
+	$path = write_tar("$dir/zips.tar", 'd/listens/1.listens' => $one, 'd/x.zip' => $zip, 'd/y.7z' => "7z\xbc\xaf\x27\x1c");
+	($code, $out, $summary, my $err) = converted([ '--table', 'listen', $path ]);
+	is("$code $summary->{members} $summary->{unread_members}", '1 1 2', 'archives that cannot be read there are counted, exit code 1');
+	like($err, qr{member "d/x.zip" is not read: it is a zip archive.*member "d/y.7z" is not read}s, 'and named');
+	my $deep = $inner;
+	$deep = tar_member('x.tar', $deep) . tar_end() for 1 .. 6;
+	($code, $out, $err) = convert([ '--table', 'listen', write_file("$dir/deep.tar", $deep) ]);
+	is($code, 2, 'archives within archives end somewhere');
+	like($err, qr/too many archives/, 'and that is told');
+	IPC::Run::run([qw(zstd -q --long=31 -c)], '<', \('x' x 150_000_000), '>', \my $long) or die;
+	($code, $out, $err) = convert([ write_file("$dir/long.zst", $long) ]);
+	is($code, 2, 'a window of 2 GiB');
+	like($err, qr/too much memory.*hint: .*zstd -dc --long=31/s, 'and what to do');
+}
+
+# Rejected lines do not overwrite an input.
+{
+	my $input = write_file("$dir/own.listens", "x\n" . line());
+	mkdir "$dir/own";
+	write_file("$dir/own/1.listens", line());
+	link $input, "$dir/linked";
+	for ([ $input, $input ], [ "$dir/linked", $input ], [ "$dir/own/rejects", "$dir/own" ], [ "$dir/own/1.listens", "$dir/own/" ])
+	{
+		my ($rejects, $read) = @$_;
+		my ($code, $out, $err) = convert([ '--rejects', $rejects, '--table', 'listen', $read ]);
+		is($code, 2, '--rejects names an input');
+		like($err, qr/will not write rejected lines to .*: it is read/, 'message');
+	}
+	is(-s $input, 2 + length(line()), 'and it is as it was');
+	is((convert([ '-q', '--rejects', "$dir/owner", '--table', 'listen', "$dir/own" ]))[0], 0, 'a file beside the folder will do');
+}
+
+# A pipe whose writer does not go on must not keep a run that has failed.
+{
+	my ($out, $err);
+	mkfifo("$dir/fifo", 0600) or die;
+	my $h = IPC::Run::start([ $program, '-q', "$dir/fifo" ], '>', \$out, '2>', \$err, IPC::Run::timeout(180));
+	open my $fifo, '>', "$dir/fifo" or die;
+	local $SIG{PIPE} = 'IGNORE';
+	syswrite $fifo, 'x' x 600_000;
+	$h->finish;
+	is($h->result(0), 2, 'a stalled pipe: the run ends');
+	like($err, qr/neither an archive nor listens/, 'with its message');
+	close $fifo;
+}
+
+# TIMESTAMP behind the listens.
+{
+	my ($code, $out, $err) = convert([ '--table', 'listen', write_tar("$dir/late.tar", 'd/listens/1.listens' => line(), 'd/TIMESTAMP' => "2026-09-01T00:00:00+00:00\n") ]);
+	is($code, 0, 'TIMESTAMP behind the listens');
+	like($err, qr/"d\/TIMESTAMP" comes behind listens.*hint: .*folder/s, 'is told');
 }
 
 done_testing();

@@ -145,6 +145,104 @@ for ([ 'compact', $json->encode(\@plays) ], [ 'pretty', "\xef\xbb\xbf" . JSON::P
 	is($status, 2, 'Libre.fm without --user-id');
 }
 
+# An Audioscrobbler log's odd lines.
+{
+	my $log = "#AUDIOSCROBBLER/1.1\n#TZ/UTC\n\xef\xbb\xbfArtist\tAlbum\tSong\t1\t200\tL\t1400000000\t\tAlbum Artist\nArtist\tAlbum\tSong\t1\t200\tL\t1400000300\n" .
+	  "#1 Crush\tAlbum\tSong\t1\t200\tL\t1400000600\nA\xef\xbb\xbf\tB\tC\t1\t1\tL\t1400000900\nA\tB\tC\t1\t1\tL\t1400001200\n\0\0\0\nA\tB\tC\t1\t1\tL\t1\t\t\tx\n";
+	for ([ 'with its header', $log, 2, 9 ], [ 'without', $log =~ s/^#.*\n#.*\n//r, 0, 7 ])
+	{
+		my ($how, $text, $blank, $lines) = @$_;
+		my ($code, $out, $summary) = converted([ '--table', 'recording', '--user-id', '7', '-' ], $text);
+		is(join(' ', $code, @$summary{qw(lines blank listens)}, rejected_text($summary)), "1 $lines $blank 5 encoding:1,json:1", "log $how: counts");
+		is(join(' ', map { (split /\t/)[1] } split /\n/, $out), 'Artist #1 Crush A', "log $how: a mark in a name or before it is no part of it");
+	}
+}
+
+# Tables of Libre.fm and Last.fm: columns by their names, times in several forms.
+for ([ 'ghan', "\xef\xbb\xbfuts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\r\n\"1270468794\",\"05 Apr 2010, 11:59\",\"Zion\",\"\",\"\",\"\",\"Song, too\",\"103e7457-e64b-43f1-a2df-94ba0286cd59\"\r\n", 'Zion|Song, too|\N|103e7457-e64b-43f1-a2df-94ba0286cd59', '2010-04-05 11:59:54+00' ],
+	[ 'dbeley', "Title\tArtist\tAlbum\tDate\tTimestamp\nSong\tArtist\tAlbum\t12 Oct 2009, 13:01\t1255352473\n", 'Artist|Song|Album|\N', '2009-10-12 13:01:13+00' ],
+	[ 'benjaminbenben', "Artist,\"Album, with comma\",Song,\"05 Apr 2010 11:59\"\n", 'Artist|Song|Album, with comma|\N', '2010-04-05 11:59:00+00' ],
+	[ 'Libre.fm with a newline', "# c\nArtist,Track,Album,Time\nA,\"Two\nlines\",B, 1690347960 \n", 'A|Two\nlines|B|\N', '2023-07-26 05:06:00+00' ],
+	[ 'Libre.fm with ISO times', "Time,Artist,Track,Album\n2021-03-04 12:30,A,B,C\n", 'A|B|C|\N', '2021-03-04 12:30:00+00' ])
+{
+	my ($how, $csv, $recording, $time) = @$_;
+	my ($code, $out) = convert([ '-q', '--table', 'recording', '--user-id', '7', '-' ], $csv);
+	is("$code " . join('|', (split /\t/, $out)[1 .. 4]), "0 $recording", "$how: recording");
+	(undef, $out) = convert([ '-q', '--table', 'listen', '--user-id', '7', '-' ], $csv);
+	is((split /\t/, $out)[1], $time, "$how: time");
+}
+{
+	# A quote that is never closed costs its own line alone.
+	my $csv = "Time,Artist,Track,Album\n1,\"A,B,C\n" . join('', map { "140000000$_,A,B,C\n" } 0 .. 9);
+	my ($code, $out, $summary) = converted([ '--table', 'listen', '--user-id', '7', '-' ], $csv);
+	is(join(' ', $code, @$summary{qw(lines listens)}, rejected_text($summary)), '1 12 10 json:1', 'a quote that is not closed');
+	(undef, undef, $summary) = converted([ '--table', 'listen', '--user-id', '7', '-' ], $csv . "1400000000,A,B,C\n" x 20000);
+	is(join(' ', @$summary{qw(lines listens)}, rejected_text($summary)), '20012 20010 json:1', 'nor in a large file');
+}
+
+# Arrays of listens, pages of the API one after the other, backups.
+{
+	my @listens = map { { listened_at => 1400000000 + $_, recording_msid => msid(1), user_name => 'rob', track_metadata => { artist_name => 'a', track_name => 'b' } } } 0 .. 3;
+	my $pretty = JSON::PP->new->pretty->canonical;
+	my @pages = map { $json->encode({ payload => { count => 2, listens => [ @listens[ $_, $_ + 1 ] ] } }) } 0, 2;
+	for ([ 'an array', $json->encode(\@listens) ], [ 'a pretty array', $pretty->encode(\@listens) ], [ 'an element a line', "[\n" . join(",\n", map { $json->encode($_) } @listens) . "\n]\n" ],
+		[ 'two arrays', $json->encode([ @listens[ 0, 1 ] ]) . "\n" . $json->encode([ @listens[ 2, 3 ] ]) ], [ 'pretty objects', join('', map { $pretty->encode($_) } @listens) ],
+		[ 'pages', join("\n", @pages) ], [ 'glued pages', join('', @pages) ], [ 'an array of pages', '[' . join(',', @pages) . ']' ], [ 'pretty pages', join('', map { $pretty->encode($json->decode($_)) } @pages) ])
+	{
+		my ($code, $out, $summary) = converted([ '--table', 'listen', '--user-id', '7', '-' ], $_->[1]);
+		is("$code $summary->{lines} " . join(' ', $out =~ /:(\d\d)\+00/g), '0 4 20 21 22 23', "$_->[0] of listens");
+	}
+	my ($code, $out, $summary) = converted([ '--table', 'recording', '--user-id', '7', '-' ], $json->encode({ listened_at => 1, track_metadata => { artist_name => 'A', track_name => 'b' } }));
+	like($out, qr/\A[0-9a-f]{8}-[0-9a-f]{4}-5/, 'a backup without MSIDs gets them from the names');
+	($code, $out, $summary) = converted([ '--table', 'listen', '--user-id', '7', '-' ], $json->encode({ payload => { count => 1, playing_now => JSON::PP::true, listens => [ { playing_now => JSON::PP::true, track_metadata => { artist_name => 'a', track_name => 'b' } } ] } }));
+	is("$code $summary->{not_listened}", '0 1', 'what plays now is no listen yet');
+}
+for my $nil ('00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+{
+	my ($code, $out, $summary) = converted([ '--table', 'listen', '-' ], line(recording_msid => $nil) . line());
+	is("$code " . rejected_text($summary), '1 msid:1', "$nil is no recording");
+}
+
+# Maloja and Pano Scrobbler.
+{
+	my @scrobbles = map { { time => 1400000000 + $_, track => { artists => [ 'A', 'B' ], title => 'T', album => $_ ? { albumtitle => 'C' } : undef }, origin => 'x' } } 0, 1;
+	for my $text ($json->encode({ maloja => { export_time => 1 }, scrobbles => [ @scrobbles, { time => 'x', track => {} } ] }), JSON::PP->new->pretty->canonical->encode({ maloja => { export_time => 1 }, scrobbles => [ @scrobbles, { time => 'x', track => {} } ] }))
+	{
+		my ($code, $out, $summary) = converted([ '--table', 'recording', '--user-id', '7', '-' ], $text);
+		is(join(' ', $code, @$summary{qw(lines listens)}, rejected_text($summary)), '1 3 2 time:1', 'Maloja: counts');
+		like($out, qr/\tA, B\tT\t\\N\t.*\n.*\tA, B\tT\tC\t/, 'Maloja: rows');
+	}
+	my $pano = join('', map { $json->encode({ timeHuman => 'x', timeMs => 1400000000250, artist => 'A', track => 'T', album => 'B', event => $_ }) . "\n" } 'scrobble', 'love') . "{\"timeMs\":\n";
+	my ($code, $out, $summary) = converted([ '--table', 'listen', '--user-id', '7', '-' ], $pano);
+	is(join(' ', $code, @$summary{qw(lines listens not_listened)}, rejected_text($summary)), '1 3 1 1 json:1', 'Pano Scrobbler: counts');
+	like($out, qr/^7\t2014-05-13 16:53:20.250000\+00\t/, 'Pano Scrobbler: row');
+}
+
+# Spotify: numbers of any form, no videos.
+{
+	my $text = '[' . join(',', map { my $p = $json->encode(play(reason_end => 'fwdbtn')); $p =~ s/"ms_played":\K200000/$_/r } '140956.0', '1.5e5', '"140956"', '29999.5') . ']';
+	my ($code, $out, $summary) = converted([ '--table', 'listen', '--user-id', '7', '-' ], $text);
+	is("$code @$summary{qw(listens not_listened)}", '0 3 1', 'ms_played as a float, with an exponent, as text');
+	my $zip = zip_file("$dir/spotify.zip", 'x/Streaming_History_Audio_2024_1.json' => $json->encode([ play() ]), 'x/Streaming_History_Video_2024.json' => $json->encode([ play() ]));
+	($code, $out, $summary) = converted([ '--table', 'listen', '--user-id', '7', $zip ]);
+	is("$code @$summary{qw(listens other_members)}", '0 1 1', 'videos are left out');
+}
+
+# Files that are refused are named, and what to do is told.
+for ([ 'a.json', "[\n {\"endTime\": \"2024-05-06 18:43\", \"artistName\": \"A\", \"trackName\": \"T\", \"msPlayed\": 1}]", qr/Spotify's account data.*hint: .*extended streaming history/s ],
+	[ 'a.json', '[{"header":"YouTube Music","title":"Watched T","titleUrl":"https://x"}]', qr/YouTube's watch history.*hint: /s ],
+	[ 'playback.log', "# Rockbox playback log\n1:2:3:/x.flac\n", qr/Rockbox's playback log.*hint: .*lastfm_scrobbler/s ],
+	[ 'Streaming_History_Video_2023.json', $json->encode([ play() ]), qr/history of videos.*hint: /s ],
+	[ 'a.scrobbler.log', "\xff\xfe#\0A\0", qr/UTF-16.*hint: .*iconv/s ], [ 'a.7z', "7z\xbc\xaf\x27\x1c\0\4", qr/7-Zip or RAR.*hint: Unpack/s ],
+	[ 'dump.tar.zst', '<!DOCTYPE html><html>', qr/web page.*hint: .*download/s ], [ 'a.parquet', 'PAR1....', qr/Parquet.*hint: Download/s ],
+	[ 'dump.tar.zst', '', qr/it is empty.*hint: /s ], [ '-', '', qr/it is empty.*hint: /s ], [ 'x.txt', 'hello', qr/neither an archive nor listens.*hint: /s ])
+{
+	my ($name, $text, $message) = @$_;
+	my ($code, $out, $err) = $name eq '-' ? convert([ '--table', 'listen', '-' ], '') : convert([ '--user-id', '7', '--table', 'listen', write_file("$dir/$name", $text) ]);
+	is($code, 2, "$name is refused");
+	like($err, $message, "$name: message and hint");
+}
+
 # Canonical MusicBrainz metadata.
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
