@@ -12,7 +12,9 @@
 #include "utils/memutils.h"
 
 #include "pg/image/image.h"
+#include "pg/model/candidates.h"
 #include "pg/model/twotower.h"
+#include "pg/server/search.h"
 
 typedef struct Counted
 {
@@ -96,7 +98,7 @@ lbrec_baseline_user(Baselines *b, int32 user)
 	(int) (tower->history_offsets[user + 1] - from);
 
 	for (int i = 0; i < b->n; i++)
-		b->place[b->codes[i] - 1] = 0;
+		b->place[lbrec_candidate_with(b->codes[i])] = 0;
 	if (n > b->allocated)
 	{
 		b->allocated = n;
@@ -108,9 +110,10 @@ lbrec_baseline_user(Baselines *b, int32 user)
 	b->plays = b->serving->tower.history_plays + from;
 	for (int i = 0; i < n; i++)
 	{
-		b->place[b->codes[i] - 1] = i + 1;
-		b->own_listens[i] =
-			b->serving->tower.recording_listens[b->codes[i] - 1];
+		int32		candidate = lbrec_candidate_with(b->codes[i]);
+
+		b->place[candidate] = i + 1;
+		b->own_listens[i] = b->serving->tower.recording_listens[candidate];
 		b->own_plays[i] = b->plays[i];
 	}
 	qsort(b->own_listens, n, sizeof(int64), compare_listens);
@@ -123,8 +126,7 @@ lbrec_baseline_rank(int64 *rank, int64 *new_rank, const Baselines *b,
 					bool own, int32 truth)
 {
 	int64		popular;
-	int64		own_above = 0;	/* of the list, more popular than truth */
-	int64		more_played = 0;
+	int64		own_above;		/* of the list, more popular than truth */
 	int			place;
 
 	*rank = *new_rank = PG_INT64_MAX;
@@ -132,29 +134,13 @@ lbrec_baseline_rank(int64 *rank, int64 *new_rank, const Baselines *b,
 		return;
 	place = b->place[truth] - 1;
 	popular = b->above[truth];
-	for (int64 end = b->n; own_above < end;)
-	{
-		int64		middle = (own_above + end) / 2;
-
-		if (b->own_listens[middle] > b->serving->tower.recording_listens[truth])
-			own_above = middle + 1;
-		else
-			end = middle;
-	}
+	LBREC_SEARCH(own_above, 0, b->n, b->own_listens[own_above] >
+				 b->serving->tower.recording_listens[truth]);
 	*new_rank = place >= 0 ? -1 : popular - own_above;
 	*rank = own ? b->n + popular - own_above : popular;
 	if (!own || place < 0)
 		return;
-	for (int64 end = b->n; more_played < end;)
-	{
-		int64		middle = (more_played + end) / 2;
-
-		if (b->own_plays[middle] > b->plays[place])
-			more_played = middle + 1;
-		else
-			end = middle;
-	}
-	*rank = more_played;
+	LBREC_SEARCH(*rank, 0, b->n, b->own_plays[*rank] > b->plays[place]);
 }
 
 /* The user's k first candidates; returns how many there are. */
@@ -169,7 +155,7 @@ lbrec_baseline_top(int64 *ids, const Baselines *b, bool own, int64 k)
 	for (int i = 0; i < n; i++)
 		sorted[i] = (Counted)
 	{
-		(int64) b->plays[i], b->codes[i] - 1
+		(int64) b->plays[i], lbrec_candidate_with(b->codes[i])
 	};
 	qsort(sorted, n, sizeof(Counted), compare_counted);
 	for (; found < Min(n, k); found++)

@@ -106,7 +106,8 @@ collect(Played *played, const ServingModel *serving, const ListenList *list)
 	played->recency = palloc0(most * sizeof(float));
 	for (int64 i = 0; i < list->n; i++)
 	{
-		int32		code = lbrec_candidate_of(serving, &list->keys[i]) + 1;
+		int32		code =
+			lbrec_code_of(lbrec_candidate_of(serving, &list->keys[i]));
 		int			at = 0;
 
 		if (code == 0)
@@ -230,7 +231,7 @@ fit(float *query, const ServingModel *serving, const Played *played,
 						CurrentMemoryContext);
 	describe(mean, deviation, vectors, n_users, D);
 	for (int i = 0; i < played->n; i++)
-		positives[i] = played->codes[i] - 1;
+		positives[i] = lbrec_candidate_with(played->codes[i]);
 
 	/*
 	 * Without logQ correction a model was trained against negatives in

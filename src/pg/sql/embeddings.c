@@ -16,6 +16,7 @@
 #include "pg/serve/listener.h"
 #include "pg/server/declaration.h"
 #include "pg/server/srf.h"
+#include "pg/sql/calls.h"
 
 PG_FUNCTION_INFO_V1(lbrec_user_embedding);
 PG_FUNCTION_INFO_V1(lbrec_recording_embedding);
@@ -30,12 +31,14 @@ lbrec_user_embedding(PG_FUNCTION_ARGS)
 	Listener	listener;
 	int64		user_id;
 
-	lbrec_check_declaration(fcinfo, 4, 4, 0);
-	if (PG_ARGISNULL(0))
+	lbrec_check_declaration(fcinfo, USER_EMBEDDING_ARGS, USER_EMBEDDING_ARGS,
+							0);
+	if (PG_ARGISNULL(USER_EMBEDDING_USER_ID))
 		PG_RETURN_NULL();
-	user_id = PG_GETARG_INT64(0);
-	moment = lbrec_moment(fcinfo, 2, 3);
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
+	user_id = PG_GETARG_INT64(USER_EMBEDDING_USER_ID);
+	moment = lbrec_moment(fcinfo, USER_EMBEDDING_AT, USER_EMBEDDING_LISTENS);
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo,
+													USER_EMBEDDING_MODEL));
 	lbrec_find_listener(&listener, serving, user_id, &moment);
 	if (listener.basis == BASIS_POPULAR)
 		ereport(ERROR,
@@ -54,11 +57,15 @@ lbrec_recording_embedding(PG_FUNCTION_ARGS)
 	const ServingModel *serving;
 	int32		candidate;
 
-	lbrec_check_declaration(fcinfo, 2, 2, 0);
-	if (PG_ARGISNULL(0))
+	lbrec_check_declaration(fcinfo, RECORDING_EMBEDDING_ARGS,
+							RECORDING_EMBEDDING_ARGS, 0);
+	if (PG_ARGISNULL(RECORDING_EMBEDDING_RECORDING))
 		PG_RETURN_NULL();
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
-	candidate = lbrec_known_recording(serving, PG_GETARG_UUID_P(0));
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo,
+													RECORDING_EMBEDDING_MODEL));
+	candidate =
+		lbrec_known_recording(serving,
+							  PG_GETARG_UUID_P(RECORDING_EMBEDDING_RECORDING));
 	PG_RETURN_ARRAYTYPE_P(lbrec_float_array(lbrec_candidate_vector(serving,
 																   candidate),
 											serving->image->D));
@@ -68,14 +75,16 @@ lbrec_recording_embedding(PG_FUNCTION_ARGS)
 Datum
 lbrec_recording_embeddings(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, 1, 1, 2);
+	RowSink		sink = lbrec_begin_rows(fcinfo, RECORDING_EMBEDDINGS_ARGS,
+										RECORDING_EMBEDDINGS_ARGS, 2);
 	const ServingModel *serving;
 	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext,
 											  "lbrec embedding",
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
 
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 0));
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo,
+													RECORDING_EMBEDDINGS_MODEL));
 	old = MemoryContextSwitchTo(row);
 	for (int32 c = 0; c < serving->tower.n_recordings; c++)
 	{

@@ -23,9 +23,11 @@
 #include "pg/listens/vocabulary.h"
 #include "pg/model/toplist.h"
 #include "pg/model/twotower.h"
+#include "pg/serve/arguments.h"
 #include "pg/serve/baselines.h"
 #include "pg/server/kernels.h"
 #include "pg/server/srf.h"
+#include "pg/sql/calls.h"
 
 PG_FUNCTION_INFO_V1(lbrec_evaluate);
 
@@ -350,7 +352,8 @@ put_rows(Evaluation *e, Recommender recommender, RowSink *sink)
 Datum
 lbrec_evaluate(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, 3, 3, N_COLUMNS);
+	RowSink		sink = lbrec_begin_rows(fcinfo, EVALUATE_ARGS, EVALUATE_ARGS,
+										N_COLUMNS);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec evaluation",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -359,18 +362,17 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 	Evaluation	e = {.context = context};
 	Dataset    *data;
 
-	for (int arg = 1; arg < 3; arg++)
+	for (int arg = EVALUATE_LISTENS; arg <= EVALUATE_KS; arg++)
 		if (PG_ARGISNULL(arg))
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("%s must not be null",
-							arg == 1 ? "listens" : "ks"),
+							arg == EVALUATE_LISTENS ? "listens" : "ks"),
 					 errhint("Leave the argument out to use its default.")));
-	e.ks = read_ks(PG_GETARG_ARRAYTYPE_P(2), &e.n_ks);
-	source.listens = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	e.ks = read_ks(PG_GETARG_ARRAYTYPE_P(EVALUATE_KS), &e.n_ks);
+	source.listens = text_to_cstring(PG_GETARG_TEXT_PP(EVALUATE_LISTENS));
 	data = lbrec_read_listens(&source, context);
-	e.serving = lbrec_open_model(PG_ARGISNULL(0) ? NULL :
-								 text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	e.serving = lbrec_open_model(lbrec_model_argument(fcinfo, EVALUATE_MODEL));
 	e.n = data->n_listens;
 	e.users = MemoryContextAllocHuge(context, e.n * sizeof(int32));
 	e.truth = MemoryContextAllocHuge(context, e.n * sizeof(int32));

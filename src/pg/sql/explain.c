@@ -26,6 +26,7 @@
 #include "pg/serve/arguments.h"
 #include "pg/serve/listener.h"
 #include "pg/server/srf.h"
+#include "pg/sql/calls.h"
 
 PG_FUNCTION_INFO_V1(lbrec_explain);
 
@@ -275,20 +276,22 @@ explain(Explanation *e, int64 time)
 Datum
 lbrec_explain(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, 5, 5, 3);
+	RowSink		sink = lbrec_begin_rows(fcinfo, EXPLAIN_ARGS, EXPLAIN_ARGS, 3);
 	Explanation e = {0};
 	Moment		moment;
 	Listener	listener;
 
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+	if (PG_ARGISNULL(EXPLAIN_USER_ID) || PG_ARGISNULL(EXPLAIN_RECORDING))
 		return (Datum) 0;
-	moment = lbrec_moment(fcinfo, 3, 4);
-	e.serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
-	e.candidate = lbrec_candidate_of(e.serving, PG_GETARG_UUID_P(1));
+	moment = lbrec_moment(fcinfo, EXPLAIN_AT, EXPLAIN_LISTENS);
+	e.serving = lbrec_open_model(lbrec_model_argument(fcinfo, EXPLAIN_MODEL));
+	e.candidate = lbrec_candidate_of(e.serving,
+									 PG_GETARG_UUID_P(EXPLAIN_RECORDING));
 	/* no score, as lbrec_score has none */
 	if (e.candidate < 0)
 		return (Datum) 0;
-	lbrec_find_listener(&listener, e.serving, PG_GETARG_INT64(0), &moment);
+	lbrec_find_listener(&listener, e.serving,
+						PG_GETARG_INT64(EXPLAIN_USER_ID), &moment);
 	e.listener = &listener;
 	explain(&e, moment.time);
 	for (int i = 0; i < e.n; i++)
@@ -299,7 +302,7 @@ lbrec_explain(PG_FUNCTION_ARGS)
 
 		values[0] = CStringGetTextDatum(part->name);
 		values[1] = part->code == 0 ? (Datum) 0 :
-			UUIDPGetDatum(&e.serving->tower.recording_keys[part->code - 1]);
+			UUIDPGetDatum(&e.serving->tower.recording_keys[lbrec_candidate_with(part->code)]);
 		values[2] = Float8GetDatum(part->value);
 		lbrec_put_row(&sink, values, nulls);
 	}

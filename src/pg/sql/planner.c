@@ -32,6 +32,7 @@
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 
+#include "pg/sql/calls.h"
 #include "pg/store/versions.h"
 
 PG_FUNCTION_INFO_V1(lbrec_planner_support);
@@ -67,12 +68,16 @@ static const struct Call
 	int			model;
 	int			array;			/* of users or of recordings */
 }			calls[] = {
-	{"lbrec_recommend", WORK_LIST, 1, 2, 6},
-	{"lbrec_recommend_all", WORK_LISTS, 0, 1, 2},
-	{"lbrec_similar", WORK_NEAREST, 1, 2, -1},
-	{"lbrec_similar_users", WORK_NEAREST_USERS, 1, 2, -1},
-	{"lbrec_score", WORK_SCORES, -1, 2, 1},
-	{"lbrec_recording_embeddings", WORK_TABLE, -1, 0, -1},
+
+	{"lbrec_recommend", WORK_LIST, RECOMMEND_K, RECOMMEND_MODEL,
+	RECOMMEND_CANDIDATES},
+	{"lbrec_recommend_all", WORK_LISTS, RECOMMEND_ALL_K, RECOMMEND_ALL_MODEL,
+	RECOMMEND_ALL_USERS},
+	{"lbrec_similar", WORK_NEAREST, SIMILAR_K, SIMILAR_MODEL, -1},
+	{"lbrec_similar_users", WORK_NEAREST_USERS, SIMILAR_K, SIMILAR_MODEL, -1},
+	{"lbrec_score", WORK_SCORES, -1, SCORE_MODEL, SCORE_RECORDINGS},
+	{"lbrec_recording_embeddings", WORK_TABLE, -1, RECORDING_EMBEDDINGS_MODEL,
+	-1},
 };
 
 /* What is known of a call while it is planned. */

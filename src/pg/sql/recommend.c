@@ -12,40 +12,23 @@
 #include "pg/image/cache.h"
 #include "pg/image/image.h"
 #include "pg/serve/arguments.h"
-#include "pg/serve/listener.h"
 #include "pg/serve/filter.h"
+#include "pg/serve/listener.h"
 #include "pg/serve/queries.h"
 #include "pg/serve/select.h"
 #include "pg/server/srf.h"
+#include "pg/sql/calls.h"
 
 PG_FUNCTION_INFO_V1(lbrec_recommend);
-
-enum
-{
-	ARG_USER_ID,
-	ARG_K,
-	ARG_MODEL,
-	ARG_AT,
-	ARG_EXCLUDE_LISTENED,
-	ARG_LISTENS,
-	ARG_CANDIDATES,
-	ARG_FILTER,
-	ARG_MIN_LISTENS,
-	ARG_MAX_LISTENS,
-	ARG_PER_ARTIST,
-	ARG_ARTIST_COLUMN,
-	ARG_DIVERSITY,
-	N_ARGS
-};
 
 /* per_artist, artist_column and diversity */
 static void
 read_wishes(Wanted *wanted, FunctionCallInfo fcinfo,
 			const ServingModel *serving)
 {
-	if (!PG_ARGISNULL(ARG_DIVERSITY))
+	if (!PG_ARGISNULL(RECOMMEND_DIVERSITY))
 	{
-		wanted->diversity = PG_GETARG_FLOAT8(ARG_DIVERSITY);
+		wanted->diversity = PG_GETARG_FLOAT8(RECOMMEND_DIVERSITY);
 		if (!(wanted->diversity >= 0 && wanted->diversity <= 1))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -54,12 +37,12 @@ read_wishes(Wanted *wanted, FunctionCallInfo fcinfo,
 					 errdetail("It is from 0, best scores only, to 1, most different only."),
 					 errhint("Try 0.3.")));
 	}
-	if (!PG_ARGISNULL(ARG_PER_ARTIST))
+	if (!PG_ARGISNULL(RECOMMEND_PER_ARTIST))
 	{
-		char	   *column = PG_ARGISNULL(ARG_ARTIST_COLUMN) ? "artist_name" :
-		text_to_cstring(PG_GETARG_TEXT_PP(ARG_ARTIST_COLUMN));
+		char	   *column = PG_ARGISNULL(RECOMMEND_ARTIST_COLUMN) ? "artist_name" :
+		text_to_cstring(PG_GETARG_TEXT_PP(RECOMMEND_ARTIST_COLUMN));
 
-		wanted->per_group = PG_GETARG_INT32(ARG_PER_ARTIST);
+		wanted->per_group = PG_GETARG_INT32(RECOMMEND_PER_ARTIST);
 		if (wanted->per_group < 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -86,40 +69,41 @@ read_wishes(Wanted *wanted, FunctionCallInfo fcinfo,
 Datum
 lbrec_recommend(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, N_ARGS, N_ARGS, 4);
+	RowSink		sink = lbrec_begin_rows(fcinfo, RECOMMEND_ARGS, RECOMMEND_ARGS,
+										4);
 	Conditions	conditions = {0};
 	const ServingModel *serving;
-	Moment		moment = lbrec_moment(fcinfo, ARG_AT, ARG_LISTENS);
+	Moment		moment = lbrec_moment(fcinfo, RECOMMEND_AT, RECOMMEND_LISTENS);
 	int64		user_id;
 	Wanted		wanted = {0};
 	Listener	listener;
 	RankedList	list;
 
 	/* as a strict function: nothing is recommended to nobody */
-	if (PG_ARGISNULL(ARG_USER_ID))
+	if (PG_ARGISNULL(RECOMMEND_USER_ID))
 		return (Datum) 0;
-	user_id = PG_GETARG_INT64(ARG_USER_ID);
-	wanted.k = PG_ARGISNULL(ARG_K) ? 10 : PG_GETARG_INT32(ARG_K);
-	if (!PG_ARGISNULL(ARG_EXCLUDE_LISTENED) &&
-		PG_GETARG_BOOL(ARG_EXCLUDE_LISTENED))
+	user_id = PG_GETARG_INT64(RECOMMEND_USER_ID);
+	wanted.k = PG_ARGISNULL(RECOMMEND_K) ? 10 : PG_GETARG_INT32(RECOMMEND_K);
+	if (!PG_ARGISNULL(RECOMMEND_EXCLUDE_LISTENED) &&
+		PG_GETARG_BOOL(RECOMMEND_EXCLUDE_LISTENED))
 		conditions.listened = lbrec_listened_recordings(moment.listens,
 														user_id);
-	if (!PG_ARGISNULL(ARG_CANDIDATES))
+	if (!PG_ARGISNULL(RECOMMEND_CANDIDATES))
 		conditions.candidates =
-			lbrec_array_recordings(PG_GETARG_ARRAYTYPE_P(ARG_CANDIDATES),
+			lbrec_array_recordings(PG_GETARG_ARRAYTYPE_P(RECOMMEND_CANDIDATES),
 								   "candidates");
-	if (!PG_ARGISNULL(ARG_FILTER))
+	if (!PG_ARGISNULL(RECOMMEND_FILTER))
 		conditions.filter =
-			lbrec_query_recordings(text_to_cstring(PG_GETARG_TEXT_PP(ARG_FILTER)),
+			lbrec_query_recordings(text_to_cstring(PG_GETARG_TEXT_PP(RECOMMEND_FILTER)),
 								   "filter");
-	conditions.bounded = !PG_ARGISNULL(ARG_MIN_LISTENS) ||
-		!PG_ARGISNULL(ARG_MAX_LISTENS);
-	conditions.least = PG_ARGISNULL(ARG_MIN_LISTENS) ? 0 :
-		PG_GETARG_INT64(ARG_MIN_LISTENS);
-	conditions.most = PG_ARGISNULL(ARG_MAX_LISTENS) ? PG_INT64_MAX :
-		PG_GETARG_INT64(ARG_MAX_LISTENS);
+	conditions.bounded = !PG_ARGISNULL(RECOMMEND_MIN_LISTENS) ||
+		!PG_ARGISNULL(RECOMMEND_MAX_LISTENS);
+	conditions.least = PG_ARGISNULL(RECOMMEND_MIN_LISTENS) ? 0 :
+		PG_GETARG_INT64(RECOMMEND_MIN_LISTENS);
+	conditions.most = PG_ARGISNULL(RECOMMEND_MAX_LISTENS) ? PG_INT64_MAX :
+		PG_GETARG_INT64(RECOMMEND_MAX_LISTENS);
 
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo, ARG_MODEL));
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, RECOMMEND_MODEL));
 	wanted.k = lbrec_bounded_k((int32) wanted.k, serving->tower.n_recordings);
 	read_wishes(&wanted, fcinfo, serving);
 	lbrec_find_listener(&listener, serving, user_id, &moment);

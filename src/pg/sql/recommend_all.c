@@ -29,6 +29,7 @@
 #include "pg/serve/select.h"
 #include "pg/server/declaration.h"
 #include "pg/server/kernels.h"
+#include "pg/sql/calls.h"
 
 PG_FUNCTION_INFO_V1(lbrec_recommend_all);
 
@@ -91,15 +92,17 @@ begin(FunctionCallInfo fcinfo)
 	Batch	   *b = palloc0(sizeof(Batch));
 	int64		row = sizeof(int64) + sizeof(float);
 
-	b->k = PG_ARGISNULL(0) ? 10 : PG_GETARG_INT32(0);
-	b->moment = lbrec_moment(fcinfo, 3, 4);
-	b->serving = lbrec_open_model(lbrec_model_argument(fcinfo, 1));
+	b->k = PG_ARGISNULL(RECOMMEND_ALL_K) ? 10 : PG_GETARG_INT32(RECOMMEND_ALL_K);
+	b->moment = lbrec_moment(fcinfo, RECOMMEND_ALL_AT,
+							 RECOMMEND_ALL_LISTENS);
+	b->serving = lbrec_open_model(lbrec_model_argument(fcinfo,
+													   RECOMMEND_ALL_MODEL));
 	b->k = lbrec_bounded_k(b->k, b->serving->tower.n_recordings);
-	b->all = PG_ARGISNULL(2);
+	b->all = PG_ARGISNULL(RECOMMEND_ALL_USERS);
 	if (b->all)
 		b->n_users = b->serving->tower.n_users;
 	else
-		read_users(b, PG_GETARG_ARRAYTYPE_P(2));
+		read_users(b, PG_GETARG_ARRAYTYPE_P(RECOMMEND_ALL_USERS));
 	b->largest = (int) Max(1, Min(LARGEST_TILE, TILE_BYTES / (b->k * row)));
 	b->size = Min(FIRST_TILE, b->largest);
 	b->tile = AllocSetContextCreate(CurrentMemoryContext, "lbrec tile of users",
@@ -275,7 +278,8 @@ lbrec_recommend_all(PG_FUNCTION_ARGS)
 		MemoryContext old;
 		TupleDesc	desc;
 
-		lbrec_check_declaration(fcinfo, 5, 5, lengthof(values));
+		lbrec_check_declaration(fcinfo, RECOMMEND_ALL_ARGS, RECOMMEND_ALL_ARGS,
+								lengthof(values));
 		call = SRF_FIRSTCALL_INIT();
 		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
 		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)

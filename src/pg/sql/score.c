@@ -14,6 +14,7 @@
 #include "pg/serve/arguments.h"
 #include "pg/serve/listener.h"
 #include "pg/server/declaration.h"
+#include "pg/sql/calls.h"
 
 PG_FUNCTION_INFO_V1(lbrec_score);
 
@@ -33,13 +34,13 @@ lbrec_score(PG_FUNCTION_ARGS)
 	int			n;
 	int			lower = 1;
 
-	lbrec_check_declaration(fcinfo, 5, 5, 0);
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+	lbrec_check_declaration(fcinfo, SCORE_ARGS, SCORE_ARGS, 0);
+	if (PG_ARGISNULL(SCORE_USER_ID) || PG_ARGISNULL(SCORE_RECORDINGS))
 		PG_RETURN_NULL();
-	moment = lbrec_moment(fcinfo, 3, 4);
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
-	lbrec_find_listener(&listener, serving, PG_GETARG_INT64(0), &moment);
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), UUIDOID, UUID_LEN, false,
+	moment = lbrec_moment(fcinfo, SCORE_AT, SCORE_LISTENS);
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, SCORE_MODEL));
+	lbrec_find_listener(&listener, serving, PG_GETARG_INT64(SCORE_USER_ID), &moment);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(SCORE_RECORDINGS), UUIDOID, UUID_LEN, false,
 					  TYPALIGN_CHAR, &keys, &nulls, &n);
 	if (n == 0)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(FLOAT4OID));

@@ -17,6 +17,7 @@
 #include "pg/serve/arguments.h"
 #include "pg/serve/nearest.h"
 #include "pg/server/srf.h"
+#include "pg/sql/calls.h"
 
 PG_FUNCTION_INFO_V1(lbrec_similar);
 PG_FUNCTION_INFO_V1(lbrec_similar_users);
@@ -25,18 +26,18 @@ PG_FUNCTION_INFO_V1(lbrec_similar_users);
 Datum
 lbrec_similar(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, 3, 3, 3);
+	RowSink		sink = lbrec_begin_rows(fcinfo, SIMILAR_ARGS, SIMILAR_ARGS, 3);
 	const ServingModel *serving;
-	int32		k = PG_ARGISNULL(1) ? 10 : PG_GETARG_INT32(1);
+	int32		k = PG_ARGISNULL(SIMILAR_K) ? 10 : PG_GETARG_INT32(SIMILAR_K);
 	Nearest    *best;
 	int64		self;
 	int64		found;
 
-	if (PG_ARGISNULL(0))
+	if (PG_ARGISNULL(SIMILAR_TO))
 		return (Datum) 0;
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, SIMILAR_MODEL));
 	k = lbrec_bounded_k(k, serving->tower.n_recordings - 1);
-	self = lbrec_known_recording(serving, PG_GETARG_UUID_P(0));
+	self = lbrec_known_recording(serving, PG_GETARG_UUID_P(SIMILAR_TO));
 	/* one more, for self may be the best of its block */
 	best = palloc_extended((k + 1) * sizeof(Nearest), MCXT_ALLOC_HUGE);
 	found = lbrec_nearest_by_index(best, serving, self, k);
@@ -81,18 +82,18 @@ user_table(const ServingModel *serving)
 Datum
 lbrec_similar_users(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, 3, 3, 3);
+	RowSink		sink = lbrec_begin_rows(fcinfo, SIMILAR_ARGS, SIMILAR_ARGS, 3);
 	const ServingModel *serving;
-	int32		k = PG_ARGISNULL(1) ? 10 : PG_GETARG_INT32(1);
+	int32		k = PG_ARGISNULL(SIMILAR_K) ? 10 : PG_GETARG_INT32(SIMILAR_K);
 	const LbTensor *table;
 	Nearest    *best;
 	int64	   *ids;
 	int64		found;
 	int64		n;
 
-	if (PG_ARGISNULL(0))
+	if (PG_ARGISNULL(SIMILAR_TO))
 		return (Datum) 0;
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo, 2));
+	serving = lbrec_open_model(lbrec_model_argument(fcinfo, SIMILAR_MODEL));
 	n = serving->tower.n_users;
 	k = lbrec_bounded_k(k, n - 1);
 	table = user_table(serving);
@@ -104,7 +105,7 @@ lbrec_similar_users(PG_FUNCTION_ARGS)
 	}
 	best = palloc_extended((k + 1) * sizeof(Nearest), MCXT_ALLOC_HUGE);
 	found = lbrec_nearest(best, table->value + table->cols, n, table->cols,
-						  lbrec_known_user(serving, PG_GETARG_INT64(0)) - 1, k + 1);
+						  lbrec_known_user(serving, PG_GETARG_INT64(SIMILAR_TO)) - 1, k + 1);
 	for (int64 i = 0; i < Min(found, k); i++)
 	{
 		Datum		values[3];

@@ -251,12 +251,12 @@ take_chooser(Weigher *w, int g, const Scorer *s, const float *query,
 	for (int i = 0; i < s->n_own; i++)
 		take_row(w, first, s->codes[i], 0);
 	for (int64 i = 0; i < n_head; i++)
-		take_row(w, first, (int32) (head[i] + 1), 0);
+		take_row(w, first, lbrec_code_of(head[i]), 0);
 	take_neighbours(w, first, s);
 	take_tail(w, first);
 	rows = palloc((w->n_rows - first) * sizeof(int32));
 	for (int64 r = first; r < w->n_rows; r++)
-		rows[r - first] = w->codes[r] - 1;
+		rows[r - first] = lbrec_candidate_with(w->codes[r]);
 	lb_score_rows(w->dot + first, query, q->candidates, D, rows,
 				  (int) (w->n_rows - first));
 	pfree(rows);
