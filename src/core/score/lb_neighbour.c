@@ -5,14 +5,14 @@
  *
  * Two listens of a user that are at most LB_NEIGHBOUR_REACH apart in the
  * order of time, within the gap of a session, make a pair that counts the
- * inverse of the distance; each pair once a user, for one who repeats an album
- * a hundred times says it no louder.  The counts, made symmetric, are divided
+ * inverse of the distance; each pair once a user, so that a user who repeats an
+ * album a hundred times counts once.  The counts, made symmetric, are divided
  * by the roots of both recordings' sums (the cosine of item-kNN: Sarwar et
  * al., WWW 2001), with something added to the sums so that two recordings that
  * one user played once are not the nearest of all.  The tower's embeddings
  * know what the same people play; this knows what they play together.
  *
- * A row is built from all its entries at once, so whoever calls can count in
+ * A row is built from all its entries at once, so the caller can count in
  * as many passes as memory asks for.
  */
 #include "core/score/lb_neighbour.h"

@@ -73,7 +73,7 @@ add_user(Metrics *m, int k, Target *targets, int n)
 }
 
 /*
- * users and truth are (n): whose listen, and of what, -1 for a recording that
+ * users and truth are (n), of each listen; truth is -1 for a recording that
  * is no candidate.  ranks and new_ranks are lbrec_rank_listens()'.
  */
 void

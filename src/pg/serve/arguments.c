@@ -57,7 +57,7 @@ lbrec_time_argument(FunctionCallInfo fcinfo, int arg)
 	return lbrec_unix_time(t);
 }
 
-/* Rows that a call may return, of so many that there are. */
+/* The number of rows to return: k, but at most those that there are. */
 int32
 lbrec_bounded_k(int32 k, int64 most)
 {

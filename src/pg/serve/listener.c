@@ -1,10 +1,11 @@
 /*
  * listener.c
- *		A query vector for a user whom the model does not know.
+ *		The user of a call: known to the model, known by listens, or unknown.
  *
- * The listens are read now, as the transaction sees them, through the table
- * or query that the caller names and with the caller's rights; never through
- * the query that the model was trained on, which somebody else wrote.
+ * The listens of a user unknown to the model are read now, as the transaction
+ * sees them, through the table or query that the caller names and with the
+ * caller's rights; never through the query that the model was trained on, which
+ * another role wrote.
  *
  * A model with a history input takes them as it takes those of a user that it
  * knows, so the answer is the one that it would give after being trained on
@@ -66,8 +67,9 @@ lbrec_basis_name(Basis basis)
 }
 
 /*
- * The default may be missing or out of the caller's reach: then there are no
- * listens.  A table or query that the caller names is an error then.
+ * True if there are listens to read.  The default table may be missing or out
+ * of the caller's reach: then there are none.  The same of a table or query that
+ * the caller names is an error.
  */
 static bool
 has_listens(const char *listens)
@@ -81,7 +83,10 @@ has_listens(const char *listens)
 		pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
 
-/* So many recordings of a user are looked at, or as the history input takes. */
+/*
+ * Recordings considered for an unknown user, unless the history input takes
+ * more.
+ */
 #define STRANGER_LENGTH 100
 
 /* What a user plays, distinct, latest first. */
@@ -260,7 +265,7 @@ fit(float *query, const ServingModel *serving, const Played *played,
 		unit_groups(query, D, image->config.ensemble);
 }
 
-/* The arguments at and listens; an old declaration has none of the latter. */
+/* The arguments at and listens. */
 Moment
 lbrec_moment(FunctionCallInfo fcinfo, int at, int listens)
 {
@@ -274,8 +279,8 @@ lbrec_moment(FunctionCallInfo fcinfo, int at, int listens)
 }
 
 /*
- * Somebody whom the model does not know, by what they played.  false when
- * that is nothing that the model knows.
+ * Makes the listener of a user unknown to the model from the user's listens.
+ * False if they have no recording that the model knows.
  */
 bool
 lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
@@ -322,7 +327,7 @@ lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
 	return played.n > 0;
 }
 
-/* Somebody of whom nothing is known. */
+/* The listener of a user without listens. */
 void
 lbrec_popular_listener(Listener *listener, const ServingModel *serving,
 					   const Moment *moment)
@@ -337,8 +342,8 @@ lbrec_popular_listener(Listener *listener, const ServingModel *serving,
 }
 
 /*
- * Who is user_id to this model?  Listens are read only for somebody whom it
- * does not know.
+ * Finds the listener that user_id is to this model.  Listens are read only for
+ * a user that it does not know.
  */
 void
 lbrec_find_listener(Listener *listener, const ServingModel *serving, int64 user_id,

@@ -212,7 +212,7 @@ lbrec_nearest_by_lengths(Nearest *best, const ServingModel *serving, int64 self,
  * cosines; -1 where it cannot tell.  It can where vectors are about as long
  * as one another, as towers give them that end in unit length.
  *
- * Whoever is not among the m best products has none above that of the last of
+ * A row that is not among the m best products has none above that of the last of
  * them, p, so its cosine is at most p / the shortest length, but for slack().
  * So if the k-th best cosine of those m is above that, nobody else's is as
  * high.

@@ -1,7 +1,7 @@
 /*
  * select.c
- *		The k recordings that a list has: best first, exactly; of each artist
- *		no more than so many; different from one another.
+ *		The k recordings of a list: the best, exactly, with a limit for each
+ *		artist, and different from one another.
  *
  * A limit per category is applied going down the ranking, so the result is
  * exact when enough of the ranking is at hand: it is asked for deeper until k
@@ -82,7 +82,7 @@ start_tally(Tally *tally, const Wanted *wanted, const RankedList *pool)
 									MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 }
 
-/* Is there room for one more of the candidate's category? */
+/* True if one more of the candidate's category may be in the list. */
 static bool
 has_room(const Tally *tally, int64 id)
 {

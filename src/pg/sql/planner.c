@@ -7,8 +7,8 @@
  * Both follow from the arguments, as far as they are constants (or parameters
  * that can be estimated), and from the sizes in the row of lbrec.model.
  *
- * Planning must not fail where running would not: whoever may not read
- * lbrec.model, and whoever has no model, gets what CREATE FUNCTION says.
+ * Planning must not fail where running would not: a role that may not read
+ * lbrec.model, or has no model, gets what CREATE FUNCTION says.
  *
  * Costs are in the planner's unit by way of cpu_operator_cost, which stands
  * for some 25 ns on machines of today.  They need to be right within a few
@@ -45,7 +45,7 @@ PG_FUNCTION_INFO_V1(lbrec_planner_support);
 #define SCORE_COST 20.0			/* a recording that is looked up and scored */
 #define ROW_COST 4.0			/* a row that is made */
 
-/* What k is by default, and the length of an array nobody knows. */
+/* The default of k, and the length of an array that is not a constant. */
 #define DEFAULT_K 10
 #define UNKNOWN_LENGTH 10
 
@@ -107,7 +107,7 @@ argument(PlannerInfo *root, const FuncExpr *f, int place)
 	return root ? estimate_expression_value(root, arg) : arg;
 }
 
-/* The sizes of the model in the call; one that nobody names is the default. */
+/* The sizes of the model that the call names, or of the default. */
 static bool
 find_sizes(Expected *e, Node *name)
 {
@@ -189,7 +189,7 @@ expect(Expected *e, PlannerInfo *root, Oid funcid, Node *node)
 	return true;
 }
 
-/* Users of a batch; 0: nobody knows. */
+/* Users of a batch; 0 if that is not known. */
 static double
 users_of(const Expected *e)
 {
@@ -198,7 +198,7 @@ users_of(const Expected *e)
 	return e->has_model ? e->n_users : 0;
 }
 
-/* Rows of a call that returns a set; 0: nobody knows. */
+/* Rows of a call that returns a set; 0 if that is not known. */
 static double
 rows_of(const Expected *e)
 {

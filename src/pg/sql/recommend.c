@@ -79,7 +79,7 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 	Listener	listener;
 	RankedList	list;
 
-	/* as a strict function: nothing is recommended to nobody */
+	/* as a strict function */
 	if (PG_ARGISNULL(RECOMMEND_USER_ID))
 		return (Datum) 0;
 	user_id = PG_GETARG_INT64(RECOMMEND_USER_ID);

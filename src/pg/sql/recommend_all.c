@@ -5,8 +5,8 @@
  * Users are ranked by tiles, on all threads, and a tile when its first row is
  * asked for: rows are returned one a call, so where the executor takes them
  * one by one (in a select list, through a cursor) it also stops early.  The
- * first tile is small, for who wants a few rows, and tiles grow to what the
- * search is fast with.  Memory is that of one tile, whoever asks.
+ * first tile is small, for a caller that wants a few rows, and tiles grow to
+ * what the search is fast with.  Memory is always that of one tile.
  *
  * What lives between calls is in the call's multi-call context, which goes
  * when the executor is done with the node, when it is shut down early, and
@@ -113,8 +113,8 @@ begin(FunctionCallInfo fcinfo)
 }
 
 /*
- * Who asks, and the queries (m, D) of those who have one, in at[] (m) their
- * places in the tile.  Returns m.
+ * Finds the tile's listeners, and the queries (m, D) of those that have one;
+ * at[] (m) are their places in the tile.  Returns m.
  */
 static int
 identify(Batch *b, float *queries, int *at, LbThreads *pool)
@@ -177,20 +177,20 @@ rank(Batch *b, const float *queries, const int *at, int m, LbThreads *pool)
 		b->lists[at[i]] = lists[i];
 }
 
-/* One list does for everybody of whom nothing is known. */
+/* The one list of all users without listens. */
 static RankedList
 popular_list(Batch *b)
 {
 	Wanted		wanted = {.k = b->k,
 		.allowed = {.n = b->serving->tower.n_recordings}};
-	Listener	nobody;
+	Listener	unknown;
 	MemoryContext old;
 
 	if (b->popular.ids == NULL)
 	{
 		old = MemoryContextSwitchTo(GetMemoryChunkContext(b));
-		lbrec_popular_listener(&nobody, b->serving, &b->moment);
-		b->popular = lbrec_select(b->serving, &nobody, &wanted);
+		lbrec_popular_listener(&unknown, b->serving, &b->moment);
+		b->popular = lbrec_select(b->serving, &unknown, &wanted);
 		MemoryContextSwitchTo(old);
 	}
 	return b->popular;

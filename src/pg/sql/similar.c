@@ -1,6 +1,6 @@
 /*
  * similar.c
- *		lbrec_similar(), lbrec_similar_users(): what is near to what.
+ *		lbrec_similar(), lbrec_similar_users(): the nearest by cosine.
  */
 #include "pg/server/lbrec.h"
 
@@ -60,7 +60,7 @@ lbrec_similar(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* The users' own embeddings, (n_users + 1, D); row 0 is nobody's. */
+/* The users' own embeddings, (n_users + 1, D); row 0 is of unknown users. */
 static const LbTensor *
 user_table(const ServingModel *serving)
 {

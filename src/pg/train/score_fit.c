@@ -95,7 +95,7 @@ compare_listens(const void *a, const void *b)
 }
 
 /*
- * Which recordings somebody's list has.  One that nobody's has is found by
+ * True for recordings that are in some user's list.  One in no list is found by
  * chance alone, and would make all weights look worse than they are.
  */
 static bool *

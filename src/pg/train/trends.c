@@ -14,7 +14,7 @@
  * 0 where few have.  Now is when the last one in a hundred users was last
  * heard of: a clock that is years ahead does not make everything old.
  *
- * How much a trend says is fitted on what is held out (weigh.c).  It is not a
+ * How much a trend says is fitted on what is held out (score_fit.c).  It is not a
  * part of the score: the towers are trained to have it in their dot products,
  * by adding it to what logQ subtracts (batches.c), as they have popularity.
  */
