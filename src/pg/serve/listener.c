@@ -10,8 +10,8 @@
  * A model with a history input takes them as it takes those of a user that it
  * knows, so the answer is the one that it would give after being trained on
  * them as far as they enter the history.  For other models the query vector is
- * fitted with the candidates frozen: src/core/model/lb_foldin.c has how.  About
- * somebody without listens only popularity.c has something to say.
+ * fitted with the candidates frozen (src/core/model/lb_foldin.c).  A user
+ * without listens gets what is popular (popularity.c).
  */
 #include "pg/serve/listener.h"
 

@@ -208,14 +208,14 @@ lbrec_nearest_by_lengths(Nearest *best, const ServingModel *serving, int64 self,
 }
 
 /*
- * What nearest() finds, by way of the index, which knows products and no
- * cosines; -1 where it cannot tell.  It can where vectors are about as long
- * as one another, as towers give them that end in unit length.
+ * The result of lbrec_nearest(), by way of the index, which orders by products
+ * and not by cosines; -1 if that is not certain.  It is where vectors have
+ * about the same length, as those of towers that end in unit length.
  *
- * A row that is not among the m best products has none above that of the last of
- * them, p, so its cosine is at most p / the shortest length, but for slack().
- * So if the k-th best cosine of those m is above that, nobody else's is as
- * high.
+ * A row that is not among the m best products has none above that of the last
+ * of them, p, so its cosine is at most p / the shortest length, but for
+ * slack().  So if the k-th best cosine of those m is above that, no other row
+ * has one as high.
  */
 int64
 lbrec_nearest_by_index(Nearest *best, const ServingModel *serving, int64 self,
