@@ -7,7 +7,7 @@
  * in its range, and members must agree with each other.  The table of the
  * model's arrays (parts.c) follows from it.
  *
- * {"lbrec": version,
+ * {"lbrec": version that trained,
  *	"options": {...},					settings of the training run
  *	"query": [input, ...], "candidate": [input, ...],
  *	"time": {...}, "best_epoch": 7, "mix": {...}, "trend": 0.8}
@@ -84,10 +84,11 @@ static const Field setting_fields[] = {
 	{"history_length", FIELD_INT, AT(history_length), 0, MAX_HISTORY_LENGTH},
 	{"history_pooling", FIELD_NAME, AT(history_pooling), 0, 0,
 	lbrec_pooling_names},
-	{"temperature", FIELD_NUMBER, AT(temperature), 1e-4, 1000},
+	{"temperature", FIELD_NUMBER, AT(temperature), MIN_TEMPERATURE,
+	MAX_TEMPERATURE},
 	{"logq", FIELD_BOOL, AT(logq)},
 	{"l2_normalize", FIELD_BOOL, AT(normalize)},
-	{"repeat_power", FIELD_NUMBER, AT(repeat_power), 0, 100},
+	{"repeat_power", FIELD_NUMBER, AT(repeat_power), 0, MAX_REPEAT_POWER},
 	{"neighbours", FIELD_INT, AT(neighbours), 0, MAX_NEIGHBOURS},
 	{"min_listens", FIELD_INT, AT(min_listens), 1, PG_INT32_MAX},
 	{"hash_buckets", FIELD_INT, AT(hash_buckets), 0, MAX_HASH_BUCKETS},
@@ -526,28 +527,10 @@ lbrec_visit_settings(const char *json, SettingVisitor visit, void *arg)
 	it = JsonbIteratorInit(settings.val.binary.data);
 	while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
 	{
-		char	   *value = NULL;
-
 		if (token == WJB_KEY)
 			key = pnstrdup(v.val.string.val, v.val.string.len);
-		if (token != WJB_VALUE)
-			continue;
-		if (v.type == jbvString)
-			value = pnstrdup(v.val.string.val, v.val.string.len);
-		else if (v.type == jbvBool)
-			value = pstrdup(v.val.boolean ? "true" : "false");
-		else if (v.type == jbvNumeric)
-			value = DatumGetCString(DirectFunctionCall1(numeric_out,
-														NumericGetDatum(v.val.numeric)));
-		else if (v.type == jbvBinary)
-		{
-			/* layers: as an array's input takes it */
-			value = JsonbToCString(NULL, v.val.binary.data, v.val.binary.len);
-			for (char *c = value; *c; c++)
-				*c = *c == '[' ? '{' : *c == ']' ? '}' : *c;
-		}
-		if (value != NULL)
-			visit(key, value, arg);
+		else if (token == WJB_VALUE)
+			visit(key, &v, arg);
 	}
 }
 

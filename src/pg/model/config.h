@@ -14,12 +14,17 @@
 #include "pg/store/check.h"
 #include "pg/store/versions.h"
 
+#include "utils/jsonb.h"
+
 /* Limits that models keep, and settings of a training run with them. */
 #define MAX_VECTOR_WIDTH 1024
 #define MAX_ENSEMBLE 64
 #define MAX_HISTORY_LENGTH 10000
 #define MAX_NEIGHBOURS 10000
 #define MAX_HASH_BUCKETS 10000000
+#define MAX_REPEAT_POWER 100
+#define MIN_TEMPERATURE 1e-4
+#define MAX_TEMPERATURE 1000
 
 /* One input of a tower. */
 typedef struct ConfigInput
@@ -75,8 +80,8 @@ typedef enum HistoryPooling
 extern const char *const lbrec_pooling_names[];
 extern const char *const lbrec_optimizer_names[];
 
-/* Gets each setting of the training run, as its type's input takes it. */
-typedef void (*SettingVisitor) (const char *name, const char *value,
+/* Gets each setting of the training run. */
+typedef void (*SettingVisitor) (const char *name, const JsonbValue *value,
 								void *arg);
 
 /* Columns of the embedding tables. */

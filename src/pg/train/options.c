@@ -5,6 +5,7 @@
 #include "pg/train/options.h"
 
 #include "pg/evaluate/metrics.h"
+#include "pg/model/config.h"
 #include "pg/train/settings.h"
 
 /* Rows of a batch of listens, where the preset's are of users. */
@@ -75,7 +76,7 @@ check_together(const TrainOptions *o)
 		   "an ensemble needs towers without layers",
 		   "The vectors of its members are laid side by side, which dense layers would mix.",
 		   "Leave layers out, or set \"ensemble\": 1 in settings.");
-	REFUSE((int64) o->ensemble * o->embedding_dim > MAX_EMBEDDING_DIM,
+	REFUSE((int64) o->ensemble * o->embedding_dim > MAX_VECTOR_WIDTH,
 		   "the ensemble's vectors are too long",
 		   "ensemble times embedding_dim may be at most 1024.",
 		   "Lower either of them.");

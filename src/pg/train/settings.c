@@ -101,19 +101,19 @@ static const Setting table[] = {
 	"rows of a training step"},
 	{"targets", SETTING_INT, AT(targets), "64", "64", 1, 10000, NULL,
 	"recordings of a row, with batch_by users"},
-	{"embedding_dim", SETTING_INT, AT(embedding_dim), "128", "32", 1, MAX_EMBEDDING_DIM, NULL,
+	{"embedding_dim", SETTING_INT, AT(embedding_dim), "128", "32", 1, MAX_VECTOR_WIDTH, NULL,
 	"width of each embedding"},
-	{"ensemble", SETTING_INT, AT(ensemble), "4", "1", 1, 64, NULL,
+	{"ensemble", SETTING_INT, AT(ensemble), "4", "1", 1, MAX_ENSEMBLE, NULL,
 	"models trained apart, their vectors side by side; only without layers"},
 	{"user_embedding", SETTING_BOOL, AT(user_embedding), "false", "true", 0, 0, NULL,
 	"an embedding of the user's own in the query tower"},
-	{"time_buckets", SETTING_INT, AT(time_buckets), "0", "1000", 0, 100000, NULL,
+	{"time_buckets", SETTING_INT, AT(time_buckets), "0", "1000", 0, MAX_TIME_BUCKETS, NULL,
 	"buckets of the embedding of time; 0: the query tower does not see the time"},
 	{"hour_of_day", SETTING_BOOL, AT(hour_of_day), "false", "false", 0, 0, NULL,
 	"the time of day as a cyclic input"},
 	{"day_of_week", SETTING_BOOL, AT(day_of_week), "false", "false", 0, 0, NULL,
 	"the time of the week as a cyclic input"},
-	{"history_length", SETTING_INT, AT(history_length), "500", "0", 0, 10000, NULL,
+	{"history_length", SETTING_INT, AT(history_length), "500", "0", 0, MAX_HISTORY_LENGTH, NULL,
 	"recordings of the user that are summed as an input; 0: none"},
 	{"history_dropout", SETTING_BELOW, AT(history_dropout), "0.6", "0", 0, 1, NULL,
 	"share of a history that a training step leaves out"},
@@ -125,7 +125,7 @@ static const Setting table[] = {
 	"in training, a history has all other recordings of the user, or those before the listen"},
 	{"loss_reduction", SETTING_FLAG, AT(mean_loss), "mean", "sum", 0, 0, loss_names,
 	"the loss of a batch is the sum over its rows, or the mean"},
-	{"temperature", SETTING_FROM, AT(temperature), "0.12", "1", 1e-4, 1000, NULL,
+	{"temperature", SETTING_FROM, AT(temperature), "0.12", "1", MIN_TEMPERATURE, MAX_TEMPERATURE, NULL,
 	"logits are divided by it; if not given, and with refit, trials search it from the preset's"},
 	{"logq", SETTING_BOOL, AT(logq), "true", "false", 0, 0, NULL,
 	"subtract the log of a candidate's sampling probability from its logit"},
@@ -161,13 +161,13 @@ static const Setting table[] = {
 	"bound of the norm of all gradients of a step; 0: none"},
 	{"dropout", SETTING_BELOW, AT(dropout), "0", "0", 0, 1, NULL,
 	"dropout after each dense layer"},
-	{"neighbours", SETTING_INT, AT(neighbours), "200", "0", 0, 10000, NULL,
+	{"neighbours", SETTING_INT, AT(neighbours), "200", "0", 0, MAX_NEIGHBOURS, NULL,
 	"recordings played next to one that are kept, for a part of the score; 0: no such part"},
-	{"repeat_power", SETTING_FROM, AT(repeat_power), "0.7", "0", 0, 100, NULL,
+	{"repeat_power", SETTING_FROM, AT(repeat_power), "0.7", "0", 0, MAX_REPEAT_POWER, NULL,
 	"a play counts (1 + its age in days) to this negative power, for a part of the score; 0: no such part"},
 	{"min_listens", SETTING_INT, AT(min_listens), "1", "1", 1, PG_INT32_MAX, NULL,
 	"recordings with fewer listens are left out, or share hash_buckets"},
-	{"hash_buckets", SETTING_INT, AT(hash_buckets), "0", "0", 0, 10000000, NULL,
+	{"hash_buckets", SETTING_INT, AT(hash_buckets), "0", "0", 0, MAX_HASH_BUCKETS, NULL,
 	"embeddings that recordings below min_listens share"},
 	{"bucketize", SETTING_COLUMNS, AT(bucketize), "{}", "{}", 0, 0, NULL,
 	"further columns of numbers that become number_buckets embeddings each"},
@@ -325,7 +325,7 @@ lbrec_setting_values(const Setting *s)
 		case SETTING_LAYERS:
 			return psprintf("up to %d of %.0f to %.0f, the last to %d",
 							LB_MAX_LAYERS, s->low, s->high,
-							MAX_EMBEDDING_DIM);
+							MAX_VECTOR_WIDTH);
 		case SETTING_COLUMNS:
 			return pstrdup("names of columns");
 		case SETTING_ENUM:
@@ -756,13 +756,13 @@ check_layers(const TrainOptions *o)
 					 errdetail("A layer's width must be between 1 and %d.",
 							   LB_MAX_LAYER_WIDTH),
 					 errhint("The preprint's towers are {32}, {64,32} and {128,64,32}.")));
-	if (o->n_layers > 0 && o->layers[o->n_layers - 1] > MAX_EMBEDDING_DIM)
+	if (o->n_layers > 0 && o->layers[o->n_layers - 1] > MAX_VECTOR_WIDTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the last layer has width %d, outside of its range",
 						o->layers[o->n_layers - 1]),
 				 errdetail("The vectors that it gives may have 1 to %d dimensions.",
-						   MAX_EMBEDDING_DIM),
+						   MAX_VECTOR_WIDTH),
 				 errhint("Add a narrower last layer.")));
 }
 

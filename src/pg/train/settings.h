@@ -14,8 +14,6 @@
 #include "core/model/lb_tensor.h"
 #include "core/model/lb_tower.h"
 
-#define MAX_EMBEDDING_DIM 1024
-
 typedef enum SplitKind
 {
 	SPLIT_PAPER,				/* shuffle buffer; 40,000 and 10,000 listens */

@@ -11,7 +11,10 @@
  */
 #include "pg/train/warm.h"
 
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "pg/listens/dataset.h"
@@ -65,11 +68,68 @@ rows_of(const WarmStart *warm, const Feature *f, const char *array)
 	return i < 0 ? 0 : warm->loaded.parts->part[i].shape.rows;
 }
 
+/* A setting of the older model's training; the preset's name is none. */
 static void
-set_option(const char *name, const char *value, void *options)
+set_option(const char *name, const JsonbValue *value, void *options)
 {
-	/* the preset's name is no setting */
-	(void) lbrec_set_option(options, name, value);
+	if (strcmp(name, "preset") != 0)
+		lbrec_set_json(options, name, value);
+}
+
+/* True if names, a text[] or NULL, are those of the bucketed columns. */
+static bool
+agree_on_buckets(const ModelConfig *c, ArrayType *names)
+{
+	Datum	   *values;
+	int			n = 0;
+
+	if (names)
+		deconstruct_array(names, TEXTOID, -1, false, TYPALIGN_INT, &values,
+						  NULL, &n);
+	for (int i = 0; i < c->n_query + c->n_candidate; i++)
+	{
+		const ConfigInput *input = i < c->n_query ?
+			&c->query[i] : &c->candidate[i - c->n_query];
+		int			kept = 0;
+
+		if (!input->bucketed)
+			continue;
+		for (int k = 0; k < n; k++)
+			if (strcmp(TextDatumGetCString(values[k]), input->column) != 0)
+				values[kept++] = values[k];
+		if (kept == n)
+			return false;
+		n = kept;
+	}
+	return n == 0;
+}
+
+static bool
+has_query_input(const ModelConfig *c, InputSource source)
+{
+	for (int i = 0; i < c->n_query; i++)
+		if (c->query[i].source == source)
+			return true;
+	return false;
+}
+
+/* True if a training with these settings gives the towers these inputs. */
+static bool
+agree(const TrainOptions *o, const ModelConfig *c)
+{
+	bool		shared = false;
+
+	for (int i = 0; i < c->n_query; i++)
+		shared = shared || c->query[i].shared;
+	return o->user_embedding == has_query_input(c, SOURCE_USER) &&
+		o->time_buckets == c->time.buckets &&
+		(o->time_buckets > 0) == has_query_input(c, SOURCE_TIME) &&
+		o->hour_of_day == has_query_input(c, SOURCE_HOUR_SIN) &&
+		o->hour_of_day == has_query_input(c, SOURCE_HOUR_COS) &&
+		o->day_of_week == has_query_input(c, SOURCE_WEEK_SIN) &&
+		o->day_of_week == has_query_input(c, SOURCE_WEEK_COS) &&
+		(o->history_length == 0 || o->history_shared == shared) &&
+		agree_on_buckets(c, o->bucketize);
 }
 
 /*
@@ -80,10 +140,16 @@ void
 lbrec_check_warm(const ModelRow *row)
 {
 	TrainOptions options;
+	ModelConfig *config = palloc(sizeof(ModelConfig));
 
+	lbrec_load_config(config, row);
 	lbrec_preset(&options, "default");
 	lbrec_visit_settings(lbrec_stored_config(row), set_option, &options);
 	lbrec_check_options(&options);
+	if (!agree(&options, config))
+		lbrec_bad_array(row, "config",
+						"Its settings ask for other inputs than it has.");
+	pfree(config);
 }
 
 /* What the arrays are called where listens are read. */

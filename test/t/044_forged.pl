@@ -297,7 +297,8 @@ $node->safe_psql('postgres', qq{
 		PERFORM lbrec_similar(recording_msid, 3, model) FROM (SELECT DISTINCT recording_msid FROM listen LIMIT 3) AS l;
 		PERFORM * FROM lbrec_recording_embeddings(model);
 		PERFORM * FROM lbrec_evaluate(model, 'SELECT * FROM listen LIMIT 50');
-		IF query ~ 'artist_name' THEN PERFORM * FROM lbrec_recommend(7, 5, model, per_artist => 1); END IF;
+		IF query ~ 'artist_name' AND EXISTS (SELECT FROM lbrec.model AS m, jsonb_array_elements(m.config -> 'candidate') AS c
+			WHERE m.name = use_model.model AND c ->> 'column' = 'artist_name' AND c ->> 'kind' = 'category') THEN PERFORM * FROM lbrec_recommend(7, 5, model, per_artist => 1); END IF;
 		PERFORM * FROM lbrec_export(model);
 		PERFORM * FROM lbrec_train('continued', query, epochs => 1, split => 'none', start_from => model,
 			user_features => CASE WHEN query ~ '"group"' THEN '{group}'::text[] END);
