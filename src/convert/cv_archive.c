@@ -229,6 +229,49 @@ send_unread(CvReader *reader, const char *name, const char *why)
 }
 
 /*
+ * The first block of a member, of a tar header's length unless the member is
+ * shorter: a short one is put together in *head.  Returns the status of its
+ * first part; an error in a later one comes again when more is read.
+ */
+static int
+read_member_head(struct archive *a, CvBuf *head, const void **data,
+				 size_t *len, la_int64_t *offset)
+{
+	int			status;
+	const void *more;
+	size_t		more_len;
+	la_int64_t	more_offset;
+
+	*data = NULL;
+	*len = 0;
+	*offset = 0;
+	status = archive_read_data_block(a, data, len, offset);
+	if ((status != ARCHIVE_OK && status != ARCHIVE_WARN) || *offset != 0 ||
+		*len >= TAR_BLOCK)
+		return status;
+	head->len = 0;
+	cv_buf_add(head, *data, *len);
+	while (head->len < TAR_BLOCK)
+	{
+		int			next = archive_read_data_block(a, &more, &more_len,
+												   &more_offset);
+
+		if (next != ARCHIVE_OK && next != ARCHIVE_WARN)
+			break;
+		if (more_offset != (la_int64_t) head->len)
+		{
+			/* A hole: let the caller see it. */
+			*offset = more_offset;
+			break;
+		}
+		cv_buf_add(head, more, more_len);
+	}
+	*data = head->data;
+	*len = head->len;
+	return status;
+}
+
+/*
  * The members of an open archive, until its end or an error.  After an
  * error, the message is sent and false returned.  With only, nothing but the
  * members of that base name.  within: the archive's own name in another, which
@@ -236,7 +279,7 @@ send_unread(CvReader *reader, const char *name, const char *why)
  */
 static bool
 read_each(CvReader *reader, struct archive *a, const char *path,
-		  const char *only, const char *within, int depth, CvBuf *full)
+		  const char *only, const char *within, int depth, CvBuf *full, CvBuf *head)
 {
 	struct archive_entry *entry;
 	int			status;
@@ -278,10 +321,7 @@ read_each(CvReader *reader, struct archive *a, const char *path,
 				atomic_fetch_add(&reader->skipped, 1);
 			continue;
 		}
-		data = NULL;
-		len = 0;
-		offset = 0;
-		status = archive_read_data_block(a, &data, &len, &offset);
+		status = read_member_head(a, head, &data, &len, &offset);
 		if ((status == ARCHIVE_OK || status == ARCHIVE_WARN) && offset == 0)
 		{
 			if (is_zip(data, len))
@@ -335,9 +375,12 @@ read_members(CvReader *reader, struct archive *a, const char *path,
 			 const char *only, const char *within, int depth)
 {
 	CvBuf		full = {0};
-	bool		ok = read_each(reader, a, path, only, within, depth, &full);
+	CvBuf		head = {0};
+	bool		ok = read_each(reader, a, path, only, within, depth, &full,
+							   &head);
 
 	cv_buf_free(&full);
+	cv_buf_free(&head);
 	return ok;
 }
 

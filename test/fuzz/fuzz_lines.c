@@ -40,7 +40,7 @@ static const char *const names[] = {
 	"TIMESTAMP", "START_TIMESTAMP", "END_TIMESTAMP", "user.json",
 	"endsong_0.json", "canonical_musicbrainz_data.csv", "-",
 	"0/03/03a1f3b2-3e6c-4d0b-8d3a-6d3e4d7f9a10.listens",
-	"\x1b[31m\t\\.\n\xff.listens", "", "/", "a", "b"
+	"\x1b[31m\t\\.\n\xff.listens", "recording_feedback", "/", "a", "b"
 };
 
 /* --- the reader: blocks from memory ------------------------------------- */

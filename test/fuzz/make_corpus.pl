@@ -21,7 +21,7 @@ my $dir = shift or die "usage: make_corpus.pl DIR\n";
 mkdir $_ for $dir, "$dir/lines", "$dir/archive";
 
 my ($archive, $user, $listen, $recording, $month, $early, $force) = (1, 2, 4, 8, 12, 16, 32);
-my %name = (listens => 'p', dump => 'q', schema => 'r', time => 's', start => 't', end => 'u', user => 'v', spotify => 'w', csv => 'x', '-' => 'y', uuid => 'z', odd => '{');
+my %name = (listens => 'p', dump => 'q', schema => 'r', time => 's', start => 't', end => 'u', user => 'v', spotify => 'w', csv => 'x', '-' => 'y', uuid => 'z', odd => '{', feedback => '|');
 
 # chr(64 + n): a letter whose low bits are n.
 sub lines
@@ -74,6 +74,21 @@ lines($user, 7, spotify => "[$plays[0]," . $plays[0] =~ s/2024-02-29T12:00:00/99
 lines($user, 8, '-' => "#AUDIOSCROBBLER/1.1\n#TZ/UTC\n#CLIENT/Rockbox\nArtist\tAlbum\tSong\t1\t200\tL\t1400000000\t$mbid\r\nArtist\t\tSong\t\t200\tL\t1400000300\n" .
 	  "Artist\tAlbum\tSong\t1\t200\tS\t1400000600\n<Untagged>\t\tx\t\t1\tL\t1400000600\nA\tB\tC\t1\t1\tL\tnever\nA\tB\n");
 lines($user, 8, '-' => qq{# a comment\nTime,Artist,Track,Album,userid\n1400000000,"Earth, Wind & Fire","A ""B""",,1\n1400000001,A,B,C\nx,A,B,C\n1400000002,"A,B\n});
+# Their kind for the formats: tables, arrays, pages, backups, refused files.
+for (
+	"\xef\xbb\xbfuts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\r\n\"1270468794\",\"05 Apr 2010, 11:59\",\"Zion\",\"\",\"\",\"\",\"Song, \"\"too\",\"$mbid\"\r\n",
+	"Title\tArtist\tAlbum\tDate\tTimestamp\nSong\tArtist\tAlbum\t12 Oct 2009, 13:01\t1255352473\n", "Artist,\"Al,bum\",Song,\"05 Apr 2010 11:59\"\nA,B,\"C\nD\",\"5 Dec 2010, 11:59\"\n",
+	"Time,Artist,Track,Album\n2021-03-04 12:30,A,B,C\n1,\"A,B,C\n1400000001,A\xef\xbb\xbf,B,C\n", "Art\tAlb\tSong\t1\t200\tL\t1700000000\t\tAlbum Artist\n#1\tB\tC\t1\t1\tL\t1\n",
+	'{"maloja":{"export_time":1},"scrobbles":[{"time":1400000000,"track":{"artists":["A","B"],"title":"T","album":{"albumtitle":"C"}}},{"time":"x"}]}',
+	'{"timeMs":1400000000250,"artist":"A","track":"T","album":"B","event":"scrobble"}' . "\n" . '{"timeMs":1,"track":"T","event":"love"}', "[{\"endTime\":\"x\",\"msPlayed\":1}]", "\xff\xfe#\0A\0",
+	"[\n" . $export =~ s/\n/,\n/r . "$export]", "$payload$payload", "[$payload,\n$payload]", '{"payload":{"listens":[{"playing_now":true,"track_metadata":{}}]}}',
+	'{"recording_msid":"' . msid(1) . '","score":1,"created":1400000000}' . "\n" . "{\"recording_msid\":null,\"recording_mbid\":\"$mbid\",\"score\":-1,\"created\":1.5}\n{\"score\":2}\n")
+{
+	lines($user, 6, '-' => $_);
+	lines($user | $archive, 3, '-' => $_, listens => $ok);
+}
+lines($archive, 4, feedback => "1\t7\t" . msid(1) . "\t\\N\t1\t2026-01-01 00:00:00+00\n2\t8\t\\N\t$mbid\t-1\t2020-01-01 00:00:00.25+00\n3\tx\n");
+lines($user | 64, 4, listens => '{"user_name":"rob","listened_at":1,"track_metadata":{"artist_name":"a","track_name":"b"}}');
 my $header = "id,artist_credit_id,artist_mbids,artist_credit_name,release_mbid,release_name,recording_mbid,recording_name,combined_lookup,score,year\n";
 lines(0, 9, csv => $header . qq{1,2,"$mbid,$mbid","Simon, Garfunkel",$mbid,"Al""bum",$mbid,Song,simonsong,5,1969\n2,3,$mbid,Simon,,Album,$mbid,"Two\nlines",simontwo,6,});
 lines(0, 9, csv => "$header\\.\n");
@@ -111,6 +126,13 @@ for my $tool ([qw(zstd -q -c)], [qw(zstd -q -19 --long=27 -c)], [qw(xz -c)], [qw
 	archive(0, 0, $plain);
 	archive(0, 9, substr($packed, 0, -7));
 	archive(0, 9, $plain . $plain);
+}
+# Members that are compressed, archives in archives.
+{
+	my ($gz, $zst);
+	IPC::Run::run([qw(gzip -c)], '<', \$short, '>', \$gz) or die;
+	IPC::Run::run([qw(zstd -q -c)], '<', \$whole, '>', \$zst) or die;
+	archive(16, 50, tar_member('1.listens.gz', $gz) . tar_member('a.tar.zst', $zst) . tar_member('b.tar', tar_member('x', $short) . tar_end()) . tar_member('c.zip', "PK\3\4" . 'x' x 60) . tar_end());
 }
 for my $deflate (0, 1)
 {

@@ -85,6 +85,18 @@ sub make_dumps
 }
 
 # MusicBrainz data for the recordings that have an MBID.
+# One person's exports of several services, some of whose plays are the same;
+# and the part of the public dump with feedback.
+sub make_exports
+{
+	my ($dir) = @_;
+	my @day = map { sprintf '2025-03-%02d', $_ } 1 .. 30;
+	write_file("$dir/Streaming_History_Audio_2025.json", '[' . join(',', map { qq({"ts":"${_}T12:03:50Z","ms_played":230000,"master_metadata_track_name":"Crazy in Love - Remastered 2013","master_metadata_album_artist_name":"Beyonc\xc3\xa9","master_metadata_album_album_name":"Dangerously in Love","spotify_track_uri":"spotify:track:x","reason_end":"trackdone"}) } @day) . ']');
+	write_file("$dir/lastfm.csv", "uts,utc_time,artist,artist_mbid,album,album_mbid,track,track_mbid\n" . join '', map { my $t = 1740830400 + 86400 * $_; qq("$t","x","Beyonce feat. JAY-Z","","","","Crazy In Love",""\n) } 0 .. 29);
+	write_file("$dir/phone.scrobbler.log", "#AUDIOSCROBBLER/1.1\n#TZ/UTC\n" . join '', map { "\xe4\xb9\x85\xe7\x9f\xb3\xe8\xad\xb2\tx\tSummer\t1\t200\tL\t" . (1740870000 + 300 * $_) . "\t\n" } 1 .. 100);
+	write_tar("$dir/listenbrainz-public-dump-1.tar.zst", 'listenbrainz-public-dump-1/lbdump/recording_feedback' => join '', map { "$_\t42\t" . msid($_) . "\t\\N\t" . ($_ % 2 ? 1 : -1) . "\t2026-01-01 00:00:00+00\n" } 1 .. 9);
+}
+
 sub make_canonical
 {
 	my ($dir) = @_;
@@ -368,6 +380,7 @@ sub test_page
 }
 
 make_dumps("$scratch/dumps");
+make_exports("$scratch/dumps");
 make_programs();
 database('model');
 sql('postgres', 'CREATE ROLE reader; CREATE ROLE trainer; CREATE ROLE app');

@@ -100,4 +100,26 @@ for my $how ('direct', 'script')
 	is($code, 2, 'feedback alone with --table');
 }
 
+# The queries of docs/howto-playlists.md, whatever a model recommends: the
+# forms that ListenBrainz's import of JSPF and players' of M3U expect.
+{
+	my $page = do { local $/; open my $f, '<:raw', "$FindBin::Bin/../../docs/howto-playlists.md" or die; <$f> };
+	my ($jspf, $m3u) = $page =~ /^```sql\n(.*?);\n```/msg;
+	$node->safe_psql('postgres', 'CREATE DATABASE playlist');
+	$node->safe_psql('playlist', <<'SQL');
+CREATE TABLE recording (recording_msid uuid, artist_name text, track_name text, release_name text, recording_mbid uuid);
+INSERT INTO recording SELECT md5(i::text)::uuid, 'A "x"' || i, E'T\n' || i, CASE WHEN i > 2 THEN 'R' END, CASE WHEN i <> 2 THEN md5('m' || i)::uuid END FROM generate_series(1, 3) AS i;
+CREATE TABLE file AS SELECT recording_msid, 'Music/' || track_name || '.flac' AS path, 200 AS seconds FROM recording WHERE artist_name !~ '3';
+UPDATE file SET path = replace(path, E'\n', ' ');
+CREATE FUNCTION lbrec_recommend(bigint, int) RETURNS TABLE (rank int, recording_msid uuid) LANGUAGE sql AS $$SELECT 4 - i, md5(i::text)::uuid FROM generate_series(1, 3) AS i$$;
+SQL
+	my $list = $json->decode($node->safe_psql('playlist', $jspf))->{playlist};
+	like($list->{title}, qr/./, 'JSPF: title');
+	ok($list->{extension}{'https://musicbrainz.org/doc/jspf#playlist'}{public}, 'JSPF: public or not, which ListenBrainz asks for');
+	like($list->{date}, qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/, 'JSPF: date');
+	is(join(' ', map { $_->{creator} } @{ $list->{track} }), 'A "x"3 A "x"1', 'JSPF: tracks with an MBID, in the order of the list');
+	ok(!grep({ ref $_->{identifier} ne 'ARRAY' || $_->{identifier}[0] !~ m{^https://musicbrainz\.org/recording/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$} || grep { !defined } values %$_ } @{ $list->{track} }), 'JSPF: identifiers are lists of recordings of MusicBrainz');
+	is($node->safe_psql('playlist', $m3u), "#EXTM3U\n#EXTINF:200,A \"x\"2 - T 2\nMusic/T 2.flac\n#EXTINF:200,A \"x\"1 - T 1\nMusic/T 1.flac", 'M3U: each entry is one line of text and one of the file');
+}
+
 done_testing();
