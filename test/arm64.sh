@@ -63,6 +63,12 @@ headers()
 	for deb in "$arm"/*_arm64.deb; do
 		dpkg -x "$deb" "$arm/root" && rm "$deb" || return 1
 	done
+	# the libraries themselves are installed
+	libraries=$arm/root/usr/lib/aarch64-linux-gnu
+	rm -f "$libraries"/*.a
+	find "$libraries" -maxdepth 1 -name '*.so' -type l | while read -r link; do
+		ln -sf "/usr/lib/aarch64-linux-gnu/$(basename "$(readlink "$link")")" "$link"
+	done
 	mkdir -p "$arm/bin"
 	for p in gcc g++; do
 		printf '#!/bin/sh\nexec aarch64-linux-gnu-%s -I%s -I%s "$@" -L%s\n' $p \
