@@ -21,8 +21,8 @@ dpkg --add-architecture arm64 && apt-get update -q >/dev/null || die "apt does n
 # shellcheck disable=SC2086
 install_packages $build_packages $cross_packages g++-aarch64-linux-gnu dpkg-dev debhelper fakeroot \
 	postgresql-server-dev-all || exit 2
-apt-get install -q -y --no-install-recommends libjansson-dev:arm64 libarchive-dev:arm64 libsimdjson-dev:arm64 \
-	libpq-dev:arm64 uuid-dev:arm64 libc6:arm64 >/dev/null || die "the libraries for arm64 could not be installed"
+apt-get install -q -y --no-install-recommends libjansson-dev:arm64 libarchive13:arm64 libsimdjson14:arm64 \
+	libpq5:arm64 libuuid1:arm64 libc6:arm64 >/dev/null || die "the libraries for arm64 could not be installed"
 arm=$(mktemp -d /tmp/lbrec-arm64.XXXXXX) || exit 2
 trap 'rm -rf "$arm"' EXIT
 
@@ -42,7 +42,11 @@ step()
 	fi
 }
 
-for arch in arm64 armhf i386; do
+# With libc for arm64 installed, its loader must be the one beside it: that of
+# the cross compiler's package would be of another build, and hang at times.
+step 'unit tests, arm64' make -s -j"$jobs" cross-unit ARCH=arm64 \
+	CROSS_RUN_arm64='qemu-aarch64 -cpu cortex-a53 -L /' CROSS_RUN2_arm64='qemu-aarch64 -cpu max -L /'
+for arch in armhf i386; do
 	step "unit tests, $arch" make -s -j"$jobs" cross-unit ARCH=$arch
 done
 step 'big-endian machines' make -s cross-refused
@@ -53,21 +57,32 @@ step 'parity cases, arm64' make -s -j"$jobs" cross-parity ARCH=arm64 VECTORS=tes
 headers()
 {
 	version=$(pg_buildext supported-versions | tail -n 1)
-	(cd "$arm" && apt-get download -q "postgresql-server-dev-$version:arm64") &&
-		dpkg -x "$arm"/postgresql-server-dev-*_arm64.deb "$arm/root" || return 1
+	# not installed: some of them would take the place of this machine's own
+	(cd "$arm" && apt-get download -q "postgresql-server-dev-$version:arm64" libarchive-dev:arm64 libsimdjson-dev:arm64 \
+		libpq-dev:arm64 uuid-dev:arm64) || return 1
+	for deb in "$arm"/*_arm64.deb; do
+		dpkg -x "$deb" "$arm/root" && rm "$deb" || return 1
+	done
+	# the libraries themselves are installed
+	libraries=$arm/root/usr/lib/aarch64-linux-gnu
+	rm -f "$libraries"/*.a
+	find "$libraries" -maxdepth 1 -name '*.so' -type l | while read -r link; do
+		ln -sf "/usr/lib/aarch64-linux-gnu/$(basename "$(readlink "$link")")" "$link"
+	done
 	mkdir -p "$arm/bin"
 	for p in gcc g++; do
-		printf '#!/bin/sh\nexec aarch64-linux-gnu-%s -I%s "$@"\n' \
-			$p "$arm/root/usr/include/postgresql/$version/server" >"$arm/bin/$p"
+		printf '#!/bin/sh\nexec aarch64-linux-gnu-%s -I%s -I%s "$@" -L%s\n' $p \
+			"$arm/root/usr/include/postgresql/$version/server" "$arm/root/usr/include" \
+			"$arm/root/usr/lib/aarch64-linux-gnu" >"$arm/bin/$p"
 		chmod +x "$arm/bin/$p"
 	done
 }
 packages()
 {
-	mkdir -p "$arm/build" && git -C "$top" archive HEAD 2>/dev/null | tar -C "$arm/build" -xf - ||
-		tar -C "$top" --exclude=./build --exclude='*.o' -cf - . | tar -C "$arm/build" -xf -
+	mkdir -p "$arm/build"
+	tar -C "$top" --exclude=./.git --exclude=./build --exclude='*.o' --exclude='*.so' -cf - . | tar -C "$arm/build" -xf -
 	cd "$arm/build" &&
-		GNUMAKEFLAGS="CC=$arm/bin/gcc CXX=$arm/bin/g++" DEB_BUILD_OPTIONS=nocheck \
+		CC="$arm/bin/gcc" GNUMAKEFLAGS="CC=$arm/bin/gcc CXX=$arm/bin/g++" DEB_BUILD_OPTIONS=nocheck \
 			dpkg-buildpackage -aarm64 -Pcross,nocheck -b -us -uc -d || return 1
 	for deb in "$arm"/*_arm64.deb; do
 		dpkg -x "$deb" "$arm/installed"

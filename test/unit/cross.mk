@@ -54,7 +54,7 @@ cross-short:
 	$(MAKE) -s cross-refused
 
 cross-refused:
-	@if s390x-linux-gnu-gcc -Isrc -fsyntax-only -x c src/core/lb_core.h \
+	@if s390x-linux-gnu-gcc -ffreestanding -Isrc -fsyntax-only -x c src/core/lb_core.h \
 		2>build/cross/refused; then \
 		echo 'a big-endian machine was not refused' >&2; exit 1; \
 	else grep -q 'big-endian' build/cross/refused; fi
