@@ -140,7 +140,7 @@ test_rows(void)
 		for (int64_t i = 0; i < n; i++)
 			if (lb_transition_from(all[i]) == a)
 				row[length++] = all[i];
-		found = lb_follow_row(codes, counts, row, length, N, NULL);
+		found = lb_follow_row(codes, counts, row, length, NULL);
 		CHECK_MSG(found == expected, "row %d: %d", a, (int) found);
 		for (int64_t k = 0; k < found && k < expected; k++)
 		{
@@ -159,7 +159,8 @@ test_rows(void)
 			for (int64_t i = 0; i < n; i++)
 				if (lb_transition_from(all[i]) == a)
 					row[length++] = all[i];
-			found = lb_follow_row(codes, counts, row, length, 3, NULL);
+			found = lb_follow_row(codes, counts, row, length, NULL);
+			found = lb_follow_keep(codes, counts, found, 3, row);
 			CHECK(found == 3 && codes[0] < codes[1] && codes[1] < codes[2]);
 			for (int k = 0; k < 3; k++)
 				least = fminf(least, counts[k * REACH] +
@@ -175,7 +176,7 @@ test_rows(void)
 			if (lb_transition_from(all[i]) == a)
 				row[length++] = all[i];
 		CHECK(length < 2 ||
-			  lb_follow_row(codes, counts, row, length, N, unit_cancel) == -1);
+			  lb_follow_row(codes, counts, row, length, unit_cancel) == -1);
 	}
 	free(all);
 }

@@ -32,11 +32,9 @@ lb_follow_transitions(uint64_t *transitions, const LbPlay *plays, int64_t n)
 
 int64_t
 lb_follow_row(int32_t *codes, float *counts, uint64_t *transitions, int64_t n,
-			  int64_t most, LbCancel cancel)
+			  LbCancel cancel)
 {
 	int64_t		found = 0;
-	int64_t		kept = 0;
-	uint64_t	border;
 
 	if (lb_key_sort_polling(transitions, n, cancel) != LB_OK)
 		return -1;
@@ -55,27 +53,38 @@ lb_follow_row(int32_t *codes, float *counts, uint64_t *transitions, int64_t n,
 		}
 		counts[(found - 1) * LB_FOLLOW_REACH + d]++;
 	}
-	if (found <= most)
-		return found;
-	for (int64_t i = 0; i < found; i++)
-	{
-		float		sum = 0;
+	return found;
+}
 
-		for (int d = 0; d < LB_FOLLOW_REACH; d++)
-			sum += counts[i * LB_FOLLOW_REACH + d] / (float) (d + 1);
-		transitions[i] = lb_key_make(sum, (uint32_t) i);
-	}
-	lb_key_select(transitions, found, most);
-	border = transitions[0];
+/* The key by which followers are kept: index breaks ties. */
+static uint64_t
+key_of(const float *counts, int64_t i)
+{
+	float		sum = 0;
+
+	for (int d = 0; d < LB_FOLLOW_REACH; d++)
+		sum += counts[i * LB_FOLLOW_REACH + d] / (float) (d + 1);
+	return lb_key_make(sum, (uint32_t) i);
+}
+
+int64_t
+lb_follow_keep(int32_t *codes, float *counts, int64_t n, int64_t most,
+			   uint64_t *keys)
+{
+	int64_t		kept = 0;
+	uint64_t	border;
+
+	if (n <= most)
+		return n;
+	for (int64_t i = 0; i < n; i++)
+		keys[i] = key_of(counts, i);
+	lb_key_select(keys, n, most);
+	border = keys[0];
 	for (int64_t i = 1; i < most; i++)
-		border = transitions[i] < border ? transitions[i] : border;
-	for (int64_t i = 0; i < found; i++)
+		border = keys[i] < border ? keys[i] : border;
+	for (int64_t i = 0; i < n; i++)
 	{
-		float		sum = 0;
-
-		for (int d = 0; d < LB_FOLLOW_REACH; d++)
-			sum += counts[i * LB_FOLLOW_REACH + d] / (float) (d + 1);
-		if (lb_key_make(sum, (uint32_t) i) < border)
+		if (key_of(counts, i) < border)
 			continue;
 		codes[kept] = codes[i];
 		for (int d = 0; d < LB_FOLLOW_REACH; d++)

@@ -73,12 +73,19 @@ extern int64_t lb_follow_transitions(uint64_t *transitions,
 
 /*
  * One row from its n transitions, which are put out of order: codes and
- * counts (…, LB_FOLLOW_REACH), by code, of the most followers with the highest
- * sum of count / distance.  codes and counts have room for n.  Returns how
+ * counts (…, LB_FOLLOW_REACH), by code.  Both have room for n.  Returns how
  * many there are, -1 after a cancel: then it may be called again.
  */
 extern int64_t lb_follow_row(int32_t *codes, float *counts,
-							 uint64_t *transitions, int64_t n, int64_t most,
+							 uint64_t *transitions, int64_t n,
 							 LbCancel cancel);
+
+/*
+ * Keeps the followers of a row (n) that have the highest sum of
+ * count / distance, the most of them, by code as before.  keys is scratch for
+ * n.  Returns how many are left.
+ */
+extern int64_t lb_follow_keep(int32_t *codes, float *counts, int64_t n,
+							  int64_t most, uint64_t *keys);
 
 #endif							/* LB_FOLLOW_H */
