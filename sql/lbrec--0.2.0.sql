@@ -201,6 +201,31 @@ LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
 COMMENT ON FUNCTION lbrec_recommend IS
 'the k recordings with the highest scores for a user at a time (default: now), best first, exactly; exclude_listened leaves out what the user has in listens, candidates and filter (a query that returns recording_msid) say which recordings may be recommended at all, min_listens and max_listens how popular they are; per_artist limits those of one artist, diversity (0 to 1) makes the list varied. basis: model; listens, for a user unknown to the model whose listens were read; popular, without any';
 
+CREATE FUNCTION lbrec_next(
+	k integer DEFAULT 10,
+	recent uuid[] DEFAULT NULL,
+	user_id bigint DEFAULT NULL,
+	listens text DEFAULT 'listen',
+	model text DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	exclude_listened boolean DEFAULT false,
+	candidates uuid[] DEFAULT NULL,
+	filter text DEFAULT NULL,
+	min_listens bigint DEFAULT NULL,
+	max_listens bigint DEFAULT NULL,
+	per_artist integer DEFAULT NULL,
+	artist_column text DEFAULT 'artist_name',
+	diversity double precision DEFAULT NULL,
+	OUT rank integer,
+	OUT recording_msid uuid,
+	OUT score real)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_next'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
+	SUPPORT lbrec.planner_support;
+COMMENT ON FUNCTION lbrec_next IS
+'the k recordings that most probably come next, best first, exactly: after those in recent (the latest last), after the listens that user_id has up to at (default: now) in listens, or after both; the other arguments are those of lbrec_recommend';
+
 CREATE FUNCTION lbrec_recommend_all(
 	k integer DEFAULT 10,
 	model text DEFAULT NULL,

@@ -36,19 +36,23 @@
 /* The best k by score, of those that are allowed. */
 static RankedList
 best(const ServingModel *serving, const Listener *listener,
-	 const CandidateSet *allowed, int64 k)
+	 const Wanted *wanted, int64 k)
 {
-	const Scorer *scorer = &listener->scorer;
-	TopRequest	request = {
+	const CandidateSet *allowed = &wanted->allowed;
+	const Scorer *scorer;
+	RankedList	list;
+
+	if (wanted->rank)
+		return wanted->rank(wanted->whom, allowed, k);
+	scorer = &listener->scorer;
+	lbrec_top_lists(&list, &(TopRequest)
+	{
 		.set = {.c = listener->vectors, .n = serving->tower.n_recordings,
 			.D = listener->D, .index = listener->index,
 			.allow = allowed->bits, .list = allowed->list,
 		.n_list = allowed->n},
 		.m = 1, .scorers = &scorer, .queries = listener->query, .k = k
-	};
-	RankedList	list;
-
-	lbrec_top_lists(&list, &request);
+	});
 	return list;
 }
 
@@ -196,7 +200,7 @@ lbrec_select(const ServingModel *serving, const Listener *listener,
 	RankedList	out;
 
 	if (wanted->groups == NULL && wanted->diversity == 0)
-		return best(serving, listener, &wanted->allowed, k);
+		return best(serving, listener, wanted, k);
 
 	out.ids = palloc_extended(k * sizeof(int64), MCXT_ALLOC_HUGE);
 	out.scores = palloc_extended(k * sizeof(float), MCXT_ALLOC_HUGE);
@@ -207,7 +211,7 @@ lbrec_select(const ServingModel *serving, const Listener *listener,
 		Tally		tally;
 
 		deep = Min(deep, Max(n_allowed, 1));
-		pool = best(serving, listener, &wanted->allowed, deep);
+		pool = best(serving, listener, wanted, deep);
 		start_tally(&tally, wanted, &pool);
 		out.n = 0;
 		if (wanted->diversity > 0)
