@@ -374,6 +374,27 @@ LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 15;
 COMMENT ON FUNCTION lbrec_evaluate IS
 'how well listens that the model has not seen are found, by the model and by two baselines (recommender: model, popular, most_played). Of all listens: top_k_accuracy (ties count for the recording), ndcg, mrr. Of recordings new to their users: new_recall, new_ndcg. Of the lists of k: coverage, mean_popularity';
 
+CREATE FUNCTION lbrec_evaluate_next(
+	since timestamptz,
+	until timestamptz DEFAULT NULL,
+	model text DEFAULT NULL,
+	listens text DEFAULT 'listen',
+	ks integer[] DEFAULT '{1,10,20}',
+	OUT recommender text,
+	OUT k integer,
+	OUT recall double precision,
+	OUT mrr double precision,
+	OUT new_recall double precision,
+	OUT new_mrr double precision,
+	OUT listens_evaluated bigint,
+	OUT new_listens bigint,
+	OUT unknown_recordings bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_evaluate_next'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 15;
+COMMENT ON FUNCTION lbrec_evaluate_next IS
+'how well lbrec_next foretells each listen from since on, before until, with all earlier listens of its user known; beside most popular, own plays by age (own_decayed), what everybody plays after the last play (last_to_next), and the three mixed (blend). recall: share of listens whose recording is among the first k; mrr: mean of 1 / rank; new_recall, new_mrr: of recordings that are new to their users, among those new to them';
+
 --
 -- Models
 --

@@ -28,11 +28,11 @@ static const char *const part_names[LB_MOMENT_PARTS] = {
 
 /* taste is divided by its temperature when it is used, see lb_moment_least() */
 const LbMomentWeights lb_moment_prior = {{
-	/* taste near beside follow; the same of played; own recency hour mix */
-	{0.95, 0.96, 0.61, 0.02, 0.21, 0.07,
-	0.06, 0, 0.02, 0.10, 0.06, 0.10, 2.1, 0.60, 0, 0.37},
-	{0.64, 0, 1.3, 0.47, 0.61, 0.32,
-	0.02, 0, 0.37, 0.50, 0.26, 0.19, 2.4, 0.29, -0.58, 0.70}
+		/* taste near beside follow; the same of played; own recency hour mix */
+		{0.95, 0.96, 0.61, 0.02, 0.21, 0.07,
+		0.06, 0, 0.02, 0.10, 0.06, 0.10, 2.1, 0.60, 0, 0.37},
+		{0.64, 0, 1.3, 0.47, 0.61, 0.32,
+		0.02, 0, 0.37, 0.50, 0.26, 0.19, 2.4, 0.29, -0.58, 0.70}
 }};
 
 /* Recordings without a row need an order. */

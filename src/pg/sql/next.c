@@ -60,10 +60,10 @@ gather_plays(int64 *n, const ServingModel *serving, const ListenList *listens,
 	/* a microsecond apart, so that their order counts */
 	for (int64 i = 0; i < recent->n; i++)
 		plays[used++] = (LbPlay)
-		{
-			lbrec_candidate_of(serving, &recent->keys[i]) + 1,
-				time - (recent->n - 1 - i)
-		};
+	{
+		lbrec_candidate_of(serving, &recent->keys[i]) + 1,
+			time - (recent->n - 1 - i)
+	};
 	*n = used;
 	return plays;
 }
@@ -85,6 +85,8 @@ lbrec_next(PG_FUNCTION_ARGS)
 	RecordingList recent = {0};
 	ListenList	listens = {0};
 	NextListener next;
+	Listener	nobody;
+	int32		user;
 	Wanted		wanted = {.rank = lbrec_next_best, .whom = &next};
 	LbPlay	   *plays;
 	int64		n;
@@ -110,10 +112,15 @@ lbrec_next(PG_FUNCTION_ARGS)
 	lbrec_read_wishes(&wanted, fcinfo, &wish_places, serving);
 	wanted.allowed = lbrec_filter_candidates(serving, &conditions);
 	plays = gather_plays(&n, serving, &listens, &recent, moment.time);
-	lbrec_find_next(&next, serving,
-					has_user ? lbrec_user_code(serving, user_id) : 0,
-					plays, n, moment.time);
-	list = lbrec_select(serving, NULL, &wanted);
+	user = has_user ? lbrec_user_code(serving, user_id) : 0;
+	lbrec_find_next(&next, serving, user, plays, n, moment.time);
+	if (user == 0 && next.moment.n == 0)
+	{
+		/* nothing is known: what is popular */
+		lbrec_popular_listener(&nobody, serving, &moment);
+		wanted.rank = NULL;
+	}
+	list = lbrec_select(serving, &nobody, &wanted);
 	for (int64 i = 0; i < list.n; i++)
 	{
 		Datum		values[3];
