@@ -393,7 +393,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_evaluate_next'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 15;
 COMMENT ON FUNCTION lbrec_evaluate_next IS
-'how well lbrec_next foretells each listen from since on, before until, with all earlier listens of its user known; beside most popular, own plays by age (own_decayed), what everybody plays after the last play (last_to_next), and the three mixed (blend). recall: share of listens whose recording is among the first k; mrr: mean of 1 / rank; new_recall, new_mrr: of recordings that are new to their users, among those new to them';
+'how well lbrec_next foretells each listen from since on, before until, with all earlier listens of its user known; beside most popular, own plays by age, what everybody plays after the last play, and these mixed. recall: share of listens whose recording is among the first k; mrr: mean of 1 / rank; new_recall, new_mrr: of recordings that are new to their users, among those new to them';
 
 --
 -- Models
@@ -515,7 +515,7 @@ CREATE FUNCTION lbrec_cpu()
 RETURNS TABLE (kernels text, usable boolean, in_use boolean, library text,
 	version text, core text, problem text)
 AS 'MODULE_PATHNAME', 'lbrec_cpu'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 6;
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 6;
 COMMENT ON FUNCTION lbrec_cpu IS
 'the sets of kernels that can compute, the best first, and which one this session uses (lbrec.cpu)';
 

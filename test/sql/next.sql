@@ -72,3 +72,5 @@ WHERE e.recommender = 'model' ORDER BY k;
 SELECT * FROM lbrec_evaluate_next(NULL);
 SELECT * FROM lbrec_evaluate_next('2023-11-25', ks => '{0}');
 SELECT recall, mrr, listens_evaluated FROM lbrec_evaluate_next('2033-11-25', ks => '{1}') WHERE recommender = 'model';
+DROP TABLE listen;
+SELECT lbrec_drop_model('n'), lbrec_drop_model('paper');

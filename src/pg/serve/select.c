@@ -40,19 +40,24 @@ best(const ServingModel *serving, const Listener *listener,
 {
 	const CandidateSet *allowed = &wanted->allowed;
 	const Scorer *scorer;
+	TopRequest	request = {0};
 	RankedList	list;
 
 	if (wanted->rank)
 		return wanted->rank(wanted->whom, allowed, k);
 	scorer = &listener->scorer;
-	lbrec_top_lists(&list, &(TopRequest)
-	{
-		.set = {.c = listener->vectors, .n = serving->tower.n_recordings,
-			.D = listener->D, .index = listener->index,
-			.allow = allowed->bits, .list = allowed->list,
-		.n_list = allowed->n},
-		.m = 1, .scorers = &scorer, .queries = listener->query, .k = k
-	});
+	request.set.c = listener->vectors;
+	request.set.n = serving->tower.n_recordings;
+	request.set.D = listener->D;
+	request.set.index = listener->index;
+	request.set.allow = allowed->bits;
+	request.set.list = allowed->list;
+	request.set.n_list = allowed->n;
+	request.m = 1;
+	request.scorers = &scorer;
+	request.queries = listener->query;
+	request.k = k;
+	lbrec_top_lists(&list, &request);
 	return list;
 }
 
