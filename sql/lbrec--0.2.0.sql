@@ -201,6 +201,31 @@ LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
 COMMENT ON FUNCTION lbrec_recommend IS
 'the k recordings with the highest scores for a user at a time (default: now), best first, exactly; exclude_listened leaves out what the user has in listens, candidates and filter (a query that returns recording_msid) say which recordings may be recommended at all, min_listens and max_listens how popular they are; per_artist limits those of one artist, diversity (0 to 1) makes the list varied. basis: model; listens, for a user unknown to the model whose listens were read; popular, without any';
 
+CREATE FUNCTION lbrec_next(
+	k integer DEFAULT 10,
+	recent uuid[] DEFAULT NULL,
+	user_id bigint DEFAULT NULL,
+	listens text DEFAULT 'listen',
+	model text DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	exclude_listened boolean DEFAULT false,
+	candidates uuid[] DEFAULT NULL,
+	filter text DEFAULT NULL,
+	min_listens bigint DEFAULT NULL,
+	max_listens bigint DEFAULT NULL,
+	per_artist integer DEFAULT NULL,
+	artist_column text DEFAULT 'artist_name',
+	diversity double precision DEFAULT NULL,
+	OUT rank integer,
+	OUT recording_msid uuid,
+	OUT score real)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_next'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
+	SUPPORT lbrec.planner_support;
+COMMENT ON FUNCTION lbrec_next IS
+'the k recordings that most probably come next, best first, exactly: after those in recent (the latest last), after the listens that user_id has up to at (default: now) in listens, or after both; the other arguments are those of lbrec_recommend';
+
 CREATE FUNCTION lbrec_recommend_all(
 	k integer DEFAULT 10,
 	model text DEFAULT NULL,
@@ -349,6 +374,27 @@ LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 15;
 COMMENT ON FUNCTION lbrec_evaluate IS
 'how well listens that the model has not seen are found, by the model and by two baselines (recommender: model, popular, most_played). Of all listens: top_k_accuracy (ties count for the recording), ndcg, mrr. Of recordings new to their users: new_recall, new_ndcg. Of the lists of k: coverage, mean_popularity';
 
+CREATE FUNCTION lbrec_evaluate_next(
+	since timestamptz,
+	until timestamptz DEFAULT NULL,
+	model text DEFAULT NULL,
+	listens text DEFAULT 'listen',
+	ks integer[] DEFAULT '{1,10,20}',
+	OUT recommender text,
+	OUT k integer,
+	OUT recall double precision,
+	OUT mrr double precision,
+	OUT new_recall double precision,
+	OUT new_mrr double precision,
+	OUT listens_evaluated bigint,
+	OUT new_listens bigint,
+	OUT unknown_recordings bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_evaluate_next'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 15;
+COMMENT ON FUNCTION lbrec_evaluate_next IS
+'how well lbrec_next foretells each listen from since on, before until, with all earlier listens of its user known; beside most popular, own plays by age, what everybody plays after the last play, and these mixed. recall: share of listens whose recording is among the first k; mrr: mean of 1 / rank; new_recall, new_mrr: of recordings that are new to their users, among those new to them';
+
 --
 -- Models
 --
@@ -469,7 +515,7 @@ CREATE FUNCTION lbrec_cpu()
 RETURNS TABLE (kernels text, usable boolean, in_use boolean, library text,
 	version text, core text, problem text)
 AS 'MODULE_PATHNAME', 'lbrec_cpu'
-LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 6;
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 6;
 COMMENT ON FUNCTION lbrec_cpu IS
 'the sets of kernels that can compute, the best first, and which one this session uses (lbrec.cpu)';
 

@@ -94,14 +94,17 @@ is(sql(q{SELECT string_agg(c.oid::regclass::text, ' ') FROM pg_class AS c, pg_de
 		ELSE has_table_privilege('stranger', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') END)}), 'lbrec_settings', 'PUBLIC has no right on a table, view or sequence but the list of settings');
 is(sql(q{SELECT count(*) FROM pg_proc AS p, pg_depend AS d
 	WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'lbrec') AND p.prosecdef}), '0', 'nothing is SECURITY DEFINER');
-# Whatever else there is that PUBLIC may execute: a stranger gets nothing from it.
+# Whatever else there is that PUBLIC may execute, a stranger gets nothing from
+# it; but for keys, which are computed, and the names of kernels.
 {
-	my %value = (bigint => '1', integer => '1', uuid => q{md5('1')::uuid}, 'uuid[]' => q{ARRAY[md5('1')::uuid]}, 'text[]' => q{'{a}'}, regclass => q{'pg_class'}, bytea => q{'\x00'}, jsonb => q{'{}'});
+	my %value = (bigint => '1', integer => '1', uuid => q{md5('1')::uuid}, 'uuid[]' => q{ARRAY[md5('1')::uuid]}, 'text[]' => q{'{a}'}, regclass => q{'pg_class'}, bytea => q{'\x00'}, jsonb => q{'{}'}, 'timestamp with time zone' => q{'2020-01-01'});
 	my @functions = split /\n/, sql(q{SELECT p.oid::regproc || '|' || coalesce((SELECT string_agg(quote_ident(p.proargnames[n]) || ':' || format_type(p.proargtypes[n - 1], NULL), '|' ORDER BY n)
 			FROM generate_series(1, p.pronargs - p.pronargdefaults) AS n), '')
 		FROM pg_proc AS p, pg_depend AS d
 		WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'lbrec')
-		AND NOT 'internal'::regtype = ANY (p.proargtypes) AND p.prorettype <> 'trigger'::regtype ORDER BY 1});
+		AND NOT 'internal'::regtype = ANY (p.proargtypes) AND p.prorettype <> 'trigger'::regtype
+		AND p.proname NOT IN ('lbrec_key', 'lbrec_key_bigint', 'lbrec_cpu', 'lbrec_next') ORDER BY 1});
+	is(may('stranger', q{SELECT * FROM lbrec_next(1, ARRAY[md5('1')::uuid])}), '42501', q{a stranger's lbrec_next()});
 	for (@functions)
 	{
 		my ($name, @args) = split /\|/;

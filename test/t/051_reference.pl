@@ -44,7 +44,7 @@ sub plain_default
 }
 
 my %function;
-for (rows(qq{SELECT p.oid, p.proname, p.pronamespace = 'lbrec'::regnamespace $members JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid ORDER BY 2}))
+for (rows(qq{SELECT p.oid, p.proname, p.pronamespace = 'lbrec'::regnamespace $members JOIN pg_proc AS p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid ORDER BY 2, 1}))
 {
 	my ($oid, $name, $internal) = @$_;
 	my $f = { internal => $internal eq 't', args => [], outs => [] };

@@ -37,8 +37,8 @@ lb_mix_decay(double days, double power)
 	return pow(1 + (days > 0 ? days : 0), -power);
 }
 
-/* Features of a row of choices, at most: the parts, and two besides. */
-#define LB_MAX_CHOICE_FEATURES (LB_N_PARTS + 2)
+/* Features of a row of choices, at most. */
+#define LB_MAX_CHOICE_FEATURES 16
 
 /*
  * Choices: group g chose from rows offsets[g] up to offsets[g + 1].

@@ -10,12 +10,13 @@
  * {"lbrec": version that trained,
  *	"options": {...},					settings of the training run
  *	"query": [input, ...], "candidate": [input, ...],
- *	"time": {...}, "best_epoch": 7, "mix": {...}, "trend": 0.8}
+ *	"time": {...}, "best_epoch": 7, "mix": {...},
+ *	"moment": {...}, "trend": 0.8}
  *
  * An input is {"source": "user_id", "table": "user_embedding"}; one of a
  * column also has "column", "kind", and "mean" and "deviation" of numbers or
- * "bucketed" where numbers became categories.  "mix" is there if scores have
- * parts, "trend" if a trial found one.
+ * "bucketed" where numbers became categories.  "mix" and "moment" are there if
+ * scores have parts, "trend" if a trial found one.
  */
 #include "pg/model/config.h"
 
@@ -104,6 +105,34 @@ static const Field time_fields[] = {
 	MAX_SECONDS},
 	{"buckets", FIELD_INT, AT(time.buckets), 0, MAX_TIME_BUCKETS},
 };
+
+#define MOMENT_FIELDS (2 * LB_MOMENT_WEIGHTS)
+
+/*
+ * Of "moment", in fields (MOMENT_FIELDS): weights of what comes next, of
+ * moments outside of a session and in one.
+ */
+static void
+describe_moment(Field *fields)
+{
+	for (int i = 0; i < MOMENT_FIELDS; i++)
+	{
+		int			place = i % LB_MOMENT_WEIGHTS;
+		int			part = lb_moment_part_of(place);
+
+		fields[i] = (Field)
+		{
+			.name = psprintf("%s%s_%s", i < LB_MOMENT_WEIGHTS ? "" :
+							 "session_", part >= LB_MOMENT_SHARED ? "any" :
+							 place < LB_MOMENT_SHARED ? "new" : "own",
+							 lb_moment_part_name(part)),
+				.type = FIELD_NUMBER,
+				.offset = offsetof(ModelConfig, moment) + i * sizeof(double),
+				.low = Max(lb_moment_least(place), -MAX_WEIGHT),
+				.high = MAX_WEIGHT
+		};
+	}
+}
 
 /* Of "mix", in fields (LB_N_PARTS): the weights of a score's parts. */
 static void
@@ -478,6 +507,7 @@ lbrec_parse_config(ModelConfig *c, const char *json, CheckReport report,
 	JsonbContainer *root = &jsonb->root;
 	JsonbContainer *part;
 	Field		mix_fields[LB_N_PARTS];
+	Field		moment_fields[MOMENT_FIELDS];
 	JsonbValue	v;
 
 	memset(c, 0, sizeof(ModelConfig));
@@ -498,6 +528,12 @@ lbrec_parse_config(ModelConfig *c, const char *json, CheckReport report,
 	{
 		describe_mix(mix_fields);
 		read_fields(&r, c, part, mix_fields, LB_N_PARTS);
+	}
+	if (c->mixed &&
+		(part = container(&r, root, "moment", false)) != NULL)
+	{
+		describe_moment(moment_fields);
+		read_fields(&r, c, part, moment_fields, MOMENT_FIELDS);
 	}
 	c->n_query = read_inputs(&r, c, c->query, root, "query");
 	c->n_candidate = read_inputs(&r, c, c->candidate, root, "candidate");
@@ -615,6 +651,7 @@ lbrec_describe(ModelConfig *config, const TwoTower *model)
 	config->time = model->time;
 	config->mixed = model->mixed;
 	config->mix = model->mix;
+	config->moment = model->moment;
 }
 
 /* One value, exactly: it is read back as the same bits. */
@@ -680,6 +717,7 @@ char *
 lbrec_config_json(const ModelConfig *c, const char *settings)
 {
 	Field		mix_fields[LB_N_PARTS];
+	Field		moment_fields[MOMENT_FIELDS];
 	StringInfoData s;
 
 	initStringInfo(&s);
@@ -696,6 +734,9 @@ lbrec_config_json(const ModelConfig *c, const char *settings)
 		appendStringInfoString(&s, ", \"mix\": {");
 		describe_mix(mix_fields);
 		put_fields(&s, c, mix_fields, LB_N_PARTS);
+		appendStringInfoString(&s, "}, \"moment\": {");
+		describe_moment(moment_fields);
+		put_fields(&s, c, moment_fields, MOMENT_FIELDS);
 		appendStringInfoChar(&s, '}');
 	}
 	if (c->trend != 0)

@@ -48,6 +48,7 @@ typedef struct ModelConfig
 	int			best_epoch;		/* 0: none was measured */
 	bool		mixed;			/* scores have parts beside the dot product */
 	LbMix		mix;			/* their weights */
+	LbMomentWeights moment;		/* those of what comes next */
 	double		trend;			/* 0: none was found */
 	/* of the settings of the training run */
 	int			n_layers;		/* 0: towers are the sums of their inputs */

@@ -122,6 +122,15 @@ static const PartKind kinds[] = {
 	{"neighbour_sums", TENSOR_FLOAT4, OF_NEIGHBOURS, ROWS_RECORDINGS, 1, 1,
 	PART_TRAINS, CHECK_COUNTS, false, MODEL(neighbour_sums)},
 
+	{"follow_offsets", TENSOR_INT8, OF_NEIGHBOURS, ROWS_RECORDINGS, 2, 1,
+	BOTH, CHECK_OFFSETS, false, MODEL(follow.offsets)},
+	{"follow_codes", TENSOR_INT4, OF_NEIGHBOURS, ROWS_CUT, 0, 1, BOTH,
+	CHECK_KNOWN_CODES, false, MODEL(follow.codes)},
+	{"follow_counts", TENSOR_FLOAT4, OF_NEIGHBOURS, ROWS_CUT, 0,
+	LB_FOLLOW_REACH, BOTH, CHECK_COUNTS, false, MODEL(follow.counts)},
+	{"follow_sums", TENSOR_FLOAT4, OF_NEIGHBOURS, ROWS_RECORDINGS, 1,
+	LB_FOLLOW_REACH, BOTH, CHECK_COUNTS, false, MODEL(follow.sums)},
+
 	{"%s", TENSOR_FLOAT4, OF_TENSOR, ROWS_TENSOR, 0, 0, BOTH,
 	CHECK_FINITE, false, IN_TENSOR},
 	{"%s.state0", TENSOR_FLOAT4, OF_STATE, ROWS_TENSOR, 0, 0, PART_TRAINS,
@@ -711,6 +720,7 @@ lbrec_lay_out(TwoTower *model, const ModelConfig *c, bool both_towers,
 	model->history_length = c->history_length;
 	model->mixed = c->mixed;
 	model->mix = c->mix;
+	model->moment = c->moment;
 	lay_columns(model, c, true);
 	lay_columns(model, c, false);
 	for (int t = 0; t < (both_towers ? 2 : 1); t++)

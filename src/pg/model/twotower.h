@@ -13,6 +13,7 @@
 
 #include "core/score/lb_mix.h"
 #include "core/model/lb_model.h"
+#include "core/score/lb_moment.h"
 #include "core/score/lb_neighbour.h"
 
 #define MAX_TIME_BUCKETS 100000
@@ -89,6 +90,7 @@ typedef struct TwoTower
 	LbNeighbours neighbours;	/* of recordings; offsets NULL: none */
 	const float *neighbour_counts;	/* that their weights are made of */
 	const float *neighbour_sums;	/* (n_recordings + 1) of counts */
+	LbFollow	follow;			/* of recordings; offsets NULL: none */
 	const int64 *user_keys;		/* (n_users) */
 	const pg_uuid_t *recording_keys;	/* (n_recordings) */
 	const int64 *recording_listens; /* (n_recordings) */
@@ -97,6 +99,7 @@ typedef struct TwoTower
 	const float *candidates;	/* (n_recordings, D) */
 	bool		mixed;			/* scores have parts, weighed by mix */
 	LbMix		mix;
+	LbMomentWeights moment;		/* if mixed, of what comes next */
 	const int32 *recording_rows;	/* (n_recordings + 1) rows of the table of
 									 * recordings, or NULL: the codes */
 } TwoTower;

@@ -71,8 +71,8 @@ lbrec_basis_name(Basis basis)
  * of the caller's reach: then there are none.  The same of a table or query that
  * the caller names is an error.
  */
-static bool
-has_listens(const char *listens)
+bool
+lbrec_has_listens(const char *listens)
 {
 	Oid			relation;
 
@@ -292,7 +292,7 @@ lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
 	Played		played;
 	float	   *query;
 
-	if (!has_listens(moment->listens))
+	if (!lbrec_has_listens(moment->listens))
 		return false;
 	working = AllocSetContextCreate(caller, "lbrec new user",
 									ALLOCSET_DEFAULT_SIZES);

@@ -40,6 +40,7 @@ typedef struct Moment
 	const char *listens;		/* table or query */
 } Moment;
 
+extern bool lbrec_has_listens(const char *listens);
 extern float *lbrec_user_vector(const ServingModel *serving, int32 user,
 								int64 time);
 extern const char *lbrec_basis_name(Basis basis);

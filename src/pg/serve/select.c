@@ -36,18 +36,27 @@
 /* The best k by score, of those that are allowed. */
 static RankedList
 best(const ServingModel *serving, const Listener *listener,
-	 const CandidateSet *allowed, int64 k)
+	 const Wanted *wanted, int64 k)
 {
-	const Scorer *scorer = &listener->scorer;
-	TopRequest	request = {
-		.set = {.c = listener->vectors, .n = serving->tower.n_recordings,
-			.D = listener->D, .index = listener->index,
-			.allow = allowed->bits, .list = allowed->list,
-		.n_list = allowed->n},
-		.m = 1, .scorers = &scorer, .queries = listener->query, .k = k
-	};
+	const CandidateSet *allowed = &wanted->allowed;
+	const Scorer *scorer;
+	TopRequest	request = {0};
 	RankedList	list;
 
+	if (wanted->rank)
+		return wanted->rank(wanted->whom, allowed, k);
+	scorer = &listener->scorer;
+	request.set.c = listener->vectors;
+	request.set.n = serving->tower.n_recordings;
+	request.set.D = listener->D;
+	request.set.index = listener->index;
+	request.set.allow = allowed->bits;
+	request.set.list = allowed->list;
+	request.set.n_list = allowed->n;
+	request.m = 1;
+	request.scorers = &scorer;
+	request.queries = listener->query;
+	request.k = k;
 	lbrec_top_lists(&list, &request);
 	return list;
 }
@@ -196,7 +205,7 @@ lbrec_select(const ServingModel *serving, const Listener *listener,
 	RankedList	out;
 
 	if (wanted->groups == NULL && wanted->diversity == 0)
-		return best(serving, listener, &wanted->allowed, k);
+		return best(serving, listener, wanted, k);
 
 	out.ids = palloc_extended(k * sizeof(int64), MCXT_ALLOC_HUGE);
 	out.scores = palloc_extended(k * sizeof(float), MCXT_ALLOC_HUGE);
@@ -207,7 +216,7 @@ lbrec_select(const ServingModel *serving, const Listener *listener,
 		Tally		tally;
 
 		deep = Min(deep, Max(n_allowed, 1));
-		pool = best(serving, listener, &wanted->allowed, deep);
+		pool = best(serving, listener, wanted, deep);
 		start_tally(&tally, wanted, &pool);
 		out.n = 0;
 		if (wanted->diversity > 0)

@@ -18,6 +18,14 @@ typedef struct Wanted
 	int64		n_groups;		/* 0 is unknown; or NULL */
 	int32		per_group;		/* of one category at most */
 	double		diversity;		/* 0 to 1 */
+
+	/*
+	 * The min(k, allowed) best of whom; NULL: the listener's, by the model's
+	 * scores.
+	 */
+	RankedList	(*rank) (const void *whom, const CandidateSet *allowed,
+						 int64 k);
+	const void *whom;
 } Wanted;
 
 extern RankedList lbrec_select(const ServingModel *serving,

@@ -71,6 +71,7 @@ static const struct Call
 
 	{"lbrec_recommend", WORK_LIST, RECOMMEND_K, RECOMMEND_MODEL,
 	RECOMMEND_CANDIDATES},
+	{"lbrec_next", WORK_LIST, NEXT_K, NEXT_MODEL, NEXT_CANDIDATES},
 	{"lbrec_recommend_all", WORK_LISTS, RECOMMEND_ALL_K, RECOMMEND_ALL_MODEL,
 	RECOMMEND_ALL_USERS},
 	{"lbrec_similar", WORK_NEAREST, SIMILAR_K, SIMILAR_MODEL, -1},

@@ -212,7 +212,7 @@ lbrec_begin_member(Ensemble *e, int m)
 /* What a model knows of users and of recordings beside its weights. */
 void
 lbrec_set_lists(TwoTower *model, const UserLists *lists,
-				const Neighbours *neighbours)
+				const Neighbours *neighbours, const Followers *followers)
 {
 	model->history_offsets = lists->offsets;
 	model->history_codes = lists->codes;
@@ -223,6 +223,13 @@ lbrec_set_lists(TwoTower *model, const UserLists *lists,
 		model->neighbours.offsets = neighbours->offsets;
 		model->neighbours.codes = neighbours->codes;
 		model->neighbours.weights = neighbours->weights;
+	}
+	if (followers)
+	{
+		model->follow.offsets = followers->offsets;
+		model->follow.codes = followers->codes;
+		model->follow.counts = followers->counts;
+		model->follow.sums = followers->sums;
 	}
 	model->mixed = lists->recency || neighbours;
 }
@@ -266,7 +273,8 @@ lbrec_make_ensemble(const RunPlan *plan)
 	n_rows = recording_rows(e);
 	build_towers(e, wide, plan->options->embedding_dim * e->n, n_rows);
 	wide->core.query.groups = wide->core.candidate.groups = e->n;
-	lbrec_set_lists(wide, plan->lists->lists, plan->lists->neighbours);
+	lbrec_set_lists(wide, plan->lists->lists, plan->lists->neighbours,
+					plan->lists->followers);
 	if (e->n > 1)
 		lb_model_place(&wide->core, NULL,
 					   lbrec_alloc_aligned(e->context,

@@ -37,17 +37,24 @@ lbrec_training_lists(const Dataset *data, const TrainOptions *o,
 	ListRequest request = {.held_out = split->excluded,
 		.power = o->repeat_power};
 	const Neighbours *older = NULL;
+	const Followers *older_followers = NULL;
 
 	if (warm)
 	{
 		request.older = lbrec_warm_lists(warm);
 		request.active_only = true;
 		older = lbrec_warm_neighbours(warm);
+		older_followers = lbrec_warm_followers(warm);
 	}
 	if (o->neighbours > 0)
+	{
 		made->neighbours = lbrec_count_neighbours(data, split->excluded,
 												  o->neighbours, older,
 												  context);
+		made->followers = lbrec_count_followers(data, split->excluded,
+												o->neighbours,
+												older_followers, context);
+	}
 	made->lists = lbrec_make_lists(data, &request, context);
 	if (uses_trends(o, warm))
 		made->trends = lbrec_find_trends(data, split->excluded, made->lists,

@@ -11,6 +11,7 @@
 #include "pg/evaluate/metrics.h"
 #include "pg/listens/dataset.h"
 #include "pg/listens/histories.h"
+#include "pg/model/follow.h"
 #include "pg/model/neighbours.h"
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"
@@ -27,6 +28,7 @@ typedef struct TrainingLists
 	UserLists  *lists;			/* recordings of a user, latest first */
 	UserLists  *sequence;		/* listens of a user by time, or NULL */
 	Neighbours *neighbours;		/* or NULL */
+	Followers  *followers;		/* or NULL */
 	float	   *trends;			/* (n_recordings + 1), or NULL */
 } TrainingLists;
 

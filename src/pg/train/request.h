@@ -8,6 +8,7 @@
 #include "pg/evaluate/metrics.h"
 #include "pg/listens/dataset.h"
 #include "pg/listens/histories.h"
+#include "pg/model/follow.h"
 #include "pg/model/neighbours.h"
 #include "pg/model/twotower.h"
 #include "pg/train/options.h"
@@ -30,6 +31,7 @@ typedef struct Trained
 	TwoTower   *model;
 	UserLists  *lists;			/* of all listens, as serving needs them */
 	Neighbours *neighbours;		/* or NULL */
+	Followers  *followers;		/* or NULL */
 	States		states;
 	int			best_epoch;
 	double		temperature;	/* which trials may have found */

@@ -13,6 +13,7 @@
 #include "pg/server/kernels.h"
 #include "pg/train/ensemble.h"
 #include "pg/train/epochs.h"
+#include "pg/train/moment_fit.h"
 #include "pg/train/options.h"
 #include "pg/train/plan.h"
 #include "pg/train/request.h"
@@ -58,7 +59,8 @@ check_dataset(const Dataset *data, const TrainOptions *options)
  * out or not.
  */
 static Trained *
-finish(const RunPlan *plan, const RunResult *result, LbMix mix)
+finish(const RunPlan *plan, const RunResult *result, LbMix mix,
+	   const LbMomentWeights *moment)
 {
 	const TrainOptions *o = plan->options;
 	ListRequest request = {.power = o->repeat_power};
@@ -77,8 +79,17 @@ finish(const RunPlan *plan, const RunResult *result, LbMix mix)
 								   plan->warm ?
 								   lbrec_warm_neighbours(plan->warm) : NULL,
 								   CurrentMemoryContext);
-	lbrec_set_lists(trained->model, trained->lists, trained->neighbours);
+	trained->followers = plan->lists->followers;
+	if (trained->followers && plan->split->excluded)
+		trained->followers =
+			lbrec_count_followers(plan->data, NULL, o->neighbours,
+								  plan->warm ?
+								  lbrec_warm_followers(plan->warm) : NULL,
+								  CurrentMemoryContext);
+	lbrec_set_lists(trained->model, trained->lists, trained->neighbours,
+					trained->followers);
 	trained->model->mix = lbrec_mix_of_members(mix, o->ensemble);
+	trained->model->moment = lbrec_moment_of_members(moment, 1, o->ensemble);
 	trained->temperature = o->temperature;
 	trained->trend = plan->trend;
 	trained->best_epoch = result->best_epoch;
@@ -93,12 +104,14 @@ train_once(const RunPlan *common)
 {
 	RunPlan		plan = *common;
 	RunResult  *result;
+	LbMomentWeights moment;
 
 	plan.keeps_best = true;
 	plan.lists = lbrec_training_lists(plan.data, plan.options, plan.split,
 									  plan.warm, CurrentMemoryContext);
 	result = lbrec_run(&plan);
-	return finish(&plan, result, result->mix);
+	moment = lbrec_fit_moment(&plan, result->model);
+	return finish(&plan, result, result->mix, &moment);
 }
 
 /*
@@ -134,7 +147,7 @@ train_again(const RunPlan *common)
 						last.n_epochs, last.n_members)));
 	last.lists = lbrec_training_lists(last.data, last.options, &all, last.warm,
 									  CurrentMemoryContext);
-	trained = finish(&last, lbrec_run(&last), best->mix);
+	trained = finish(&last, lbrec_run(&last), best->mix, &best->moment);
 	trained->best_epoch = best->best_epoch;
 	trained->reports = best->reports;
 	trained->n_reports = best->n_reports;

@@ -15,6 +15,7 @@
 
 #include "pg/evaluate/metrics.h"
 #include "pg/train/epochs.h"
+#include "pg/train/moment_fit.h"
 #include "pg/train/options.h"
 #include "pg/train/plan.h"
 
@@ -48,6 +49,7 @@ run_trial(const RunPlan *plan, const TrainOptions *options)
 	trial.metric = result->best_metric;
 	trial.best_epoch = result->best_epoch;
 	trial.mix = result->mix;
+	trial.moment = lbrec_fit_moment(&own, result->model);
 	trial.trend = result->trend;
 	trial.n_reports = result->n_reports;
 	trial.reports = palloc(result->n_reports * sizeof(EpochReport));

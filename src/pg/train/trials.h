@@ -16,6 +16,7 @@ typedef struct Trial
 	double		metric;			/* the best epoch's */
 	int			best_epoch;
 	LbMix		mix;
+	LbMomentWeights moment;		/* of one member */
 	double		trend;
 	EpochReport *reports;
 	int			n_reports;

@@ -42,6 +42,7 @@ struct WarmStart
 	TwoTower	model;			/* its arrays but for weights */
 	UserLists	lists;
 	Neighbours	neighbours;
+	Followers	followers;
 	WeekCounts	weeks;
 	double		temperature;
 };
@@ -172,6 +173,11 @@ name_arrays(WarmStart *warm)
 	warm->neighbours.codes = unconstify(int32 *, m->neighbours.codes);
 	warm->neighbours.counts = unconstify(float *, m->neighbour_counts);
 	warm->neighbours.sums = unconstify(float *, m->neighbour_sums);
+	warm->followers.n_recordings = m->n_recordings;
+	warm->followers.offsets = unconstify(int64 *, m->follow.offsets);
+	warm->followers.codes = unconstify(int32 *, m->follow.codes);
+	warm->followers.counts = unconstify(float *, m->follow.counts);
+	warm->followers.sums = unconstify(float *, m->follow.sums);
 }
 
 /*
@@ -252,6 +258,27 @@ const Neighbours *
 lbrec_warm_neighbours(const WarmStart *warm)
 {
 	return warm->neighbours.offsets ? &warm->neighbours : NULL;
+}
+
+/* The older model's counts of transitions, or NULL if it has none. */
+const Followers *
+lbrec_warm_followers(const WarmStart *warm)
+{
+	return warm->followers.offsets ? &warm->followers : NULL;
+}
+
+/*
+ * The older model's weights of what comes next, of all its members; false
+ * where they are not those of the new one.
+ */
+bool
+lbrec_warm_moment(const WarmStart *warm, const TrainOptions *options,
+				  LbMomentWeights *moment)
+{
+	if (!warm->model.mixed || warm->temperature != options->temperature)
+		return false;
+	*moment = warm->model.moment;
+	return true;
 }
 
 static void

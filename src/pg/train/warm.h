@@ -7,6 +7,7 @@
 
 #include "pg/listens/dataset.h"
 #include "pg/listens/histories.h"
+#include "pg/model/follow.h"
 #include "pg/model/neighbours.h"
 #include "pg/model/twotower.h"
 #include "pg/store/versions.h"
@@ -24,6 +25,10 @@ extern bool lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options,
 						   LbMix *mix);
 extern const UserLists *lbrec_warm_lists(const WarmStart *warm);
 extern const Neighbours *lbrec_warm_neighbours(const WarmStart *warm);
+extern const Followers *lbrec_warm_followers(const WarmStart *warm);
+extern bool lbrec_warm_moment(const WarmStart *warm,
+							  const TrainOptions *options,
+							  LbMomentWeights *moment);
 extern void lbrec_warm_weights(WarmStart *warm, const Dataset *data,
 							   const TrainOptions *options,
 							   const int32 *recording_rows, LbModel *core,

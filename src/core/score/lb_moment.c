@@ -1,0 +1,338 @@
+/*
+ * lb_moment.c
+ *		What comes next: the parts of a recording's score at a moment.
+ *
+ * The formulas stand in lb_moment.h.  Gathering is one pass over the user's
+ * plays, from the latest to the first, and over the rows of neighbours and
+ * transitions of the latest; nothing looks at the whole catalogue.
+ */
+#include "core/score/lb_moment.h"
+
+#include <string.h>
+
+#include "core/lb_arena.h"
+
+#define MICROSECONDS_PER_DAY 86400e6
+#define SCALE 0.01				/* l(x) = log(1 + x / SCALE) */
+#define BESIDE_PLAYS 8
+#define BESIDE_DECAY 0.8f
+#define EVERYBODY 2.0f			/* weight of everybody's row beside the own */
+#define SHRINK 20.0f			/* added to a row's sum */
+#define CONTEXT_FACTOR 5.0f
+#define CONTEXT_PLAYS 4
+
+static const char *const part_names[LB_MOMENT_PARTS] = {
+	"taste", "near", "beside", "follow_1", "follow_2", "follow_3",
+	"own", "recency", "hour", "mix"
+};
+
+/* taste is divided by its temperature when it is used, see lb_moment_least() */
+const LbMomentWeights lb_moment_prior = {{
+		/* taste near beside follow; the same of played; own recency hour mix */
+		{0.95, 0.96, 0.61, 0.02, 0.21, 0.07,
+		0.06, 0, 0.02, 0.10, 0.06, 0.10, 2.1, 0.60, 0, 0.37},
+		{0.64, 0, 1.3, 0.47, 0.61, 0.32,
+		0.02, 0, 0.37, 0.50, 0.26, 0.19, 2.4, 0.29, -0.58, 0.70}
+}};
+
+/* Recordings without a row need an order. */
+#define LEAST_TASTE 0.01
+
+double
+lb_moment_least(int place)
+{
+	switch (lb_moment_part_of(place))
+	{
+		case LB_MOMENT_TASTE:
+			return place < LB_MOMENT_SHARED ? LEAST_TASTE : 0;
+		case LB_MOMENT_OWN:
+		case LB_MOMENT_RECENCY:
+		case LB_MOMENT_HOUR:
+			return -INFINITY;
+		default:
+			return 0;
+	}
+}
+
+const char *
+lb_moment_part_name(int part)
+{
+	return part_names[part];
+}
+
+static int64_t
+row_length(const int64_t *offsets, int32_t code)
+{
+	return offsets != NULL && code > 0 ? offsets[code + 1] - offsets[code] : 0;
+}
+
+int64_t
+lb_moment_most(const LbMoment *own, const LbMomentModel *model,
+			   const LbPlay *plays, int64_t n)
+{
+	int64_t		most = n > own->n_own ? n : own->n_own;
+
+	for (int64_t i = 0; i < own->n_own && i < LB_MOMENT_NEAR_LENGTH; i++)
+		most += row_length(model->neighbours.offsets, own->rows[i].code);
+	for (int64_t i = n - 1; i >= 0 && i >= n - BESIDE_PLAYS; i--)
+		most += row_length(model->neighbours.offsets, plays[i].code);
+	for (int64_t i = n - 1; i >= 0 && i >= n - LB_FOLLOW_REACH; i--)
+		most += row_length(model->follow.offsets, plays[i].code);
+	return most;
+}
+
+/* At least twice as many slots as rows, a power of two. */
+static int64_t
+n_slots(int64_t most)
+{
+	int64_t		n = 16;
+
+	while (n < 2 * most)
+		n *= 2;
+	return n;
+}
+
+static size_t
+lay_out(LbMoment *m, int64_t most, char *block)
+{
+	LbArena		arena = {block};
+
+	m->rows = lb_arena_cut(&arena, most * sizeof(LbMomentRow));
+	m->slots = lb_arena_cut(&arena, n_slots(most) * sizeof(int32_t));
+	return arena.used;
+}
+
+size_t
+lb_moment_bytes(int64_t most)
+{
+	LbMoment	counted;
+
+	return lay_out(&counted, most, NULL);
+}
+
+void
+lb_moment_place(LbMoment *m, int64_t most, void *block)
+{
+	lay_out(m, most, block);
+	m->n = 0;
+	m->n_own = 0;
+	m->mask = (uint32_t) (n_slots(most) - 1);
+	memset(m->slots, 0, n_slots(most) * sizeof(int32_t));
+}
+
+/* The slot of a code, or the empty one where it belongs. */
+static inline uint32_t
+slot_of(const LbMoment *m, int32_t code)
+{
+	uint64_t	hash = (uint32_t) code * UINT64_C(0x9e3779b97f4a7c15);
+	uint32_t	slot = (uint32_t) (hash >> 32) & m->mask;
+
+	while (m->slots[slot] != 0 && m->rows[m->slots[slot] - 1].code != code)
+		slot = (slot + 1) & m->mask;
+	return slot;
+}
+
+int64_t
+lb_moment_find(const LbMoment *m, int32_t code)
+{
+	return m->n == 0 ? -1 : (int64_t) m->slots[slot_of(m, code)] - 1;
+}
+
+static inline LbMomentRow *
+row_of(LbMoment *m, int32_t code)
+{
+	uint32_t	slot = slot_of(m, code);
+
+	if (m->slots[slot] == 0)
+	{
+		m->rows[m->n] = (LbMomentRow)
+		{
+			.code = code
+		};
+		m->slots[slot] = (int32_t) ++m->n;
+	}
+	return &m->rows[m->slots[slot] - 1];
+}
+
+static double
+days_ago(int64_t now, int64_t time)
+{
+	return now > time ? ((double) now - (double) time) / MICROSECONDS_PER_DAY :
+		0;
+}
+
+void
+lb_moment_gather_own(LbMoment *m, const LbPlay *plays, int64_t n, int64_t now)
+{
+	for (int64_t i = n - 1; i >= 0; i--)
+	{
+		LbMomentRow *row;
+
+		if (plays[i].code <= 0)
+			continue;
+		row = row_of(m, plays[i].code);
+		row->w += (float) (1 / (1 + days_ago(now, plays[i].time)));
+		row->plays++;
+		row->in_hour = row->in_hour || now - plays[i].time < LB_FOLLOW_GAP;
+	}
+	m->w_sum = 0;
+	for (int64_t i = 0; i < m->n; i++)
+		m->w_sum += m->rows[i].w;
+	m->n_own = m->n;
+}
+
+static void
+gather_neighbours(LbMoment *m, const LbNeighbours *nb, const LbPlay *plays,
+				  int64_t n)
+{
+	int64_t		own = m->n_own < LB_MOMENT_NEAR_LENGTH ? m->n_own :
+	LB_MOMENT_NEAR_LENGTH;
+	float		decay = 1;
+
+	for (int64_t i = 0; i < own; i++)
+	{
+		int32_t		code = m->rows[i].code;
+		float		factor = log1pf(m->rows[i].plays);
+
+		for (int64_t k = nb->offsets[code]; k < nb->offsets[code + 1]; k++)
+			row_of(m, nb->codes[k])->near += factor * nb->weights[k];
+	}
+	for (int64_t i = n - 1; i >= 0 && i >= n - BESIDE_PLAYS; i--)
+	{
+		int32_t		code = plays[i].code;
+
+		for (int64_t k = 0; k < row_length(nb->offsets, code); k++)
+			row_of(m, nb->codes[nb->offsets[code] + k])->beside +=
+				decay * nb->weights[nb->offsets[code] + k];
+		decay *= BESIDE_DECAY;
+	}
+}
+
+static void
+gather_everybody(LbMoment *m, const LbFollow *f, const LbPlay *plays,
+				 int64_t n)
+{
+	for (int d = 0; d < LB_FOLLOW_REACH && d < n; d++)
+	{
+		int32_t		a = plays[n - 1 - d].code;
+		float		sum;
+
+		if (row_length(f->offsets, a) == 0)
+			continue;
+		sum = f->sums[(int64_t) a * LB_FOLLOW_REACH + d] + SHRINK;
+		for (int64_t k = f->offsets[a]; k < f->offsets[a + 1]; k++)
+			if (f->counts[k * LB_FOLLOW_REACH + d] > 0)
+				row_of(m, f->codes[k])->all[d] +=
+					f->counts[k * LB_FOLLOW_REACH + d] / sum;
+	}
+}
+
+/* What the user played before after the same: plays[q] after plays[q - d]. */
+static void
+gather_habits(LbMoment *m, const LbPlay *plays, int64_t n, int64_t now)
+{
+	for (int64_t q = 1; q < n; q++)
+	{
+		float		age = 0;
+
+		if (plays[q].code <= 0)
+			continue;
+		for (int d = 1; d <= LB_FOLLOW_REACH && d <= q; d++)
+		{
+			int64_t		apart = plays[q].time - plays[q - d].time;
+			float		w;
+
+			if (apart >= LB_FOLLOW_GAP)
+				break;
+			if (apart <= 0 || plays[q - d].code <= 0 ||
+				plays[q - d].code != plays[n - d].code)
+				continue;
+			if (age == 0)
+				age = (float) (1 / sqrt(1 + days_ago(now, plays[q].time)));
+			w = age;
+			for (int j = 2; d == 1 && j <= CONTEXT_PLAYS && j <= q &&
+				 plays[q - j].code == plays[n - j].code; j++)
+				w *= CONTEXT_FACTOR;
+			row_of(m, plays[q].code)->own[d - 1] += w;
+			m->own_sums[d - 1] += w;
+		}
+	}
+}
+
+void
+lb_moment_gather(LbMoment *m, const LbMomentModel *model, const LbPlay *plays,
+				 int64_t n, int64_t now)
+{
+	memset(m->own_sums, 0, sizeof(m->own_sums));
+	m->in_session = n > 0 && now - plays[n - 1].time < LB_FOLLOW_GAP;
+	lb_moment_gather_own(m, plays, n, now);
+	if (model->neighbours.offsets != NULL)
+		gather_neighbours(m, &model->neighbours, plays, n);
+	if (model->follow.offsets != NULL)
+		gather_everybody(m, &model->follow, plays, n);
+	gather_habits(m, plays, n, now);
+}
+
+static double
+l(double x)
+{
+	return log1p(x / SCALE);
+}
+
+void
+lb_moment_values(double *values, const LbMoment *m, const LbMomentRow *row,
+				 double dot)
+{
+	double		r[LB_FOLLOW_REACH];
+
+	memset(values, 0, LB_MOMENT_PARTS * sizeof(double));
+	values[LB_MOMENT_TASTE] = dot;
+	if (row == NULL)
+		return;
+	for (int d = 0; d < LB_FOLLOW_REACH; d++)
+	{
+		r[d] = (row->own[d] + EVERYBODY * row->all[d]) /
+			(m->own_sums[d] + EVERYBODY);
+		values[LB_MOMENT_FOLLOW + d] = l(r[d]);
+	}
+	values[LB_MOMENT_NEAR] = sqrt(row->near);
+	values[LB_MOMENT_BESIDE] = l(row->beside);
+	values[LB_MOMENT_OWN] = row->w > 0;
+	values[LB_MOMENT_RECENCY] = l(row->w);
+	values[LB_MOMENT_HOUR] = row->in_hour;
+	values[LB_MOMENT_MIX] = l(((row->w > 0 ? row->w / m->w_sum : 0) + r[0]) /
+							  2);
+}
+
+/* The place of the weight of a part for such a recording. */
+static int
+weight_place(int part, bool own)
+{
+	return (own || part >= LB_MOMENT_SHARED ? LB_MOMENT_SHARED : 0) + part;
+}
+
+void
+lb_moment_features(float *x, const LbMoment *m, const LbMomentRow *row,
+				   double dot)
+{
+	bool		own = row != NULL && row->w > 0;
+	double		values[LB_MOMENT_PARTS];
+
+	lb_moment_values(values, m, row, dot);
+	memset(x, 0, LB_MOMENT_WEIGHTS * sizeof(float));
+	for (int p = 0; p < LB_MOMENT_PARTS; p++)
+		x[weight_place(p, own)] = (float) values[p];
+}
+
+double
+lb_moment_added(const LbMoment *m, const LbMomentRow *row,
+				const double *weights)
+{
+	double		values[LB_MOMENT_PARTS];
+	double		sum = 0;
+
+	lb_moment_values(values, m, row, 0);
+	for (int p = 0; p < LB_MOMENT_PARTS; p++)
+		sum += weights[weight_place(p, row->w > 0)] * values[p];
+	return sum;
+}

@@ -1,0 +1,165 @@
+/*
+ * lb_moment.h
+ *		What comes next: the parts of a recording's score at a moment.
+ *
+ * A moment is a user's plays so far and a time.  The score of recording b is
+ * the sum over parts of weight * value.  There are two vectors of weights: of
+ * moments in a session, whose last play is less than an hour ago, and of
+ * others.  A shared part has one weight for recordings new to the user and
+ * another for those that the user has played.
+ *
+ *		taste		<q,c>, the towers' dot product				shared
+ *		near		sqrt(sum of neighbours' weights of all own)	shared
+ *		beside		l(sum over the last 8 plays of 0.8^j * neighbour's
+ *					weight)										shared
+ *		follow_d	l(r_d), d = 1, 2, 3							shared
+ *		own			1, where b was played
+ *		recency		l(w), w the sum over plays of b of 1 / (1 + days)
+ *		hour		1, where b was played in the last hour
+ *		mix			l((w / W + r_1) / 2), W the sum of w over all own
+ *
+ * with l(x) = log(1 + x / 0.01), a the d-th last play, and
+ *
+ *		r_d = (own_d(b) + 2 C_d(a,b) / (C_d(a,.) + 20)) / (own_d(.) + 2)
+ *
+ * C_d(a,b) counts everybody's transitions from a to b at distance d
+ * (lb_follow.h); own_d(b) those of the user, each counting
+ * 1 / sqrt(1 + days), and for d = 1 five times as much for each further play
+ * before a, three at most, that agrees with those before the moment.  So a
+ * user's own habit counts where there is one, and everybody's where there is
+ * none: Dirichlet smoothing (Zhai and Lafferty, SIGIR 2001) of a Markov chain.
+ */
+#ifndef LB_MOMENT_H
+#define LB_MOMENT_H
+
+#include <math.h>
+
+#include "core/score/lb_follow.h"
+#include "core/score/lb_neighbour.h"
+
+/* A score's parts; the first LB_MOMENT_SHARED have two weights. */
+typedef enum LbMomentPart
+{
+	LB_MOMENT_TASTE,
+	LB_MOMENT_NEAR,
+	LB_MOMENT_BESIDE,
+	LB_MOMENT_FOLLOW,			/* one a distance */
+	LB_MOMENT_SHARED = LB_MOMENT_FOLLOW + LB_FOLLOW_REACH,
+	LB_MOMENT_OWN = LB_MOMENT_SHARED,
+	LB_MOMENT_RECENCY,
+	LB_MOMENT_HOUR,
+	LB_MOMENT_MIX,
+	LB_MOMENT_PARTS
+} LbMomentPart;
+
+/*
+ * Places of weights: parts of new recordings, then those of played ones, the
+ * latter with the parts that have one weight.
+ */
+#define LB_MOMENT_WEIGHTS (LB_MOMENT_SHARED + LB_MOMENT_PARTS)
+
+/* The weights of moments: [1] in a session, [0] otherwise. */
+typedef struct LbMomentWeights
+{
+	double		of[2][LB_MOMENT_WEIGHTS];
+} LbMomentWeights;
+
+/* Latest distinct recordings of a user whose neighbours count. */
+#define LB_MOMENT_NEAR_LENGTH 500
+
+/* Everything that is known of a recording at a moment but its dot product. */
+typedef struct LbMomentRow
+{
+	int32_t		code;
+	float		w;				/* what its plays count; 0: new to the user */
+	float		plays;
+	bool		in_hour;		/* played in the last hour */
+	float		near;			/* sum of neighbours' weights */
+	float		beside;
+	float		own[LB_FOLLOW_REACH];
+	float		all[LB_FOLLOW_REACH];
+} LbMomentRow;
+
+/* A moment; rows are those recordings that have more than a dot product. */
+typedef struct LbMoment
+{
+	int64_t		n;
+	int64_t		n_own;			/* the first of them, latest first */
+	LbMomentRow *rows;
+	int32_t    *slots;			/* places plus one, by hash; 0 is empty */
+	uint32_t	mask;
+	double		w_sum;			/* over the own */
+	float		own_sums[LB_FOLLOW_REACH];
+	bool		in_session;		/* the last play is less than an hour ago */
+} LbMoment;
+
+/* What everybody plays: rows of a model; offsets NULL where there are none. */
+typedef struct LbMomentModel
+{
+	LbNeighbours neighbours;
+	LbFollow	follow;
+} LbMomentModel;
+
+/* The bytes of a moment with room for that many rows. */
+extern size_t lb_moment_bytes(int64_t most);
+extern void lb_moment_place(LbMoment *m, int64_t most, void *block);
+
+/*
+ * The user's own recordings alone, the one played last first: plays (n) in the
+ * order of time.  m was placed for n rows.
+ */
+extern void lb_moment_gather_own(LbMoment *m, const LbPlay *plays, int64_t n,
+								 int64_t now);
+
+/* At most as many rows as this, by a moment that has the own. */
+extern int64_t lb_moment_most(const LbMoment *own, const LbMomentModel *model,
+							  const LbPlay *plays, int64_t n);
+
+/* Fills m, which was placed for lb_moment_most() rows. */
+extern void lb_moment_gather(LbMoment *m, const LbMomentModel *model,
+							 const LbPlay *plays, int64_t n, int64_t now);
+
+/* The place of a code, or -1. */
+extern int64_t lb_moment_find(const LbMoment *m, int32_t code);
+
+/* The values of the parts (LB_MOMENT_PARTS) of a row with that dot product. */
+extern void lb_moment_values(double *values, const LbMoment *m,
+							 const LbMomentRow *row, double dot);
+
+/*
+ * The features x (LB_MOMENT_WEIGHTS) whose product with the weights is the
+ * score; row NULL: a recording without a row.
+ */
+extern void lb_moment_features(float *x, const LbMoment *m,
+							   const LbMomentRow *row, double dot);
+
+/* The score without the dot product, and what that is multiplied by. */
+extern double lb_moment_added(const LbMoment *m, const LbMomentRow *row,
+							  const double *weights);
+
+static inline double
+lb_moment_taste(const LbMomentRow *row, const double *weights)
+{
+	return weights[row != NULL && row->w > 0 ?
+				   LB_MOMENT_SHARED + LB_MOMENT_TASTE : LB_MOMENT_TASTE];
+}
+
+/* The part of a weight's place. */
+static inline int
+lb_moment_part_of(int place)
+{
+	return place < LB_MOMENT_SHARED ? place : place - LB_MOMENT_SHARED;
+}
+
+extern const char *lb_moment_part_name(int part);
+
+/*
+ * Weights where there is too little to fit on: means of fits on four periods
+ * of one public set.
+ */
+extern const LbMomentWeights lb_moment_prior;
+
+/* The lower bounds of weights: of parts that must not lower a score, 0. */
+extern double lb_moment_least(int place);
+
+#endif							/* LB_MOMENT_H */

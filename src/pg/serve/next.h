@@ -1,0 +1,33 @@
+/*
+ * next.h
+ *		What comes after a user's plays.
+ */
+#ifndef LBREC_SERVE_NEXT_H
+#define LBREC_SERVE_NEXT_H
+
+#include "pg/image/image.h"
+#include "pg/model/candidates.h"
+#include "pg/model/toplist.h"
+
+#include "core/score/lb_moment.h"
+
+/* A moment of a listener, ready to be asked. */
+typedef struct NextListener
+{
+	const ServingModel *serving;
+	LbMoment	moment;
+	double		weights[LB_MOMENT_WEIGHTS]; /* for this moment */
+	const float *query;			/* (D) */
+} NextListener;
+
+extern void lbrec_find_next(NextListener *next, const ServingModel *serving,
+							int32 user, const LbPlay *plays, int64 n,
+							int64 time);
+extern float lbrec_next_score(const NextListener *next, int64 candidate,
+							  float dot);
+extern RankedList lbrec_next_best(const void *next,
+								  const CandidateSet *allowed, int64 k);
+extern int64 lbrec_next_rank(const NextListener *next, int64 candidate,
+							 bool new_only);
+
+#endif							/* LBREC_SERVE_NEXT_H */

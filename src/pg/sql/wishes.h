@@ -1,0 +1,33 @@
+/*
+ * wishes.h
+ *		Arguments that say which recordings a list may have.
+ */
+#ifndef LBREC_SQL_WISHES_H
+#define LBREC_SQL_WISHES_H
+
+#include "pg/image/image.h"
+#include "pg/serve/filter.h"
+#include "pg/serve/select.h"
+
+/* The places of a function's arguments. */
+typedef struct WishPlaces
+{
+	int			exclude_listened;
+	int			candidates;
+	int			filter;
+	int			min_listens;
+	int			max_listens;
+	int			per_artist;
+	int			artist_column;
+	int			diversity;
+} WishPlaces;
+
+extern void lbrec_read_conditions(Conditions *conditions,
+								  FunctionCallInfo fcinfo,
+								  const WishPlaces *at, const char *listens,
+								  const int64 *user_id);
+extern void lbrec_read_wishes(Wanted *wanted, FunctionCallInfo fcinfo,
+							  const WishPlaces *at,
+							  const ServingModel *serving);
+
+#endif							/* LBREC_SQL_WISHES_H */
