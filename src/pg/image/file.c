@@ -2,7 +2,7 @@
  * file.c
  *		Images in files that all backends of a cluster map.
  *
- * A file is base/pgsql_tmp/pgsql_tmp_lbrec.DATABASE.MODEL.CHECKSUM.  The
+ * A file is base/pgsql_tmp/pgsql_tmp_lbrec.DATABASE.MODEL.CHECKSUM.LAYOUT.  The
  * server removes what begins with pgsql_tmp whenever it starts, also after a
  * crash, and base backups leave it out; so a file was written by a backend of
  * this server since its last start.  It is never the truth: who cannot use it
@@ -58,7 +58,8 @@
 #include "pg/store/versions.h"
 
 /* Fourth field of our lock tags; SQL's advisory locks have 1 or 2 there. */
-#define LOCK_FIELD 0x6c62		/* "lb" */
+#define LOCK_BUILDING 0x6c62	/* "lb" */
+#define LOCK_KEEPING 0x6c6b		/* "lk" */
 
 #define FILE_MAGIC UINT64CONST(0x33656c6966626c6c)	/* "llbfile3" */
 
@@ -109,8 +110,10 @@ layout(void)
 static void
 image_path(char *path, int64 model, int64 checksum)
 {
-	snprintf(path, MAXPGPATH, IMAGE_DIR "/" IMAGE_PREFIX "%u.%lld.%llx",
-			 MyDatabaseId, (long long) model, (unsigned long long) checksum);
+	/* libraries of two versions, in sessions side by side, have two files */
+	snprintf(path, MAXPGPATH, IMAGE_DIR "/" IMAGE_PREFIX "%u.%lld.%llx.%llx",
+			 MyDatabaseId, (long long) model, (unsigned long long) checksum,
+			 (unsigned long long) layout());
 }
 
 static uint32
@@ -124,43 +127,63 @@ crc_of(const void *data, Size size)
 	return crc;
 }
 
-static void
-set_tag(struct LOCKTAG *tag, int64 model)
+static bool
+take_lock(int64 model, uint16 field, LOCKMODE mode, bool wait)
 {
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (model >> 32),
-						 (uint32) model, LOCK_FIELD);
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (model >> 32),
+						 (uint32) model, field);
+	return LockAcquire(&tag, mode, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+static void
+give_lock(int64 model, uint16 field, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (model >> 32),
+						 (uint32) model, field);
+	LockRelease(&tag, mode, false);
 }
 
 /*
- * Who builds a model's image has this lock.  At the end of the transaction it
- * is gone, also by an error.
+ * The session that builds a model's image has this lock while it builds, and
+ * no longer: others wait for nothing else.  After an error it is gone.
  */
 void
 lbrec_lock_image(int64 model)
 {
-	LOCKTAG		tag;
-
-	set_tag(&tag, model);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
-}
-
-bool
-lbrec_try_lock_image(int64 model)
-{
-	LOCKTAG		tag;
-
-	set_tag(&tag, model);
-	return LockAcquire(&tag, ExclusiveLock, false,
-					   true) != LOCKACQUIRE_NOT_AVAIL;
+	(void) take_lock(model, LOCK_BUILDING, ExclusiveLock, true);
 }
 
 void
 lbrec_unlock_image(int64 model)
 {
-	LOCKTAG		tag;
+	give_lock(model, LOCK_BUILDING, ExclusiveLock);
+}
 
-	set_tag(&tag, model);
-	LockRelease(&tag, ExclusiveLock, false);
+/*
+ * Until the end of this transaction, which may activate the model, sweeps
+ * leave its image alone.
+ */
+void
+lbrec_keep_image(int64 model)
+{
+	(void) take_lock(model, LOCK_KEEPING, ShareLock, true);
+}
+
+/* True if a transaction keeps the model's image, or builds it now. */
+bool
+lbrec_is_kept(int64 model)
+{
+	if (!take_lock(model, LOCK_KEEPING, ExclusiveLock, false))
+		return true;
+	give_lock(model, LOCK_KEEPING, ExclusiveLock);
+	if (!take_lock(model, LOCK_BUILDING, ExclusiveLock, false))
+		return true;
+	give_lock(model, LOCK_BUILDING, ExclusiveLock);
+	return false;
 }
 
 /* Is that the header of this model's file? */
@@ -493,7 +516,7 @@ lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size)
 
 	lbrec_unmap_image(map);
 	image_path(path, row->id, row->checksum);
-	snprintf(part, sizeof(part), "%s.%d", path, MyProcPid);
+	snprintf(part, sizeof(part), "%s" IMAGE_PART "%d", path, MyProcPid);
 	unlink(part);				/* of an earlier process with this number */
 	map->fd = BasicOpenFile(part, O_CREAT | O_EXCL | O_RDWR | PG_BINARY);
 	if (map->fd < 0 && errno == ENOENT)

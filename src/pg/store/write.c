@@ -104,8 +104,7 @@ lbrec_write_chunk(TensorWriter *writer, const char *name,
 	if (SPI_execute_plan(writer->insert, values, NULL, false, 0) !=
 		SPI_OK_INSERT)
 		elog(ERROR, "could not insert into lbrec.tensor");
-	writer->checksum = hash_combine64(writer->checksum,
-									  hash_bytes_uint32_extended(crc, chunk));
+	writer->checksum += lbrec_chunk_hash(crc, chunk);
 	pfree(piece);
 }
 
