@@ -264,6 +264,17 @@ chmod 0700, $tmp;
 is(answer($node, 'a'), $first, 'and with a folder again');
 is(scalar(images()), 1, 'there is a file');
 
+# images are temporary files, for which there is a limit
+{
+	unlink map { "$tmp/$_" } images();
+	my ($out, $err) = ('', '');
+	is($node->psql('postgres', "SET temp_file_limit = '64kB'; $ask", stdout => \$out, stderr => \$err), 0, 'beyond temp_file_limit');
+	is($out, '5', 'there are answers');
+	like($err, qr/WARNING:  could not write file .* quota exceeded/i, 'and a warning');
+	is(scalar(images()), 0, 'but no file');
+	is(answer($node, 'a'), $first, 'others have one');
+}
+
 # a limit, which names the need
 fails($node, q{SET lbrec.max_model_memory = '10kB'; SELECT count(*) FROM lbrec_recommend(1, 5, 'a')}, '54000',
 	'version 1 of model "a" needs \d+ kB to be served', 'beyond lbrec.max_model_memory');

@@ -262,6 +262,16 @@ is(sql(q{SELECT count(*) FROM regexp_match('lbrec_train "x": epoch 9999999999999
 	(regexp_match(pg_get_viewdef('lbrec_progress'), '(\^lbrec_train[^'']*)'))[1]) AS m WHERE m IS NOT NULL}), '0', 'numbers that are too large for it do not match');
 is(sql(q{SELECT count(*) FROM regexp_match('lbrec_train "x": epoch 9 of 30, 500000000000 listens an epoch',
 	(regexp_match(pg_get_viewdef('lbrec_progress'), '(\^lbrec_train[^'']*)'))[1]) AS m WHERE m IS NOT NULL}), '1', 'others do');
+# A long name is cut between two characters.
+{
+	my $name = 'x' . "\xc3\xa4" x 60;
+	my $run = start_psql($node, qq{SELECT lbrec_train('$name', epochs => 100000, settings => '{"evaluate_every": 100000}')}, db => 'music');
+	my $shown = '';
+	ok(wait_until(sub { ($shown = sql(q{SELECT encode(convert_to(model, 'UTF8'), 'hex') FROM lbrec_progress})) ne '' }), 'a training with a long name is seen');
+	is($shown, unpack('H*', 'x' . "\xc3\xa4" x 49), 'its name cut between two characters');
+	sql(q{SELECT pg_cancel_backend(pid) FROM lbrec_progress});
+	finish_psql($run);
+}
 # Settings: a bound that users cannot pass, also not before the library is
 # loaded, when any name can be set.
 sql(q{ALTER DATABASE music SET lbrec.max_threads = 1});

@@ -28,7 +28,7 @@
  *	- before each question to a model that is mapped: that the inode has not
  *	  been changed (lbrec_image_intact), for a few hundred nanoseconds.
  * What is left is a file that is cut while a question is being answered, or a
- * disk that fails under the mapping: imagefault.c makes an error of it.
+ * disk that fails under the mapping: src/pg/server/fault.c makes an error of it.
  *
  * A file that fails is condemned (its mode becomes 0, which others who have
  * mapped it see) and removed, and a new one takes its place.
@@ -41,6 +41,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "access/xlog.h"
@@ -71,6 +72,13 @@
  * threads.  It fits the cache of a core, so that one costs no second reading.
  */
 #define BLOCK_BYTES ((Size) 256 << 10)
+
+/* Bytes of a file that are set aside between two checks for interrupts. */
+#define ALLOCATED_BYTES ((off_t) 16 << 20)
+
+/* Room that an image leaves on the disk: a share of it, up to 1 GB. */
+#define DISK_SHARE 64
+#define DISK_RESERVE (UINT64CONST(1) << 30)
 
 #define SEAL_MAGIC UINT64CONST(0x316c616573626c6c)	/* "llbseal1" */
 
@@ -465,21 +473,49 @@ lbrec_image_intact(const ImageMap *map, const ModelRow *row)
 /*
  * Sets aside room on the disk, so that no page of the mapping can lack it.
  * Where the file system cannot do that, a full disk raises SIGBUS, which is
- * an error then (imagefault.c).
+ * an error then (src/pg/server/fault.c).
  */
 static int
 set_aside(int fd, off_t size)
 {
-	int			failure;
-
-	do
+	for (off_t done = 0; done < size; done += ALLOCATED_BYTES)
 	{
-		CHECK_FOR_INTERRUPTS();
-		failure = posix_fallocate(fd, 0, size);
-	} while (failure == EINTR);
-	if (failure == EINVAL || failure == EOPNOTSUPP)
-		failure = ftruncate(fd, size) == 0 ? 0 : errno;
-	return failure;
+		int			failure;
+
+		/* a file system may fill it with zeros, which takes its time */
+		do
+		{
+			CHECK_FOR_INTERRUPTS();
+			failure = posix_fallocate(fd, done,
+									  Min(size - done, ALLOCATED_BYTES));
+		} while (failure == EINTR);
+		if (failure == EINVAL || failure == EOPNOTSUPP)
+			return ftruncate(fd, size) == 0 ? 0 : errno;
+		if (failure != 0)
+			return failure;
+	}
+	return 0;
+}
+
+/*
+ * Images are temporary files, and keep to what the administrator allows of
+ * those; and they leave room on the disk for the server itself, which needs
+ * it more.  Returns 0, or why there can be no file of that size.
+ */
+static int
+check_room(int fd, Size size)
+{
+	struct statvfs disk;
+	uint64		reserve;
+
+	if (temp_file_limit >= 0 && size / 1024 > (Size) temp_file_limit)
+		return EDQUOT;
+	if (fstatvfs(fd, &disk) != 0)
+		return 0;
+	reserve = Min((uint64) disk.f_blocks * disk.f_frsize / DISK_SHARE,
+				  DISK_RESERVE);
+	return size + reserve > (uint64) disk.f_bavail * disk.f_frsize ?
+		ENOSPC : 0;
 }
 
 /* There can be no file.  A session that goes on without says so once. */
@@ -498,7 +534,7 @@ no_file(ImageMap *map, const char *file, Size size, int failure)
 			 errmsg("could not write file \"%s\": %m", file),
 			 errdetail("The model is kept in this session's own memory, %zu MB.",
 					   (size_t) (size >> 20)),
-			 errhint("Other sessions need as much each until there is room in the folder of temporary files; or set lbrec.shared_images to off.")));
+			 errhint("Other sessions need as much each until there is room in the folder of temporary files, and temp_file_limit allows it; or set lbrec.shared_images to off.")));
 }
 
 /*
@@ -532,7 +568,9 @@ lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size)
 		ReserveExternalFD();
 		map->open = true;
 		strlcpy(map->part, part, sizeof(map->part));
-		failure = set_aside(map->fd, (off_t) (IMAGE_OFFSET + size));
+		failure = check_room(map->fd, IMAGE_OFFSET + size);
+		if (failure == 0)
+			failure = set_aside(map->fd, (off_t) (IMAGE_OFFSET + size));
 	}
 	if (failure == 0)
 	{
