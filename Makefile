@@ -41,6 +41,17 @@ PG_CFLAGS += $(if $(filter i386-% i486-% i586-% i686-%,\
 	$(shell $(CC) -dumpmachine)),$(I386_CFLAGS))
 SHLIB_LINK = -lpthread -ldl -lm
 
+# As Debian builds PostgreSQL, also where the server is built otherwise.
+HARDEN = -fstack-protector-strong $(if \
+	$(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CFLAGS))$(filter -O0,$(CFLAGS)),,\
+	-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+PG_CFLAGS += $(HARDEN)
+
+# Other libraries in the server's processes see what SQL calls, and no more.
+EXPORTS = build/lbrec.map
+LINK_linux = -Wl,--version-script=$(EXPORTS) -Wl,-z,relro -Wl,-z,now
+SHLIB_LINK += $(LINK_$(PORTNAME))
+
 # pg_regress reads test/sql and compares with expected/
 REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --load-extension=lbrec
@@ -74,6 +85,13 @@ $(CORE_OBJS): CFLAGS += $(CORE_CFLAGS)
 
 # Debian's PGXS does not track headers; an object of older structs crashes.
 $(OBJS): $(wildcard src/core/*.h src/core/*/*.h src/pg/*/*.h)
+
+$(MODULE_big)$(DLSUFFIX): $(EXPORTS)
+$(EXPORTS): $(PG_SRCS)
+	@mkdir -p $(@D)
+	@{ echo '{ global: Pg_magic_func; _PG_init;'; \
+	sed -n 's/^PG_FUNCTION_INFO_V1(\(.*\));/\1; pg_finfo_\1;/p' $^; \
+	echo 'local: *; };'; } >$@
 
 # The same bytes each time: git takes the times from the commit.
 DISTDIR = .

@@ -12,16 +12,17 @@ COMMENT ON SCHEMA lbrec IS 'models of the extension lbrec';
 
 CREATE TABLE lbrec.model (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	name text NOT NULL CHECK (name <> ''),
-	version integer NOT NULL CHECK (version > 0),
-	activation bigint NOT NULL DEFAULT 0,
+	name text NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 255),
+	-- below the ends of the types, so that there is a next one
+	version integer NOT NULL CHECK (version BETWEEN 1 AND 1000000000),
+	activation bigint NOT NULL DEFAULT 0 CHECK (activation BETWEEN 0 AND 1000000000000000),
 	owner name NOT NULL DEFAULT current_user,
 	created timestamptz NOT NULL DEFAULT now(),
 	query text NOT NULL,
 	config jsonb NOT NULL,
-	n_listens bigint NOT NULL,
-	n_users bigint NOT NULL,
-	n_recordings bigint NOT NULL,
+	n_listens bigint NOT NULL CHECK (n_listens >= 0),
+	n_users bigint NOT NULL CHECK (n_users >= 0),
+	n_recordings bigint NOT NULL CHECK (n_recordings >= 0),
 	checksum bigint NOT NULL,
 	comment text,
 	UNIQUE (name, version)
@@ -30,7 +31,7 @@ COMMENT ON TABLE lbrec.model IS 'one row per version of a model';
 COMMENT ON COLUMN lbrec.model.activation IS 'the version with the highest number is the active one: of its name, and over all rows of the whole database; 0: never activated';
 COMMENT ON COLUMN lbrec.model.query IS 'the query of listens that the version was trained on';
 COMMENT ON COLUMN lbrec.model.config IS 'settings of the training run (options), inputs of the towers (query, candidate), scale of time (time)';
-COMMENT ON COLUMN lbrec.model.checksum IS 'over the checksums of all tensors';
+COMMENT ON COLUMN lbrec.model.checksum IS 'sum of hashint8extended(crc32c, chunk) over all chunks of the version, modulo 2^64';
 COMMENT ON COLUMN lbrec.model.comment IS 'what the user says of the version: lbrec_comment';
 
 CREATE TABLE lbrec.epoch (
@@ -76,11 +77,12 @@ SELECT pg_catalog.pg_extension_config_dump('lbrec.tensor', '');
 SELECT pg_catalog.pg_extension_config_dump('lbrec.model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('lbrec.activation_seq', '');
 
--- Who ran CREATE EXTENSION may use it, also where it is trusted and the
--- objects belong to the bootstrap superuser.  PUBLIC gets nothing here.
-GRANT ALL ON SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
-GRANT ALL ON ALL TABLES IN SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
-GRANT ALL ON ALL SEQUENCES IN SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
+-- The role that ran CREATE EXTENSION may use it, also where it is trusted and
+-- the objects belong to the bootstrap superuser.  Not TRIGGER: a trigger runs
+-- as whoever trains next.  PUBLIC gets nothing here.
+GRANT USAGE ON SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
+GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
+GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
 
 --
 -- Training

@@ -21,6 +21,9 @@ CONVERT_ASAN_OBJS = $(CONVERT_OBJS:$(CONVERT_DIR)/%=$(CONVERT_ASAN_DIR)/%)
 CONVERT_DEPS = lbrec.control src/convert/convert.mk
 CONVERT_WARN = -Wall -Wextra -Werror
 CONVERT_OPT ?= -O2 -g
+CONVERT_HARDEN = -fstack-protector-strong -fPIE $(if \
+	$(filter -O0,$(CONVERT_OPT)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+CONVERT_HARDEN_LINK = -pie -Wl,-z,relro -Wl,-z,now
 # PGXS has a VERSION of its own, the server's: ours is read again.
 CONVERT_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" \
 	lbrec.control)
@@ -41,15 +44,15 @@ uninstall: uninstall-convert
 endif
 
 lbrec-convert: $(CONVERT_OBJS)
-	$(CXX) $(CONVERT_OPT) -o $@ $^ $(CONVERT_LIBS)
+	$(CXX) $(CONVERT_OPT) $(CONVERT_HARDEN_LINK) -o $@ $^ $(CONVERT_LIBS)
 
 $(CONVERT_DIR)/%.o: src/convert/%.c $(CONVERT_H) $(CONVERT_DEPS)
 	@mkdir -p $(@D)
-	$(CONVERT_CC) $(CONVERT_OPT) -c -o $@ $<
+	$(CONVERT_CC) $(CONVERT_OPT) $(CONVERT_HARDEN) -c -o $@ $<
 
 $(CONVERT_DIR)/%.o: src/convert/%.cpp $(CONVERT_H) $(CONVERT_DEPS)
 	@mkdir -p $(@D)
-	$(CONVERT_CXX) $(CONVERT_OPT) -c -o $@ $<
+	$(CONVERT_CXX) $(CONVERT_OPT) $(CONVERT_HARDEN) -c -o $@ $<
 
 convert-asan: $(CONVERT_ASAN_DIR)/lbrec-convert
 

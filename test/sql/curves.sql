@@ -26,4 +26,17 @@ SELECT (length(text) - length(replace(text, '<circle', ''))) / length('<circle')
 FROM svg WHERE figure = 'top_10';
 -- nothing but words and numbers: no NaN reaches a viewer
 SELECT count(*) FROM svg WHERE text ~* '(nan|inf)[^o]';
+-- losses that hardly differ, or are beyond what can be drawn: a figure all the same
+CREATE FUNCTION pg_temp.draw(losses float8[]) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE svg text;
+BEGIN
+	UPDATE lbrec.epoch AS e SET loss = losses[e.epoch] FROM lbrec.model AS m WHERE m.id = e.model AND m.name = 'one';
+	svg := lbrec_curves_svg('{one}', 'loss');
+	RETURN CASE WHEN svg ~* '(nan|inf)[^o]' THEN 'NaN' WHEN NOT pg_temp.parses(svg) THEN 'no XML'
+		WHEN svg !~ 'text-anchor="end"' THEN 'no ticks' ELSE 'drawn' END;
+EXCEPTION WHEN no_data_found THEN
+	RETURN 'nothing to draw';
+END $$;
+SELECT losses, pg_temp.draw(losses) FROM (VALUES ('{1,1,1,1}'::float8[]), ('{4.1,4.100000000000001,4.1,4.1}'), ('{9007199254740992,9007199254740994,9007199254740992,9007199254740992}'),
+	('{0,0,0,0}'), ('{-1e300,1e300,0,1}'), ('{5e-324,1e-323,5e-324,5e-324}'), ('{NaN,Infinity,-Infinity,2}'), ('{NaN,Infinity,-Infinity,1.7e308}')) AS v (losses);
 DELETE FROM lbrec.model;

@@ -69,6 +69,16 @@ for my $as ($version, '0.0.1')
 		like(call($f, \@arguments, [ @columns, 'OUT one_more text' ]), $like, "$as: $name with a column more");
 	}
 }
+# Other libraries in the server's processes see nothing else of this one.
+SKIP:
+{
+	my $library = $node->safe_psql('postgres', q{SELECT setting FROM pg_config WHERE name = 'PKGLIBDIR'}) . '/lbrec.so';
+	my @seen = split /\n/, `nm -D --defined-only $library 2>/dev/null`;
+	skip 'no nm', 1 unless @seen;
+	my %called = map { $_->[3] => 1 } @functions;
+	is(join(' ', grep { !$called{$_} } map { /(\w+)$/ } @seen) =~ s/\bpg_finfo_(\w+)/$called{$1} ? '' : "pg_finfo_$1"/ger =~ s/ +/ /gr =~ s/ $//r, 'Pg_magic_func _PG_init lbrec_planner_support pg_finfo_lbrec_planner_support',
+		'the library shows what SQL calls and no more');
+}
 is_well($node, 'at the end');
 $node->stop;
 done_testing();

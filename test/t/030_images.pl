@@ -264,6 +264,17 @@ chmod 0700, $tmp;
 is(answer($node, 'a'), $first, 'and with a folder again');
 is(scalar(images()), 1, 'there is a file');
 
+# images are temporary files, for which there is a limit
+{
+	unlink map { "$tmp/$_" } images();
+	my ($out, $err) = ('', '');
+	is($node->psql('postgres', "SET temp_file_limit = '64kB'; $ask", stdout => \$out, stderr => \$err), 0, 'beyond temp_file_limit');
+	is($out, '5', 'there are answers');
+	like($err, qr/WARNING:  could not write file .* quota exceeded/i, 'and a warning');
+	is(scalar(images()), 0, 'but no file');
+	is(answer($node, 'a'), $first, 'others have one');
+}
+
 # a limit, which names the need
 fails($node, q{SET lbrec.max_model_memory = '10kB'; SELECT count(*) FROM lbrec_recommend(1, 5, 'a')}, '54000',
 	'version 1 of model "a" needs \d+ kB to be served', 'beyond lbrec.max_model_memory');
@@ -280,6 +291,59 @@ $node->safe_psql('postgres', q{CREATE ROLE reader; GRANT USAGE ON SCHEMA lbrec T
 fails($node, qq{$ask SET ROLE reader; $ask}, '42501', 'permission denied for table tensor', 'a role that may not read tensors');
 $node->safe_psql('postgres', q{GRANT SELECT ON lbrec.tensor TO reader});
 is($node->safe_psql('postgres', "SET ROLE reader; $ask"), '5', 'one that may');
+# What a transaction changed and takes back is never in an image that others
+# find, although the row that they look by is as it was.
+{
+	my $true = answer($node, 'c');
+	unlink map { "$tmp/$_" } images();
+	my ($id) = $node->safe_psql('postgres', q{SELECT id FROM lbrec.model WHERE name = 'c' ORDER BY activation DESC LIMIT 1});
+	# a chunk more, or one whose checksum is changed
+	for my $change ("INSERT INTO lbrec.tensor VALUES ($id, 'more', 0, 'bytes', 0, 1, 7, '')",
+		"DELETE FROM lbrec.tensor WHERE model = $id AND name = 'history_last'",
+		"UPDATE lbrec.tensor SET crc32c = crc32c + 1 WHERE model = $id AND name = 'history_last'")
+	{
+		my ($out, $err) = ('', '');
+		$node->psql('postgres', "BEGIN; $change; SELECT count(*) FROM lbrec_recommend(1, 5, 'c'); ROLLBACK", stdout => \$out, stderr => \$err);
+		like($err, qr/version \d+ of model "c" is not what was saved/, 'changes of its own transaction make no image');
+		is(answer($node, 'c'), $true, 'and others see none of them');
+		unlink map { "$tmp/$_" } images();
+	}
+}
+
+# Only a session that is building is waited for: not one that activated a
+# version and is idle, nor a prepared transaction.
+{
+	my $true = answer($node, 'c');
+	my $idle = $node->background_psql('postgres');
+	$idle->query_safe(q{BEGIN; SELECT lbrec_activate('c')});
+	unlink map { "$tmp/$_" } images();
+	is($node->safe_psql('postgres', q{SET lock_timeout = '60s'; SELECT count(*) FROM lbrec_recommend(1, 5, 'c')}), '5', 'an idle transaction is not waited for');
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted}), '0', 'nobody waits');
+	$idle->query_safe('ROLLBACK');
+	$idle->quit;
+	$node->append_conf('postgresql.conf', 'max_prepared_transactions = 2');
+	$node->restart;
+	$node->safe_psql('postgres', q{BEGIN; SELECT lbrec_activate('c'); PREPARE TRANSACTION 'later'});
+	$node->restart;
+	is($node->safe_psql('postgres', q{SET lock_timeout = '60s'; SELECT count(*) FROM lbrec_recommend(1, 5, 'c')}), '5', 'nor a prepared one, over a restart');
+	$node->safe_psql('postgres', q{ROLLBACK PREPARED 'later'});
+	is(answer($node, 'c'), $true, 'with the same answers');
+}
+
+# A file that a crashed process left behind goes, one of a living process stays.
+{
+	my $living = $node->background_psql('postgres');
+	my $pid = $living->query_safe('SELECT pg_backend_pid()');
+	my $image = (images())[0];
+	append_to_file("$tmp/$image.part.$_", 'half') for $pid, $$;
+	unlink "$tmp/$image";
+	answer($node, 'c');
+	ok(!-e "$tmp/$image.part.$$", 'a part of a process that is no backend is removed');
+	ok(-e "$tmp/$image.part.$pid", 'one of a backend is not');
+	$living->quit;
+	unlink "$tmp/$image.part.$pid";
+}
+
 # a policy hides a model from a role, whose sweep leaves its image alone
 unlink map { "$tmp/$_" } images();
 $node->safe_psql('postgres', q{SELECT count(*) FROM lbrec_recommend(1, 1, 'a');

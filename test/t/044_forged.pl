@@ -284,6 +284,11 @@ $node->safe_psql('postgres', qq{
 	COPY planted FROM '$dir/planted';
 	CREATE INDEX ON planted (round);
 	CREATE TABLE base (name text, query text)} . q{;
+	-- what lbrec.model.checksum is to be
+	CREATE FUNCTION model_checksum(target bigint) RETURNS bigint LANGUAGE sql AS $$
+		SELECT (CASE WHEN s >= 9223372036854775808 THEN s - 18446744073709551616 ELSE s END)::bigint
+		FROM (SELECT mod(mod(sum(hashint8extended(crc32c, chunk)), 18446744073709551616) + 18446744073709551616, 18446744073709551616) AS s
+			FROM lbrec.tensor WHERE model = target) AS t $$;
 	CREATE TABLE outcome (round int, base text, what text, import text, message text, planted bool, used text, verdict text);
 	-- everything that reads a model
 	CREATE FUNCTION use_model(model text, query text) RETURNS text LANGUAGE plpgsql AS $$
@@ -328,6 +333,7 @@ $node->safe_psql('postgres', qq{
 				SELECT 1000000 + i, 'planted', 1, 1, '', c.config, 1, r.n_users, r.n_recordings, i FROM configs AS c WHERE c.round = i;
 				INSERT INTO lbrec.tensor (model, name, chunk, type, rows, cols, crc32c, data)
 				SELECT 1000000 + i, p.name, 0, p.type, p.rows, p.cols, p.crc, p.data FROM planted AS p WHERE p.round = i;
+				UPDATE lbrec.model SET checksum = model_checksum(id) WHERE id = 1000000 + i;
 				SELECT count(*) = 0 INTO o.planted FROM lbrec_check('planted') AS c WHERE NOT ok AND c.problem <> 'The model has no such tensor.';
 				IF o.import = 'refused' THEN o.used := use_model('planted', (SELECT query FROM base WHERE name = r.base)); END IF;
 				RAISE 'undo' USING errcode = 'UT000';

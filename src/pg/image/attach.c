@@ -22,7 +22,8 @@ lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 
 #define AT(offset) ((void *) ((char *) h + (offset)))
 	memset(s, 0, sizeof(ServingModel));
-	s->image = h;
+	s->header = *h;
+	s->image = &s->header;
 	for (int i = 0; i < parts->n; i++)
 		if (parts->part[i].uses & PART_SERVES)
 			parts->part[i].shape.rows = h->part_rows[n++];

@@ -73,6 +73,7 @@ lbrec_check_image(const ModelRow *row)
 	ImageBuilder *b = palloc(sizeof(ImageBuilder));
 
 	lbrec_plan_image(b, row);
+	lbrec_check_sum(row);
 	pfree(b);
 }
 
@@ -96,6 +97,10 @@ lbrec_build_image(ImageBuilder *b, void *block)
 			lbrec_load_array(&b->loaded, i,
 							 (char *) block + b->header->parts[n++]);
 	lbrec_check_arrays(&b->loaded, PART_SERVES);
+
+	/* others will take it for what the row with this checksum tells */
+	lbrec_check_sum(b->loaded.row);
+	MemoryContextSwitchTo(context);
 	lbrec_attach_image(serving, b->header);
 	lbrec_make_keys(b, serving);
 	lbrec_make_items(b, serving);

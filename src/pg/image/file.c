@@ -2,7 +2,7 @@
  * file.c
  *		Images in files that all backends of a cluster map.
  *
- * A file is base/pgsql_tmp/pgsql_tmp_lbrec.DATABASE.MODEL.CHECKSUM.  The
+ * A file is base/pgsql_tmp/pgsql_tmp_lbrec.DATABASE.MODEL.CHECKSUM.LAYOUT.  The
  * server removes what begins with pgsql_tmp whenever it starts, also after a
  * crash, and base backups leave it out; so a file was written by a backend of
  * this server since its last start.  It is never the truth: who cannot use it
@@ -28,7 +28,7 @@
  *	- before each question to a model that is mapped: that the inode has not
  *	  been changed (lbrec_image_intact), for a few hundred nanoseconds.
  * What is left is a file that is cut while a question is being answered, or a
- * disk that fails under the mapping: imagefault.c makes an error of it.
+ * disk that fails under the mapping: src/pg/server/fault.c makes an error of it.
  *
  * A file that fails is condemned (its mode becomes 0, which others who have
  * mapped it see) and removed, and a new one takes its place.
@@ -41,6 +41,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "access/xlog.h"
@@ -58,7 +59,8 @@
 #include "pg/store/versions.h"
 
 /* Fourth field of our lock tags; SQL's advisory locks have 1 or 2 there. */
-#define LOCK_FIELD 0x6c62		/* "lb" */
+#define LOCK_BUILDING 0x6c62	/* "lb" */
+#define LOCK_KEEPING 0x6c6b		/* "lk" */
 
 #define FILE_MAGIC UINT64CONST(0x33656c6966626c6c)	/* "llbfile3" */
 
@@ -70,6 +72,13 @@
  * threads.  It fits the cache of a core, so that one costs no second reading.
  */
 #define BLOCK_BYTES ((Size) 256 << 10)
+
+/* Bytes of a file that are set aside between two checks for interrupts. */
+#define ALLOCATED_BYTES ((off_t) 16 << 20)
+
+/* Room that an image leaves on the disk: a share of it, up to 1 GB. */
+#define DISK_SHARE 64
+#define DISK_RESERVE (UINT64CONST(1) << 30)
 
 #define SEAL_MAGIC UINT64CONST(0x316c616573626c6c)	/* "llbseal1" */
 
@@ -109,8 +118,10 @@ layout(void)
 static void
 image_path(char *path, int64 model, int64 checksum)
 {
-	snprintf(path, MAXPGPATH, IMAGE_DIR "/" IMAGE_PREFIX "%u.%lld.%llx",
-			 MyDatabaseId, (long long) model, (unsigned long long) checksum);
+	/* libraries of two versions, in sessions side by side, have two files */
+	snprintf(path, MAXPGPATH, IMAGE_DIR "/" IMAGE_PREFIX "%u.%lld.%llx.%llx",
+			 MyDatabaseId, (long long) model, (unsigned long long) checksum,
+			 (unsigned long long) layout());
 }
 
 static uint32
@@ -124,43 +135,63 @@ crc_of(const void *data, Size size)
 	return crc;
 }
 
-static void
-set_tag(struct LOCKTAG *tag, int64 model)
+static bool
+take_lock(int64 model, uint16 field, LOCKMODE mode, bool wait)
 {
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (model >> 32),
-						 (uint32) model, LOCK_FIELD);
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (model >> 32),
+						 (uint32) model, field);
+	return LockAcquire(&tag, mode, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+static void
+give_lock(int64 model, uint16 field, LOCKMODE mode)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (model >> 32),
+						 (uint32) model, field);
+	LockRelease(&tag, mode, false);
 }
 
 /*
- * Who builds a model's image has this lock.  At the end of the transaction it
- * is gone, also by an error.
+ * The session that builds a model's image has this lock while it builds, and
+ * no longer: others wait for nothing else.  After an error it is gone.
  */
 void
 lbrec_lock_image(int64 model)
 {
-	LOCKTAG		tag;
-
-	set_tag(&tag, model);
-	(void) LockAcquire(&tag, ExclusiveLock, false, false);
-}
-
-bool
-lbrec_try_lock_image(int64 model)
-{
-	LOCKTAG		tag;
-
-	set_tag(&tag, model);
-	return LockAcquire(&tag, ExclusiveLock, false,
-					   true) != LOCKACQUIRE_NOT_AVAIL;
+	(void) take_lock(model, LOCK_BUILDING, ExclusiveLock, true);
 }
 
 void
 lbrec_unlock_image(int64 model)
 {
-	LOCKTAG		tag;
+	give_lock(model, LOCK_BUILDING, ExclusiveLock);
+}
 
-	set_tag(&tag, model);
-	LockRelease(&tag, ExclusiveLock, false);
+/*
+ * Until the end of this transaction, which may activate the model, sweeps
+ * leave its image alone.
+ */
+void
+lbrec_keep_image(int64 model)
+{
+	(void) take_lock(model, LOCK_KEEPING, ShareLock, true);
+}
+
+/* True if a transaction keeps the model's image, or builds it now. */
+bool
+lbrec_is_kept(int64 model)
+{
+	if (!take_lock(model, LOCK_KEEPING, ExclusiveLock, false))
+		return true;
+	give_lock(model, LOCK_KEEPING, ExclusiveLock);
+	if (!take_lock(model, LOCK_BUILDING, ExclusiveLock, false))
+		return true;
+	give_lock(model, LOCK_BUILDING, ExclusiveLock);
+	return false;
 }
 
 /* Is that the header of this model's file? */
@@ -442,21 +473,49 @@ lbrec_image_intact(const ImageMap *map, const ModelRow *row)
 /*
  * Sets aside room on the disk, so that no page of the mapping can lack it.
  * Where the file system cannot do that, a full disk raises SIGBUS, which is
- * an error then (imagefault.c).
+ * an error then (src/pg/server/fault.c).
  */
 static int
 set_aside(int fd, off_t size)
 {
-	int			failure;
-
-	do
+	for (off_t done = 0; done < size; done += ALLOCATED_BYTES)
 	{
-		CHECK_FOR_INTERRUPTS();
-		failure = posix_fallocate(fd, 0, size);
-	} while (failure == EINTR);
-	if (failure == EINVAL || failure == EOPNOTSUPP)
-		failure = ftruncate(fd, size) == 0 ? 0 : errno;
-	return failure;
+		int			failure;
+
+		/* a file system may fill it with zeros, which takes its time */
+		do
+		{
+			CHECK_FOR_INTERRUPTS();
+			failure = posix_fallocate(fd, done,
+									  Min(size - done, ALLOCATED_BYTES));
+		} while (failure == EINTR);
+		if (failure == EINVAL || failure == EOPNOTSUPP)
+			return ftruncate(fd, size) == 0 ? 0 : errno;
+		if (failure != 0)
+			return failure;
+	}
+	return 0;
+}
+
+/*
+ * Images are temporary files, and keep to what the administrator allows of
+ * those; and they leave room on the disk for the server itself, which needs
+ * it more.  Returns 0, or why there can be no file of that size.
+ */
+static int
+check_room(int fd, Size size)
+{
+	struct statvfs disk;
+	uint64		reserve;
+
+	if (temp_file_limit >= 0 && size / 1024 > (Size) temp_file_limit)
+		return EDQUOT;
+	if (fstatvfs(fd, &disk) != 0)
+		return 0;
+	reserve = Min((uint64) disk.f_blocks * disk.f_frsize / DISK_SHARE,
+				  DISK_RESERVE);
+	return size + reserve > (uint64) disk.f_bavail * disk.f_frsize ?
+		ENOSPC : 0;
 }
 
 /* There can be no file.  A session that goes on without says so once. */
@@ -475,7 +534,7 @@ no_file(ImageMap *map, const char *file, Size size, int failure)
 			 errmsg("could not write file \"%s\": %m", file),
 			 errdetail("The model is kept in this session's own memory, %zu MB.",
 					   (size_t) (size >> 20)),
-			 errhint("Other sessions need as much each until there is room in the folder of temporary files; or set lbrec.shared_images to off.")));
+			 errhint("Other sessions need as much each until there is room in the folder of temporary files, and temp_file_limit allows it; or set lbrec.shared_images to off.")));
 }
 
 /*
@@ -493,7 +552,7 @@ lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size)
 
 	lbrec_unmap_image(map);
 	image_path(path, row->id, row->checksum);
-	snprintf(part, sizeof(part), "%s.%d", path, MyProcPid);
+	snprintf(part, sizeof(part), "%s" IMAGE_PART "%d", path, MyProcPid);
 	unlink(part);				/* of an earlier process with this number */
 	map->fd = BasicOpenFile(part, O_CREAT | O_EXCL | O_RDWR | PG_BINARY);
 	if (map->fd < 0 && errno == ENOENT)
@@ -509,7 +568,9 @@ lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size)
 		ReserveExternalFD();
 		map->open = true;
 		strlcpy(map->part, part, sizeof(map->part));
-		failure = set_aside(map->fd, (off_t) (IMAGE_OFFSET + size));
+		failure = check_room(map->fd, IMAGE_OFFSET + size);
+		if (failure == 0)
+			failure = set_aside(map->fd, (off_t) (IMAGE_OFFSET + size));
 	}
 	if (failure == 0)
 	{

@@ -19,6 +19,9 @@
 #define IMAGE_DIR "base/" PG_TEMP_FILES_DIR
 #define IMAGE_PREFIX PG_TEMP_FILE_PREFIX "_lbrec."
 
+/* Stands before the process id in the name of a file that is being built. */
+#define IMAGE_PART ".part."
+
 /* A file in this backend's address space; all zeros: none. */
 typedef struct ImageMap
 {
@@ -38,7 +41,8 @@ extern const ImageHeader *lbrec_finish_image(ImageMap *map,
 extern void lbrec_unmap_image(ImageMap *map);
 extern bool lbrec_image_intact(const ImageMap *map, const ModelRow *row);
 extern void lbrec_lock_image(int64 model);
-extern bool lbrec_try_lock_image(int64 model);
 extern void lbrec_unlock_image(int64 model);
+extern void lbrec_keep_image(int64 model);
+extern bool lbrec_is_kept(int64 model);
 
 #endif							/* LBREC_IMAGE_FILE_H */

@@ -57,7 +57,9 @@ typedef struct ImageHeader
 /* An image attached to this backend. */
 typedef struct ServingModel
 {
-	const ImageHeader *image;
+	const ImageHeader *image;	/* the copy below: sizes that are divided by
+								 * do not vanish with the file */
+	ImageHeader header;
 	TwoTower	tower;			/* its query side; pointers into the image */
 	const int32 *user_codes;
 	const int32 *recording_order;

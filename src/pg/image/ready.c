@@ -48,10 +48,8 @@ prepare(const ModelRow *row)
 		b->used > (Size) lbrec_max_model_memory * 1024)
 		return;
 
-	/*
-	 * The lock stays until the transaction ends: as long as others see no
-	 * active version in this one, their sweeps leave its image alone.
-	 */
+	/* others see no active version in this one before the transaction ends */
+	lbrec_keep_image(row->id);
 	lbrec_lock_image(row->id);
 	if (lbrec_map_image(map, row) == NULL &&
 		(block = lbrec_begin_image(map, row, b->used)) != NULL)
@@ -61,6 +59,7 @@ prepare(const ModelRow *row)
 			lbrec_forget_images(row->id, XACT_EVENT_ABORT);
 	}
 	lbrec_unmap_image(map);
+	lbrec_unlock_image(row->id);
 	lbrec_sweep_images();
 }
 

@@ -22,6 +22,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/procarray.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -58,6 +59,29 @@ parse_name(const char *name, Oid *database, int64 *model, int64 *checksum)
 	*model = m;
 	*checksum = (int64) c;
 	return true;
+}
+
+/*
+ * True if that is a file that was being built by a process that is no more: a
+ * crash leaves it where the server does not restart all
+ * (remove_temp_files_after_crash = off).
+ */
+static bool
+is_orphan(const char *name)
+{
+	const char *part = strstr(name, IMAGE_PART);
+	int			pid = part ? atoi(part + strlen(IMAGE_PART)) : 0;
+
+	return part != NULL && pid != MyProcPid && BackendPidGetProc(pid) == NULL;
+}
+
+static void
+remove_file(const char *name)
+{
+	char		path[MAXPGPATH];
+
+	snprintf(path, sizeof(path), IMAGE_DIR "/%s", name);
+	unlink(path);
 }
 
 static Oid
@@ -106,8 +130,7 @@ is_active(int64 model, int64 checksum)
 /*
  * Removes images of this database whose model is not the active one of its
  * name any more, when this transaction commits, and those of databases that
- * are gone.  Who builds an image, or will leave one behind, has its lock: it
- * stays.  Called within SPI when an image has been built, which is seldom.
+ * are gone.  An image that is being built, or kept by a transaction, stays.  Called within SPI when an image has been built, which is seldom.
  */
 void
 lbrec_sweep_images(void)
@@ -139,7 +162,6 @@ lbrec_sweep_images(void)
 	foreach(cell, names)
 	{
 		const char *name = lfirst(cell);
-		char		path[MAXPGPATH];
 		Oid			database;
 		int64		model;
 		int64		checksum;
@@ -148,18 +170,14 @@ lbrec_sweep_images(void)
 			continue;
 		if (database == MyDatabaseId)
 		{
-			if (!is_active(model, checksum) && lbrec_try_lock_image(model))
-			{
-				lbrec_unlock_image(model);
+			if (is_orphan(name))
+				remove_file(name);
+			else if (!is_active(model, checksum) && !lbrec_is_kept(model))
 				lbrec_forget_images(model, XACT_EVENT_COMMIT);
-			}
 		}
 		else if (!SearchSysCacheExists1(DATABASEOID,
 										ObjectIdGetDatum(database)))
-		{
-			snprintf(path, sizeof(path), IMAGE_DIR "/%s", name);
-			unlink(path);
-		}
+			remove_file(name);
 	}
 	PopActiveSnapshot();
 	/* an error restores this with the (sub)transaction */
@@ -183,7 +201,6 @@ remove_doomed(XactEvent event, void *arg)
 		return;
 	while ((entry = readdir(dir)) != NULL)
 	{
-		char		path[MAXPGPATH];
 		Oid			database;
 		int64		model;
 		int64		checksum;
@@ -193,10 +210,7 @@ remove_doomed(XactEvent event, void *arg)
 			continue;
 		for (int i = 0; i < n; i++)
 			if (doomed[i].model == model && doomed[i].when == event)
-			{
-				snprintf(path, sizeof(path), IMAGE_DIR "/%s", entry->d_name);
-				unlink(path);
-			}
+				remove_file(entry->d_name);
 	}
 	closedir(dir);
 }

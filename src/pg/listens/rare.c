@@ -94,8 +94,7 @@ lbrec_bucket_rows(int64 *n_rows, const Vocabulary *recordings,
 
 			CHECK_FOR_INTERRUPTS();
 			rows[r] = own + 1 + (int32)
-				(lbrec_vocabulary_prefetch(recordings, key, UUID_LEN) %
-				 buckets);
+				(lbrec_uuid_hash(key) % buckets);
 		}
 	*n_rows = (int64) own + 1 + buckets;
 	return rows;

@@ -28,6 +28,7 @@ struct Vocabulary
 	MemoryContext context;
 	int			width;
 	int32		size;
+	uint64		seed;			/* of hashes: keys may be chosen to hash alike */
 	uint32		mask;			/* slots - 1, a power of two less one */
 	Slot	   *slots;
 	char	   *fixed;			/* (allocated, width), or NULL */
@@ -46,6 +47,8 @@ lbrec_vocabulary_create(MemoryContext context, int width)
 
 	v->context = context;
 	v->width = width;
+	if (!pg_strong_random(&v->seed, sizeof(v->seed)))
+		v->seed = 0;			/* slower for chosen keys is all */
 	v->mask = 1023;
 	v->slots = MemoryContextAllocZero(context,
 									  (v->mask + 1) * sizeof(Slot));
@@ -77,33 +80,47 @@ lbrec_vocabulary_key(const Vocabulary *v, int32 code, uint32 *len)
 }
 
 /* The finaliser of splitmix64: every bit of x reaches every bit of the hash. */
-static inline uint32
+static inline uint64
 mix(uint64 x)
 {
 	x = (x ^ (x >> 30)) * UINT64CONST(0xbf58476d1ce4e5b9);
 	x = (x ^ (x >> 27)) * UINT64CONST(0x94d049bb133111eb);
-	return (uint32) (x ^ (x >> 31));
+	return x ^ (x >> 31);
 }
 
 static inline uint32
-hash_key(const Vocabulary *v, const void *key, uint32 len)
+hash_with(uint64 seed, int width, const void *key, uint32 len)
 {
-	if (v->width == sizeof(int64))
+	if (width == sizeof(int64))
 	{
 		uint64		x;
 
 		memcpy(&x, key, sizeof(x));
-		return mix(x);
+		return (uint32) mix(x ^ seed);
 	}
-	if (v->width == UUID_LEN)
+	if (width == UUID_LEN)
 	{
 		uint64		x[2];
 
 		memcpy(x, key, sizeof(x));
-		/* MSIDs and MBIDs are random, but version 1 UUIDs are not */
-		return mix(x[0] ^ (x[1] * UINT64CONST(0x9e3779b97f4a7c15)));
+		/* MSIDs and MBIDs are random, but other UUIDs are not */
+		return (uint32) mix(mix(x[0] ^ seed) + x[1]);
 	}
-	return hash_bytes(key, (int) len);
+	return (uint32) hash_bytes_extended(key, (int) len, seed);
+}
+
+/* The place of a key in the table, which nobody else can foresee. */
+static inline uint32
+hash_key(const Vocabulary *v, const void *key, uint32 len)
+{
+	return hash_with(v->seed, v->width, key, len);
+}
+
+/* A number of the UUID that is the same in every run and on every machine. */
+uint32
+lbrec_uuid_hash(const void *key)
+{
+	return hash_with(0, UUID_LEN, key, UUID_LEN);
 }
 
 static inline bool

@@ -17,6 +17,7 @@ extern int32 lbrec_vocabulary_prefetch_key(const Vocabulary *v, uint32 hash);
 extern int32 lbrec_vocabulary_code(Vocabulary *v, const void *key,
 								   uint32 len, uint32 hash, bool *is_new);
 extern int32 lbrec_vocabulary_add(Vocabulary *v, const void *key, uint32 len);
+extern uint32 lbrec_uuid_hash(const void *key);
 extern void lbrec_vocabulary_free(Vocabulary *v);
 extern int32 lbrec_vocabulary_find(Vocabulary *v, const void *key,
 								   uint32 len);

@@ -31,6 +31,11 @@ PG_FUNCTION_INFO_V1(lbrec_curves_svg);
 #define PLOT_WIDTH 490
 #define PLOT_HEIGHT 320
 
+/* The span of an axis, relative to its values, and the values, at most. */
+#define LEAST_SPAN 1e-9
+#define LARGEST_VALUE 1e300
+#define LEAST_VALUE 1e-290
+
 typedef struct Line
 {
 	char	   *label;
@@ -140,19 +145,23 @@ read_line(Line *line, const char *name, int figure, MemoryContext context)
 	line->epochs = MemoryContextAlloc(context, (line->n + 1) * sizeof(int));
 	line->values = MemoryContextAlloc(context,
 									  (line->n + 1) * sizeof(double));
-	for (int i = 0; i < line->n; i++)
+	line->n = 0;
+	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		bool		isnull;
+		int			epoch = DatumGetInt32(SPI_getbinval(tuple,
+														SPI_tuptable->tupdesc,
+														1, &isnull));
+		double		value = DatumGetFloat8(SPI_getbinval(tuple,
+														 SPI_tuptable->tupdesc,
+														 2, &isnull));
 
-		line->epochs[i] =
-			DatumGetInt32(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1,
-										&isnull));
-		line->values[i] =
-			DatumGetFloat8(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2,
-										 &isnull));
-		if (figures[figure].share)
-			line->values[i] *= 100;
+		/* an imported model's may be anything */
+		if (!(fabs(value) <= LARGEST_VALUE))
+			continue;
+		line->epochs[line->n] = epoch;
+		line->values[line->n++] = figures[figure].share ? 100 * value : value;
 	}
 }
 
@@ -164,9 +173,11 @@ nice_scale(double low, double high, bool whole)
 	double		raw;
 	double		power;
 
-	if (!(high > low))
+	/* values that differ by rounding alone would have ticks that do not */
+	if (!(high - low > LEAST_SPAN * Max(fabs(low), fabs(high))) ||
+		high - low < LEAST_VALUE)
 	{
-		double		margin = fabs(high) > 0 ? fabs(high) / 2 : 1;
+		double		margin = fabs(high) > LEAST_VALUE ? fabs(high) / 2 : 1;
 
 		low -= margin;
 		high += margin;
@@ -181,6 +192,13 @@ nice_scale(double low, double high, bool whole)
 	s.low = floor(low / s.step + 1e-9) * s.step;
 	s.high = ceil(high / s.step - 1e-9) * s.step;
 	return s;
+}
+
+/* Steps from the first tick to the last, a few. */
+static int
+n_steps(const Scale *s)
+{
+	return (int) rint((s->high - s->low) / s->step);
 }
 
 static double
@@ -221,8 +239,9 @@ draw_axes(StringInfo out, int figure, const Scale *xs, const Scale *ys)
 	int			bottom = PLOT_TOP + PLOT_HEIGHT;
 	int			digits = ys->step >= 1 ? 0 : (int) ceil(-log10(ys->step) - 1e-9);
 
-	for (double v = ys->low; v <= ys->high + ys->step / 2; v += ys->step)
+	for (int i = 0; i <= n_steps(ys); i++)
 	{
+		double		v = ys->low + i * ys->step;
 		double		y = bottom - place(ys, v) * PLOT_HEIGHT;
 
 		appendStringInfo(out,
@@ -231,8 +250,9 @@ draw_axes(StringInfo out, int figure, const Scale *xs, const Scale *ys)
 						 PLOT_LEFT, y, PLOT_WIDTH, PLOT_LEFT - 8, y + 4,
 						 digits, v);
 	}
-	for (double v = xs->low; v <= xs->high + xs->step / 2; v += xs->step)
+	for (int i = 0; i <= n_steps(xs); i++)
 	{
+		double		v = xs->low + i * xs->step;
 		double		x = PLOT_LEFT + place(xs, v) * PLOT_WIDTH;
 
 		appendStringInfo(out,

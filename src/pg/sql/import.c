@@ -457,6 +457,7 @@ lbrec_import(PG_FUNCTION_ARGS)
 	PushActiveSnapshot(GetLatestSnapshot());
 	lbrec_validator_end(&import.validator);
 	lbrec_validate_rows(&import.validator, &import.row);
+	import.row.checksum = (int64) import.writer.checksum;
 	lbrec_check_image(&import.row);
 	lbrec_check_warm(&import.row);
 	PopActiveSnapshot();

@@ -83,7 +83,7 @@ lbrec_activate(PG_FUNCTION_ARGS)
 	lbrec_check_declaration(fcinfo, 2, 2, 0);
 	need_name(fcinfo);
 	if (change_models(fcinfo,
-					  "UPDATE lbrec.model SET activation = pg_catalog.nextval('lbrec.activation_seq') "
+					  "UPDATE lbrec.model SET activation = " NEXT_ACTIVATION " "
 					  "WHERE name OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) "
 					  "COALESCE($2, (SELECT pg_catalog.max(m.version) FROM lbrec.model AS m "
 					  "WHERE m.name OPERATOR(pg_catalog.=) $1))") == 0)

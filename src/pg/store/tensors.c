@@ -10,6 +10,7 @@
 #include "pg/store/tensors.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "port/pg_crc32c.h"
 #include "utils/builtins.h"
@@ -83,6 +84,55 @@ lbrec_chunk_crc(int64 model, const char *name, int32 chunk,
 	COMP_CRC32C(crc, data, len);
 	FIN_CRC32C(crc);
 	return crc;
+}
+
+/*
+ * What a chunk adds to its model's checksum, which is the sum over all chunks,
+ * modulo 2^64.  The chunk's own checksum covers its tensor's name.
+ */
+uint64
+lbrec_chunk_hash(uint32 crc, int32 chunk)
+{
+	return hash_bytes_uint32_extended(crc, chunk);
+}
+
+/*
+ * An error where the chunks are not those that were saved with the model's
+ * row: one more or one less, or one that was changed together with its own
+ * checksum.  Called within SPI.
+ */
+void
+lbrec_check_sum(const ModelRow *model)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(model->id)};
+	uint64		sum = 0;
+
+	if (SPI_execute_with_args("SELECT chunk, crc32c FROM lbrec.tensor "
+							  "WHERE model OPERATOR(pg_catalog.=) $1",
+							  1, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read lbrec.tensor");
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	desc = SPI_tuptable->tupdesc;
+		int32		chunk = DatumGetInt32(SPI_getbinval(tuple, desc, 1,
+														&isnull));
+		int64		crc = DatumGetInt64(SPI_getbinval(tuple, desc, 2,
+													  &isnull));
+
+		sum += lbrec_chunk_hash((uint32) crc, chunk);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	if ((int64) sum == model->checksum)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("version %d of model \"%s\" is not what was saved",
+					model->version, model->name),
+			 errdetail("The checksums of its chunks do not add up to that in lbrec.model."),
+			 errhint("Activate another version with lbrec_activate, restore the model from a backup, or train it again.")));
 }
 
 /* Executes a query on one tensor's rows with ($1 model, $2 name). */

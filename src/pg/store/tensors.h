@@ -42,6 +42,8 @@ extern uint32 lbrec_chunk_crc(int64 model, const char *name, int32 chunk,
 extern Size lbrec_tensor_size(const TensorShape *shape);
 extern bool lbrec_tensor_shape(const ModelRow *model, const char *name,
 							   TensorShape *shape);
+extern uint64 lbrec_chunk_hash(uint32 crc, int32 chunk);
+extern void lbrec_check_sum(const ModelRow *model);
 extern Size lbrec_load_chunk(const ModelRow *model, const char *name,
 							 const TensorShape *shape, int32 chunk, char *out);
 extern void lbrec_load_tensor(const ModelRow *model, const char *name,

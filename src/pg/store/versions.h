@@ -9,6 +9,15 @@
 
 #include "executor/spi.h"
 
+/*
+ * The number of an activation, in SQL: above all that are visible, also where
+ * rows came from elsewhere without their sequence.
+ */
+#define NEXT_ACTIVATION \
+	"GREATEST(pg_catalog.nextval('lbrec.activation_seq'), " \
+	"(SELECT 1 OPERATOR(pg_catalog.+) pg_catalog.max(a.activation) " \
+	"FROM lbrec.model AS a))"
+
 /* A row of lbrec.model. */
 typedef struct ModelRow
 {

@@ -56,7 +56,7 @@ lbrec_begin_model(TensorWriter *writer, int32 *version, char **config,
 							  "INSERT INTO lbrec.model (name, version, activation, query, config,"
 							  " n_listens, n_users, n_recordings, checksum) "
 							  "SELECT $1, 1 OPERATOR(pg_catalog.+) COALESCE(pg_catalog.max(m.version), 0), "
-							  "CASE WHEN $7 THEN pg_catalog.nextval('lbrec.activation_seq') ELSE 0 END, "
+							  "CASE WHEN $7 THEN " NEXT_ACTIVATION " ELSE 0 END, "
 							  "$2, $3::pg_catalog.jsonb, $4, $5, $6, 0 "
 							  "FROM lbrec.model AS m WHERE m.name OPERATOR(pg_catalog.=) $1 "
 							  "RETURNING id, config, version",
@@ -104,8 +104,7 @@ lbrec_write_chunk(TensorWriter *writer, const char *name,
 	if (SPI_execute_plan(writer->insert, values, NULL, false, 0) !=
 		SPI_OK_INSERT)
 		elog(ERROR, "could not insert into lbrec.tensor");
-	writer->checksum = hash_combine64(writer->checksum,
-									  hash_bytes_uint32_extended(crc, chunk));
+	writer->checksum += lbrec_chunk_hash(crc, chunk);
 	pfree(piece);
 }
 

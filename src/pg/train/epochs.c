@@ -8,6 +8,7 @@
 #include "pg/train/epochs.h"
 
 #include "portability/instr_time.h"
+#include "mb/pg_wchar.h"
 #include "utils/backend_status.h"
 
 #include "core/model/lb_schedule.h"
@@ -138,10 +139,11 @@ static void
 report_progress(const RunPlan *plan, int epoch)
 {
 	char		text[256];
+	int			shown = pg_mbcliplen(plan->name, strlen(plan->name), 100);
 
 	snprintf(text, sizeof(text),
-			 "lbrec_train \"%.100s\": epoch %d of %d, " INT64_FORMAT " listens an epoch",
-			 plan->name, epoch, plan->n_epochs,
+			 "lbrec_train \"%.*s\": epoch %d of %d, " INT64_FORMAT " listens an epoch",
+			 shown, plan->name, epoch, plan->n_epochs,
 			 plan->split->n_train);
 	pgstat_report_activity(STATE_RUNNING, text);
 }

@@ -221,6 +221,7 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 	}
 	/* weights are checked when they are loaded */
 	lbrec_check_arrays(&warm->loaded, PART_TRAINS);
+	lbrec_check_sum(&warm->row);
 	name_arrays(warm);
 	SPI_finish();
 	return warm;
