@@ -16,7 +16,6 @@
 #include "pg/image/ready.h"
 #include "pg/image/sweep.h"
 #include "pg/listens/dataset.h"
-#include "pg/listens/rare.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
 #include "pg/server/srf.h"
@@ -270,8 +269,6 @@ lbrec_train(PG_FUNCTION_ARGS)
 		source.prepare_arg = request.warm;
 	}
 	data = lbrec_read_listens(&source, context);
-	if (options.min_listens > 1 && options.hash_buckets == 0)
-		lbrec_drop_rare(data, options.min_listens);
 	request.data = data;
 	trained = lbrec_run_training(&request, context);
 	options.temperature = trained->temperature;

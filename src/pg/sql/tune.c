@@ -22,7 +22,6 @@
 
 #include "pg/evaluate/metrics.h"
 #include "pg/listens/dataset.h"
-#include "pg/listens/rare.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
 #include "pg/server/srf.h"
@@ -395,8 +394,6 @@ lbrec_tune(PG_FUNCTION_ARGS)
 	source.bucketize = options.bucketize;
 	source.number_buckets = options.number_buckets;
 	t.data = lbrec_read_listens(&source, context);
-	if (options.min_listens > 1 && options.hash_buckets == 0)
-		lbrec_drop_rare(t.data, options.min_listens);
 	while ((t.n_trials >> rounds) > 1 && (max_epochs >> (rounds + 1)) > 0)
 		rounds++;
 	in_round = t.n_trials;
