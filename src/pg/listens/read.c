@@ -27,7 +27,6 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "common/int.h"
 #include "executor/spi.h"
 #include "port/pg_bitutils.h"
 #include "tcop/dest.h"
@@ -206,13 +205,14 @@ time_value(int64 row, Datum value, Oid type)
 
 	if (is_integer(type))
 	{
-		if (pg_mul_s64_overflow(integer_value(value, type), USECS_PER_SEC, &t))
+		if (!lbrec_seconds_time(&t, integer_value(value, type)))
 			ereport(ERROR,
 					(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 					 errmsg("column \"listened_at\" of the query of listens is out of range in row %lld",
 							(long long) row),
-					 errdetail("An integer is read as seconds since 1970."),
-					 errhint("Divide it in the query if it counts milliseconds.")));
+					 errdetail("It is %lld; an integer is read as seconds since 1970, up to the year 9999.",
+							   (long long) integer_value(value, type)),
+					 errhint("Divide it by 1000 in the query if it counts milliseconds.")));
 		return t;
 	}
 	t = DatumGetTimestampTz(value);
@@ -223,7 +223,16 @@ time_value(int64 row, Datum value, Oid type)
 						(long long) row),
 				 errdetail("Times are inputs of the model, so they must be finite."),
 				 errhint("Filter such rows out, for example WHERE isfinite(listened_at).")));
-	return t + LBREC_UNIX_EPOCH;
+	t = lbrec_unix_time(t);
+	if (t > LBREC_LAST_TIME)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("column \"listened_at\" of the query of listens is out of range in row %lld",
+						(long long) row),
+				 errdetail("It is %s; times may reach to the year 9999.",
+						   timestamptz_to_str(lbrec_timestamp(t))),
+				 errhint("to_timestamp() takes seconds: divide milliseconds by 1000.")));
+	return t;
 }
 
 /* A row between being read and being numbered. */

@@ -110,7 +110,8 @@ read_hold_out(FunctionCallInfo fcinfo, const char *test_listens,
 	{
 		o->split = SPLIT_TIME;
 		o->has_test_from = true;
-		o->test_from = lbrec_unix_time(PG_GETARG_TIMESTAMPTZ(ARG_TEST_FROM));
+		o->test_from = lbrec_argument_time(PG_GETARG_TIMESTAMPTZ(ARG_TEST_FROM),
+										   "test_from");
 	}
 	if (test_listens)
 		o->split = SPLIT_QUERY;
