@@ -5,6 +5,7 @@
 #ifndef LBREC_LISTENS_DATASET_H
 #define LBREC_LISTENS_DATASET_H
 
+#include "pg/listens/categories.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
 
@@ -26,6 +27,7 @@ typedef struct Feature
 	bool		bucketed;		/* numbers that become codes in the end */
 	int			attno;			/* column of the query, from 0 */
 	Oid			type;			/* of the column, or of its elements */
+	CategoryForm form;			/* CATEGORY and BAG: how a value is a key */
 	Vocabulary *keys;			/* CATEGORY and BAG, but for buckets */
 	int32		n_known_keys;	/* that a warm start brought */
 	int64		n;				/* entities that have a value slot */

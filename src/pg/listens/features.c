@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 
+#include "pg/listens/categories.h"
 #include "pg/listens/dataset.h"
 #include "pg/listens/vocabulary.h"
 
@@ -71,8 +72,17 @@ add_feature(Dataset *data, Form_pg_attribute att, int attno, bool of_user,
 				 errdetail("It has type %s, which becomes an embedding as it is.",
 						   format_type_be(att->atttypid)),
 				 errhint("Name real, double precision or numeric columns.")));
-	if (f->kind != FEATURE_NUMBER)
-		f->keys = lbrec_vocabulary_create(data->context, 0);
+	if (f->kind == FEATURE_NUMBER)
+		return;
+	f->form = lbrec_category_form(f->type);
+	if (f->form == CATEGORY_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of the query of listens has type %s",
+						f->name, format_type_be(att->atttypid)),
+				 errdetail("Its values could be written in another way in another session, or are no categories."),
+				 errhint("Cast the column in the query, for example to text, or leave it out.")));
+	f->keys = lbrec_vocabulary_create(data->context, 0);
 }
 
 /* Each name must be that of a further column. */
@@ -176,28 +186,13 @@ lbrec_find_features(Dataset *data, TupleDesc desc, const int *listen_columns,
 	check_names(data, source->bucketize, "bucketize");
 }
 
-/* The bytes by which a value of a category is known. */
 static int32
 category_code(Feature *f, Datum value)
 {
-	if (f->type == TEXTOID || f->type == VARCHAROID)
-	{
-		struct varlena *text = PG_DETOAST_DATUM_PACKED(value);
+	uint32		len;
+	const char *key = lbrec_category_key(f->type, f->form, value, &len);
 
-		return lbrec_vocabulary_add(f->keys, VARDATA_ANY(text),
-									VARSIZE_ANY_EXHDR(text));
-	}
-	else
-	{
-		/* as text, so that keys read well wherever they are shown */
-		Oid			output;
-		bool		varlena;
-		char	   *text;
-
-		getTypeOutputInfo(f->type, &output, &varlena);
-		text = OidOutputFunctionCall(output, value);
-		return lbrec_vocabulary_add(f->keys, text, strlen(text));
-	}
+	return lbrec_vocabulary_add(f->keys, key, len);
 }
 
 static void
