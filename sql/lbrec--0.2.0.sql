@@ -151,6 +151,7 @@ CREATE FUNCTION lbrec_tune(
 	time_limit interval DEFAULT NULL,
 	preset text DEFAULT 'default',
 	settings jsonb DEFAULT NULL,
+	activate boolean DEFAULT false,
 	OUT place integer,
 	OUT trial integer,
 	OUT trial_settings jsonb,
@@ -162,7 +163,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_tune'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000000 ROWS 16;
 COMMENT ON FUNCTION lbrec_tune IS
-'tries settings of lbrec_train by successive halving: all trials for a few epochs, the better half for twice as many, and so on; the best is saved as the next version of the model. One row a trial, best first';
+'tries settings of lbrec_train by successive halving: all trials for a few epochs, the better half for twice as many, and so on; trial 0 has the settings without a search. The winner is trained as lbrec_train does it and saved as the next version of the model, active only if asked. One row a trial, best first';
 
 --
 -- Serving

@@ -206,6 +206,68 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 }
 
 /*
+ * Holds listens out and settles the recordings: a plan without lists, and the
+ * plays that are not held out.  True if a last training on all listens is to
+ * follow; after trials one may, whatever the options say.
+ */
+static bool
+prepare(RunPlan *plan, TrainOptions *options, Split *split, int64 **plays,
+		const TrainRequest *request, bool only_trials)
+{
+	bool		last_follows;
+
+	check_dataset(request->data, options);
+	lbrec_split(split, request->data, options, request->test_listens,
+				CurrentMemoryContext);
+	if (split->n_test == 0)
+	{
+		/* such as the last fifth of users with a listen each */
+		lbrec_fix_epochs(options);
+		split->excluded = NULL;
+	}
+	last_follows = options->refit && split->excluded;
+	/* without a last training no trial fits the weight of trends */
+	options->refit = last_follows;
+	*plays = settle_recordings(request->data, split, options,
+							   last_follows || only_trials);
+	plan->name = request->name;
+	plan->options = options;
+	plan->data = request->data;
+	plan->split = split;
+	plan->warm = request->warm;
+	plan->callback = request->callback;
+	plan->arg = request->arg;
+	plan->n_members = options->ensemble;
+	plan->n_epochs = options->epochs;
+	plan->pool = lbrec_start_threads(CurrentMemoryContext);
+	return last_follows;
+}
+
+/*
+ * A plan of trials, whose options and lists are set for each; it lives in the
+ * current context.  Recordings of the dataset are numbered anew.
+ */
+RunPlan *
+lbrec_trial_plan(const TrainRequest *request)
+{
+	RunPlan    *plan = palloc0(sizeof(RunPlan));
+	TrainOptions *options = palloc(sizeof(TrainOptions));
+	Split	   *split = palloc(sizeof(Split));
+	int64	   *plays;
+
+	*options = *request->options;
+	prepare(plan, options, split, &plays, request, true);
+	if (split->excluded == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("nothing is held out to compare trials on"),
+				 errdetail("Users have too few listens for this split, or the settings say so."),
+				 errhint("Set split to \"last\", \"time\" or \"random\", or widen the query of listens.")));
+	plan->data = trial_dataset(request->data, split, options, plays);
+	return plan;
+}
+
+/*
  * Trains a model; the result lives in context.  Recordings of the dataset are
  * numbered anew.
  */
@@ -214,32 +276,12 @@ lbrec_run_training(const TrainRequest *request, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	TrainOptions options = *request->options;
-	RunPlan		plan = {.name = request->name, .options = &options,
-		.data = request->data, .warm = request->warm,
-	.callback = request->callback, .arg = request->arg};
+	RunPlan		plan = {0};
 	Split		split;
 	int64	   *plays;
-	bool		again;
 	Trained    *trained;
 
-	check_dataset(request->data, &options);
-	lbrec_split(&split, request->data, &options, request->test_listens,
-				context);
-	if (split.n_test == 0)
-	{
-		/* such as the last fifth of users with a listen each */
-		lbrec_fix_epochs(&options);
-		split.excluded = NULL;
-	}
-	again = options.refit && split.excluded;
-	/* without a last training no trial fits the weight of trends */
-	options.refit = again;
-	plays = settle_recordings(request->data, &split, &options, again);
-	plan.split = &split;
-	plan.n_members = options.ensemble;
-	plan.n_epochs = options.epochs;
-	plan.pool = lbrec_start_threads(context);
-	if (again)
+	if (prepare(&plan, &options, &split, &plays, request, false))
 		trained = train_again(&plan, trial_dataset(request->data, &split,
 												   &options, plays));
 	else
