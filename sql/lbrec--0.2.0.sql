@@ -153,6 +153,7 @@ CREATE FUNCTION lbrec_tune(
 	time_limit interval DEFAULT NULL,
 	preset text DEFAULT 'default',
 	settings jsonb DEFAULT NULL,
+	activate boolean DEFAULT false,
 	OUT place integer,
 	OUT trial integer,
 	OUT trial_settings jsonb,
@@ -164,7 +165,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_tune'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000000 ROWS 16;
 COMMENT ON FUNCTION lbrec_tune IS
-'tries settings of lbrec_train by successive halving: all trials for a few epochs, the better half for twice as many, and so on; the best is saved as the next version of the model. One row a trial, best first';
+'tries settings of lbrec_train by successive halving: all trials for a few epochs, the better half for twice as many, and so on; trial 0 has the settings without a search. The winner is trained as lbrec_train does it and saved as the next version of the model, active only if asked. One row a trial, best first';
 
 --
 -- Serving
@@ -493,16 +494,19 @@ SELECT m.name, m.version,
 	e.epochs, e.loss, e.top_10, e.top_100, m.query, m.comment
 FROM lbrec.model AS m
 LEFT JOIN LATERAL (
+	-- of the epoch that is saved; where none is the best, of the last measured
 	SELECT pg_catalog.count(*) AS epochs,
-		(pg_catalog.array_agg(l.loss ORDER BY l.epoch DESC))[1] AS loss,
-		(pg_catalog.array_agg(l.top_10 ORDER BY l.epoch DESC)
+		(pg_catalog.array_agg(l.loss ORDER BY l.saved DESC, l.epoch DESC))[1] AS loss,
+		(pg_catalog.array_agg(l.top_10 ORDER BY l.saved DESC, l.epoch DESC)
 			FILTER (WHERE l.top_10 IS NOT NULL))[1] AS top_10,
-		(pg_catalog.array_agg(l.top_100 ORDER BY l.epoch DESC)
+		(pg_catalog.array_agg(l.top_100 ORDER BY l.saved DESC, l.epoch DESC)
 			FILTER (WHERE l.top_100 IS NOT NULL))[1] AS top_100
-	FROM lbrec.epoch AS l
+	FROM (SELECT x.*, coalesce(x.epoch::pg_catalog.text OPERATOR(pg_catalog.=)
+			(m.config OPERATOR(pg_catalog.->>) 'best_epoch'), false) AS saved
+		FROM lbrec.epoch AS x) AS l
 	WHERE l.model OPERATOR(pg_catalog.=) m.id) AS e ON true;
 COMMENT ON VIEW lbrec_models IS
-'versions of models: which is active of its name, which answers when none is named (is_default), settings, last metrics, the query that it was trained on and its comment';
+'versions of models: which is active of its name, which answers when none is named (is_default), settings, measures of the epoch that is saved, the query that it was trained on and its comment';
 
 -- A view reads with its owner's rights, past the row security that its reader
 -- is under, unless told otherwise, which PostgreSQL 14 cannot be.

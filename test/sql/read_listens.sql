@@ -29,10 +29,10 @@ FROM way AS w JOIN lbrec.model AS m ON m.name = w.model
 		AND (p.name, p.chunk) = (t.name, t.chunk)
 WHERE w.model <> 'turn' OR t.name ~ 'key|code|^history_plays|listens$'
 GROUP BY 1 ORDER BY 1;
--- and what was read is what is there: each key once, whole
+-- and what was read is what is there: each key once, whole, in the order of bytes
 SELECT t.name, string_agg(t.data, '' ORDER BY t.chunk) = k.keys AS same
 FROM lbrec.model AS m JOIN lbrec.tensor AS t ON t.model = m.id,
-	LATERAL (SELECT string_agg(convert_to(key, 'UTF8'), '' ORDER BY first) AS keys
+	LATERAL (SELECT string_agg(convert_to(key, 'UTF8'), '' ORDER BY convert_to(key, 'UTF8')) AS keys
 		FROM (SELECT title, min(listened_at) FROM play WHERE t.name = 'title_keys' AND title IS NOT NULL GROUP BY title
 			UNION ALL
 			SELECT tag, min(listened_at + place * interval '1 second') FROM play, unnest(tags) WITH ORDINALITY AS u (tag, place)

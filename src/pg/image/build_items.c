@@ -87,14 +87,7 @@ weigh_popularity(ImageBuilder *b, const ServingModel *serving)
 	const int64 *offsets = serving->tower.week_offsets;
 	const int32 *counts = serving->tower.week_counts;
 
-	h->first_week = PG_INT32_MAX;
-	h->last_week = PG_INT32_MIN;
-	for (int64 i = 0; i < offsets[n]; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		h->first_week = Min(h->first_week, counts[2 * i]);
-		h->last_week = Max(h->last_week, counts[2 * i]);
-	}
+	lbrec_week_range(&h->first_week, &h->last_week, counts, offsets[n]);
 	/* a wrong clock may have told of listens in the future */
 	h->popular_week =
 		Max(Min(h->last_week,

@@ -5,6 +5,7 @@
 #ifndef LBREC_LISTENS_DATASET_H
 #define LBREC_LISTENS_DATASET_H
 
+#include "pg/listens/categories.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
 
@@ -26,11 +27,15 @@ typedef struct Feature
 	bool		bucketed;		/* numbers that become codes in the end */
 	int			attno;			/* column of the query, from 0 */
 	Oid			type;			/* of the column, or of its elements */
+	CategoryForm form;			/* CATEGORY and BAG: how a value is a key */
 	Vocabulary *keys;			/* CATEGORY and BAG, but for buckets */
+	int32		n_known_keys;	/* that a warm start brought */
 	int64		n;				/* entities that have a value slot */
 	int64		allocated;
 	int32	   *codes;			/* CATEGORY: (n) */
 	int64	   *offsets;		/* BAG: (n + 1) into bag_codes */
+	int64	   *starts;			/* BAG, while rows are read: (n) ... */
+	int32	   *lengths;		/* ... and (n) in the place of offsets */
 	int32	   *bag_codes;
 	int64		n_bag_codes;
 	int64		bag_allocated;
@@ -54,7 +59,8 @@ typedef struct Dataset
 	Vocabulary *recordings;		/* keys: uuid */
 	int64	   *recording_listens;	/* (recordings + 1) plays of each code */
 	int64		recording_listens_allocated;
-	int32		n_known_recordings; /* codes that a warm start brought */
+	int32		n_known_users;	/* codes that a warm start brought */
+	int32		n_known_recordings;
 	const struct WeekCounts *known_weeks;	/* and their listens, or NULL */
 	int			n_features;
 	Feature		features[MAX_FEATURES];

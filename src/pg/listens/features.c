@@ -3,7 +3,7 @@
  *		Further columns of the query of listens: properties of recordings and
  *		of users.
  *
- * A value is read once, with the first row of its recording or user.  Keys
+ * A value is that of the earliest listen of its recording or user.  Keys
  * become codes of the feature's own vocabulary; numbers are kept and
  * normalised, or cut into buckets of equal count, each with an embedding.
  */
@@ -17,6 +17,7 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 
+#include "pg/listens/categories.h"
 #include "pg/listens/dataset.h"
 #include "pg/listens/vocabulary.h"
 
@@ -71,8 +72,17 @@ add_feature(Dataset *data, Form_pg_attribute att, int attno, bool of_user,
 				 errdetail("It has type %s, which becomes an embedding as it is.",
 						   format_type_be(att->atttypid)),
 				 errhint("Name real, double precision or numeric columns.")));
-	if (f->kind != FEATURE_NUMBER)
-		f->keys = lbrec_vocabulary_create(data->context, 0);
+	if (f->kind == FEATURE_NUMBER)
+		return;
+	f->form = lbrec_category_form(f->type);
+	if (f->form == CATEGORY_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of the query of listens has type %s",
+						f->name, format_type_be(att->atttypid)),
+				 errdetail("Its values could be written in another way in another session, or are no categories."),
+				 errhint("Cast the column in the query, for example to text, or leave it out.")));
+	f->keys = lbrec_vocabulary_create(data->context, 0);
 }
 
 /* Each name must be that of a further column. */
@@ -176,28 +186,13 @@ lbrec_find_features(Dataset *data, TupleDesc desc, const int *listen_columns,
 	check_names(data, source->bucketize, "bucketize");
 }
 
-/* The bytes by which a value of a category is known. */
 static int32
 category_code(Feature *f, Datum value)
 {
-	if (f->type == TEXTOID || f->type == VARCHAROID)
-	{
-		struct varlena *text = PG_DETOAST_DATUM_PACKED(value);
+	uint32		len;
+	const char *key = lbrec_category_key(f->type, f->form, value, &len);
 
-		return lbrec_vocabulary_add(f->keys, VARDATA_ANY(text),
-									VARSIZE_ANY_EXHDR(text));
-	}
-	else
-	{
-		/* as text, so that keys read well wherever they are shown */
-		Oid			output;
-		bool		varlena;
-		char	   *text;
-
-		getTypeOutputInfo(f->type, &output, &varlena);
-		text = OidOutputFunctionCall(output, value);
-		return lbrec_vocabulary_add(f->keys, text, strlen(text));
-	}
+	return lbrec_vocabulary_add(f->keys, key, len);
 }
 
 static void
@@ -217,7 +212,10 @@ reserve_value(Feature *f, MemoryContext context)
 	else if (f->kind == FEATURE_NUMBER)
 		GROW(f->numbers);
 	else
-		GROW(f->offsets);
+	{
+		GROW(f->starts);
+		GROW(f->lengths);
+	}
 #undef GROW
 	if (old == 0)
 	{
@@ -228,12 +226,40 @@ reserve_value(Feature *f, MemoryContext context)
 		else if (f->kind == FEATURE_NUMBER)
 			f->numbers[0] = NAN;
 		else
-			f->offsets[0] = f->offsets[1] = 0;
+			f->starts[0] = f->lengths[0] = 0;
 	}
 }
 
+/* A value of a feature; unknown is code 0, NaN or no codes. */
+typedef struct Value
+{
+	int32		code;
+	float		number;
+	int32	   *codes;
+	int			n;
+} Value;
+
+static float
+number_value(const Feature *f, Datum value)
+{
+	float		number = f->type == FLOAT4OID ? DatumGetFloat4(value) :
+	f->type == FLOAT8OID ? (float) DatumGetFloat8(value) :
+	(float) DatumGetFloat8(DirectFunctionCall1(numeric_float8, value));
+
+	if (isinf(number))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("column \"%s\" of the query of listens holds an infinite value",
+						f->name),
+				 errdetail("Numbers are inputs of the model, so they must be finite."),
+				 errhint("Filter such rows out, or turn the value into NULL.")));
+	/* no negative zero, which would be another value of equal size */
+	return number + 0.0f;
+}
+
+/* The codes of an array's elements, in the current memory context. */
 static void
-append_bag(Feature *f, Datum value, MemoryContext context)
+read_bag(Value *v, Feature *f, Datum value)
 {
 	ArrayType  *array = DatumGetArrayTypeP(value);
 	Datum	   *values;
@@ -246,53 +272,226 @@ append_bag(Feature *f, Datum value, MemoryContext context)
 	get_typlenbyvalalign(f->type, &typlen, &typbyval, &typalign);
 	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign,
 					  &values, &nulls, &n);
-	if (f->n_bag_codes + n > f->bag_allocated)
-	{
-		f->bag_allocated = Max(f->bag_allocated * 2, f->n_bag_codes + n + 1024);
-		f->bag_codes = f->bag_codes ?
-			repalloc_huge(f->bag_codes, f->bag_allocated * sizeof(int32)) :
-			MemoryContextAllocHuge(context, f->bag_allocated * sizeof(int32));
-	}
+	v->codes = palloc_extended(Max(n, 1) * sizeof(int32), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!nulls[i])
-			f->bag_codes[f->n_bag_codes++] = category_code(f, values[i]);
+			v->codes[v->n++] = category_code(f, values[i]);
 	}
-	f->longest_bag = Max(f->longest_bag, n);
 }
 
-/* A feature belongs to its recording or user: the first row's value holds. */
+static Value
+read_value(Feature *f, Datum value, bool isnull)
+{
+	Value		v = {.number = NAN};
+
+	if (isnull)
+		return v;
+	if (f->kind == FEATURE_CATEGORY)
+		v.code = category_code(f, value);
+	else if (f->kind == FEATURE_NUMBER)
+		v.number = number_value(f, value);
+	else
+		read_bag(&v, f, value);
+	return v;
+}
+
+/* True if v comes before what the entity has; unknown comes last. */
+static bool
+comes_before(const Feature *f, const Value *v, int64 entity)
+{
+	const int32 *codes;
+	int			n;
+
+	if (f->kind == FEATURE_CATEGORY)
+		return v->code != 0 &&
+			(f->codes[entity] == 0 ||
+			 lbrec_vocabulary_compare(f->keys, v->code, f->codes[entity]) < 0);
+	if (f->kind == FEATURE_NUMBER)
+		return !isnan(v->number) && !(v->number >= f->numbers[entity]);
+	codes = f->bag_codes + f->starts[entity];
+	n = f->lengths[entity];
+	for (int i = 0; i < Min(n, v->n); i++)
+		if (v->codes[i] != codes[i])
+			return lbrec_vocabulary_compare(f->keys, v->codes[i], codes[i]) < 0;
+	return n == 0 ? v->n > 0 : v->n > 0 && v->n < n;
+}
+
+/* The bag's codes: in the place of the old ones where they fit. */
+static void
+store_bag(Feature *f, int64 entity, const Value *v, MemoryContext context)
+{
+	if (v->n > f->lengths[entity])
+	{
+		if (f->n_bag_codes + v->n > f->bag_allocated)
+		{
+			int64		wanted = Max(f->bag_allocated * 2,
+									 f->n_bag_codes + v->n + 1024);
+
+			f->bag_codes = f->bag_codes ?
+				repalloc_huge(f->bag_codes, wanted * sizeof(int32)) :
+				MemoryContextAllocHuge(context, wanted * sizeof(int32));
+			f->bag_allocated = wanted;
+		}
+		f->starts[entity] = f->n_bag_codes;
+		f->n_bag_codes += v->n;
+	}
+	f->lengths[entity] = v->n;
+	if (v->n > 0)
+		memcpy(f->bag_codes + f->starts[entity], v->codes,
+			   v->n * sizeof(int32));
+}
+
+static void
+store_value(Feature *f, int64 entity, const Value *v, MemoryContext context)
+{
+	if (f->kind == FEATURE_CATEGORY)
+		f->codes[entity] = v->code;
+	else if (f->kind == FEATURE_NUMBER)
+		f->numbers[entity] = v->number;
+	else
+		store_bag(f, entity, v, context);
+}
+
+/* The value of the next entity. */
 void
 lbrec_append_value(Feature *f, Datum value, bool isnull, MemoryContext context)
 {
+	Value		v = read_value(f, value, isnull);
+
 	reserve_value(f, context);
-	switch (f->kind)
-	{
-		case FEATURE_CATEGORY:
-			f->codes[f->n] = isnull ? 0 : category_code(f, value);
-			break;
-		case FEATURE_NUMBER:
-			f->numbers[f->n] = isnull ? NAN :
-				f->type == FLOAT4OID ? DatumGetFloat4(value) :
-				f->type == FLOAT8OID ? (float) DatumGetFloat8(value) :
-				(float) DatumGetFloat8(DirectFunctionCall1(numeric_float8,
-														   value));
-			if (isinf(f->numbers[f->n]))
-				ereport(ERROR,
-						(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-						 errmsg("column \"%s\" of the query of listens holds an infinite value",
-								f->name),
-						 errdetail("Numbers are inputs of the model, so they must be finite."),
-						 errhint("Filter such rows out, or turn the value into NULL.")));
-			break;
-		case FEATURE_BAG:
-			if (!isnull)
-				append_bag(f, value, context);
-			f->offsets[f->n + 1] = f->n_bag_codes;
-			break;
-	}
+	if (f->kind == FEATURE_BAG)
+		f->starts[f->n] = f->lengths[f->n] = 0;
+	store_value(f, f->n, &v, context);
 	f->n++;
+}
+
+/*
+ * Another value of an entity; if_before: only where it comes before the one
+ * that is there.
+ */
+void
+lbrec_replace_value(Feature *f, int64 entity, Datum value, bool isnull,
+					bool if_before, MemoryContext context)
+{
+	Value		v = read_value(f, value, isnull);
+
+	if (!if_before || comes_before(f, &v, entity))
+		store_value(f, entity, &v, context);
+}
+
+/* To be called before the first row; what a warm start brought is there. */
+void
+lbrec_begin_features(Dataset *data)
+{
+	for (int i = 0; i < data->n_features; i++)
+	{
+		Feature    *f = &data->features[i];
+
+		if (f->keys)
+			f->n_known_keys = lbrec_vocabulary_size(f->keys);
+		if (f->kind != FEATURE_BAG || f->offsets == NULL)
+			continue;
+		f->starts = MemoryContextAllocHuge(data->context,
+										   f->allocated * sizeof(int64));
+		f->lengths = MemoryContextAllocHuge(data->context,
+											f->allocated * sizeof(int32));
+		for (int64 e = 0; e < f->n; e++)
+		{
+			f->starts[e] = f->offsets[e];
+			f->lengths[e] = (int32) (f->offsets[e + 1] - f->offsets[e]);
+		}
+		f->offsets = NULL;
+	}
+}
+
+/* Marks the keys that some entity has. */
+static bool *
+used_keys(const Feature *f)
+{
+	bool	   *used = palloc_extended(lbrec_vocabulary_size(f->keys) + 1,
+									   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+	for (int64 e = 0; e < f->n; e++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (f->kind == FEATURE_CATEGORY)
+			used[f->codes[e]] = true;
+		else
+			for (int i = 0; i < f->lengths[e]; i++)
+				used[f->bag_codes[f->starts[e] + i]] = true;
+	}
+	return used;
+}
+
+/* Bags one after another, by the new codes of entities and keys. */
+static void
+order_bags(Feature *f, const int64 *from, const int32 *keys,
+		   MemoryContext context)
+{
+	int64		total = 0;
+	int64		at = 0;
+	int32	   *codes;
+
+	for (int64 e = 0; e < f->n; e++)
+		total += f->lengths[e];
+	f->offsets = MemoryContextAllocHuge(context, (f->n + 1) * sizeof(int64));
+	codes = MemoryContextAllocHuge(context, Max(total, 1) * sizeof(int32));
+	f->longest_bag = 0;
+	for (int64 e = 0; e < f->n; e++)
+	{
+		int32		length = f->lengths[from[e]];
+
+		CHECK_FOR_INTERRUPTS();
+		f->offsets[e] = at;
+		f->longest_bag = Max(f->longest_bag, length);
+		for (int i = 0; i < length; i++)
+			codes[at++] = keys[f->bag_codes[f->starts[from[e]] + i]];
+	}
+	f->offsets[f->n] = at;
+	f->bag_codes = codes;
+	f->n_bag_codes = f->bag_allocated = total;
+}
+
+/*
+ * Gives entities their new codes, map by the old ones, and numbers the keys in
+ * the order of their bytes; keys that no entity has any more go.
+ */
+void
+lbrec_order_feature(Feature *f, const int32 *map, MemoryContext context)
+{
+	int64	   *from = palloc_extended(Max(f->n, 1) * sizeof(int64),
+									   MCXT_ALLOC_HUGE);
+	int32	   *keys = NULL;
+	void	   *values = NULL;
+
+	for (int64 e = 0; e < f->n; e++)
+		from[map[e]] = e;
+	if (f->keys)
+	{
+		bool	   *used = used_keys(f);
+
+		keys = lbrec_vocabulary_sort(f->keys, f->n_known_keys, used);
+		pfree(used);
+	}
+	if (f->kind == FEATURE_BAG)
+		order_bags(f, from, keys, context);
+	else if (f->n > 0)
+	{
+		values = palloc_extended(f->n * sizeof(int32), MCXT_ALLOC_HUGE);
+		for (int64 e = 0; e < f->n; e++)
+			if (f->kind == FEATURE_CATEGORY)
+				((int32 *) values)[e] = keys[f->codes[from[e]]];
+			else
+				((float *) values)[e] = f->numbers[from[e]];
+		memcpy(f->kind == FEATURE_CATEGORY ? (void *) f->codes :
+			   (void *) f->numbers, values, f->n * sizeof(int32));
+		pfree(values);
+	}
+	if (keys)
+		pfree(keys);
+	pfree(from);
 }
 
 /* Mean and deviation of the known values. */
@@ -426,40 +625,71 @@ lbrec_feature_rows(const Feature *f)
 		f->n_edges + 2;
 }
 
+/* The lists of the entities from, (n), one after another. */
+static void
+move_bags(Feature *f, const int64 *from, int64 n, MemoryContext context)
+{
+	int64	   *offsets = MemoryContextAllocHuge(context,
+												 (n + 1) * sizeof(int64));
+	int32	   *codes = MemoryContextAllocHuge(context,
+											   Max(f->n_bag_codes, 1) *
+											   sizeof(int32));
+	int64		at = 0;
+
+	for (int64 e = 0; e < n; e++)
+	{
+		int64		start = f->offsets[from[e]];
+		int64		length = f->offsets[from[e] + 1] - start;
+
+		CHECK_FOR_INTERRUPTS();
+		offsets[e] = at;
+		if (length > 0)
+			memcpy(codes + at, f->bag_codes + start, length * sizeof(int32));
+		at += length;
+	}
+	offsets[n] = at;
+	f->offsets = offsets;
+	f->bag_codes = codes;
+	f->n_bag_codes = at;
+}
+
 /*
- * Entities have new codes: keeps the values of those whose map entry is not 0,
- * in the order of the new codes, which is that of the old ones.
+ * Gives the entities of a feature that is finished new codes, map by the old
+ * ones, 1 to n, and 0 to those that go.
  */
 void
-lbrec_renumber_feature(Feature *f, const int32 *map)
+lbrec_renumber_feature(Feature *f, const int32 *map, int32 n,
+					   MemoryContext context)
 {
-	int64		kept = 1;
-	int64		used = 0;
+	int64	   *from;
 
+	if (f->n == 0)
+		return;
+	from = palloc_extended(((Size) n + 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	from[0] = 0;
 	for (int64 e = 1; e < f->n; e++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (map[e] == 0)
-			continue;
-		Assert(map[e] == kept);
-		if (f->kind == FEATURE_CATEGORY)
-			f->codes[kept] = f->codes[e];
-		else if (f->kind == FEATURE_NUMBER)
-			f->numbers[kept] = f->numbers[e];
-		else
-		{
-			int64		n = f->offsets[e + 1] - f->offsets[e];
-
-			memmove(f->bag_codes + used, f->bag_codes + f->offsets[e],
-					n * sizeof(int32));
-			f->offsets[kept] = used;
-			used += n;
-			f->offsets[kept + 1] = used;
-		}
-		kept++;
-	}
-	if (f->n > 0)
-		f->n = kept;
+		if (map[e] != 0)
+			from[map[e]] = e;
 	if (f->kind == FEATURE_BAG)
-		f->n_bag_codes = used;
+		move_bags(f, from, n + 1, context);
+	if (f->codes)
+	{
+		int32	   *codes = MemoryContextAllocHuge(context, ((Size) n + 1) *
+												   sizeof(int32));
+
+		for (int64 e = 0; e <= n; e++)
+			codes[e] = f->codes[from[e]];
+		f->codes = codes;
+	}
+	if (f->numbers)
+	{
+		float	   *numbers = MemoryContextAllocHuge(context, ((Size) n + 1) *
+													 sizeof(float));
+
+		for (int64 e = 0; e <= n; e++)
+			numbers[e] = f->numbers[from[e]];
+		f->numbers = numbers;
+	}
+	f->n = (int64) n + 1;
+	pfree(from);
 }

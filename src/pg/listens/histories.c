@@ -31,17 +31,38 @@ typedef struct Grouping
 	MemoryContext context;
 } Grouping;
 
+/*
+ * Breaks ties between listens of one time.  Each user has an order of their
+ * own: with one order for all, recordings whose codes are near would seem to
+ * be played one after another.
+ */
+static inline uint32
+tie(const Listen *l)
+{
+	uint64		x = (uint64) l->user << 32 | (uint32) l->recording;
+
+	/* the finaliser of splitmix64 */
+	x = (x ^ (x >> 30)) * UINT64CONST(0xbf58476d1ce4e5b9);
+	x = (x ^ (x >> 27)) * UINT64CONST(0x94d049bb133111eb);
+	return (uint32) (x ^ (x >> 31));
+}
+
 static int
 compare_times(const void *a, const void *b)
 {
 	const Listen *x = a;
 	const Listen *y = b;
+	uint32		tie_x;
+	uint32		tie_y;
 
-	/* who has millions takes a while to sort */
+	/* a user with millions of listens takes a while to sort */
 	CHECK_FOR_INTERRUPTS();
 	if (x->time != y->time)
 		return x->time < y->time ? -1 : 1;
-	/* listens of one second: any fixed order */
+	tie_x = tie(x);
+	tie_y = tie(y);
+	if (tie_x != tie_y)
+		return tie_x < tie_y ? -1 : 1;
 	return x->recording < y->recording ? -1 : x->recording > y->recording;
 }
 

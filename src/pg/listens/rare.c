@@ -7,64 +7,94 @@
 #include "utils/memutils.h"
 
 #include "pg/listens/dataset.h"
-#include "pg/listens/features.h"
+#include "pg/listens/histories.h"
+#include "pg/listens/order.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
 
-/*
- * Forgets recordings with fewer listens: theirs become listens of code 0,
- * out-of-vocabulary, and the others are numbered anew in the same order.
- */
-void
-lbrec_drop_rare(Dataset *data, int min_listens)
+/* Plays of each recording (recordings + 1), without those held out. */
+int64 *
+lbrec_training_plays(const Dataset *data, const uint8 *held_out)
 {
-	int32		n = lbrec_vocabulary_size(data->recordings);
-	int32	   *map = palloc_extended(((Size) n + 1) * sizeof(int32),
-									  MCXT_ALLOC_HUGE);
-	int64	   *plays = data->recording_listens;
-	int32		kept = 0;
-	Vocabulary *v;
+	Size		bytes = ((Size) lbrec_vocabulary_size(data->recordings) + 1) *
+		sizeof(int64);
+	int64	   *plays = MemoryContextAllocHuge(CurrentMemoryContext, bytes);
 	SpoolScan	scan;
 
-	map[0] = 0;
-	for (int32 r = 1; r <= n; r++)
-		map[r] = plays[r] >= min_listens || r <= data->n_known_recordings ?
-			++kept : 0;
-	if (kept == n)
-	{
-		pfree(map);
-		return;
-	}
-	v = lbrec_vocabulary_create(data->context, UUID_LEN);
-	for (int32 r = 1; r <= n; r++)
-	{
-		bool		is_new;
-		const char *key = lbrec_vocabulary_key(data->recordings, r, NULL);
-
-		CHECK_FOR_INTERRUPTS();
-		if (map[r] == 0)
-		{
-			plays[0] += plays[r];
-			continue;
-		}
-		lbrec_vocabulary_code(v, key, UUID_LEN,
-							  lbrec_vocabulary_prefetch(v, key, UUID_LEN),
-							  &is_new);
-		plays[map[r]] = plays[r];
-	}
-	lbrec_vocabulary_free(data->recordings);
-	data->recordings = v;
-	for (int i = 0; i < data->n_features; i++)
-		if (!data->features[i].of_user)
-			lbrec_renumber_feature(&data->features[i], map);
+	memcpy(plays, data->recording_listens, bytes);
+	if (held_out == NULL)
+		return plays;
 	lbrec_scan_begin(&scan, data->listens);
 	while (lbrec_scan_next(&scan))
-	{
 		for (int64 i = 0; i < scan.n; i++)
-			scan.block[i].recording = map[scan.block[i].recording];
-		lbrec_spool_write(data->listens, scan.from, scan.n, scan.block);
+			if (lbrec_bit(held_out, scan.from + i))
+				plays[scan.block[i].recording]--;
+	return plays;
+}
+
+typedef struct Played
+{
+	int64		plays;
+	int32		code;
+} Played;
+
+static inline int
+compare_played(const Played *a, const Played *b)
+{
+	if (a->plays != b->plays)
+		return a->plays > b->plays ? -1 : 1;
+	return a->code < b->code ? -1 : a->code > b->code;
+}
+
+#define ST_SORT sort_played
+#define ST_ELEMENT_TYPE Played
+#define ST_COMPARE(a, b) compare_played(a, b)
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/*
+ * Numbers recordings by plays, the most played first: what is often needed
+ * lies together.  Those with fewer than min_listens of the decisive counts are
+ * forgotten, and their listens become listens of code 0, out-of-vocabulary;
+ * what a warm start brought stays as it is.  Both counts are by the old codes.
+ * Returns the new codes by the old ones, in the current context.
+ */
+int32 *
+lbrec_number_recordings(Dataset *data, const int64 *plays,
+						const int64 *decisive, int min_listens)
+{
+	int32		n = lbrec_vocabulary_size(data->recordings);
+	int32		known = data->n_known_recordings;
+	int32	   *map = palloc_extended(((Size) n + 1) * sizeof(int32),
+									  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	Played	   *kept = palloc_extended(((Size) n + 1) * sizeof(Played),
+									   MCXT_ALLOC_HUGE);
+	int32		n_kept = 0;
+	bool		same = true;
+
+	for (int32 r = 1; r <= n; r++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (r <= known)
+			map[r] = r;
+		else if (decisive[r] >= min_listens)
+			kept[n_kept++] = (Played)
+		{
+			plays[r], r
+		};
 	}
-	pfree(map);
+	sort_played(kept, n_kept);
+	for (int32 i = 0; i < n_kept; i++)
+	{
+		map[kept[i].code] = known + 1 + i;
+		same = same && kept[i].code == known + 1 + i;
+	}
+	pfree(kept);
+	if (!same || known + n_kept < n)
+		lbrec_renumber_recordings(data, map, known + n_kept);
+	return map;
 }
 
 /*

@@ -27,8 +27,8 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "common/int.h"
 #include "executor/spi.h"
+#include "port/pg_bitutils.h"
 #include "tcop/dest.h"
 #include "tcop/pquery.h"
 #include "utils/builtins.h"
@@ -41,6 +41,7 @@
 
 #include "pg/listens/dataset.h"
 #include "pg/listens/features.h"
+#include "pg/listens/order.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
 #include "pg/server/time.h"
@@ -204,13 +205,14 @@ time_value(int64 row, Datum value, Oid type)
 
 	if (is_integer(type))
 	{
-		if (pg_mul_s64_overflow(integer_value(value, type), USECS_PER_SEC, &t))
+		if (!lbrec_seconds_time(&t, integer_value(value, type)))
 			ereport(ERROR,
 					(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 					 errmsg("column \"listened_at\" of the query of listens is out of range in row %lld",
 							(long long) row),
-					 errdetail("An integer is read as seconds since 1970."),
-					 errhint("Divide it in the query if it counts milliseconds.")));
+					 errdetail("It is %lld; an integer is read as seconds since 1970, up to the year 9999.",
+							   (long long) integer_value(value, type)),
+					 errhint("Divide it by 1000 in the query if it counts milliseconds.")));
 		return t;
 	}
 	t = DatumGetTimestampTz(value);
@@ -221,7 +223,16 @@ time_value(int64 row, Datum value, Oid type)
 						(long long) row),
 				 errdetail("Times are inputs of the model, so they must be finite."),
 				 errhint("Filter such rows out, for example WHERE isfinite(listened_at).")));
-	return t + LBREC_UNIX_EPOCH;
+	t = lbrec_unix_time(t);
+	if (t > LBREC_LAST_TIME)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("column \"listened_at\" of the query of listens is out of range in row %lld",
+						(long long) row),
+				 errdetail("It is %s; times may reach to the year 9999.",
+						   timestamptz_to_str(lbrec_timestamp(t))),
+				 errhint("to_timestamp() takes seconds: divide milliseconds by 1000.")));
+	return t;
 }
 
 /* A row between being read and being numbered. */
@@ -255,6 +266,11 @@ typedef struct Reader
 	RowKeys    *keys;			/* (FETCH_ROWS) */
 	Listen	   *listens;		/* (FETCH_ROWS) */
 	MemoryContext batch;		/* values of further columns */
+	MemoryContext context;		/* of value_times */
+	int64	   *value_times[2]; /* by code of recordings, of users: when what
+								 * is kept of them was said */
+	int64		n_value_times[2];
+	bool		has_features[2];	/* of recordings, of users */
 } Reader;
 
 /*
@@ -335,7 +351,11 @@ make_reader(Reader *reader, Dataset *data, TupleDesc desc)
 		f->values = palloc(FETCH_ROWS * sizeof(Datum));
 		f->nulls = palloc(FETCH_ROWS * sizeof(bool));
 		reader->n_columns = Max(reader->n_columns, f->attno + 1);
+		reader->has_features[data->features[i].of_user] = true;
 	}
+	reader->context = CurrentMemoryContext;
+	reader->n_value_times[0] = data->n_known_recordings + 1;
+	reader->n_value_times[1] = data->n_known_users + 1;
 	reader->keys = palloc(FETCH_ROWS * sizeof(RowKeys));
 	reader->listens = palloc(FETCH_ROWS * sizeof(Listen));
 	reader->batch = AllocSetContextCreate(CurrentMemoryContext,
@@ -343,20 +363,51 @@ make_reader(Reader *reader, Dataset *data, TupleDesc desc)
 										  ALLOCSET_DEFAULT_SIZES);
 }
 
-/* The values that the reader keeps of row i for a new user or recording. */
+/*
+ * Keeps the values of row i of a user or a recording, if it is their earliest
+ * listen so far; of several at that time, the smallest known values.  So the
+ * order of rows does not matter.
+ */
 static void
-keep_features(Reader *reader, int i, bool new_user, bool new_recording)
+keep_features(Reader *reader, int i, bool of_user, int32 code, int32 known)
 {
 	Dataset    *data = reader->data;
+	int64		time = reader->keys[i].time;
+	bool		is_new = code >= reader->n_value_times[of_user];
+	int64	   *kept;
 
+	if (code <= known)
+		return;
+	if (is_new)
+	{
+		reader->n_value_times[of_user] = code + 1;
+		if ((code & (code - 1)) == 0 || reader->value_times[of_user] == NULL)
+		{
+			Size		bytes = (Size) pg_nextpower2_64(code + 1) * 2 * sizeof(int64);
+
+			reader->value_times[of_user] = reader->value_times[of_user] ?
+				repalloc_huge(reader->value_times[of_user], bytes) :
+				MemoryContextAllocHuge(reader->context, bytes);
+		}
+	}
+	kept = &reader->value_times[of_user][code];
+	if (!is_new && time > *kept)
+		return;
 	for (int k = 0; k < data->n_features; k++)
 	{
 		Feature    *f = &data->features[k];
+		const FeatureColumn *column = &reader->features[k];
 
-		if (f->of_user ? new_user : new_recording)
-			lbrec_append_value(f, reader->features[k].values[i],
-							   reader->features[k].nulls[i], data->context);
+		if (f->of_user != of_user)
+			continue;
+		if (is_new)
+			lbrec_append_value(f, column->values[i], column->nulls[i],
+							   data->context);
+		else
+			lbrec_replace_value(f, code, column->values[i], column->nulls[i],
+								time == *kept, data->context);
 	}
+	*kept = time;
 }
 
 /* Codes for the keys of row i, and features of what is new. */
@@ -388,8 +439,11 @@ number_row(Reader *reader, int i)
 		memset(data->recording_listens + old, 0, old * sizeof(int64));
 	}
 	data->recording_listens[listen->recording]++;
-	if (data->n_features > 0 && (new_user || new_recording))
-		keep_features(reader, i, new_user, new_recording);
+	if (reader->has_features[1])
+		keep_features(reader, i, true, listen->user, data->n_known_users);
+	if (reader->has_features[0])
+		keep_features(reader, i, false, listen->recording,
+					  data->n_known_recordings);
 	data->first_time = Min(data->first_time, listen->time);
 	data->last_time = Max(data->last_time, listen->time);
 }
@@ -524,6 +578,9 @@ run_query(Dataset *data, const ListenSource *source)
 	}
 	if (source->prepare)
 		source->prepare(data, source->prepare_arg);
+	data->n_known_users = lbrec_vocabulary_size(data->users);
+	data->n_known_recordings = lbrec_vocabulary_size(data->recordings);
+	lbrec_begin_features(data);
 	make_reader(&reader, data, portal->tupDesc);
 	for (;;)
 	{
@@ -572,6 +629,7 @@ lbrec_read_listens(const ListenSource *source, MemoryContext context)
 				 errmsg("the query of listens returned no rows"),
 				 errdetail("The query was: %s", data->query),
 				 errhint("Load listens with lbrec-convert, or widen the query.")));
+	lbrec_order_dataset(data);
 	summarize_times(data);
 	lbrec_finish_features(data, source->number_buckets);
 	return data;

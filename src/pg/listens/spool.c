@@ -8,6 +8,7 @@
  */
 #include "pg/listens/spool.h"
 
+#include "lib/binaryheap.h"
 #include "storage/buffile.h"
 #include "utils/memutils.h"
 
@@ -149,6 +150,166 @@ lbrec_spool_write(ListenSpool *spool, int64 from, int64 n,
 	spool->tail = -1;
 	seek(spool, from);
 	write_rows(spool, listens, n);
+}
+
+static inline int
+compare_listens(const Listen *a, const Listen *b)
+{
+	if (a->time != b->time)
+		return a->time < b->time ? -1 : 1;
+	if (a->user != b->user)
+		return a->user < b->user ? -1 : 1;
+	return a->recording < b->recording ? -1 : a->recording > b->recording;
+}
+
+#define ST_SORT sort_listens
+#define ST_ELEMENT_TYPE Listen
+#define ST_COMPARE(a, b) compare_listens(a, b)
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/* Gives listens their new codes, and sorts them. */
+static void
+order_block(Listen *listens, int64 n, const int32 *users,
+			const int32 *recordings)
+{
+	bool		sorted = true;
+
+	for (int64 i = 0; i < n; i++)
+	{
+		if (i % 65536 == 0)
+			CHECK_FOR_INTERRUPTS();
+		listens[i].user = users[listens[i].user];
+		listens[i].recording = recordings[listens[i].recording];
+		if (i > 0 && compare_listens(&listens[i - 1], &listens[i]) > 0)
+			sorted = false;
+	}
+	if (!sorted)
+		sort_listens(listens, n);
+}
+
+/* A sorted part of the file, read by blocks. */
+typedef struct SortedRun
+{
+	int64		next;			/* to be read from the file */
+	int64		end;
+	Listen	   *block;
+	int64		at;				/* place in the block */
+	int64		n;
+} SortedRun;
+
+/* The first listen of a run that is not merged yet, or NULL. */
+static const Listen *
+run_head(ListenSpool *spool, SortedRun *run, int64 block_rows)
+{
+	if (run->at == run->n)
+	{
+		run->n = Min(block_rows, run->end - run->next);
+		if (run->n == 0)
+			return NULL;
+		lbrec_spool_read(spool, run->next, run->n, run->block);
+		run->next += run->n;
+		run->at = 0;
+	}
+	return &run->block[run->at];
+}
+
+/* The run with the earlier listen is above the other in the heap. */
+static int
+compare_runs(Datum a, Datum b, void *arg)
+{
+	const SortedRun *x = (const SortedRun *) DatumGetPointer(a);
+	const SortedRun *y = (const SortedRun *) DatumGetPointer(b);
+
+	return compare_listens(&y->block[y->at], &x->block[x->at]);
+}
+
+/*
+ * Merges the sorted runs of a file into a new one.  The blocks of all runs
+ * together take as much memory as lbrec.spool_mem allows, or few rows each.
+ */
+static void
+merge_runs(ListenSpool *spool, int64 run_rows)
+{
+	int			n_runs = (int) ((spool->n + run_rows - 1) / run_rows);
+	int64		block_rows = Max(run_rows / (n_runs + 1), 64);
+	SortedRun  *runs = palloc(n_runs * sizeof(SortedRun));
+	Listen	   *blocks = palloc_extended((Size) (n_runs + 1) * block_rows *
+										 sizeof(Listen), MCXT_ALLOC_HUGE);
+	Listen	   *out = blocks + n_runs * block_rows;
+	int64		n_out = 0;
+	binaryheap *heap = binaryheap_allocate(n_runs, compare_runs, NULL);
+	ListenSpool merged = *spool;
+	MemoryContext old = MemoryContextSwitchTo(spool->context);
+
+	merged.file = BufFileCreateTemp(false);
+	merged.n = merged.tail = 0;
+	MemoryContextSwitchTo(old);
+	for (int r = 0; r < n_runs; r++)
+	{
+		runs[r] = (SortedRun)
+		{
+			.next = r * run_rows, .end = Min((r + 1) * run_rows, spool->n),
+				.block = blocks + r * block_rows
+		};
+		if (run_head(spool, &runs[r], block_rows))
+			binaryheap_add_unordered(heap, PointerGetDatum(&runs[r]));
+	}
+	binaryheap_build(heap);
+	while (!binaryheap_empty(heap))
+	{
+		SortedRun  *run = (SortedRun *) DatumGetPointer(binaryheap_first(heap));
+
+		out[n_out++] = run->block[run->at++];
+		if (n_out == block_rows)
+		{
+			CHECK_FOR_INTERRUPTS();
+			lbrec_spool_append(&merged, out, n_out);
+			n_out = 0;
+		}
+		if (run_head(spool, run, block_rows))
+			binaryheap_replace_first(heap, PointerGetDatum(run));
+		else
+			binaryheap_remove_first(heap);
+	}
+	lbrec_spool_append(&merged, out, n_out);
+	binaryheap_free(heap);
+	pfree(blocks);
+	pfree(runs);
+	BufFileClose(spool->file);
+	*spool = merged;
+}
+
+/*
+ * Gives all listens new codes, by the old ones, and puts them in the order of
+ * time, user and recording: what is trained does not depend on the order in
+ * which rows came.
+ */
+void
+lbrec_spool_order(ListenSpool *spool, const int32 *users,
+				  const int32 *recordings)
+{
+	int64		run_rows = Min(Max(spool->max_rows, SCAN_ROWS), spool->n);
+	Listen	   *run;
+
+	if (spool->listens != NULL)
+	{
+		order_block(spool->listens, spool->n, users, recordings);
+		return;
+	}
+	run = palloc_extended(run_rows * sizeof(Listen), MCXT_ALLOC_HUGE);
+	for (int64 from = 0; from < spool->n; from += run_rows)
+	{
+		int64		n = Min(run_rows, spool->n - from);
+
+		lbrec_spool_read(spool, from, n, run);
+		order_block(run, n, users, recordings);
+		lbrec_spool_write(spool, from, n, run);
+	}
+	pfree(run);
+	merge_runs(spool, run_rows);
 }
 
 /*

@@ -26,6 +26,8 @@ extern void lbrec_spool_read(ListenSpool *spool, int64 from, int64 n,
 							 Listen *out);
 extern void lbrec_spool_write(ListenSpool *spool, int64 from, int64 n,
 							  const Listen *listens);
+extern void lbrec_spool_order(ListenSpool *spool, const int32 *users,
+							  const int32 *recordings);
 extern void lbrec_spool_free(ListenSpool *spool);
 
 /* Visits all listens in order, a block at a time. */

@@ -13,6 +13,7 @@
 #include "pg/listens/vocabulary.h"
 
 #include "common/hashfn.h"
+#include "port/pg_bswap.h"
 #include "utils/memutils.h"
 
 #define BLOCK_BYTES ((Size) 1 << 20)
@@ -153,26 +154,35 @@ probe(const Vocabulary *v, uint32 hash, const void *key, uint32 len)
 	}
 }
 
+/*
+ * Makes the table anew with that many slots, a power of two.  map, unless
+ * NULL, has the new codes by the old; keys whose new code is 0 are left out.
+ */
 static void
-grow_slots(Vocabulary *v)
+rehash(Vocabulary *v, uint32 n_slots, const int32 *map)
 {
 	Slot	   *old = v->slots;
 	uint32		n_old = v->mask + 1;
 
-	v->mask = n_old * 2 - 1;
+	v->mask = n_slots - 1;
 	v->slots = MemoryContextAllocExtended(v->context,
-										  (Size) n_old * 2 * sizeof(Slot),
+										  (Size) n_slots * sizeof(Slot),
 										  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (uint32 i = 0; i < n_old; i++)
-		if (old[i].code != 0)
+	{
+		int32		code = map ? map[old[i].code] : old[i].code;
+
+		if (code != 0)
 		{
 			uint32		j = old[i].hash & v->mask;
 
 			CHECK_FOR_INTERRUPTS();
 			while (v->slots[j].code != 0)
 				j = (j + 1) & v->mask;
-			v->slots[j] = old[i];
+			v->slots[j].hash = old[i].hash;
+			v->slots[j].code = code;
 		}
+	}
 	pfree(old);
 }
 
@@ -253,7 +263,7 @@ lbrec_vocabulary_code(Vocabulary *v, const void *key, uint32 len,
 						   PG_INT32_MAX / 2)));
 	if ((uint32) v->size * 2 > v->mask)
 	{
-		grow_slots(v);
+		rehash(v, (v->mask + 1) * 2, NULL);
 		slot = probe(v, hash, key, len);
 	}
 	if (v->size == v->allocated)
@@ -285,12 +295,163 @@ lbrec_vocabulary_find(Vocabulary *v, const void *key, uint32 len)
 	return probe(v, hash_key(v, key, len), key, len)->code;
 }
 
-/* Not for keys of varying width, which nobody frees before their context. */
-void
-lbrec_vocabulary_free(Vocabulary *v)
+/*
+ * The first keys of a vocabulary, as one of its own; for reading only, and as
+ * long as v does not change.  Keys beyond are not to be looked up.
+ */
+Vocabulary *
+lbrec_vocabulary_head(const Vocabulary *v, int32 size)
 {
-	Assert(v->width > 0);
-	pfree(v->slots);
-	pfree(v->fixed);
-	pfree(v);
+	Vocabulary *head = palloc(sizeof(Vocabulary));
+
+	Assert(size <= v->size);
+	*head = *v;
+	head->size = size;
+	return head;
+}
+
+/* The first bytes of a key as numbers that compare as memcmp() does. */
+typedef struct SortKey
+{
+	uint64		high;
+	uint64		low;
+	int32		code;
+} SortKey;
+
+static SortKey
+sort_key(const Vocabulary *v, int32 code)
+{
+	uint64		head[2] = {0};
+	uint32		len;
+	const char *key = lbrec_vocabulary_key(v, code, &len);
+	SortKey		s = {.code = code};
+
+	if (v->width == sizeof(int64))
+	{
+		memcpy(head, key, sizeof(int64));
+		/* negative ones first */
+		s.high = head[0] ^ (UINT64CONST(1) << 63);
+		return s;
+	}
+	memcpy(head, key, Min(len, sizeof(head)));
+	s.high = pg_ntoh64(head[0]);
+	s.low = pg_ntoh64(head[1]);
+	return s;
+}
+
+/* Orders two keys: as bytes, the shorter one of equal beginnings first. */
+int
+lbrec_vocabulary_compare(const Vocabulary *v, int32 a, int32 b)
+{
+	uint32		len_a;
+	uint32		len_b;
+	const char *key_a = lbrec_vocabulary_key(v, a, &len_a);
+	const char *key_b = lbrec_vocabulary_key(v, b, &len_b);
+	int			order = memcmp(key_a, key_b, Min(len_a, len_b));
+
+	return order != 0 ? order : len_a < len_b ? -1 : len_a > len_b;
+}
+
+static inline int
+compare_sort_keys(const SortKey *a, const SortKey *b, const Vocabulary *v)
+{
+	if (a->high != b->high)
+		return a->high < b->high ? -1 : 1;
+	if (a->low != b->low)
+		return a->low < b->low ? -1 : 1;
+	return v->width > 0 ? 0 : lbrec_vocabulary_compare(v, a->code, b->code);
+}
+
+#define ST_SORT sort_keys
+#define ST_ELEMENT_TYPE SortKey
+#define ST_COMPARE(a, b, v) compare_sort_keys(a, b, v)
+#define ST_COMPARE_ARG_TYPE const Vocabulary
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_SCOPE static
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/*
+ * Gives keys new codes, map by the old ones, 1 to size, and 0 to those that
+ * go.
+ */
+void
+lbrec_vocabulary_renumber(Vocabulary *v, const int32 *map, int32 size)
+{
+	char	   *fixed = NULL;
+	char	  **keys = NULL;
+	uint32	   *lengths = NULL;
+
+	if (v->width > 0)
+		fixed = MemoryContextAllocHuge(v->context,
+									   (Size) v->allocated * v->width);
+	else
+	{
+		keys = MemoryContextAllocHuge(v->context,
+									  (Size) v->allocated * sizeof(char *));
+		lengths = MemoryContextAllocHuge(v->context,
+										 (Size) v->allocated * sizeof(uint32));
+	}
+	rehash(v, v->mask + 1, map);
+	for (int32 i = 1; i <= v->size; i++)
+	{
+		int32		to = map[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (to == 0)
+			continue;
+		if (fixed)
+			memcpy(fixed + (Size) (to - 1) * v->width,
+				   v->fixed + (Size) (i - 1) * v->width, v->width);
+		else
+		{
+			keys[to - 1] = v->keys[i - 1];
+			lengths[to - 1] = v->lengths[i - 1];
+		}
+	}
+	if (fixed)
+	{
+		pfree(v->fixed);
+		v->fixed = fixed;
+	}
+	else
+	{
+		pfree(v->keys);
+		pfree(v->lengths);
+		v->keys = keys;
+		v->lengths = lengths;
+	}
+	v->size = size;
+}
+
+/*
+ * Numbers keys in the order of their bytes, user ids in that of numbers: codes
+ * do not depend on the order in which keys came.  The first known keys stay;
+ * of the others those go whose used, (size + 1) by code, is false.  NULL: all
+ * stay.  Returns the new codes by the old ones, 0 to 0, in the current
+ * context.
+ */
+int32 *
+lbrec_vocabulary_sort(Vocabulary *v, int32 known, const bool *used)
+{
+	int32	   *map = palloc_extended(((Size) v->size + 1) * sizeof(int32),
+									  MCXT_ALLOC_HUGE);
+	SortKey    *keys = palloc_extended(((Size) v->size + 1) * sizeof(SortKey),
+									   MCXT_ALLOC_HUGE);
+	int32		n = 0;
+
+	for (int32 code = 0; code <= v->size; code++)
+		map[code] = code <= known ? code : 0;
+	for (int32 code = known + 1; code <= v->size; code++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (used == NULL || used[code])
+			keys[n++] = sort_key(v, code);
+	}
+	sort_keys(keys, n, v);
+	for (int32 i = 0; i < n; i++)
+		map[keys[i].code] = known + 1 + i;
+	pfree(keys);
+	lbrec_vocabulary_renumber(v, map, known + n);
+	return map;
 }

@@ -18,10 +18,15 @@ extern int32 lbrec_vocabulary_code(Vocabulary *v, const void *key,
 								   uint32 len, uint32 hash, bool *is_new);
 extern int32 lbrec_vocabulary_add(Vocabulary *v, const void *key, uint32 len);
 extern uint32 lbrec_uuid_hash(const void *key);
-extern void lbrec_vocabulary_free(Vocabulary *v);
 extern int32 lbrec_vocabulary_find(Vocabulary *v, const void *key,
 								   uint32 len);
 extern int32 lbrec_vocabulary_size(const Vocabulary *v);
+extern Vocabulary *lbrec_vocabulary_head(const Vocabulary *v, int32 size);
+extern void lbrec_vocabulary_renumber(Vocabulary *v, const int32 *map,
+									  int32 size);
+extern int	lbrec_vocabulary_compare(const Vocabulary *v, int32 a, int32 b);
+extern int32 *lbrec_vocabulary_sort(Vocabulary *v, int32 known,
+									const bool *used);
 
 /* The keys by code, one after another; offsets (size + 1) where they vary. */
 extern const char *lbrec_vocabulary_key(const Vocabulary *v, int32 code,

@@ -22,10 +22,14 @@
 #include "pg/listens/dataset.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
+#include "pg/server/time.h"
 
 #define HALF_LIFE 4				/* weeks */
 #define HALVINGS 10
 #define OLDEST (HALF_LIFE * HALVINGS)
+
+/* One in so many listens may lie years after all others. */
+#define STRAYS 100
 
 /* Weeks since 1970 of a time in microseconds. */
 int32
@@ -182,6 +186,55 @@ lbrec_count_weeks(const Dataset *data)
 	pfree(places);
 	pfree(next);
 	return w;
+}
+
+/*
+ * The first and the last of the weeks of all pairs; 0 and 0 without any.  A
+ * few listens that lie years after all others come from clocks that are wrong:
+ * fewer than one in STRAYS of all, and more than OLDEST weeks after the rest,
+ * do not make the last week, or one listen of 2099 would be what is popular.
+ */
+void
+lbrec_week_range(int32 *first, int32 *last, const int32 *counts,
+				 int64 n_pairs)
+{
+	int64	   *listens;
+	int64		total = 0;
+	int64		after = 0;
+	int32		low = PG_INT32_MAX;
+	int32		high = PG_INT32_MIN;
+
+	*first = *last = 0;
+	if (n_pairs == 0)
+		return;
+	for (int64 i = 0; i < n_pairs; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		low = Min(low, counts[2 * i]);
+		high = Max(high, counts[2 * i]);
+		total += counts[2 * i + 1];
+	}
+	*first = low;
+	*last = high;
+	if (high > lbrec_week_of(LBREC_LAST_TIME) ||
+		low < lbrec_week_of(LBREC_FIRST_TIME))
+		return;
+	listens = palloc_extended(((Size) (high - low) + 1) * sizeof(int64),
+							  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int64 i = 0; i < n_pairs; i++)
+		listens[counts[2 * i] - low] += counts[2 * i + 1];
+	for (int32 week = high, later = high; week >= low; week--)
+	{
+		if (listens[week - low] == 0)
+			continue;
+		if (later - week > OLDEST)
+			*last = week;
+		after += listens[week - low];
+		if (after > total / STRAYS)
+			break;
+		later = week;
+	}
+	pfree(listens);
 }
 
 /* popularity (n) at a week */

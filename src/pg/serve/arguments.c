@@ -50,11 +50,9 @@ lbrec_model_argument(FunctionCallInfo fcinfo, int arg)
 int64
 lbrec_time_argument(FunctionCallInfo fcinfo, int arg)
 {
-	TimestampTz t = PG_ARGISNULL(arg) ?
-		GetCurrentTransactionStartTimestamp() : PG_GETARG_TIMESTAMPTZ(arg);
-
-	/* the infinities lie outside every trained period, as they should */
-	return lbrec_unix_time(t);
+	return lbrec_argument_time(PG_ARGISNULL(arg) ?
+							   GetCurrentTransactionStartTimestamp() :
+							   PG_GETARG_TIMESTAMPTZ(arg), "at");
 }
 
 /* The number of rows to return: k, but at most those that there are. */

@@ -177,6 +177,21 @@ run_reading(const char *sql, const char *argument, int n_args, Oid *types,
 	return r.list;
 }
 
+static int64
+seconds_time(int64 seconds)
+{
+	int64		time;
+
+	if (!lbrec_seconds_time(&time, seconds))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("column \"listened_at\" of the query of listens is out of range"),
+				 errdetail("It is %lld; an integer is read as seconds since 1970, up to the year 9999.",
+						   (long long) seconds),
+				 errhint("Divide it by 1000 in the query if it counts milliseconds.")));
+	return time;
+}
+
 /* listened_at, as lbrec_train takes it, in microseconds since 1970 */
 static int64
 listen_time(Datum d, Oid type)
@@ -185,14 +200,14 @@ listen_time(Datum d, Oid type)
 	{
 		case TIMESTAMPTZOID:
 		case TIMESTAMPOID:
-			if (TIMESTAMP_NOT_FINITE(DatumGetTimestamp(d)))
-				return DatumGetTimestamp(d) / 4;
-			return lbrec_unix_time(DatumGetTimestamp(d));
+			return lbrec_argument_time(DatumGetTimestampTz(d),
+									   "column \"listened_at\" of the query of listens");
 		case INT8OID:
-			return Max(Min(DatumGetInt64(d), PG_INT64_MAX / 4 / USECS_PER_SEC),
-					   PG_INT64_MIN / 4 / USECS_PER_SEC) * USECS_PER_SEC;
+			return seconds_time(DatumGetInt64(d));
 		case INT4OID:
-			return DatumGetInt32(d) * USECS_PER_SEC;
+			return seconds_time(DatumGetInt32(d));
+		case INT2OID:
+			return seconds_time(DatumGetInt16(d));
 		default:
 			ereport(ERROR,
 					(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -208,7 +223,7 @@ listen_time(Datum d, Oid type)
 static Datum
 time_datum(int64 time, Oid type)
 {
-	if (type == INT8OID || type == INT4OID)
+	if (type == INT8OID || type == INT4OID || type == INT2OID)
 		return Int64GetDatum(time / USECS_PER_SEC -
 							 (time % USECS_PER_SEC < 0));
 	return TimestampTzGetDatum(lbrec_timestamp(time));
@@ -238,13 +253,13 @@ lbrec_user_listens(const char *listens, int64 user_id, const int64 *until)
 		if (type == TIMESTAMPTZOID || type == TIMESTAMPOID)
 			types[1] = type;
 		values[1] = time_datum(*until, type);
-		if (types[1] == type || type == INT4OID)
+		if (types[1] == type || type == INT4OID || type == INT2OID)
 			bound = "AND l.listened_at OPERATOR(pg_catalog.<=) $2 ";
 	}
 	execute_reading(psprintf("SELECT l.recording_msid, l.listened_at FROM (%s\n) AS l "
 							 "WHERE l.user_id OPERATOR(pg_catalog.=) $1 %s"
 							 "AND l.recording_msid IS NOT NULL AND l.listened_at IS NOT NULL "
-							 "ORDER BY l.listened_at DESC LIMIT 10000",
+							 "ORDER BY l.listened_at DESC, l.recording_msid LIMIT 10000",
 							 query, bound),
 					"listens", 2, types, values, NULL);
 	type = getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, 2));

@@ -16,7 +16,6 @@
 #include "pg/image/ready.h"
 #include "pg/image/sweep.h"
 #include "pg/listens/dataset.h"
-#include "pg/listens/rare.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
 #include "pg/server/srf.h"
@@ -111,7 +110,8 @@ read_hold_out(FunctionCallInfo fcinfo, const char *test_listens,
 	{
 		o->split = SPLIT_TIME;
 		o->has_test_from = true;
-		o->test_from = lbrec_unix_time(PG_GETARG_TIMESTAMPTZ(ARG_TEST_FROM));
+		o->test_from = lbrec_argument_time(PG_GETARG_TIMESTAMPTZ(ARG_TEST_FROM),
+										   "test_from");
 	}
 	if (test_listens)
 		o->split = SPLIT_QUERY;
@@ -270,8 +270,6 @@ lbrec_train(PG_FUNCTION_ARGS)
 		source.prepare_arg = request.warm;
 	}
 	data = lbrec_read_listens(&source, context);
-	if (options.min_listens > 1 && options.hash_buckets == 0)
-		lbrec_drop_rare(data, options.min_listens);
 	request.data = data;
 	trained = lbrec_run_training(&request, context);
 	options.temperature = trained->temperature;

@@ -5,7 +5,13 @@
  * Trials differ in the settings that the caller gives several values for.  All
  * are trained for a few epochs, the better half for twice as many, and so on
  * (Jamieson and Talwalkar, AISTATS 2016), on one split of listens that are
- * read once.  The best of the last round is saved like any trained model.
+ * read once.  Trial 0 has the settings of a training without any search, the
+ * temperature that trials would find included, and is never dropped.
+ *
+ * The best of many trials is in part the luckiest.  So it is compared with
+ * trial 0 once more, with another seed and, where the split draws, other
+ * listens held out; unless it is better again, trial 0 wins.  The winner is
+ * trained anew as lbrec_train does it, in the end on all listens.
  *
  * A round trains from the beginning: keeping every trial's weights to go on
  * from would need as many models in memory, to save at most half of the time.
@@ -22,16 +28,17 @@
 
 #include "pg/evaluate/metrics.h"
 #include "pg/listens/dataset.h"
-#include "pg/listens/rare.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
 #include "pg/server/srf.h"
 #include "pg/store/versions.h"
 #include "pg/train/options.h"
+#include "pg/train/plan.h"
 #include "pg/train/request.h"
 #include "pg/train/save.h"
 #include "pg/train/settings.h"
 #include "pg/train/train.h"
+#include "pg/train/trials.h"
 
 PG_FUNCTION_INFO_V1(lbrec_tune);
 
@@ -49,10 +56,10 @@ typedef struct Knob
 
 typedef struct TuneTrial
 {
-	int			number;
+	int			number;			/* 0: nothing of the search */
 	int			choice[MAX_KEYS];
 	double		metric;			/* larger is better */
-	int			epochs;
+	int			epochs;			/* of its last round; 0: not begun */
 	double		seconds;
 } TuneTrial;
 
@@ -63,14 +70,13 @@ typedef struct Tuning
 	Jsonb	   *settings;		/* of all trials, or NULL */
 	Knob		knobs[MAX_KEYS];
 	int			n_knobs;
-	TuneTrial  *trials;
+	bool		tunes_ensemble;
+	TuneTrial  *trials;			/* the first is trial 0 */
 	int			n_trials;
 	Metric		metric;
+	double		temperature;	/* where the search has none; 0: the preset's */
 	TimestampTz deadline;		/* 0: none */
 	Dataset    *data;
-	MemoryContext best_context;
-	Trained    *best;
-	TrainOptions best_options;
 } Tuning;
 
 /* What training reads before the first trial cannot differ between trials. */
@@ -151,6 +157,9 @@ read_knobs(Tuning *t, Jsonb *search)
 				t->n_knobs++;
 		}
 	}
+	for (int k = 0; k < t->n_knobs; k++)
+		if (strcmp(t->knobs[k].name, "ensemble") == 0)
+			t->tunes_ensemble = true;
 	if (t->n_knobs == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -159,9 +168,9 @@ read_knobs(Tuning *t, Jsonb *search)
 				 errhint("For example: search => '{\"temperature\": [0.05, 0.1, 0.2], \"history_dropout\": [0.4, 0.7]}'.")));
 }
 
-/* The settings of a trial. */
+/* The settings that the winner would be trained with. */
 static void
-trial_options(TrainOptions *o, const Tuning *t, const TuneTrial *trial, int epochs)
+train_options(TrainOptions *o, const Tuning *t, const TuneTrial *trial)
 {
 	lbrec_preset(o, t->preset);
 	if (t->settings)
@@ -174,89 +183,138 @@ trial_options(TrainOptions *o, const Tuning *t, const TuneTrial *trial, int epoc
 					 errmsg("\"%s\" is given twice", t->knobs[k].name),
 					 errdetail("It is in search and in settings, too."),
 					 errhint("Leave one of them out.")));
-		lbrec_set_json(o, t->knobs[k].name,
-					   t->knobs[k].values[trial->choice[k]]);
+		if (trial->number > 0)
+			lbrec_set_json(o, t->knobs[k].name,
+						   t->knobs[k].values[trial->choice[k]]);
 	}
 	lbrec_fit_options(o);
-	o->epochs = epochs;
-	o->evaluate_every = epochs;
-	o->early_stopping = METRIC_NONE;
-	o->refit = false;			/* what was measured is kept */
 	lbrec_check_options(o);
-	if (o->split == SPLIT_NONE || o->split == SPLIT_QUERY)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("trials cannot be compared with this split"),
-				 errdetail("Trials are measured on listens of the query that are held out."),
-				 errhint("Set split to \"last\", \"time\" or \"random\".")));
 }
 
-/* All combinations if they are few enough, else some at random. */
+/* The settings of a trial of so many epochs at most. */
+static void
+trial_options(TrainOptions *o, const Tuning *t, const TuneTrial *trial,
+			  int epochs)
+{
+	train_options(o, t, trial);
+	if (t->temperature > 0 && !lbrec_is_given(o, "temperature"))
+		o->temperature = t->temperature;
+	o->find_temperature = false;
+	o->epochs = epochs;
+	o->evaluate_every = Min(o->evaluate_every, epochs);
+	o->early_stopping = t->metric;
+	lbrec_check_options(o);
+}
+
+static bool
+same_choice(const Tuning *t, const TuneTrial *a, const TuneTrial *b)
+{
+	return memcmp(a->choice, b->choice, t->n_knobs * sizeof(int)) == 0;
+}
+
+/* All combinations if they are few enough, else some at random, all distinct. */
 static void
 choose_trials(Tuning *t, int wanted)
 {
 	double		combinations = 1;
 	LbRandom	rng;
+	int			n;
 
 	lb_random_seed(&rng, 42, STREAM_TUNE);
 	for (int k = 0; k < t->n_knobs; k++)
 		combinations *= t->knobs[k].n_values;
-	t->n_trials = combinations <= wanted ? (int) combinations : wanted;
-	t->trials = palloc0(t->n_trials * sizeof(TuneTrial));
-	for (int i = 0; i < t->n_trials; i++)
+	n = combinations <= wanted ? (int) combinations : wanted;
+	t->trials = palloc0((n + 1) * sizeof(TuneTrial));
+	t->n_trials = 1;
+	while (t->n_trials <= n)
 	{
-		TuneTrial  *trial = &t->trials[i];
-		int			rest = i;
+		TuneTrial  *trial = &t->trials[t->n_trials];
+		int			rest = t->n_trials - 1;
+		bool		is_new = true;
 		TrainOptions unused;
 
-		trial->number = i + 1;
+		CHECK_FOR_INTERRUPTS();
+		trial->number = t->n_trials;
 		for (int k = 0; k < t->n_knobs; k++)
 		{
-			int			n = t->knobs[k].n_values;
+			int			values = t->knobs[k].n_values;
 
-			trial->choice[k] = combinations <= wanted ? rest % n :
-				(int) lb_random_below(&rng, n);
-			rest /= n;
+			trial->choice[k] = combinations <= wanted ? rest % values :
+				(int) lb_random_below(&rng, values);
+			rest /= values;
 		}
+		for (int i = 1; i < t->n_trials && is_new; i++)
+			is_new = !same_choice(t, &t->trials[i], trial);
+		if (!is_new)
+			continue;
 		/* better now than after the first trials */
-		trial_options(&unused, t, trial, 2);
+		train_options(&unused, t, trial);
+		t->n_trials++;
 	}
 }
 
-/* Trains a trial; keeps it when it is the best so far. */
-static void
-run_trial(Tuning *t, TuneTrial *trial, int epochs)
+/* Trains a trial and measures it; adds its seconds. */
+static double
+measure(const Tuning *t, const RunPlan *plan, const TuneTrial *trial,
+		int epochs, double *seconds)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec trial",
 												  ALLOCSET_DEFAULT_SIZES);
-	TrainOptions *options = MemoryContextAlloc(context, sizeof(TrainOptions));
-	TrainRequest request = {.name = t->model, .data = t->data,
-		.options = options};
-	Trained    *trained;
-	bool		best;
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	TrainOptions options;
+	RunPlan		own = *plan;
+	Trial		found;
 
-	trial_options(options, t, trial, epochs);
-	trained = lbrec_run_training(&request, context);
-	trial->metric = lbrec_metric(t->metric, &trained->reports[trained->n_reports - 1]);
-	trial->epochs = epochs;
-	for (int i = 0; i < trained->n_reports; i++)
-		trial->seconds += trained->reports[i].seconds;
-	best = true;
-	for (int i = 0; i < t->n_trials && best; i++)
-		if (t->trials[i].epochs == epochs && &t->trials[i] != trial &&
-			t->trials[i].metric >= trial->metric)
-			best = false;
-	if (!best)
-	{
-		MemoryContextDelete(context);
-		return;
-	}
-	if (t->best_context)
-		MemoryContextDelete(t->best_context);
-	t->best_context = context;
-	t->best = trained;
-	t->best_options = *options;
+	trial_options(&options, t, trial, epochs);
+	own.n_epochs = epochs;
+	own.lists = lbrec_training_lists(plan->data, &options, plan->split, NULL,
+									 scratch);
+	found = lbrec_run_trial(&own, &options,
+							t->tunes_ensemble ? options.ensemble : 1);
+	for (int i = 0; i < found.n_reports; i++)
+		*seconds += found.reports[i].seconds;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+	return found.metric;
+}
+
+/* The temperature that trials find for the settings without a search. */
+static double
+default_temperature(const Tuning *t, const RunPlan *plan)
+{
+	MemoryContext scratch;
+	MemoryContext old;
+	TrainOptions options;
+	RunPlan		own = *plan;
+	double		temperature;
+
+	train_options(&options, t, &t->trials[0]);
+	if (!options.find_temperature)
+		return 0;
+	scratch = AllocSetContextCreate(CurrentMemoryContext, "lbrec trial",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(scratch);
+	own.options = &options;
+	own.lists = lbrec_training_lists(plan->data, &options, plan->split, NULL,
+									 scratch);
+	temperature = lbrec_best_trial(&own)->options.temperature;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+	return temperature;
+}
+
+/* A plan of trials with the seed of the settings, or the one after it. */
+static RunPlan *
+tuning_plan(const Tuning *t, int seed_step)
+{
+	TrainOptions options;
+	TrainRequest request = {.name = t->model, .data = t->data,
+		.options = &options};
+
+	train_options(&options, t, &t->trials[0]);
+	options.seed += seed_step;
+	return lbrec_trial_plan(&request);
 }
 
 /* Those trained longest first, the better ones before the others. */
@@ -281,7 +339,7 @@ trial_settings(const Tuning *t, const TuneTrial *trial)
 	JsonbValue *object;
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int k = 0; k < t->n_knobs; k++)
+	for (int k = 0; k < t->n_knobs && trial->number > 0; k++)
 	{
 		JsonbValue	key = {.type = jbvString};
 
@@ -296,7 +354,7 @@ trial_settings(const Tuning *t, const TuneTrial *trial)
 }
 
 static void
-put_trials(const Tuning *t, RowSink *sink)
+put_trials(const Tuning *t, int saved, RowSink *sink)
 {
 	for (int i = 0; i < t->n_trials; i++)
 	{
@@ -312,9 +370,121 @@ put_trials(const Tuning *t, RowSink *sink)
 								   -trial->metric : trial->metric);
 		nulls[4] = trial->epochs == 0;
 		values[5] = Float8GetDatum(trial->seconds);
-		values[6] = BoolGetDatum(i == 0);
+		values[6] = BoolGetDatum(trial->number == saved);
 		lbrec_put_row(sink, values, nulls);
 	}
+}
+
+/* Rounds of trials, each with half of them for twice as many epochs. */
+static void
+run_rounds(Tuning *t, const RunPlan *plan, int max_epochs)
+{
+	int			rounds = 0;
+	int			in_round = t->n_trials;
+
+	while ((t->n_trials >> rounds) > 1 && (max_epochs >> (rounds + 1)) > 0)
+		rounds++;
+	for (int r = rounds; r >= 0; r--)
+	{
+		int			epochs = Max(max_epochs >> r, 1);
+
+		for (int i = 0; i < t->n_trials; i++)
+		{
+			TuneTrial  *trial = &t->trials[i];
+
+			if (i >= in_round && trial->number > 0)
+				continue;
+			if (r < rounds || i > 0)
+				if (past_deadline(t))
+					break;
+			trial->metric = measure(t, plan, trial, epochs, &trial->seconds);
+			trial->epochs = epochs;
+		}
+		qsort(t->trials, t->n_trials, sizeof(TuneTrial), compare_trials);
+		if (past_deadline(t))
+			break;
+		in_round = Max(in_round / 2, 1);
+	}
+}
+
+/* The trial without a search, wherever it stands. */
+static TuneTrial *
+default_trial(const Tuning *t)
+{
+	for (int i = 0; i < t->n_trials; i++)
+		if (t->trials[i].number == 0)
+			return &t->trials[i];
+	return NULL;
+}
+
+/*
+ * The first trial, if it is better than trial 0 a second time, with another
+ * seed; else trial 0.
+ */
+static const TuneTrial *
+find_winner(Tuning *t, int epochs)
+{
+	TuneTrial  *best = &t->trials[0];
+	TuneTrial  *none = default_trial(t);
+	MemoryContext scratch;
+	MemoryContext old;
+	RunPlan    *plan;
+	double		of_best;
+	double		of_none;
+
+	if (best->number == 0 || best->epochs == 0)
+		return none;
+	/* equal epochs, equal chances; nothing is won by a tie */
+	if (none->epochs == best->epochs && best->metric <= none->metric)
+		return none;
+	if (past_deadline(t))
+		return none->epochs == best->epochs ? best : none;
+	scratch = AllocSetContextCreate(CurrentMemoryContext, "lbrec second look",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(scratch);
+	plan = tuning_plan(t, 1);
+	of_best = measure(t, plan, best, epochs, &best->seconds);
+	of_none = measure(t, plan, none, epochs, &none->seconds);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+	return of_best > of_none ? best : none;
+}
+
+/* Trains the winner as lbrec_train would, and saves it. */
+static void
+train_winner(const Tuning *t, const TuneTrial *winner, bool activate,
+			 MemoryContext context)
+{
+	TrainOptions options;
+	TrainRequest request = {.name = t->model, .data = t->data,
+		.options = &options};
+	Trained    *trained;
+
+	train_options(&options, t, winner);
+	options.activate = activate;
+	trained = lbrec_run_training(&request, context);
+	options.temperature = trained->temperature;
+	lbrec_save_model(t->model, trained, t->data, &options, trained->reports,
+					 trained->n_reports);
+}
+
+/* Reads the listens with what all trials share. */
+static void
+read_listens(Tuning *t, const char *listens, MemoryContext context)
+{
+	ListenSource source = {.with_features = true, .listens = listens};
+	TrainOptions options;
+
+	train_options(&options, t, &t->trials[0]);
+	if (options.split == SPLIT_NONE || options.split == SPLIT_QUERY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("trials cannot be compared with this split"),
+				 errdetail("Trials are measured on listens of the query that are held out."),
+				 errhint("Set split to \"last\", \"time\" or \"random\".")));
+	source.bucketize = options.bucketize;
+	source.number_buckets = options.number_buckets;
+	t->data = lbrec_read_listens(&source, context);
 }
 
 /* Places of the arguments. */
@@ -329,12 +499,13 @@ enum
 	ARG_TIME_LIMIT,
 	ARG_PRESET,
 	ARG_SETTINGS,
+	ARG_ACTIVATE,
 	N_ARGS
 };
 
 /*
  * lbrec_tune(model, listens, search, trials, metric, epochs, time_limit,
- *			  preset, settings)
+ *			  preset, settings, activate)
  */
 Datum
 lbrec_tune(PG_FUNCTION_ARGS)
@@ -345,13 +516,11 @@ lbrec_tune(PG_FUNCTION_ARGS)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Tuning		t = {0};
-	TrainOptions options;
-	TuneTrial	none = {0};
-	ListenSource source = {.with_features = true};
+	MemoryContext scratch;
+	const TuneTrial *winner;
+	RunPlan    *plan;
 	int			trials;
 	int			max_epochs;
-	int			rounds = 0;
-	int			in_round;
 
 	for (int i = 0; i < N_ARGS; i++)
 		if (PG_ARGISNULL(i) && i != ARG_TIME_LIMIT && i != ARG_SETTINGS)
@@ -363,7 +532,6 @@ lbrec_tune(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("lbrec_tune()");
 	PreventCommandIfParallelMode("lbrec_tune()");
 	t.model = text_to_cstring(PG_GETARG_TEXT_PP(ARG_MODEL));
-	source.listens = text_to_cstring(PG_GETARG_TEXT_PP(ARG_LISTENS));
 	trials = PG_GETARG_INT32(ARG_TRIALS);
 	max_epochs = PG_GETARG_INT32(ARG_EPOCHS);
 	t.preset = text_to_cstring(PG_GETARG_TEXT_PP(ARG_PRESET));
@@ -390,35 +558,25 @@ lbrec_tune(PG_FUNCTION_ARGS)
 		t.settings = PG_GETARG_JSONB_P(ARG_SETTINGS);
 	read_knobs(&t, PG_GETARG_JSONB_P(ARG_SEARCH));
 	choose_trials(&t, trials);
+	read_listens(&t, text_to_cstring(PG_GETARG_TEXT_PP(ARG_LISTENS)), context);
 
-	trial_options(&options, &t, &none, max_epochs);
-	source.bucketize = options.bucketize;
-	source.number_buckets = options.number_buckets;
-	t.data = lbrec_read_listens(&source, context);
-	if (options.min_listens > 1 && options.hash_buckets == 0)
-		lbrec_drop_rare(t.data, options.min_listens);
-	while ((t.n_trials >> rounds) > 1 && (max_epochs >> (rounds + 1)) > 0)
-		rounds++;
-	in_round = t.n_trials;
-	for (int r = rounds; r >= 0; r--)
-	{
-		int			epochs = Max(max_epochs >> r, 1);
+	scratch = AllocSetContextCreate(context, "lbrec rounds",
+									ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(scratch);
+	plan = tuning_plan(&t, 0);
+	t.temperature = default_temperature(&t, plan);
+	run_rounds(&t, plan, max_epochs);
+	MemoryContextSwitchTo(context);
+	MemoryContextDelete(scratch);
 
-		for (int i = 0; i < in_round; i++)
-		{
-			if (t.best && past_deadline(&t))
-				break;
-			run_trial(&t, &t.trials[i], epochs);
-		}
-		qsort(t.trials, t.n_trials, sizeof(TuneTrial), compare_trials);
-		if (past_deadline(&t))
-			break;
-		in_round = Max(in_round / 2, 1);
-	}
-	lbrec_save_model(t.model, t.best, t.data, &t.best_options,
-					 t.best->reports, t.best->n_reports);
+	winner = find_winner(&t, max_epochs);
+	if (winner->number == 0)
+		ereport(NOTICE,
+				(errmsg("no trial is surely better than the settings without a search"),
+				 errdetail("Model \"%s\" is trained with those.", t.model)));
+	train_winner(&t, winner, PG_GETARG_BOOL(ARG_ACTIVATE), context);
 	MemoryContextSwitchTo(old);
-	put_trials(&t, &sink);
+	put_trials(&t, winner->number, &sink);
 	lbrec_spool_free(t.data->listens);
 	MemoryContextDelete(context);
 	return (Datum) 0;

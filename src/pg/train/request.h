@@ -18,7 +18,7 @@
 typedef struct TrainRequest
 {
 	const char *name;
-	const Dataset *data;
+	Dataset    *data;
 	const TrainOptions *options;
 	const char *test_listens;	/* SPLIT_QUERY: a query */
 	WarmStart  *warm;			/* the model to continue, or NULL */

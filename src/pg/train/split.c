@@ -43,6 +43,16 @@ exclude(Split *split, int64 i)
 	split->excluded[i / 8] |= (uint8) (1 << (i % 8));
 }
 
+/* Leaves a listen out of training that is not held out. */
+void
+lbrec_exclude(Split *split, int64 listen)
+{
+	if (lbrec_bit(split->excluded, listen))
+		return;
+	exclude(split, listen);
+	split->n_train--;
+}
+
 static void
 allocate_bits(Splitter *s)
 {

@@ -19,6 +19,7 @@ typedef struct Split
 	int64		n_test;
 } Split;
 
+extern void lbrec_exclude(Split *split, int64 listen);
 extern void lbrec_split(Split *split, const Dataset *data,
 						const TrainOptions *options,
 						const char *test_listens, MemoryContext context);

@@ -8,6 +8,8 @@
 
 #include "pg/listens/dataset.h"
 #include "pg/listens/histories.h"
+#include "pg/listens/rare.h"
+#include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
 #include "pg/model/neighbours.h"
 #include "pg/server/kernels.h"
@@ -115,11 +117,72 @@ train_once(const RunPlan *common)
 }
 
 /*
+ * Numbers the recordings, by plays that are not held out, and forgets rare
+ * ones.  Which are rare, what is held out does not tell; but where a last
+ * training follows, all listens decide, and plays, by the new codes, are for
+ * the trials.
+ */
+static int64 *
+settle_recordings(Dataset *data, const Split *split, const TrainOptions *o,
+				  bool last_follows)
+{
+	int32		n_before = lbrec_vocabulary_size(data->recordings);
+	int64	   *before = lbrec_training_plays(data, split->excluded);
+	int32	   *map = lbrec_number_recordings(data, before, last_follows ?
+											  data->recording_listens : before,
+											  o->hash_buckets > 0 ? 1 :
+											  o->min_listens);
+	int32		n = lbrec_vocabulary_size(data->recordings);
+	int64	   *plays = palloc_extended(((Size) n + 1) * sizeof(int64),
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+	for (int32 r = 0; r <= n_before; r++)
+		plays[map[r]] += before[r];
+	for (int64 i = 0; i < split->n_test; i++)
+		split->test[i].recording = map[split->test[i].recording];
+	pfree(before);
+	pfree(map);
+	return plays;
+}
+
+/*
+ * The dataset of trials.  Recordings that are rare without what is held out
+ * are the last ones: they are no candidates, and nothing is trained on them.
+ */
+static Dataset *
+trial_dataset(const Dataset *data, Split *split, const TrainOptions *o,
+			  int64 *plays)
+{
+	int32		size = lbrec_vocabulary_size(data->recordings);
+	Dataset    *trial = palloc(sizeof(Dataset));
+	int32		n = size;
+	SpoolScan	scan;
+
+	*trial = *data;
+	trial->recording_listens = plays;
+	while (o->hash_buckets == 0 && n > data->n_known_recordings &&
+		   plays[n] < o->min_listens)
+		n--;
+	if (n == size || n < 2)
+		return trial;
+	trial->recordings = lbrec_vocabulary_head(data->recordings, n);
+	lbrec_scan_begin(&scan, data->listens);
+	while (lbrec_scan_next(&scan))
+		for (int64 i = 0; i < scan.n; i++)
+			if (scan.block[i].recording > n)
+				lbrec_exclude(split, scan.from + i);
+	for (int64 i = 0; i < split->n_test; i++)
+		if (split->test[i].recording > n)
+			split->test[i].recording = 0;
+	return trial;
+}
+
+/*
  * Trials without what is held out, then a training on all listens; common has
  * no lists yet.
  */
 static Trained *
-train_again(const RunPlan *common)
+train_again(const RunPlan *common, const Dataset *trial_data)
 {
 	RunPlan		trial = *common;
 	RunPlan		last = *common;
@@ -130,6 +193,7 @@ train_again(const RunPlan *common)
 	Trial	   *best;
 	Trained    *trained;
 
+	trial.data = trial_data;
 	trial.lists = lbrec_training_lists(trial.data, trial.options, trial.split,
 									   trial.warm, scratch);
 	best = lbrec_best_trial(&trial);
@@ -154,33 +218,92 @@ train_again(const RunPlan *common)
 	return trained;
 }
 
-/* Trains a model; the result lives in context. */
+/*
+ * Holds listens out and settles the recordings: a plan without lists, and the
+ * plays that are not held out.  True if a last training on all listens is to
+ * follow; after trials one may, whatever the options say.
+ */
+static bool
+prepare(RunPlan *plan, TrainOptions *options, Split *split, int64 **plays,
+		const TrainRequest *request, bool only_trials)
+{
+	bool		last_follows;
+
+	check_dataset(request->data, options);
+	lbrec_split(split, request->data, options, request->test_listens,
+				CurrentMemoryContext);
+	if (split->n_test == 0)
+	{
+		/* such as the last fifth of users with a listen each */
+		lbrec_fix_epochs(options);
+		split->excluded = NULL;
+	}
+	last_follows = options->refit && split->excluded;
+	/* without a last training no trial fits the weight of trends */
+	options->refit = last_follows;
+	*plays = settle_recordings(request->data, split, options,
+							   last_follows || only_trials);
+	plan->name = request->name;
+	plan->options = options;
+	plan->data = request->data;
+	plan->split = split;
+	plan->warm = request->warm;
+	plan->callback = request->callback;
+	plan->arg = request->arg;
+	plan->n_members = options->ensemble;
+	plan->n_epochs = options->epochs;
+	plan->pool = lbrec_start_threads(CurrentMemoryContext);
+	return last_follows;
+}
+
+/*
+ * A plan of trials, whose options and lists are set for each; it lives in the
+ * current context.  Recordings of the dataset are numbered anew.
+ */
+RunPlan *
+lbrec_trial_plan(const TrainRequest *request)
+{
+	RunPlan    *plan = palloc0(sizeof(RunPlan));
+	TrainOptions *options = palloc(sizeof(TrainOptions));
+	Split	   *split = palloc(sizeof(Split));
+	int64	   *plays;
+
+	*options = *request->options;
+	prepare(plan, options, split, &plays, request, true);
+	if (split->excluded == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("nothing is held out to compare trials on"),
+				 errdetail("Users have too few listens for this split, or the settings say so."),
+				 errhint("Set split to \"last\", \"time\" or \"random\", or widen the query of listens.")));
+	plan->data = trial_dataset(request->data, split, options, plays);
+	return plan;
+}
+
+/*
+ * Trains a model; the result lives in context.  Recordings of the dataset are
+ * numbered anew.
+ */
 Trained *
 lbrec_run_training(const TrainRequest *request, MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
 	TrainOptions options = *request->options;
-	RunPlan		plan = {.name = request->name, .options = &options,
-		.data = request->data, .warm = request->warm,
-	.callback = request->callback, .arg = request->arg};
+	RunPlan		plan = {0};
 	Split		split;
+	int64	   *plays;
 	Trained    *trained;
 
-	check_dataset(request->data, &options);
-	lbrec_split(&split, request->data, &options, request->test_listens,
-				context);
-	if (split.n_test == 0)
+	if (prepare(&plan, &options, &split, &plays, request, false))
+		trained = train_again(&plan, trial_dataset(request->data, &split,
+												   &options, plays));
+	else
 	{
-		/* such as the last fifth of users with a listen each */
-		lbrec_fix_epochs(&options);
-		split.excluded = NULL;
+		memcpy(request->data->recording_listens, plays,
+			   ((Size) lbrec_vocabulary_size(request->data->recordings) + 1) *
+			   sizeof(int64));
+		trained = train_once(&plan);
 	}
-	plan.split = &split;
-	plan.n_members = options.ensemble;
-	plan.n_epochs = options.epochs;
-	plan.pool = lbrec_start_threads(context);
-	trained = options.refit && split.excluded ? train_again(&plan) :
-		train_once(&plan);
 	MemoryContextSwitchTo(old);
 	return trained;
 }

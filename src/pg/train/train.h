@@ -7,6 +7,7 @@
 
 #include "pg/train/request.h"
 
+extern RunPlan *lbrec_trial_plan(const TrainRequest *request);
 extern Trained *lbrec_run_training(const TrainRequest *request,
 								   MemoryContext context);
 

@@ -27,10 +27,12 @@
 #define MAX_STEPS 3
 
 /*
- * Trains a member with these options, and frees all but what it found out.
+ * Trains so many members with these options, and frees all but what it found
+ * out.
  */
-static Trial
-run_trial(const RunPlan *plan, const TrainOptions *options)
+Trial
+lbrec_run_trial(const RunPlan *plan, const TrainOptions *options,
+				int n_members)
 {
 	Trial		trial = {.options = *options};
 	RunPlan		own = *plan;
@@ -41,7 +43,7 @@ run_trial(const RunPlan *plan, const TrainOptions *options)
 	RunResult  *result;
 
 	own.options = &trial.options;
-	own.n_members = Min(TRIAL_MEMBERS, options->ensemble);
+	own.n_members = n_members;
 	if (options->find_temperature)
 		own.callback = NULL;
 	result = lbrec_run(&own);
@@ -64,6 +66,13 @@ run_trial(const RunPlan *plan, const TrainOptions *options)
 						options->temperature, trial.metric, trial.best_epoch,
 						trial.n_reports)));
 	return trial;
+}
+
+static Trial
+run_trial(const RunPlan *plan, const TrainOptions *options)
+{
+	return lbrec_run_trial(plan, options,
+						   Min(TRIAL_MEMBERS, options->ensemble));
 }
 
 /* Trials at temperatures that fall, or rise, for as long as that is better. */

@@ -22,6 +22,8 @@ typedef struct Trial
 	int			n_reports;
 } Trial;
 
+extern Trial lbrec_run_trial(const RunPlan *plan, const TrainOptions *options,
+							 int n_members);
 extern Trial *lbrec_best_trial(const RunPlan *plan);
 
 #endif							/* LBREC_TRAIN_TRIALS_H */

@@ -1,0 +1,39 @@
+/*
+ * time.c
+ *		Refuses times that nobody means.
+ */
+#include "pg/server/time.h"
+
+/*
+ * The time of an argument of that name, in microseconds since 1970.  The
+ * infinities become the ends of what is accepted.
+ */
+int64
+lbrec_argument_time(TimestampTz t, const char *argument)
+{
+	int64		time;
+
+	if (TIMESTAMP_IS_NOBEGIN(t))
+		return LBREC_FIRST_TIME;
+	if (TIMESTAMP_IS_NOEND(t))
+		return LBREC_LAST_TIME;
+	time = lbrec_unix_time(t);
+	if (time > LBREC_LAST_TIME)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("%s is beyond the year 9999", argument),
+				 errdetail("Milliseconds that are taken for seconds give such times."),
+				 errhint("to_timestamp() takes seconds: divide milliseconds by 1000.")));
+	return time;
+}
+
+/* False where so many seconds since 1970 are no time that a listen may have. */
+bool
+lbrec_seconds_time(int64 *time, int64 seconds)
+{
+	if (seconds > LBREC_LAST_TIME / USECS_PER_SEC ||
+		seconds < LBREC_FIRST_TIME / USECS_PER_SEC)
+		return false;
+	*time = seconds * USECS_PER_SEC;
+	return true;
+}
