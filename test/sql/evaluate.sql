@@ -44,6 +44,30 @@ SELECT e.top_k_accuracy = (SELECT avg((recording_msid IN (SELECT recording_msid 
 		GROUP BY recording_msid ORDER BY 1 DESC LIMIT 1 OFFSET 9) AS x)))::int)::float8
 	FROM listen WHERE listened_at >= '2005-03-25') AS agrees
 FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at >= '2005-03-25'$$, '{10}') AS e WHERE recommender = 'popular';
+-- new recordings as SQL counts them from lbrec_score, of a model whose scores
+-- have parts beside the dot product and of one whose scores have none
+SELECT count(*) > 0 AS trained FROM lbrec_train('towers', $$SELECT user_id, listened_at, recording_msid, artist_name FROM listen JOIN recording USING (recording_msid) WHERE listened_at < '2005-03-25'$$, preset => 'paper', epochs => 10);
+WITH scored AS (
+	SELECT m, u.user_id, s.recording_msid, s.score
+	FROM unnest('{train,towers}'::text[]) AS m, generate_series(1, 60) AS u (user_id),
+		LATERAL (SELECT array_agg(DISTINCT recording_msid) AS keys FROM listen) AS c,
+		LATERAL unnest(c.keys, lbrec_score(u.user_id, c.keys, m)) AS s (recording_msid, score)
+	WHERE s.score IS NOT NULL AND NOT EXISTS (SELECT FROM listen AS l
+		WHERE l.listened_at < '2005-03-25' AND l.user_id = u.user_id AND l.recording_msid = s.recording_msid)),
+ranked AS (
+	SELECT *, rank() OVER (PARTITION BY m, user_id ORDER BY score DESC) AS place FROM scored),
+per_user AS (
+	SELECT r.m, r.user_id, k, count(*) FILTER (WHERE place <= k)::float8 / least(k, count(*)) AS recall
+	FROM ranked AS r, unnest('{5,20}'::int[]) AS k
+	WHERE EXISTS (SELECT FROM listen AS l WHERE l.listened_at >= '2005-03-25' AND l.user_id = r.user_id AND l.recording_msid = r.recording_msid)
+	GROUP BY 1, 2, 3)
+SELECT p.m, p.k, count(*) = max(e.users_evaluated) AS users, abs(avg(p.recall) - max(e.new_recall)) < 1e-9 AS recall
+FROM per_user AS p JOIN (SELECT m, e.* FROM unnest('{train,towers}'::text[]) AS m,
+	lbrec_evaluate(m, $$SELECT * FROM listen WHERE listened_at >= '2005-03-25'$$, '{5,20}') AS e WHERE recommender = 'model') AS e USING (m, k)
+GROUP BY 1, 2 ORDER BY 1, 2;
+-- nothing is new in what a model was trained on
+SELECT k, new_recall, new_ndcg, users_evaluated
+FROM lbrec_evaluate('towers', $$SELECT * FROM listen WHERE listened_at < '2005-03-25'$$, '{5}') WHERE recommender = 'model';
 -- repeats: what was played lately comes first, unless left out
 SELECT count(*) > 3 AS mostly_own FROM lbrec_recommend(7, 5, 'train') AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);
 SELECT count(*) FROM lbrec_recommend(7, 5, 'train', exclude_listened => true) AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);

@@ -103,6 +103,25 @@ SELECT basis, count(*) FROM lbrec_recommend(1001, 5, 'm', at => '-infinity') GRO
 SELECT * FROM lbrec_recommend(1001, 3, at => '2005-03-20', listens => 'SELECT 1001 AS user_id, true AS listened_at, md5(''?'')::uuid AS recording_msid');
 ROLLBACK;
 
+-- a user all of whose recordings were left out of the training is a stranger
+CREATE TEMP TABLE rare AS SELECT user_id, listened_at, recording_msid FROM listen
+	UNION ALL SELECT 31337, '2005-03-01', md5('rare ' || i)::uuid FROM generate_series(1, 2) AS i;
+SELECT count(*) > 0 AS trained FROM lbrec_train('rare', 'rare', epochs => 2, settings => '{"min_listens": 3}');
+SELECT bool_and(a.basis = 'popular' AND a.recording_msid = b.recording_msid AND a.score = b.score) AS popular
+FROM lbrec_recommend(31337, 20, 'rare', listens => 'rare') AS a JOIN lbrec_recommend(424242, 20, 'rare', listens => 'rare') AS b USING (rank);
+SELECT bool_and(a.basis = 'popular' AND a.recording_msid = b.recording_msid AND a.score = b.score) AS popular
+FROM lbrec_recommend_all(20, 'rare', '{31337,7}', listens => 'rare') AS a JOIN lbrec_recommend(31337, 20, 'rare', listens => 'rare') AS b USING (rank)
+WHERE a.user_id = 31337;
+SELECT coverage = 10.0 / (SELECT count(*) FROM lbrec_recording_embeddings('rare')) AS popular, mean_popularity = (SELECT avg(n) FROM popular JOIN lbrec_recommend(424242, 10, 'rare', listens => 'rare') USING (recording_msid)) AS mean
+FROM unnest('{31337,424242}'::bigint[]) AS u, lbrec_evaluate('rare', format('SELECT %s AS user_id, ''2005-04-20''::timestamptz AS listened_at, recording_msid FROM recording', u), '{10}') WHERE recommender = 'model';
+-- and has played well-known ones since
+INSERT INTO rare SELECT u, listened_at, recording_msid FROM listen, unnest('{31337,31338}'::bigint[]) AS u WHERE user_id = 3;
+SELECT bool_and(a.basis = 'listens' AND a.recording_msid = b.recording_msid AND a.score = b.score) AS listens
+FROM lbrec_recommend(31337, 20, 'rare', listens => 'rare') AS a JOIN lbrec_recommend(31338, 20, 'rare', listens => 'rare') AS b USING (rank);
+SELECT bool_and(a.basis = 'listens' AND a.recording_msid = b.recording_msid AND a.score = b.score) AS listens
+FROM lbrec_recommend_all(20, 'rare', '{31337}', listens => 'rare') AS a JOIN lbrec_recommend(31338, 20, 'rare', listens => 'rare') AS b USING (rank);
+SELECT lbrec_drop_model('rare');
+
 -- users without embeddings of their own
 SELECT * FROM lbrec_similar_users(7, 3, 'm');
 

@@ -89,6 +89,7 @@ finish_rank(const Ranker *r, int k)
 	int64		i = r->at[k];
 	int64		rank = r->counts[k];
 	int64		new_rank = rank;
+	bool		own = false;
 
 	if (q->new_ranks)
 	{
@@ -97,7 +98,7 @@ finish_rank(const Ranker *r, int k)
 
 		for (int j = 0; j < n; j++)
 			if (codes[j] == lbrec_code_of(q->truth[i]))
-				new_rank = PG_INT64_MIN;
+				own = true;
 			else if (find_dot(r, k, lbrec_candidate_with(codes[j])) > r->floors[k])
 				new_rank--;
 	}
@@ -106,7 +107,7 @@ finish_rank(const Ranker *r, int k)
 	/* at the limit, what was subtracted from is only a bound */
 	q->ranks[i] = q->most > 0 ? Min(rank, q->most) : rank;
 	if (q->new_ranks)
-		q->new_ranks[i] = new_rank < 0 ? -1 :
+		q->new_ranks[i] = own ? -1 :
 			q->most > 0 ? Min(new_rank, q->most) : new_rank;
 }
 
@@ -264,13 +265,12 @@ rank_in_list(const Ranker *r, const ListBlock *b, int u, const int64 *n_new,
 
 	LBREC_SEARCH(rank, 0, list->n, list->scores[rank] > floor);
 	new_rank = n_new[rank];
-	if (lbrec_is_own(s, q->truth[i]))
-		new_rank = -1;
 	if (is_nobody(r, u))
 		rank = new_rank = PG_INT64_MAX;
 	q->ranks[i] = Min(rank, r->most);
 	if (q->new_ranks)
-		q->new_ranks[i] = Min(new_rank, r->most);
+		q->new_ranks[i] = lbrec_is_own(s, q->truth[i]) ? -1 :
+			Min(new_rank, r->most);
 }
 
 /* Ranks of the listens r->at[first] up to r->at[end], whose users they are. */

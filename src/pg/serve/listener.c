@@ -2,10 +2,10 @@
  * listener.c
  *		The user of a call: known to the model, known by listens, or unknown.
  *
- * The listens of a user unknown to the model are read now, as the transaction
- * sees them, through the table or query that the caller names and with the
- * caller's rights; never through the query that the model was trained on, which
- * another role wrote.
+ * A stranger is a user of whom the model has no recordings.
+ * A stranger's listens are read now, as the transaction sees them, through the
+ * table or query that the caller names and with the caller's rights; never
+ * through the query that the model was trained on, which another role wrote.
  *
  * A model with a history input takes them as it takes those of a user that it
  * knows, so the answer is the one that it would give after being trained on
@@ -46,6 +46,28 @@ static const char *const basis_names[] = {
 	[BASIS_LISTENS] = "listens",
 	[BASIS_POPULAR] = "popular",
 };
+
+/*
+ * True if the model has recordings of the user with this code.  A user all of
+ * whose recordings were left out (min_listens) has a code, but an embedding
+ * that was never trained.
+ */
+bool
+lbrec_is_warm(const ServingModel *serving, int32 user)
+{
+	const int64 *offsets = serving->tower.history_offsets;
+
+	return user != 0 && offsets[user] < offsets[user + 1];
+}
+
+/* The code of a user whose recordings the model has; 0: a stranger. */
+int32
+lbrec_warm_user(const ServingModel *serving, int64 user_id)
+{
+	int32		user = lbrec_user_code(serving, user_id);
+
+	return lbrec_is_warm(serving, user) ? user : 0;
+}
 
 /* The query vector (D) of a user at a time. */
 float *
@@ -350,7 +372,7 @@ lbrec_find_listener(Listener *listener, const ServingModel *serving, int64 user_
 					const Moment *moment)
 {
 	memset(listener, 0, sizeof(Listener));
-	listener->user = lbrec_user_code(serving, user_id);
+	listener->user = lbrec_warm_user(serving, user_id);
 	if (listener->user != 0)
 	{
 		listener->basis = BASIS_MODEL;

@@ -10,7 +10,7 @@
 
 typedef enum Basis
 {
-	BASIS_MODEL,				/* the model knows the user */
+	BASIS_MODEL,				/* the model knows what the user played */
 	BASIS_LISTENS,				/* folded in from listens of now */
 	BASIS_POPULAR				/* nothing is known */
 } Basis;
@@ -41,6 +41,8 @@ typedef struct Moment
 } Moment;
 
 extern bool lbrec_has_listens(const char *listens);
+extern bool lbrec_is_warm(const ServingModel *serving, int32 user);
+extern int32 lbrec_warm_user(const ServingModel *serving, int64 user_id);
 extern float *lbrec_user_vector(const ServingModel *serving, int32 user,
 								int64 time);
 extern const char *lbrec_basis_name(Basis basis);

@@ -25,6 +25,8 @@
 #include "pg/model/twotower.h"
 #include "pg/serve/arguments.h"
 #include "pg/serve/baselines.h"
+#include "pg/serve/listener.h"
+#include "pg/serve/select.h"
 #include "pg/server/kernels.h"
 #include "pg/server/srf.h"
 #include "pg/sql/calls.h"
@@ -133,7 +135,7 @@ typedef struct Evaluation
 								 * that the model knows */
 	bool		any_new;		/* and of one that is new to its user */
 	int64	   *by_user;		/* places of the listens, a user's together */
-	int64		n_users;		/* distinct, each with the time of a listen */
+	int64		n_users;		/* distinct, each with the first time */
 	int32	   *who;
 	int64	   *when;
 	int32	   *ks;
@@ -158,21 +160,25 @@ find_users(Evaluation *e)
 {
 	int64	   *starts;
 	int64		n = e->serving->tower.n_users + 1;
-	bool	   *seen = palloc_extended(n, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	int64	   *place = palloc_extended(n * sizeof(int64),
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
 	e->who = palloc_extended(e->n * sizeof(int32), MCXT_ALLOC_HUGE);
 	e->when = palloc_extended(e->n * sizeof(int64), MCXT_ALLOC_HUGE);
 	for (int64 i = 0; i < e->n; i++)
 	{
+		int64	   *at = &place[e->users[i]];	/* plus one */
+
 		CHECK_FOR_INTERRUPTS();
-		if (!seen[e->users[i]])
+		if (*at == 0)
 		{
-			seen[e->users[i]] = true;
 			e->who[e->n_users] = e->users[i];
 			e->when[e->n_users++] = e->times[i];
+			*at = e->n_users;
 		}
+		e->when[*at - 1] = Min(e->when[*at - 1], e->times[i]);
 	}
-	pfree(seen);
+	pfree(place);
 	starts = palloc_extended((n + 1) * sizeof(int64),
 							 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (int64 i = 0; i < e->n; i++)
@@ -212,7 +218,22 @@ add_list(Spread *spreads, const Evaluation *e, const int64 *ids, int64 found)
 	}
 }
 
-/* The model's lists for a block of users. */
+/* The list of those of whom the model knows nothing, as serving gives it. */
+static void
+add_popular_list(Spread *spreads, const Evaluation *e, int64 time)
+{
+	Wanted		wanted = {.k = e->most,
+		.allowed = {.n = e->serving->tower.n_recordings}};
+	Moment		moment = {.time = time};
+	Listener	stranger;
+	RankedList	list;
+
+	lbrec_popular_listener(&stranger, e->serving, &moment);
+	list = lbrec_select(e->serving, &stranger, &wanted);
+	add_list(spreads, e, list.ids, list.n);
+}
+
+/* The lists that the model serves to a block of users. */
 static void
 add_model_lists(Spread *spreads, const Evaluation *e, int64 from, int64 m,
 				MemoryContext scratch)
@@ -225,23 +246,36 @@ add_model_lists(Spread *spreads, const Evaluation *e, int64 from, int64 m,
 	MemoryContext old = MemoryContextSwitchTo(scratch);
 	Scorer	   *scorers = palloc(m * sizeof(Scorer));
 	const Scorer **each = palloc(m * sizeof(Scorer *));
+	int32	   *users = palloc(m * sizeof(int32));
+	int64	   *times = palloc(m * sizeof(int64));
 	RankedList *lists = palloc(m * sizeof(RankedList));
+	int			known = 0;
 	TopRequest	request = {
 		.set = {.c = e->serving->tower.candidates, .n = tower->n_recordings,
 			.D = e->serving->image->D, .index = e->serving->index},
-			.m = (int) m, .scorers = each, .queries = queries, .k = e->most,
-			.pool = e->pool
+			.scorers = each, .queries = queries, .k = e->most, .pool = e->pool
 		};
 
-	for (int64 i = 0; i < m; i++)
+	for (int64 i = from; i < from + m; i++)
 	{
-		scorers[i] = lbrec_scorer(tower, e->who[from + i]);
-		each[i] = &scorers[i];
+		if (!lbrec_is_warm(e->serving, e->who[i]))
+		{
+			add_popular_list(spreads, e, e->when[i]);
+			continue;
+		}
+		scorers[known] = lbrec_scorer(tower, e->who[i]);
+		each[known] = &scorers[known];
+		users[known] = e->who[i];
+		times[known++] = e->when[i];
 	}
-	lbrec_query_vectors(queries, tower, e->who + from, e->when + from, m,
-						e->pool, scratch);
-	lbrec_top_lists(lists, &request);
-	for (int64 i = 0; i < m; i++)
+	if (known > 0)
+	{
+		lbrec_query_vectors(queries, tower, users, times, known, e->pool,
+							scratch);
+		request.m = known;
+		lbrec_top_lists(lists, &request);
+	}
+	for (int i = 0; i < known; i++)
 		add_list(spreads, e, lists[i].ids, lists[i].n);
 	MemoryContextSwitchTo(old);
 }

@@ -127,7 +127,7 @@ identify(Batch *b, float *queries, int *at, LbThreads *pool)
 
 	for (int u = 0; u < b->n; u++)
 	{
-		int32		code = lbrec_user_code(serving, b->users[u]);
+		int32		code = lbrec_warm_user(serving, b->users[u]);
 
 		if (code == 0)
 			continue;
