@@ -328,18 +328,26 @@ COMMENT ON FUNCTION lbrec_recording_embeddings IS
 'the candidate tower''s vectors for all recordings of the model';
 
 CREATE FUNCTION lbrec_similar(
-	recording uuid,
+	recordings uuid[],
 	k integer DEFAULT 10,
 	model text DEFAULT NULL,
+	exclude uuid[] DEFAULT NULL,
+	candidates uuid[] DEFAULT NULL,
+	filter text DEFAULT NULL,
+	min_listens bigint DEFAULT NULL,
+	max_listens bigint DEFAULT NULL,
+	per_artist integer DEFAULT NULL,
+	artist_column text DEFAULT 'artist_name',
+	diversity double precision DEFAULT NULL,
 	OUT rank integer,
 	OUT recording_msid uuid,
 	OUT score real)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_similar'
-LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_similar IS
-'the k recordings whose vectors are nearest to a recording''s by cosine, exactly; score is the cosine';
+'the k recordings whose vectors are nearest by cosine, exactly, to the mean of the given recordings'' vectors at unit length; score is the cosine. The given recordings and those of exclude are left out; candidates, filter, min_listens, max_listens, per_artist, artist_column and diversity are as for lbrec_recommend';
 
 CREATE FUNCTION lbrec_similar_users(
 	user_id bigint,
