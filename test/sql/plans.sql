@@ -33,6 +33,8 @@ SELECT call, rows FROM unnest(ARRAY[
 -- k for each user: those of an array, or all of the model
 	'lbrec_recommend_all(5)', 'lbrec_recommend_all(5, ''small'')', 'lbrec_recommend_all(5, users => ''{7,8,9}'')',
 	'lbrec_recommend_all(5, users => ''{}'')', 'lbrec_recommend_all(users => ARRAY[7, (random() * 9)::bigint])',
+-- k for users together
+	'lbrec_recommend_group(''{7,8,9}'', 5)',
 -- a row for each recording
 	'lbrec_recording_embeddings()', 'lbrec_recording_embeddings(''m'')',
 	'lbrec_recommend_all(5, ''no such model'')', 'lbrec_recording_embeddings(''no such model'')'])
@@ -54,6 +56,7 @@ FROM (VALUES ('lbrec_recommend(7, 5, ''small'')', 'lbrec_recommend(7, 5, ''m'')'
 	('lbrec_recommend(7, 5)', 'lbrec_recommend(7, 50)'),
 	('lbrec_recommend(7, 5)', 'lbrec_recommend_all(5)'),
 	('lbrec_recommend_all(5, users => ''{7}'')', 'lbrec_recommend_all(5, users => ''{7,8,9}'')'),
+	('lbrec_recommend_group(''{7}'', 5)', 'lbrec_recommend_group(''{7,8,9}'', 5)'),
 	('lbrec_recommend_all(5, ''small'')', 'lbrec_recommend_all(5, ''m'')'),
 	('lbrec_recommend(7, 5)', 'lbrec_similar(ARRAY[md5(''recording 1'')::uuid], 5)'),
 	('lbrec_score(7, ''{00000000-0000-0000-0000-000000000001}'')',

@@ -29,37 +29,6 @@ typedef struct Nearest
 	int64		row;
 } Nearest;
 
-/* Goes through the rows of a table that are allowed, ascending. */
-typedef struct Walk
-{
-	const CandidateSet *allowed;
-	int64		n;				/* rows of the table */
-	int64		next;			/* place in the list, or row */
-} Walk;
-
-/* The next rows, up to room; 0 at the end. */
-static int
-next_rows(Walk *walk, int32 *rows, int room)
-{
-	const CandidateSet *allowed = walk->allowed;
-	int			found = 0;
-
-	if (allowed->list)
-		while (found < room && walk->next < allowed->n)
-			rows[found++] = allowed->list[walk->next++];
-	else
-		for (; found < room && walk->next < walk->n; walk->next++)
-		{
-			/* a bitmap may be empty for millions of rows */
-			if (walk->next % BLOCK_ROWS == 0)
-				CHECK_FOR_INTERRUPTS();
-			if (allowed->bits == NULL ||
-				lbrec_candidate_bit(allowed->bits, walk->next))
-				rows[found++] = (int32) walk->next;
-		}
-	return found;
-}
-
 /* out (n, D): rows of vectors at unit length; a zero vector stays zero */
 static void
 unit_rows(float *out, const float *vectors, const int32 *rows, int n, int D)
@@ -117,10 +86,10 @@ by_blocks(Nearest *pool, const float *vectors, int64 n, int D,
 	void	   *scratch = lbrec_alloc_aligned(CurrentMemoryContext,
 											  lb_topk_bytes(&set, in_block),
 											  "selection");
-	Walk		walk = {allowed, n, 0};
+	CandidateWalk walk = {allowed, n, 0};
 	int64		n_pool = 0;
 
-	while ((set.n = next_rows(&walk, rows, BLOCK_ROWS)) > 0)
+	while ((set.n = lbrec_next_candidates(&walk, rows, BLOCK_ROWS)) > 0)
 	{
 		int64		found;
 
@@ -200,14 +169,14 @@ by_lengths(Nearest **best, const ServingModel *serving, const float *query,
 	Nearest    *pool;
 	int32		rows[COSINES];
 	float		products[COSINES];
-	Walk		walk = {allowed, serving->tower.n_recordings, 0};
+	CandidateWalk walk = {allowed, serving->tower.n_recordings, 0};
 	int			m;
 
 	if (serving->image->longest > ldexp(1, 60) ||
 		serving->image->least < ldexp(1, -60))
 		return -1;
 	pool = palloc_extended(room * sizeof(Nearest), MCXT_ALLOC_HUGE);
-	while ((m = next_rows(&walk, rows, COSINES)) > 0)
+	while ((m = lbrec_next_candidates(&walk, rows, COSINES)) > 0)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (room - n_pool < COSINES)

@@ -53,6 +53,7 @@ typedef enum Work
 {
 	WORK_LIST,					/* k rows */
 	WORK_LISTS,					/* k rows for each user */
+	WORK_GROUP,					/* k rows for users together */
 	WORK_NEAREST,				/* k rows, by cosine, of recordings */
 	WORK_NEAREST_USERS,			/* of users */
 	WORK_SCORES,				/* no set */
@@ -74,6 +75,7 @@ static const struct Call
 	{"lbrec_next", WORK_LIST, NEXT_K, NEXT_MODEL, NEXT_CANDIDATES},
 	{"lbrec_recommend_all", WORK_LISTS, RECOMMEND_ALL_K, RECOMMEND_ALL_MODEL,
 	RECOMMEND_ALL_USERS},
+	{"lbrec_recommend_group", WORK_GROUP, GROUP_K, GROUP_MODEL, GROUP_USERS},
 	{"lbrec_similar", WORK_NEAREST, SIMILAR_K, SIMILAR_MODEL,
 	SIMILAR_CANDIDATES},
 	{"lbrec_similar_users", WORK_NEAREST_USERS, SIMILAR_USERS_K,
@@ -212,6 +214,7 @@ rows_of(const Expected *e)
 			return e->has_length ? Min(e->k, Max(e->length, 1)) : e->k;
 		case WORK_LISTS:
 			return e->k * users_of(e);
+		case WORK_GROUP:
 		case WORK_NEAREST_USERS:
 			return e->k;
 		case WORK_TABLE:
@@ -237,6 +240,9 @@ operators_of(const Expected *e)
 		case WORK_LISTS:
 			return CALL_COST + rows +
 				users_of(e) * e->n_recordings * BATCH_COST;
+		case WORK_GROUP:
+			return CALL_COST + rows +
+				users_of(e) * e->n_recordings * COSINE_COST;
 		case WORK_NEAREST:
 			return CALL_COST + rows + (e->has_array ?
 									   e->length * SCORE_COST :

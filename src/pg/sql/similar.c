@@ -80,21 +80,6 @@ known_seeds(const ServingModel *serving, const RecordingList *seeds, int64 *n)
 	return rows;
 }
 
-/* Seeds are no results: adds them to what is excluded. */
-static void
-exclude_seeds(Conditions *conditions, const RecordingList *seeds)
-{
-	const RecordingList *named = &conditions->excluded;
-	RecordingList all = {.n = named->n + seeds->n};
-
-	all.keys = palloc_extended(all.n * sizeof(pg_uuid_t), MCXT_ALLOC_HUGE);
-	memcpy(all.keys, seeds->keys, seeds->n * sizeof(pg_uuid_t));
-	if (named->n > 0)
-		memcpy(all.keys + seeds->n, named->keys,
-			   named->n * sizeof(pg_uuid_t));
-	conditions->excluded = all;
-}
-
 /*
  * lbrec_similar(recordings, k, model, exclude, candidates, filter,
  * min_listens, max_listens, per_artist, artist_column, diversity)
@@ -129,7 +114,7 @@ lbrec_similar(PG_FUNCTION_ARGS)
 	seeds.serving = serving;
 	seeds.query = lbrec_mean_direction(serving->tower.candidates, rows, n,
 									   serving->image->D);
-	exclude_seeds(&conditions, &named);
+	lbrec_leave_out(&conditions.excluded, &named);
 	wanted.allowed = lbrec_filter_candidates(serving, &conditions);
 	wanted.whom = &seeds;
 	list = lbrec_select(serving, NULL, &wanted);

@@ -17,6 +17,21 @@ is_given(FunctionCallInfo fcinfo, int place)
 	return place != NO_ARGUMENT && !PG_ARGISNULL(place);
 }
 
+/* Adds recordings to a list of those that are left out. */
+void
+lbrec_leave_out(RecordingList *excluded, const RecordingList *more)
+{
+	int64		n = excluded->n + more->n;
+	Size		bytes = Max(n, 1) * sizeof(pg_uuid_t);
+
+	excluded->keys = excluded->keys ?
+		repalloc_huge(excluded->keys, bytes) :
+		palloc_extended(bytes, MCXT_ALLOC_HUGE);
+	memcpy(excluded->keys + excluded->n, more->keys,
+		   more->n * sizeof(pg_uuid_t));
+	excluded->n = n;
+}
+
 /*
  * exclude_listened, exclude, candidates, filter, min_listens and max_listens.
  * Runs the caller's queries: no model may be open.  user_id NULL: nobody's

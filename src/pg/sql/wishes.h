@@ -25,6 +25,7 @@ typedef struct WishPlaces
 	int			diversity;
 } WishPlaces;
 
+extern void lbrec_leave_out(RecordingList *excluded, const RecordingList *more);
 extern void lbrec_read_conditions(Conditions *conditions,
 								  FunctionCallInfo fcinfo,
 								  const WishPlaces *at, const char *listens,
