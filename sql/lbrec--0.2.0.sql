@@ -247,6 +247,32 @@ LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 10000
 COMMENT ON FUNCTION lbrec_recommend_all IS
 'lbrec_recommend for every user of the model, or for those of an array, many at once; in the select list it returns rows as they are asked for. Users of the array whom the model does not know are answered as lbrec_recommend does; nulls are passed over';
 
+CREATE FUNCTION lbrec_recommend_group(
+	user_ids bigint[],
+	k integer DEFAULT 10,
+	model text DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	exclude_listened boolean DEFAULT false,
+	listens text DEFAULT 'listen',
+	exclude uuid[] DEFAULT NULL,
+	candidates uuid[] DEFAULT NULL,
+	filter text DEFAULT NULL,
+	min_listens bigint DEFAULT NULL,
+	max_listens bigint DEFAULT NULL,
+	per_artist integer DEFAULT NULL,
+	artist_column text DEFAULT 'artist_name',
+	diversity double precision DEFAULT NULL,
+	OUT rank integer,
+	OUT recording_msid uuid,
+	OUT score real,
+	OUT basis text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_recommend_group'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
+	SUPPORT lbrec.planner_support;
+COMMENT ON FUNCTION lbrec_recommend_group IS
+'the k recordings with the highest mean of several users'' scores, best first, exactly. Each user of user_ids counts once; nulls and users without listens do not count, but where nobody has any the list is of what is popular. exclude_listened leaves out what any of them has in listens, exclude the recordings of an array; the other arguments are as for lbrec_recommend. basis: model, if the model knows all who count; listens; popular';
+
 CREATE FUNCTION lbrec_score(
 	user_id bigint,
 	recordings uuid[],
@@ -328,18 +354,26 @@ COMMENT ON FUNCTION lbrec_recording_embeddings IS
 'the candidate tower''s vectors for all recordings of the model';
 
 CREATE FUNCTION lbrec_similar(
-	recording uuid,
+	recordings uuid[],
 	k integer DEFAULT 10,
 	model text DEFAULT NULL,
+	exclude uuid[] DEFAULT NULL,
+	candidates uuid[] DEFAULT NULL,
+	filter text DEFAULT NULL,
+	min_listens bigint DEFAULT NULL,
+	max_listens bigint DEFAULT NULL,
+	per_artist integer DEFAULT NULL,
+	artist_column text DEFAULT 'artist_name',
+	diversity double precision DEFAULT NULL,
 	OUT rank integer,
 	OUT recording_msid uuid,
 	OUT score real)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_similar'
-LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_similar IS
-'the k recordings whose vectors are nearest to a recording''s by cosine, exactly; score is the cosine';
+'the k recordings whose vectors are nearest by cosine, exactly, to the mean of the given recordings'' vectors at unit length; score is the cosine. The given recordings and those of exclude are left out; candidates, filter, min_listens, max_listens, per_artist, artist_column and diversity are as for lbrec_recommend';
 
 CREATE FUNCTION lbrec_similar_users(
 	user_id bigint,

@@ -67,7 +67,7 @@ SELECT count(*) FROM lbrec_recommend(1000, 10, 'm', candidates => '{}', per_arti
 SELECT * FROM lbrec_recommend(7, 0, 'm', candidates => '{}');
 -- beyond what there is: all of it, by every call
 SELECT count(*) AS all, (SELECT count(*) FROM lbrec_recommend_all(2147483647, 'm', '{7,1000}')) AS of_two_users,
-	(SELECT count(*) FROM lbrec_similar((SELECT recording_msid FROM lbrec_recommend(7, 1, 'm')), 1000, 'm')) AS others
+	(SELECT count(*) FROM lbrec_similar((SELECT array_agg(recording_msid) FROM lbrec_recommend(7, 1, 'm')), 1000, 'm')) AS others
 FROM lbrec_recommend(7, 86, 'm');
 -- a column that is not there is told with the argument that needs it, and
 -- columns of domains are what they are made of

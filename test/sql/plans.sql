@@ -29,10 +29,12 @@ SELECT call, rows FROM unnest(ARRAY[
 	'lbrec_recommend(7, (random() * 9)::int)', 'lbrec_recommend(7, 0)',
 	'lbrec_recommend(7, 5, candidates => ''{00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002}'')',
 	'lbrec_recommend(7, 5, candidates => ARRAY[gen_random_uuid(), gen_random_uuid(), gen_random_uuid()])',
-	'lbrec_similar(md5(''recording 1'')::uuid, 31)', 'lbrec_similar_users(7, 32)',
+	'lbrec_similar(ARRAY[md5(''recording 1'')::uuid], 31)', 'lbrec_similar(ARRAY[md5(''recording 1'')::uuid], 31, candidates => ''{00000000-0000-0000-0000-000000000001}'')', 'lbrec_similar_users(7, 32)',
 -- k for each user: those of an array, or all of the model
 	'lbrec_recommend_all(5)', 'lbrec_recommend_all(5, ''small'')', 'lbrec_recommend_all(5, users => ''{7,8,9}'')',
 	'lbrec_recommend_all(5, users => ''{}'')', 'lbrec_recommend_all(users => ARRAY[7, (random() * 9)::bigint])',
+-- k for users together
+	'lbrec_recommend_group(''{7,8,9}'', 5)',
 -- a row for each recording
 	'lbrec_recording_embeddings()', 'lbrec_recording_embeddings(''m'')',
 	'lbrec_recommend_all(5, ''no such model'')', 'lbrec_recording_embeddings(''no such model'')'])
@@ -54,8 +56,9 @@ FROM (VALUES ('lbrec_recommend(7, 5, ''small'')', 'lbrec_recommend(7, 5, ''m'')'
 	('lbrec_recommend(7, 5)', 'lbrec_recommend(7, 50)'),
 	('lbrec_recommend(7, 5)', 'lbrec_recommend_all(5)'),
 	('lbrec_recommend_all(5, users => ''{7}'')', 'lbrec_recommend_all(5, users => ''{7,8,9}'')'),
+	('lbrec_recommend_group(''{7}'', 5)', 'lbrec_recommend_group(''{7,8,9}'', 5)'),
 	('lbrec_recommend_all(5, ''small'')', 'lbrec_recommend_all(5, ''m'')'),
-	('lbrec_recommend(7, 5)', 'lbrec_similar(md5(''recording 1'')::uuid, 5)'),
+	('lbrec_recommend(7, 5)', 'lbrec_similar(ARRAY[md5(''recording 1'')::uuid], 5)'),
 	('lbrec_score(7, ''{00000000-0000-0000-0000-000000000001}'')',
 		'lbrec_score(7, ''{00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002}'')')) AS v (a, b);
 
@@ -103,13 +106,13 @@ BEGIN
 	RETURN answer;
 END $$;
 CREATE TEMP TABLE asked AS SELECT q, pg_temp.asked(q) AS leader FROM unnest(ARRAY[
-	'lbrec_similar(md5(''recording 1'')::uuid, 20)', 'lbrec_similar_users(7, 20)',
+	'lbrec_similar_users(7, 20)',
 	'lbrec_recording_embeddings()', 'lbrec_recording_embedding(md5(''recording 1'')::uuid)',
 	'lbrec_recording_embedding(md5(''recording 2'')::uuid)']) AS q;
 SELECT count(DISTINCT leader) AS answers FROM asked;
 SELECT set_config(CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'debug_parallel_query'
 	ELSE 'force_parallel_mode' END, 'on', false) AS parallel;
-EXPLAIN (COSTS OFF) SELECT * FROM lbrec_similar(md5('recording 1')::uuid, 20);
+EXPLAIN (COSTS OFF) SELECT * FROM lbrec_similar_users(7, 20);
 SELECT q, pg_temp.asked(q) = leader AS same FROM asked ORDER BY q;
 SET lbrec.shared_images = off;
 SELECT q, pg_temp.asked(q) = leader AS same FROM asked ORDER BY q;
@@ -118,13 +121,13 @@ RESET lbrec.shared_images;
 SET lbrec.shared_images = off;
 SELECT count(*) FROM lbrec_train('fresh', epochs => 1, settings => '{"user_embedding": true}');
 RESET lbrec.shared_images;
-SELECT pg_temp.asked('lbrec_similar(md5(''recording 1'')::uuid, 20, ''fresh'')') AS worker \gset
+SELECT pg_temp.asked('lbrec_similar_users(7, 20, ''fresh'')') AS worker \gset
 -- these stay, and can read temporary tables
 EXPLAIN (COSTS OFF) SELECT * FROM lbrec_recommend(7, 5);
 SELECT count(*) FROM lbrec_recommend(7, 5, exclude_listened => true);
 SELECT set_config(CASE WHEN current_setting('server_version_num')::int >= 160000 THEN 'debug_parallel_query'
 	ELSE 'force_parallel_mode' END, 'off', false) AS parallel;
-SELECT pg_temp.asked('lbrec_similar(md5(''recording 1'')::uuid, 20, ''fresh'')') = :'worker' AS same;
+SELECT pg_temp.asked('lbrec_similar_users(7, 20, ''fresh'')') = :'worker' AS same;
 -- while workers are at work on another part of the plan
 SELECT count(*) FROM lbrec_train('fresh', epochs => 1);
 SET parallel_setup_cost = 0;
@@ -144,7 +147,7 @@ BEGIN
 END $$;
 SELECT call, b.* FROM unnest(ARRAY['lbrec_recommend(7, 5, ''fresh'', exclude_listened => true)', 'lbrec_recommend(1001, 5, ''m'', listens => ''SELECT 1001 AS user_id, listened_at, recording_msid FROM listen WHERE user_id = 7'')',
 	'lbrec_recommend(7, 5, filter => ''SELECT * FROM recording'')', 'lbrec_recommend_all(5, ''m'')',
-	'lbrec_score(7, ARRAY[md5(''recording 1'')::uuid])', 'lbrec_user_embedding(7, ''m'')', 'lbrec_evaluate(''m'', ''listen'', ''{5}'')']) WITH ORDINALITY AS c (call, n),
+	'lbrec_similar(ARRAY[md5(''recording 1'')::uuid], 5, filter => ''SELECT * FROM recording'')', 'lbrec_score(7, ARRAY[md5(''recording 1'')::uuid])', 'lbrec_user_embedding(7, ''m'')', 'lbrec_evaluate(''m'', ''listen'', ''{5}'')']) WITH ORDINALITY AS c (call, n),
 	LATERAL pg_temp.beside(call) AS b ORDER BY n;
 RESET parallel_setup_cost;
 RESET parallel_tuple_cost;

@@ -72,14 +72,17 @@ near AS (SELECT v.recording_msid, pg_temp.cosine(one.embedding, v.embedding) AS 
 SELECT count(*) AS rows, count(DISTINCT s.recording_msid) AS distinct,
 	bool_and(abs(s.score - n.cosine) < 1e-5) AS cosine,
 	min(s.score) >= (SELECT max(cosine) FROM near WHERE recording_msid NOT IN
-		(SELECT w.recording_msid FROM one, lbrec_similar(one.recording_msid, 9) AS w)) - 1e-5 AS nearest
-FROM one, LATERAL lbrec_similar(one.recording_msid, 9) AS s JOIN near AS n ON n.recording_msid = s.recording_msid;
+		(SELECT w.recording_msid FROM one, lbrec_similar(ARRAY[one.recording_msid], 9) AS w)) - 1e-5 AS nearest
+FROM one, LATERAL lbrec_similar(ARRAY[one.recording_msid], 9) AS s JOIN near AS n ON n.recording_msid = s.recording_msid;
 SELECT count(*), count(DISTINCT similar_user_id), bool_or(similar_user_id = 7) AS self,
 	count(*) FILTER (WHERE similar_user_id % 3 = 7 % 3) >= 6 AS own_group
 FROM lbrec_similar_users(7, 9);
-SELECT count(*) FROM lbrec_similar((SELECT min(recording_msid::text)::uuid FROM vector), 84);
+SELECT count(*) FROM lbrec_similar((SELECT ARRAY[min(recording_msid::text)::uuid] FROM vector), 84);
 SELECT count(*) FROM lbrec_similar(NULL);
-SELECT * FROM lbrec_similar(md5('nothing')::uuid);
-SELECT count(*) FROM lbrec_similar((SELECT min(recording_msid::text)::uuid FROM vector), 85);
+SELECT * FROM lbrec_similar(ARRAY[md5('nothing')::uuid]);
+SELECT count(*) FROM lbrec_similar((SELECT ARRAY[min(recording_msid::text)::uuid] FROM vector), 85);
+-- of each artist one
+SELECT count(*), count(DISTINCT artist_name) = count(*) AS distinct, count(*) = (SELECT count(DISTINCT artist_name) FROM recording JOIN vector USING (recording_msid)) AS all
+FROM lbrec_similar((SELECT ARRAY[min(recording_msid::text)::uuid] FROM vector), 85, per_artist => 1) JOIN recording USING (recording_msid);
 SELECT * FROM lbrec_similar_users(1000);
 SELECT lbrec_drop_model('m');

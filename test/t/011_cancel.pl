@@ -40,6 +40,9 @@ my @work = (
 	"SELECT count(*) FROM (SELECT lbrec_recommend_all(500, 'large') FROM generate_series(1, 1000)) AS r",
 	"SELECT count(*) FROM generate_series(1, 1000), LATERAL (SELECT lbrec_recommend_all(5, 'large', ARRAY(SELECT generate_series(5001::bigint, 9000)), listens => 'SELECT user_id + 5000 AS user_id, listened_at, recording_msid FROM listen')) AS r",
 	"SELECT count(*) FROM generate_series(1, 3000) AS u, LATERAL lbrec_recommend(u, 15000, 'large', exclude_listened => true) AS r, generate_series(1, 10000)",
+	# a group, user by user, and the nearest
+	"SELECT count(*) FROM generate_series(1, 1000), LATERAL (SELECT lbrec_recommend_group(ARRAY(SELECT generate_series(1::bigint, 9000)), 100, 'large')) AS r",
+	"SELECT count(*) FROM generate_series(1, 1000), LATERAL (SELECT lbrec_similar(ARRAY(SELECT recording_msid FROM lbrec_recommend(1, 100, 'large')), 10000, 'large', per_artist => NULL, diversity => 0.2)) AS r",
 	# builds an image at each call
 	"DO \$\$ BEGIN FOR i IN 1 .. 1000 LOOP UPDATE lbrec.model SET activation = activation + 10 WHERE name = 'large'; PERFORM lbrec_recommend(1); UPDATE lbrec.model SET activation = nextval('lbrec.activation_seq') + 10000 WHERE name = 'small'; PERFORM lbrec_recommend(1); DISCARD PLANS; END LOOP; END \$\$");
 my $size = q{SELECT 'bytes ' || sum(total_bytes) FROM pg_backend_memory_contexts};

@@ -240,7 +240,7 @@ SELECT count(*), count(*) FILTER (WHERE abs(a.score - n.score) > 1e-5 OR n.score
 FROM answer AS a LEFT JOIN LATERAL (
 	SELECT rank, recording_msid, score FROM lbrec_recommend(a.user_id, 5, a.model, at => '2005-03-01 12:00+00') WHERE a.call = 'recommend'
 	UNION ALL
-	SELECT rank, recording_msid, score FROM lbrec_similar(md5('recording 1')::uuid, 5, a.model) WHERE a.call = 'similar') AS n USING (rank)};
+	SELECT rank, recording_msid, score FROM lbrec_similar(ARRAY[md5('recording 1')::uuid], 5, a.model) WHERE a.call = 'similar') AS n USING (rank)};
 
 make_database('fresh');
 is(by_installer('fresh', 'CREATE EXTENSION lbrec'), '', "$present installed by a role that is no superuser");

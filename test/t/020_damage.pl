@@ -226,7 +226,7 @@ my @tensors = map { my @t = split /\|/; $t[6] = pack 'H*', $t[6]; \@t } split /\
 sub checksum { my @t = @_; return crc32c(pack('q<5', $t[0], $t[2], $types{ $t[3] }, $t[4], $t[5]) . $t[1] . $t[6]); }
 is(scalar(grep { checksum(@$_) != $_->[7] } @tensors), 0, 'the checksum is computed here as there');
 my @asked = ("SELECT count(*) FROM lbrec_recommend(1, 5, 'deep')", "SELECT count(*) FROM lbrec_recommend(99999, 5, 'deep', at => '2004-11-20')", "SELECT count(*) FROM lbrec_recommend_all(3, 'deep')",
-	"SELECT count(*) FROM lbrec_similar(md5('recording 3')::uuid, 5, 'deep')", "SELECT count(*) FROM lbrec_similar_users(1, 5, 'deep')", "SELECT count(*) FROM lbrec_recording_embeddings('deep')",
+	"SELECT count(*) FROM lbrec_similar(ARRAY[md5('recording 3')::uuid], 5, 'deep')", "SELECT count(*) FROM lbrec_similar_users(1, 5, 'deep')", "SELECT count(*) FROM lbrec_recording_embeddings('deep')",
 	"SELECT lbrec_score(1, ARRAY[md5('recording 3')::uuid], 'deep')", "SELECT lbrec_user_embedding(1, 'deep')");
 my %odd = (float4 => [ map { pack 'f<', $_ } 9**9**9, -sin(9**9**9), -3e38, 1e-45, 0 ], int4 => [ map { pack 'l<', $_ } -1, 2147483647, -2147483648, 1000000, 0, 100, 101 ],
 	int8 => [ map { pack 'q<', $_ } -1, 9223372036854775807, -9223372036854775807 - 1, 4294967296, 1000000, 0 ], bytes => [ map { chr } 0, 255, 34 ], uuid => [ "\0" x 16, "\xff" x 16 ]);

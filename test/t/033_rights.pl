@@ -66,7 +66,8 @@ my @table = (
 	[ 'evaluate', q{SELECT lbrec_evaluate('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'evaluate on own listens', q{CREATE TEMP TABLE mine AS SELECT 1::bigint AS user_id, now() AS listened_at, md5('1')::uuid AS recording_msid; SELECT lbrec_evaluate('a', 'mine')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'score', q{SELECT lbrec_score(1, ARRAY[md5('1')::uuid], 'a')}, 'yes', 'yes', 'yes', '42501' ],
-	[ 'similar recordings', q{SELECT lbrec_similar(md5('1')::uuid, 5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'similar recordings', q{SELECT lbrec_similar(ARRAY[md5('1')::uuid], 5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'recommend to a group', q{SELECT lbrec_recommend_group('{1,2}', 5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'embeddings', q{SELECT lbrec_user_embedding(1, 'a'), lbrec_recording_embedding(md5('1')::uuid, 'a'); SELECT lbrec_recording_embeddings('a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'recommend to all', q{SELECT lbrec_recommend_all(5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'plan a call', q{EXPLAIN SELECT * FROM lbrec_recommend(1, 5, 'a')}, 'yes', 'yes', 'yes', 'yes' ],
@@ -97,7 +98,7 @@ is(sql(q{SELECT count(*) FROM pg_proc AS p, pg_depend AS d
 # Whatever else there is that PUBLIC may execute, a stranger gets nothing from
 # it; but for keys, which are computed, and the names of kernels.
 {
-	my %value = (bigint => '1', integer => '1', uuid => q{md5('1')::uuid}, 'uuid[]' => q{ARRAY[md5('1')::uuid]}, 'text[]' => q{'{a}'}, regclass => q{'pg_class'}, bytea => q{'\x00'}, jsonb => q{'{}'}, 'timestamp with time zone' => q{'2020-01-01'});
+	my %value = (bigint => '1', 'bigint[]' => q{'{1}'}, integer => '1', uuid => q{md5('1')::uuid}, 'uuid[]' => q{ARRAY[md5('1')::uuid]}, 'text[]' => q{'{a}'}, regclass => q{'pg_class'}, bytea => q{'\x00'}, jsonb => q{'{}'}, 'timestamp with time zone' => q{'2020-01-01'});
 	my @functions = split /\n/, sql(q{SELECT p.oid::regproc || '|' || coalesce((SELECT string_agg(quote_ident(p.proargnames[n]) || ':' || format_type(p.proargtypes[n - 1], NULL), '|' ORDER BY n)
 			FROM generate_series(1, p.pronargs - p.pronargdefaults) AS n), '')
 		FROM pg_proc AS p, pg_depend AS d
@@ -175,7 +176,7 @@ for my $path ('evil, pg_catalog, public', 'pg_temp, evil, pg_catalog, public')
 		q{SELECT public.lbrec_recommend(1, 5, 'a', filter => 'SELECT recording_msid FROM public.listen', diversity => 0.5)},
 		q{SELECT public.lbrec_recommend(-7, 5, 'a', listens => 'public.listen')},
 		q{SELECT public.lbrec_recommend_all(2, 'a')}, q{SELECT public.lbrec_score(1, ARRAY[pg_catalog.md5('1')::pg_catalog.uuid], 'a')},
-		q{SELECT public.lbrec_similar(pg_catalog.md5('1')::pg_catalog.uuid, 2, 'a')}, q{SELECT public.lbrec_user_embedding(1, 'a')}, q{SELECT public.lbrec_recording_embeddings('a')},
+		q{SELECT public.lbrec_recommend_group('{1,2}', 2, 'a', exclude_listened => true, listens => 'public.listen')}, q{SELECT public.lbrec_similar(ARRAY[pg_catalog.md5('1')::pg_catalog.uuid], 2, 'a')}, q{SELECT public.lbrec_user_embedding(1, 'a')}, q{SELECT public.lbrec_recording_embeddings('a')},
 		q{SELECT public.lbrec_train('a', 'public.listen', epochs => 1, start_from => 'a')},
 		q{SELECT public.lbrec_tune('attacked', 'public.listen', search => '{"temperature": [1, 2]}', epochs => 1)},
 		q{SELECT public.lbrec_curves_svg('{a}')}, q{SELECT public.lbrec_activate('a')}, q{SELECT public.lbrec_activate('a', 1)},

@@ -155,7 +155,7 @@ $node->safe_psql('postgres', qq{
 				IF EXISTS (SELECT FROM lbrec_check('fuzzed') WHERE NOT ok) THEN RAISE 'a problem' USING errcode = 'UT001'; END IF;
 				BEGIN
 					PERFORM lbrec_recommend(u, 5, 'fuzzed') FROM generate_series(1, 4) AS u;
-					PERFORM lbrec_similar(md5('recording 3')::uuid, 3, 'fuzzed');
+					PERFORM lbrec_similar(ARRAY[md5('recording 3')::uuid], 3, 'fuzzed');
 				EXCEPTION WHEN data_corrupted OR no_data_found OR numeric_value_out_of_range OR invalid_parameter_value THEN NULL;
 				END;
 				RAISE 'taken' USING errcode = 'UT000';

@@ -28,7 +28,7 @@ is($node->safe_psql('postgres', q{SELECT count(*) = (SELECT n_recordings FROM lb
 $node->safe_psql('postgres', q{
 	CREATE TABLE recommended AS SELECT user_id, r.rank, r.recording_msid, r.score FROM query, LATERAL lbrec_recommend(user_id, 50, 'm') AS r;
 	CREATE TABLE near AS SELECT i.recording_msid AS a, r.rank, r.recording_msid AS b, r.score
-		FROM (SELECT * FROM item ORDER BY recording_msid LIMIT 40) AS i, LATERAL lbrec_similar(i.recording_msid, 50, 'm') AS r});
+		FROM (SELECT * FROM item ORDER BY recording_msid LIMIT 40) AS i, LATERAL lbrec_similar(ARRAY[i.recording_msid], 50, 'm') AS r});
 
 # pgvector(SETTING...): the same by its operators, and how it was planned
 my $by_product = q{SELECT i.recording_msid, -(i.embedding <#> q.embedding) AS score FROM item AS i ORDER BY i.embedding <#> q.embedding LIMIT 50};

@@ -299,7 +299,7 @@ $node->safe_psql('postgres', qq{
 		PERFORM * FROM lbrec_recommend_all(3, model);
 		PERFORM lbrec_score(7, (SELECT array_agg(DISTINCT recording_msid) FROM listen), model);
 		PERFORM lbrec_explain(7, recording_msid, model) FROM (SELECT DISTINCT recording_msid FROM listen LIMIT 3) AS l;
-		PERFORM lbrec_similar(recording_msid, 3, model) FROM (SELECT DISTINCT recording_msid FROM listen LIMIT 3) AS l;
+		PERFORM lbrec_similar(ARRAY[recording_msid], 3, model) FROM (SELECT DISTINCT recording_msid FROM listen LIMIT 3) AS l;
 		PERFORM * FROM lbrec_recording_embeddings(model);
 		PERFORM * FROM lbrec_evaluate(model, 'SELECT * FROM listen LIMIT 50');
 		IF query ~ 'artist_name' AND EXISTS (SELECT FROM lbrec.model AS m, jsonb_array_elements(m.config -> 'candidate') AS c

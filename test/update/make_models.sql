@@ -40,7 +40,7 @@ FROM unnest('{paper,default,features}'::text[]) AS m (model), generate_series(1,
 UNION ALL
 SELECT m.model, 'similar', NULL, r.rank, r.recording_msid, r.score
 FROM unnest('{paper,default,features}'::text[]) AS m (model),
-	LATERAL lbrec_similar(md5('recording 1')::uuid, 5, m.model) AS r
+	LATERAL lbrec_similar(ARRAY[md5('recording 1')::uuid], 5, m.model) AS r
 UNION ALL
 SELECT NULL, 'recommend', 1, r.rank, r.recording_msid, r.score
 FROM lbrec_recommend(1, 5, at => '2005-03-01 12:00+00') AS r;

@@ -4,6 +4,11 @@
  */
 #include "pg/model/candidates.h"
 
+#include "miscadmin.h"
+
+/* Candidates that are passed over between two checks for cancel. */
+#define BETWEEN_CHECKS 8192
+
 /* Candidate numbers in ascending order, for qsort() and bsearch(). */
 int
 lbrec_compare_candidates(const void *a, const void *b)
@@ -25,4 +30,27 @@ lbrec_is_candidate(const CandidateSet *set, int64 candidate)
 	return set->list == NULL ||
 		bsearch(&key, set->list, set->n, sizeof(int32),
 				lbrec_compare_candidates) != NULL;
+}
+
+/* The next candidates, up to room; 0 at the end. */
+int
+lbrec_next_candidates(CandidateWalk *walk, int32 *candidates, int room)
+{
+	const CandidateSet *set = walk->set;
+	int			found = 0;
+
+	if (set->list)
+		while (found < room && walk->next < set->n)
+			candidates[found++] = set->list[walk->next++];
+	else
+		for (; found < room && walk->next < walk->n; walk->next++)
+		{
+			/* a bitmap may be empty for millions of candidates */
+			if (walk->next % BETWEEN_CHECKS == 0)
+				CHECK_FOR_INTERRUPTS();
+			if (set->bits == NULL ||
+				lbrec_candidate_bit(set->bits, walk->next))
+				candidates[found++] = (int32) walk->next;
+		}
+	return found;
 }

@@ -15,6 +15,14 @@ typedef struct CandidateSet
 	const int32 *list;			/* ascending and distinct */
 } CandidateSet;
 
+/* Goes through a set of n candidates, ascending; begins with next 0. */
+typedef struct CandidateWalk
+{
+	const CandidateSet *set;
+	int64		n;
+	int64		next;			/* place in the list, or candidate */
+} CandidateWalk;
+
 /* The code of a candidate's recording: codes begin with 1, 0 is unknown. */
 static inline int32
 lbrec_code_of(int64 candidate)
@@ -36,6 +44,7 @@ lbrec_candidate_bit(const uint64 *bits, int64 i)
 	return bits[i / 64] >> (i % 64) & 1;
 }
 
+extern int	lbrec_next_candidates(CandidateWalk *walk, int32 *candidates, int room);
 extern int	lbrec_compare_candidates(const void *a, const void *b);
 extern bool lbrec_is_candidate(const CandidateSet *set, int64 candidate);
 

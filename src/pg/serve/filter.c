@@ -1,6 +1,6 @@
 /*
  * filter.c
- *		Which recordings may be recommended: candidates, filter,
+ *		Which recordings may be recommended: candidates, filter, exclude,
  *		exclude_listened, min_listens and max_listens narrow together.
  *
  * A few recordings that may be recommended are a sorted list, and nothing but
@@ -82,6 +82,8 @@ short_list(const ServingModel *serving, const Conditions *c,
 	candidate_bits(serving, other, true);
 	const uint64 *rest = c->listened.keys == NULL ? NULL :
 	candidate_bits(serving, &c->listened, false);
+	const uint64 *kept = c->excluded.keys == NULL ? NULL :
+	candidate_bits(serving, &c->excluded, false);
 	CandidateSet allowed = {.list = list};
 	int64		n = 0;
 
@@ -92,7 +94,8 @@ short_list(const ServingModel *serving, const Conditions *c,
 		CHECK_FOR_INTERRUPTS();
 		if (candidate >= 0 && within_bounds(c, serving, candidate) &&
 			(others == NULL || lbrec_candidate_bit(others, candidate)) &&
-			(rest == NULL || lbrec_candidate_bit(rest, candidate)))
+			(rest == NULL || lbrec_candidate_bit(rest, candidate)) &&
+			(kept == NULL || lbrec_candidate_bit(kept, candidate)))
 			list[n++] = candidate;
 	}
 	qsort(list, n, sizeof(int32), lbrec_compare_candidates);
@@ -105,7 +108,8 @@ short_list(const ServingModel *serving, const Conditions *c,
 static CandidateSet
 bitmap(const ServingModel *serving, const Conditions *c)
 {
-	const RecordingList *lists[] = {&c->candidates, &c->filter, &c->listened};
+	const RecordingList *lists[] = {&c->candidates, &c->filter, &c->listened,
+		&c->excluded};
 	int64		n = serving->tower.n_recordings;
 	Size		words = (n + 63) / 64;
 	uint64	   *bits = palloc_extended(words * sizeof(uint64),
@@ -122,7 +126,8 @@ bitmap(const ServingModel *serving, const Conditions *c)
 		if (lists[i]->keys == NULL)
 			continue;
 		own = candidate_bits(serving, lists[i],
-							 lists[i] != &c->listened);
+							 lists[i] != &c->listened &&
+							 lists[i] != &c->excluded);
 		for (Size w = 0; w < words; w++)
 			bits[w] &= own[w];
 		pfree(own);
@@ -155,7 +160,8 @@ lbrec_filter_candidates(const ServingModel *serving, const Conditions *c)
 	}
 	if (only->keys != NULL && only->n <= narrow)
 		return short_list(serving, c, only, other);
-	if (only->keys == NULL && c->listened.keys == NULL && !c->bounded)
+	if (only->keys == NULL && c->listened.keys == NULL &&
+		c->excluded.keys == NULL && !c->bounded)
 		return all;
 	return bitmap(serving, c);
 }

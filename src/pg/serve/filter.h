@@ -15,6 +15,7 @@ typedef struct Conditions
 	RecordingList candidates;	/* only these */
 	RecordingList filter;		/* only these */
 	RecordingList listened;		/* none of these */
+	RecordingList excluded;		/* none of these */
 	bool		bounded;
 	int64		least;			/* listens in the training data */
 	int64		most;

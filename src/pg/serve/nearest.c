@@ -1,6 +1,10 @@
 /*
  * nearest.c
  *		The rows of a table of vectors that are nearest by cosine, exactly.
+ *
+ * A cosine is lb_score() of the query and of the row at unit length.  Three
+ * ways lead to the same rows and bits: through the index, by the lengths that
+ * the image has, and by making every row unit length.
  */
 #include "pg/serve/nearest.h"
 
@@ -19,13 +23,19 @@
 /* Cosines that are computed at once. */
 #define COSINES 256
 
+typedef struct Nearest
+{
+	float		score;
+	int64		row;
+} Nearest;
+
 /* out (n, D): rows of vectors at unit length; a zero vector stays zero */
 static void
-unit_rows(float *out, const float *vectors, int n, int D)
+unit_rows(float *out, const float *vectors, const int32 *rows, int n, int D)
 {
 	for (int i = 0; i < n; i++)
 	{
-		const float *v = vectors + (Size) i * D;
+		const float *v = vectors + (Size) rows[i] * D;
 		double		sum = 0;
 		float		inverse;
 
@@ -49,56 +59,52 @@ compare_nearest(const void *a, const void *b)
 	return x->row < y->row ? -1 : x->row > y->row;
 }
 
-/*
- * The k rows of vectors (n, D) nearest to row self by cosine, self left out.
- * Blocks are searched one after another; the best of each compete.
- */
-int64
-lbrec_nearest(Nearest *best, const float *vectors, int64 n, int D, int64 self,
-			  int64 k)
+/* Makes the best k of n the first, in their order: how many these are. */
+static int64
+keep_best(Nearest *pool, int64 n, int64 k)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "lbrec nearest",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
+	qsort(pool, n, sizeof(Nearest), compare_nearest);
+	return Min(n, k);
+}
+
+/*
+ * The nearest among rows of vectors (n, D), from the vectors alone.  Blocks
+ * are searched one after another; the best of each compete.
+ */
+static int64
+by_blocks(Nearest *pool, const float *vectors, int64 n, int D,
+		  const float *query, const CandidateSet *allowed, int64 k)
+{
 	int64		in_block = Min(k, BLOCK_ROWS);
-	float	   *query = lbrec_alloc_aligned(context, D * sizeof(float),
-											"query");
-	float	   *block = lbrec_alloc_aligned(context, (Size) BLOCK_ROWS * D *
+	float	   *block = lbrec_alloc_aligned(CurrentMemoryContext,
+											(Size) BLOCK_ROWS * D *
 											sizeof(float), "block of vectors");
-	Nearest    *pool = palloc_extended((k + in_block) * sizeof(Nearest),
-									   MCXT_ALLOC_HUGE);
+	int32	   *rows = palloc(BLOCK_ROWS * sizeof(int32));
 	int64	   *ids = palloc(in_block * sizeof(int64));
 	float	   *scores = palloc(in_block * sizeof(float));
 	LbCandidates set = {.c = block, .n = BLOCK_ROWS, .D = D};
-	void	   *scratch = lbrec_alloc_aligned(context,
+	void	   *scratch = lbrec_alloc_aligned(CurrentMemoryContext,
 											  lb_topk_bytes(&set, in_block),
 											  "selection");
+	CandidateWalk walk = {allowed, n, 0};
 	int64		n_pool = 0;
 
-	unit_rows(query, vectors + self * D, 1, D);
-	for (int64 from = 0; from < n; from += BLOCK_ROWS)
+	while ((set.n = lbrec_next_candidates(&walk, rows, BLOCK_ROWS)) > 0)
 	{
 		int64		found;
 
 		CHECK_FOR_INTERRUPTS();
-		set.n = Min(n - from, BLOCK_ROWS);
-		unit_rows(block, vectors + from * D, (int) set.n, D);
+		unit_rows(block, vectors, rows, (int) set.n, D);
 		lbrec_check_status(lb_topk(&found, ids, scores, query, &set,
 								   Min(in_block, set.n), scratch, NULL),
 						   "a score");
 		for (int64 i = 0; i < found; i++)
-			if (from + ids[i] != self)
-			{
-				pool[n_pool].score = scores[i];
-				pool[n_pool++].row = from + ids[i];
-			}
-		qsort(pool, n_pool, sizeof(Nearest), compare_nearest);
-		n_pool = Min(n_pool, k);
+		{
+			pool[n_pool].score = scores[i];
+			pool[n_pool++].row = rows[ids[i]];
+		}
+		n_pool = keep_best(pool, n_pool, k);
 	}
-	memcpy(best, pool, n_pool * sizeof(Nearest));
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
 	return n_pool;
 }
 
@@ -121,8 +127,27 @@ thin(Nearest *pool, int64 n, int64 k, double margin)
 	return n;
 }
 
+/* Gives the pool's rows their cosines. */
+static void
+set_cosines(Nearest *pool, int64 n, const ServingModel *serving,
+			const float *query)
+{
+	int			D = serving->image->D;
+	float	   *unit = lbrec_alloc_aligned(CurrentMemoryContext,
+										   D * sizeof(float), "vector");
+
+	for (int64 i = 0; i < n; i++)
+	{
+		int32		row = (int32) pool[i].row;
+
+		CHECK_FOR_INTERRUPTS();
+		unit_rows(unit, serving->tower.candidates, &row, 1, D);
+		pool[i].score = lb_score(query, unit, D);
+	}
+}
+
 /*
- * What nearest() finds, from the lengths that the image has; -1 where these
+ * What by_blocks() finds, from the lengths that the image has; -1 where these
  * are too extreme.
  *
  * A product divided by the length is the cosine but for rounding, of which
@@ -130,42 +155,29 @@ thin(Nearest *pool, int64 n, int64 k, double margin)
  * by less than (D + 1) 2^-24 times both lengths, making a row unit length by
  * less than 3 * 2^-24.  So what is more than two slacks below the k-th best
  * quotient has k above it by whatever rounding, and the others' cosines are
- * computed as nearest() does.
+ * computed as by_blocks() does.
  */
-int64
-lbrec_nearest_by_lengths(Nearest *best, const ServingModel *serving, int64 self,
-						 int64 k)
+static int64
+by_lengths(Nearest **best, const ServingModel *serving, const float *query,
+		   const CandidateSet *allowed, int64 k)
 {
 	int			D = serving->image->D;
-	int64		n = serving->tower.n_recordings;
-	MemoryContext context;
-	MemoryContext old;
 	double		margin = 2 * slack(D);
 	int64		room = 4 * k + 1024;
 	int64		n_pool = 0;
 	float		floor = -INFINITY;
-	float	   *query;
-	float	   *unit;
 	Nearest    *pool;
 	int32		rows[COSINES];
 	float		products[COSINES];
+	CandidateWalk walk = {allowed, serving->tower.n_recordings, 0};
+	int			m;
 
 	if (serving->image->longest > ldexp(1, 60) ||
 		serving->image->least < ldexp(1, -60))
 		return -1;
-	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec nearest",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	query = lbrec_alloc_aligned(context, D * sizeof(float), "query");
-	unit = lbrec_alloc_aligned(context, D * sizeof(float), "vector");
 	pool = palloc_extended(room * sizeof(Nearest), MCXT_ALLOC_HUGE);
-	unit_rows(query, lbrec_candidate_vector(serving, self), 1, D);
-	for (int i = 0; i < COSINES; i++)
-		rows[i] = i;
-	for (int64 from = 0; from < n; from += COSINES)
+	while ((m = lbrec_next_candidates(&walk, rows, COSINES)) > 0)
 	{
-		int			m = (int) Min(n - from, COSINES);
-
 		CHECK_FOR_INTERRUPTS();
 		if (room - n_pool < COSINES)
 		{
@@ -175,102 +187,172 @@ lbrec_nearest_by_lengths(Nearest *best, const ServingModel *serving, int64 self,
 			if (room - n_pool < room / 2)
 				pool = repalloc_huge(pool, (room *= 2) * sizeof(Nearest));
 		}
-		lb_score_rows(products, query, lbrec_candidate_vector(serving, from), D,
-					  rows, m);
+		lb_score_rows(products, query, serving->tower.candidates, D, rows, m);
 		for (int i = 0; i < m; i++)
 		{
-			float		length = serving->lengths[from + i];
+			float		length = serving->lengths[rows[i]];
 			float		cosine = length > 0 ? products[i] / length : 0;
 
 			if (cosine >= floor)
 			{
 				pool[n_pool].score = cosine;
-				pool[n_pool++].row = from + i;
+				pool[n_pool++].row = rows[i];
 			}
 		}
 	}
 	n_pool = thin(pool, n_pool, k, margin);
-	for (int64 i = 0; i < n_pool; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		unit_rows(unit, lbrec_candidate_vector(serving, pool[i].row), 1, D);
-		pool[i].score = lb_score(query, unit, D);
-	}
-	qsort(pool, n_pool, sizeof(Nearest), compare_nearest);
-	room = n_pool;
-	n_pool = 0;
-	for (int64 i = 0; i < room && n_pool < k; i++)
-		if (pool[i].row != self)
-			best[n_pool++] = pool[i];
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-	return n_pool;
+	set_cosines(pool, n_pool, serving, query);
+	*best = pool;
+	return keep_best(pool, n_pool, k);
 }
 
 /*
- * The result of lbrec_nearest(), by way of the index, which orders by products
- * and not by cosines; -1 if that is not certain.  It is where vectors have
- * about the same length, as those of towers that end in unit length.
+ * The same by way of the index, which orders by products and not by cosines;
+ * -1 if the result is not certain.  It is where vectors have about the same
+ * length, as those of towers that end in unit length.
  *
  * A row that is not among the m best products has none above that of the last
  * of them, p, so its cosine is at most p / the shortest length, but for
  * slack().  So if the k-th best cosine of those m is above that, no other row
- * has one as high.
+ * has one as high.  Fewer than m are all that are allowed.
  */
-int64
-lbrec_nearest_by_index(Nearest *best, const ServingModel *serving, int64 self,
-					   int64 k)
+static int64
+by_index(Nearest **best, const ServingModel *serving, const float *query,
+		 const CandidateSet *allowed, int64 k)
 {
 	int			D = serving->image->D;
 	LbCandidates set = {.c = serving->tower.candidates,
-		.n = serving->tower.n_recordings, .D = D, .index = serving->index};
-	int64		m = Min(2 * k + 64, set.n);
-	MemoryContext context;
-	MemoryContext old;
+		.n = serving->tower.n_recordings, .D = D, .index = serving->index,
+	.allow = allowed->bits};
+	int64		m = 2 * k + 64;
 	double		shortest = serving->image->shortest;
 	double		bound;
-	float	   *query;
-	float	   *unit;
 	int64	   *ids;
 	float	   *scores;
 	Nearest    *pool;
 	void	   *scratch;
 	int64		found;
-	bool		proven;
 	LbStatus	status;
 
-	if (m > set.n / 8 || !(shortest > 0.99 * serving->image->longest))
+	/* the products of a few rows take less time than the index of all */
+	if (allowed->list || allowed->n < set.n / 4 || m > set.n / 8 ||
+		!(shortest > 0.99 * serving->image->longest))
 		return -1;
-	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec nearest",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	query = lbrec_alloc_aligned(context, D * sizeof(float), "query");
-	unit = lbrec_alloc_aligned(context, D * sizeof(float), "vector");
 	ids = palloc_extended(m * sizeof(int64), MCXT_ALLOC_HUGE);
 	scores = palloc_extended(m * sizeof(float), MCXT_ALLOC_HUGE);
 	pool = palloc_extended(m * sizeof(Nearest), MCXT_ALLOC_HUGE);
-	unit_rows(query, lbrec_candidate_vector(serving, self), 1, D);
-	scratch = lbrec_alloc_aligned(context, lb_topk_bytes(&set, m),
-								  "selection");
+	scratch = lbrec_alloc_aligned(CurrentMemoryContext,
+								  lb_topk_bytes(&set, m), "selection");
 	LBREC_RUN((status = lb_topk(&found, ids, scores, query, &set, m, scratch,
 								lbrec_cancel_flag())) == LB_CANCELLED);
 	lbrec_check_status(status, "a score");
-	bound = Max(scores[found - 1], 0) / shortest + slack(D);
 	for (int64 i = 0; i < found; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		unit_rows(unit, lbrec_candidate_vector(serving, ids[i]), 1, D);
-		pool[i].score = lb_score(query, unit, D);
 		pool[i].row = ids[i];
+	set_cosines(pool, found, serving, query);
+	*best = pool;
+	bound = found < m ? -INFINITY : Max(scores[found - 1], 0) / shortest +
+		slack(D);
+	found = keep_best(pool, found, k);
+	return found == 0 || pool[found - 1].score > bound ? found : -1;
+}
+
+static RankedList
+ranked_list(const Nearest *best, int64 n, MemoryContext context)
+{
+	RankedList	list = {.n = n};
+
+	list.ids = MemoryContextAllocHuge(context, (n + 1) * sizeof(int64));
+	list.scores = MemoryContextAllocHuge(context, (n + 1) * sizeof(float));
+	for (int64 i = 0; i < n; i++)
+	{
+		list.ids[i] = best[i].row;
+		list.scores[i] = best[i].score;
 	}
-	qsort(pool, found, sizeof(Nearest), compare_nearest);
-	/* self is among them, unless many are equal to it */
-	proven = pool[k].score > bound;
-	m = 0;
-	for (int64 i = 0; i < found && m < k; i++)
-		if (pool[i].row != self)
-			best[m++] = pool[i];
+	return list;
+}
+
+/*
+ * The min(k, n) rows of vectors (n, D) that are nearest to a query (D) of unit
+ * length.
+ */
+RankedList
+lbrec_nearest_rows(const float *vectors, int64 n, int D, const float *query,
+				   int64 k)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec nearest",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	CandidateSet all = {.n = n};
+	Nearest    *pool = palloc_extended((k + BLOCK_ROWS) * sizeof(Nearest),
+									   MCXT_ALLOC_HUGE);
+	int64		found = by_blocks(pool, vectors, n, D, query, &all, k);
+	RankedList	list = ranked_list(pool, found, old);
+
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-	return proven ? m : -1;
+	return list;
+}
+
+/*
+ * The recordings, of those that are allowed, that are nearest to a query (D)
+ * of unit length: min(k, allowed), k > 0.
+ */
+RankedList
+lbrec_nearest_recordings(const ServingModel *serving, const float *query,
+						 const CandidateSet *allowed, int64 k)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec nearest",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Nearest    *best;
+	int64		found = by_index(&best, serving, query, allowed, k);
+	RankedList	list;
+
+	if (found < 0)
+		found = by_lengths(&best, serving, query, allowed, k);
+	if (found < 0)
+	{
+		best = palloc_extended((k + BLOCK_ROWS) * sizeof(Nearest),
+							   MCXT_ALLOC_HUGE);
+		found = by_blocks(best, serving->tower.candidates,
+						  serving->tower.n_recordings, serving->image->D,
+						  query, allowed, k);
+	}
+	list = ranked_list(best, found, old);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return list;
+}
+
+/*
+ * The direction (D), of unit length, of the mean of n rows of vectors, each
+ * taken at unit length; zero if they cancel out.  Aligned for a scan.
+ */
+float *
+lbrec_mean_direction(const float *vectors, const int32 *rows, int64 n, int D)
+{
+	float	   *query = lbrec_alloc_aligned(CurrentMemoryContext,
+											D * sizeof(float), "query");
+	double	   *sums = palloc0(D * sizeof(double));
+	double		length = 0;
+
+	for (int64 i = 0; i < n; i++)
+	{
+		const float *v = vectors + (Size) rows[i] * D;
+		double		squares = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int d = 0; d < D; d++)
+			squares += (double) v[d] * v[d];
+		for (int d = 0; squares > 0 && d < D; d++)
+			sums[d] += v[d] / sqrt(squares);
+	}
+	for (int d = 0; d < D; d++)
+		length += sums[d] * sums[d];
+	for (int d = 0; d < D; d++)
+		query[d] = length > 0 ? (float) (sums[d] / sqrt(length)) : 0;
+	pfree(sums);
+	return query;
 }

@@ -6,20 +6,16 @@
 #define LBREC_SERVE_NEAREST_H
 
 #include "pg/image/image.h"
+#include "pg/model/candidates.h"
+#include "pg/model/toplist.h"
 
-typedef struct Nearest
-{
-	float		score;
-	int64		row;
-} Nearest;
-
-extern int64 lbrec_nearest(Nearest *best, const float *vectors, int64 n,
-						   int D, int64 self, int64 k);
-extern int64 lbrec_nearest_by_lengths(Nearest *best,
-									  const ServingModel *serving, int64 self,
-									  int64 k);
-extern int64 lbrec_nearest_by_index(Nearest *best,
-									const ServingModel *serving, int64 self,
-									int64 k);
+extern float *lbrec_mean_direction(const float *vectors, const int32 *rows,
+								   int64 n, int D);
+extern RankedList lbrec_nearest_rows(const float *vectors, int64 n, int D,
+									 const float *query, int64 k);
+extern RankedList lbrec_nearest_recordings(const ServingModel *serving,
+										   const float *query,
+										   const CandidateSet *allowed,
+										   int64 k);
 
 #endif							/* LBREC_SERVE_NEAREST_H */

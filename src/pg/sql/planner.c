@@ -53,6 +53,7 @@ typedef enum Work
 {
 	WORK_LIST,					/* k rows */
 	WORK_LISTS,					/* k rows for each user */
+	WORK_GROUP,					/* k rows for users together */
 	WORK_NEAREST,				/* k rows, by cosine, of recordings */
 	WORK_NEAREST_USERS,			/* of users */
 	WORK_SCORES,				/* no set */
@@ -74,8 +75,11 @@ static const struct Call
 	{"lbrec_next", WORK_LIST, NEXT_K, NEXT_MODEL, NEXT_CANDIDATES},
 	{"lbrec_recommend_all", WORK_LISTS, RECOMMEND_ALL_K, RECOMMEND_ALL_MODEL,
 	RECOMMEND_ALL_USERS},
-	{"lbrec_similar", WORK_NEAREST, SIMILAR_K, SIMILAR_MODEL, -1},
-	{"lbrec_similar_users", WORK_NEAREST_USERS, SIMILAR_K, SIMILAR_MODEL, -1},
+	{"lbrec_recommend_group", WORK_GROUP, GROUP_K, GROUP_MODEL, GROUP_USERS},
+	{"lbrec_similar", WORK_NEAREST, SIMILAR_K, SIMILAR_MODEL,
+	SIMILAR_CANDIDATES},
+	{"lbrec_similar_users", WORK_NEAREST_USERS, SIMILAR_USERS_K,
+	SIMILAR_USERS_MODEL, -1},
 	{"lbrec_score", WORK_SCORES, -1, SCORE_MODEL, SCORE_RECORDINGS},
 	{"lbrec_recording_embeddings", WORK_TABLE, -1, RECORDING_EMBEDDINGS_MODEL,
 	-1},
@@ -206,10 +210,11 @@ rows_of(const Expected *e)
 	switch (e->call->work)
 	{
 		case WORK_LIST:
+		case WORK_NEAREST:
 			return e->has_length ? Min(e->k, Max(e->length, 1)) : e->k;
 		case WORK_LISTS:
 			return e->k * users_of(e);
-		case WORK_NEAREST:
+		case WORK_GROUP:
 		case WORK_NEAREST_USERS:
 			return e->k;
 		case WORK_TABLE:
@@ -235,8 +240,13 @@ operators_of(const Expected *e)
 		case WORK_LISTS:
 			return CALL_COST + rows +
 				users_of(e) * e->n_recordings * BATCH_COST;
+		case WORK_GROUP:
+			return CALL_COST + rows +
+				users_of(e) * e->n_recordings * COSINE_COST;
 		case WORK_NEAREST:
-			return CALL_COST + rows + e->n_recordings * COSINE_COST;
+			return CALL_COST + rows + (e->has_array ?
+									   e->length * SCORE_COST :
+									   e->n_recordings * COSINE_COST);
 		case WORK_NEAREST_USERS:
 			return CALL_COST + rows + e->n_users * COSINE_COST;
 		case WORK_SCORES:

@@ -10,32 +10,58 @@
 #include "pg/serve/arguments.h"
 #include "pg/serve/queries.h"
 
+/* True if the function has the argument and the call gives it. */
+static bool
+is_given(FunctionCallInfo fcinfo, int place)
+{
+	return place != NO_ARGUMENT && !PG_ARGISNULL(place);
+}
+
+/* Adds recordings to a list of those that are left out. */
+void
+lbrec_leave_out(RecordingList *excluded, const RecordingList *more)
+{
+	int64		n = excluded->n + more->n;
+	Size		bytes = Max(n, 1) * sizeof(pg_uuid_t);
+
+	excluded->keys = excluded->keys ?
+		repalloc_huge(excluded->keys, bytes) :
+		palloc_extended(bytes, MCXT_ALLOC_HUGE);
+	memcpy(excluded->keys + excluded->n, more->keys,
+		   more->n * sizeof(pg_uuid_t));
+	excluded->n = n;
+}
+
 /*
- * exclude_listened, candidates, filter, min_listens and max_listens.  Runs the
- * caller's queries: no model may be open.  user_id NULL: nobody's listens can
- * be excluded.
+ * exclude_listened, exclude, candidates, filter, min_listens and max_listens.
+ * Runs the caller's queries: no model may be open.  user_id NULL: nobody's
+ * listens can be excluded.
  */
 void
 lbrec_read_conditions(Conditions *conditions, FunctionCallInfo fcinfo,
 					  const WishPlaces *at, const char *listens,
 					  const int64 *user_id)
 {
-	if (user_id && !PG_ARGISNULL(at->exclude_listened) &&
+	if (user_id && is_given(fcinfo, at->exclude_listened) &&
 		PG_GETARG_BOOL(at->exclude_listened))
 		conditions->listened = lbrec_listened_recordings(listens, *user_id);
-	if (!PG_ARGISNULL(at->candidates))
+	if (is_given(fcinfo, at->exclude))
+		conditions->excluded =
+			lbrec_array_recordings(PG_GETARG_ARRAYTYPE_P(at->exclude),
+								   "exclude");
+	if (is_given(fcinfo, at->candidates))
 		conditions->candidates =
 			lbrec_array_recordings(PG_GETARG_ARRAYTYPE_P(at->candidates),
 								   "candidates");
-	if (!PG_ARGISNULL(at->filter))
+	if (is_given(fcinfo, at->filter))
 		conditions->filter =
 			lbrec_query_recordings(text_to_cstring(PG_GETARG_TEXT_PP(at->filter)),
 								   "filter");
-	conditions->bounded = !PG_ARGISNULL(at->min_listens) ||
-		!PG_ARGISNULL(at->max_listens);
-	conditions->least = PG_ARGISNULL(at->min_listens) ? 0 :
+	conditions->bounded = is_given(fcinfo, at->min_listens) ||
+		is_given(fcinfo, at->max_listens);
+	conditions->least = !is_given(fcinfo, at->min_listens) ? 0 :
 		PG_GETARG_INT64(at->min_listens);
-	conditions->most = PG_ARGISNULL(at->max_listens) ? PG_INT64_MAX :
+	conditions->most = !is_given(fcinfo, at->max_listens) ? PG_INT64_MAX :
 		PG_GETARG_INT64(at->max_listens);
 }
 
@@ -44,7 +70,7 @@ void
 lbrec_read_wishes(Wanted *wanted, FunctionCallInfo fcinfo,
 				  const WishPlaces *at, const ServingModel *serving)
 {
-	if (!PG_ARGISNULL(at->diversity))
+	if (is_given(fcinfo, at->diversity))
 	{
 		wanted->diversity = PG_GETARG_FLOAT8(at->diversity);
 		if (!(wanted->diversity >= 0 && wanted->diversity <= 1))
@@ -55,9 +81,9 @@ lbrec_read_wishes(Wanted *wanted, FunctionCallInfo fcinfo,
 					 errdetail("It is from 0, best scores only, to 1, most different only."),
 					 errhint("Try 0.3.")));
 	}
-	if (!PG_ARGISNULL(at->per_artist))
+	if (is_given(fcinfo, at->per_artist))
 	{
-		char	   *column = PG_ARGISNULL(at->artist_column) ? "artist_name" :
+		char	   *column = !is_given(fcinfo, at->artist_column) ? "artist_name" :
 		text_to_cstring(PG_GETARG_TEXT_PP(at->artist_column));
 
 		wanted->per_group = PG_GETARG_INT32(at->per_artist);

@@ -9,10 +9,13 @@
 #include "pg/serve/filter.h"
 #include "pg/serve/select.h"
 
-/* The places of a function's arguments. */
+/* The places of a function's arguments; NO_ARGUMENT: it has none. */
+#define NO_ARGUMENT (-1)
+
 typedef struct WishPlaces
 {
 	int			exclude_listened;
+	int			exclude;
 	int			candidates;
 	int			filter;
 	int			min_listens;
@@ -22,6 +25,7 @@ typedef struct WishPlaces
 	int			diversity;
 } WishPlaces;
 
+extern void lbrec_leave_out(RecordingList *excluded, const RecordingList *more);
 extern void lbrec_read_conditions(Conditions *conditions,
 								  FunctionCallInfo fcinfo,
 								  const WishPlaces *at, const char *listens,

@@ -55,7 +55,7 @@ CALL pg_temp.measure('one user, per_artist', 100, 'SELECT count(*) FROM lbrec_re
 CALL pg_temp.measure('one user, diversity', 50, 'SELECT count(*) FROM lbrec_recommend(1, 100, diversity => 0.3)');
 CALL pg_temp.measure('lbrec_score, 200 recordings', 200, 'SELECT lbrec_score(1, ARRAY(SELECT recording_msid FROM known LIMIT 200))');
 CALL pg_temp.measure('lbrec_user_embedding', 500, 'SELECT lbrec_user_embedding(1)');
-CALL pg_temp.measure('lbrec_similar', 20, 'SELECT count(*) FROM lbrec_similar((SELECT recording_msid FROM known LIMIT 1), 100)');
+CALL pg_temp.measure('lbrec_similar', 20, 'SELECT count(*) FROM lbrec_similar((SELECT ARRAY[recording_msid] FROM known LIMIT 1), 100)');
 DO $$
 DECLARE
 	w int;
