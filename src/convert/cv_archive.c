@@ -2,7 +2,7 @@
  * cv_archive.c
  *		One open file of any kind to members and their bytes.
  *
- * What a file holds is found by its first bytes, never by its name.
+ * A file's format is found by its first bytes, never by its name.
  * Decompression and tar are two libarchive readers on top of each other: the
  * lower one (format "raw") undoes the compression, the upper one reads tar
  * from it.  One reader could do both, but then nobody sees the end of the tar
@@ -407,7 +407,7 @@ read_tar(Stream *stream, const char *path, const char *within, int depth)
 	if (!ok)
 		return false;
 
-	/* What follows the last member, up to the compressed file's end. */
+	/* The rest behind the last member, up to the compressed file's end. */
 	while ((len = stream_next(stream, &data)) > 0)
 	{
 	}

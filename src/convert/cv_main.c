@@ -299,7 +299,7 @@ main(int argc, char **argv)
 	int			status;
 
 #ifdef __GLIBC__
-	/* What a long line needed goes back to the system, not to a free list. */
+	/* A long line's memory goes back to the system, not to a free list. */
 	mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
 	/* Names of members are UTF-8, whatever the user's locale. */

@@ -12,7 +12,7 @@ extern "C"
 {
 #endif
 
-/* Is there half of a surrogate pair among the line's \u escapes? */
+/* True if one of the line's \u escapes is half of a surrogate pair. */
 extern bool cv_repair_has_lone_surrogate(const char *line, size_t len);
 
 /*

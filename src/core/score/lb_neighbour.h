@@ -34,7 +34,7 @@ lb_pair_to(uint64_t pair)
 	return (int32_t) (pair >> 2 & INT32_MAX);
 }
 
-/* What a pair counts. */
+/* The weight of a pair: 1, 1/2 or 1/3 by its distance. */
 static inline float
 lb_pair_count(uint64_t pair)
 {

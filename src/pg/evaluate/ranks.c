@@ -25,7 +25,7 @@
 #include "pg/server/kernels.h"
 #include "pg/server/search.h"
 
-/* Queries whose vectors are held at a time; and whose lists are. */
+/* Query vectors held at a time, and lists held at a time. */
 #define QUERY_BLOCK 16384
 #define LIST_BLOCK 256
 #define LIST_ENTRIES ((int64) 1 << 24)	/* at most, of a block's lists */
@@ -66,8 +66,8 @@ find_dot(const Ranker *r, int k, int64 candidate)
 }
 
 /*
- * A user of whom the model knows nothing has a vector of zeros: all scores are
- * equal, and a tie would count as found.
+ * True if the query is all zeros: the model knows nothing of that user.  All
+ * scores would be equal, and a tie would count as found.
  */
 static bool
 is_nobody(const Ranker *r, int k)

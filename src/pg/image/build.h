@@ -1,6 +1,6 @@
 /*
  * build.h
- *		What the files that build serving images share.
+ *		Shared by the files that build serving images.
  */
 #ifndef LBREC_IMAGE_BUILD_H
 #define LBREC_IMAGE_BUILD_H

@@ -6,8 +6,8 @@
  * somebody still asks the model, because of an older snapshot, is built again,
  * and who has mapped it keeps what is mapped.
  *
- * What this transaction sees as superfluous, others may need until it has
- * committed; so files go when it does.  Those that it made for versions that
+ * Others may need until this transaction's commit the files that it sees as
+ * superfluous; so they go at the commit.  Those that it made for versions that
  * nobody else can see yet go when it is rolled back.
  */
 #include "pg/image/sweep.h"
@@ -42,8 +42,8 @@ static int	n_doomed;
 static int	max_doomed;
 
 /*
- * What a file's name tells; false when it is no image.  An image's seal and a
- * part that was not finished have names that begin like it, and go with it.
+ * Reads a file's name; false when it is no image.  An image's seal and an
+ * unfinished part have names that begin like it, and go with it.
  */
 static bool
 parse_name(const char *name, Oid *database, int64 *model, int64 *checksum)
@@ -99,7 +99,7 @@ owner_of_models(void)
 	return owner;
 }
 
-/* Is the model, as the newest snapshot sees it, the active one of its name? */
+/* True if the newest snapshot sees the model as the active one of its name. */
 static bool
 is_active(int64 model, int64 checksum)
 {

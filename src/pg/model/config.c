@@ -636,7 +636,7 @@ describe_inputs(ConfigInput *to, const ModelInput *from, int n,
 	}
 }
 
-/* What a model in memory tells of itself: all but the settings. */
+/* The configuration of a model in memory, without its settings. */
 void
 lbrec_describe(ModelConfig *config, const TwoTower *model)
 {

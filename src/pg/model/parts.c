@@ -10,7 +10,7 @@
 
 #include "pg/listens/weeks.h"
 
-/* What an array is there once for. */
+/* Owners of arrays: an array exists once for each. */
 typedef enum PartOf
 {
 	OF_MODEL,

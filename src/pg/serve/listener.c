@@ -111,7 +111,7 @@ lbrec_has_listens(const char *listens)
  */
 #define STRANGER_LENGTH 100
 
-/* What a user plays, distinct, latest first. */
+/* A user's recordings, distinct, latest first. */
 typedef struct Played
 {
 	int			n;

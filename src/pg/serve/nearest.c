@@ -122,8 +122,8 @@ thin(Nearest *pool, int64 n, int64 k, double margin)
 }
 
 /*
- * What nearest() finds, from the lengths that the image has; -1 where these
- * are too extreme.
+ * The result of nearest(), from the lengths that the image has; -1 where
+ * these are too extreme.
  *
  * A product divided by the length is the cosine but for rounding, of which
  * slack() is more than twice what there can be: a product of D terms is off

@@ -1,6 +1,6 @@
 /*
  * kernels.h
- *		What ties src/core to a backend: cancellation, threads, memory.
+ *		Ties src/core to a backend: cancellation, threads, memory.
  */
 #ifndef LBREC_SERVER_KERNELS_H
 #define LBREC_SERVER_KERNELS_H

@@ -145,7 +145,7 @@ typedef struct Evaluation
 	MemoryContext context;
 } Evaluation;
 
-/* What lists of k recordings show, beside whether they are right. */
+/* Variety of lists of k recordings: coverage and popularity. */
 typedef struct Spread
 {
 	uint64	   *shown;			/* bitmap of candidates in any list */

@@ -1,6 +1,6 @@
 /*
  * planner.c
- *		What the planner should expect of the serving calls: rows and costs.
+ *		Tells the planner the rows and costs of the serving calls.
  *
  * Without it a call that returns a thousand rows counts as ten, and one that
  * reads two million candidates costs no more than one that reads a hundred.
@@ -81,7 +81,7 @@ static const struct Call
 	-1},
 };
 
-/* What is known of a call while it is planned. */
+/* Facts on a call that are known while it is planned. */
 typedef struct Expected
 {
 	const struct Call *call;

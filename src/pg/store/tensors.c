@@ -161,7 +161,7 @@ select_tensor(const char *sql, SPIPlanPtr *plan, int64 model,
 
 /*
  * The shape in a tensor's first chunk; false when there is no such tensor.
- * What it says is not verified before its chunks are read, so the last chunk
+ * Its row is not verified before its chunks are read, so the last chunk
  * that it implies must be there before anybody allocates memory for it.
  */
 bool

@@ -1,6 +1,6 @@
 /*
  * options.c
- *		What the settings of a training run mean together.
+ *		Resolves the settings of a training run against one another.
  */
 #include "pg/train/options.h"
 
@@ -28,7 +28,7 @@ lbrec_fix_epochs(TrainOptions *o)
 
 /*
  * Settings that were left out follow those that were given where the preset's
- * would not go with them: who asks for layers need not know of ensembles.
+ * would not go with them: you can ask for layers without knowing of ensembles.
  */
 void
 lbrec_fit_options(TrainOptions *o)
@@ -44,7 +44,7 @@ lbrec_fit_options(TrainOptions *o)
 		o->batch_by = BATCH_LISTENS;
 	if (o->batch_by == BATCH_LISTENS && !lbrec_is_given(o, "batch_size"))
 		o->batch_size = Max(o->batch_size, LISTENS_BATCH);
-	/* who says how many epochs means it */
+	/* a given number of epochs is exact */
 	if ((o->split == SPLIT_NONE || lbrec_is_given(o, "epochs")) &&
 		!lbrec_is_given(o, "early_stopping"))
 		lbrec_fix_epochs(o);

@@ -8,7 +8,7 @@
 #include "pg/listens/spool.h"
 #include "pg/model/twotower.h"
 
-/* What the weights are fitted on. */
+/* The data that the weights are fitted on. */
 typedef struct WeighRequest
 {
 	const TwoTower *model;		/* its mix is not looked at */
