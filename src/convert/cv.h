@@ -13,7 +13,7 @@
  *	cv_split     a member's bytes -> lines, records, JSON values
  *	cv_member    such a piece -> its format's function:
  *	               cv_listenbrainz, cv_plays (JSON of other services),
-*	               cv_scrobbler, cv_csv, cv_canonical, cv_feedback, cv_refused
+ *	               cv_scrobbler, cv_csv, cv_canonical, cv_feedback, cv_refused
  *	cv_json      JSON -> CvListen, or a reason to reject it
  *	cv_load      CvListen -> COPY rows in batches, recordings deduplicated
  *	cv_script    batches -> a script for psql on standard output, or

@@ -114,9 +114,9 @@ static const char *const owners =
 	"\tEND LOOP;\n";
 
 /*
- * Lists the functions that a row would call: by a trigger, a constraint, a default, an index, a
- * rule, a policy or a column's type.  A function is not looked into: its owner
- * answers for what it calls.
+ * Lists the functions that a row would call: by a trigger, a constraint, a
+ * default, an index, a rule, a policy or a column's type.  A function is not
+ * looked into: its owner answers for its calls.
  */
 #define PART(class, oid, catalog, column) \
 	"\t\tUNION ALL SELECT " CLASS(class) ", p." oid ", p." column "\n" \

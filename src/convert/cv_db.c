@@ -5,7 +5,7 @@
  * Two connections.  One loads.  The other holds a lock on the ledger's table,
  * in a transaction that does nothing else, because only one converter may
  * load: locks on tables end with their transaction, and an advisory lock could
- *be taken by any role that may connect.
+ * be taken by any role that may connect.
  *
  * Nothing is written before cv_check.c has looked, in the same transaction and
  * behind a lock that keeps triggers from being added.

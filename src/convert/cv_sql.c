@@ -184,7 +184,7 @@ const char *const cv_sql_empty_staging =
 
 /*
  * name_id is the negative number that a name alone gives.  A name keeps the
- * number that a dump tells:a renamed user has two names then.
+ * number that a dump tells: a renamed user has two names then.
  */
 const char *const cv_sql_users[] = {
 	"CREATE TABLE IF NOT EXISTS @.lbrec_user (\n"

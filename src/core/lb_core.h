@@ -4,7 +4,8 @@
  *
  * src/core is numbers only: libc, libm and pthreads.  No PostgreSQL header,
  * no allocation, no logging, no exit: the caller brings the memory
- * (lb_x_bytes() tells how much), and a function that can fail returns LbStatus.  So a longjmp out of the server leaks nothing, and the unit tests
+ * (lb_x_bytes() tells how much), and a function that can fail returns
+ * LbStatus.  So a longjmp out of the server leaks nothing, and the unit tests
  * run under sanitizers without a server.
  */
 #ifndef LB_CORE_H
@@ -25,7 +26,7 @@
 typedef enum LbStatus
 {
 	LB_OK = 0,
-	LB_CANCELLED,				/* the LbCancel function said so */
+	LB_CANCELLED,				/* the LbCancel function returned true */
 	LB_NOT_FINITE,				/* a loss, weight or score is NaN or infinite */
 	LB_BAD_ARGUMENT,			/* caller broke the function's contract */
 	LB_NO_THREADS				/* a helper thread could not be started */

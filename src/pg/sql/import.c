@@ -3,10 +3,10 @@
  *		lbrec_import(): takes the rows of lbrec_export back (records.h).
  *
  * Imported records may come from anybody.  No memory is allocated for a size
- * that a record states before the bytes are there, chunks are written as they come,
- * and the first thing that does not fit is an error, which takes back what was
- * written. A checksum is no signature: anybody can compute one for any
- * numbers, so at the end the model is held to what lbrec_check asks.
+ * that a record states before the bytes are there, chunks are written as they
+ * come, and the first record that does not fit is an error, which takes back
+ * all that was written.  A checksum is no signature: anybody can compute one
+ * for any numbers, so at the end the model must pass lbrec_check's tests.
  */
 #include "pg/server/lbrec.h"
 

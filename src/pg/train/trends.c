@@ -9,14 +9,15 @@
  *		log(sum over users of decay(age) + K * share) - log(users + K) - log(share)
  *
  * with age the months since the user's first listen of it, decay a power law
- * (lb_mix_decay), and share the mean of the decays over all recordings:0 where
+ * (lb_mix_decay), and share the mean of the decays over all recordings: 0 where
  * the usual part of its users found it lately, and near to 0 where it has few
- * users.  Now is when the last one in a hundred users was last
- * heard of: a clock that is years ahead does not make everything old.
+ * users.  Now is when the last one in a hundred users was last heard of: a
+ * clock that is years ahead does not make everything old.
  *
- * The weight of trends is fitted on the held-out listens (score_fit.c).  It is not a
- * part of the score: the towers are trained to have it in their dot products,
- * by adding it to what logQ subtracts (batches.c), as they have popularity.
+ * The weight of trends is fitted on the held-out listens (score_fit.c).  A
+ * trend is no part of the score: the towers are trained to have it in their dot
+ * products, by adding it to what logQ subtracts (batches.c), as they have
+ * popularity.
  */
 #include "pg/train/trends.h"
 
