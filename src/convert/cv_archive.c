@@ -473,7 +473,7 @@ support_filters(struct archive *a)
 
 /*
  * A zip file is read twice: a user's export may have user.json, which says
- * whose listens they are, behind the listens.
+ * the listens' user, behind the listens.
  */
 static bool
 read_zip(CvReader *reader, const char *path, int fd)

@@ -23,7 +23,7 @@ FROM asked AS a JOIN vector AS v ON v.model = a.model AND v.recording_msid <> a.
 SELECT c.model, count(s.score) AS rows, bool_and(abs(s.score - c.cosine) < 1e-5) FILTER (WHERE s.score IS NOT NULL) AS cosines
 FROM cosine AS c LEFT JOIN (SELECT a.model, a.recording_msid AS a, s.recording_msid AS b, s.score
 	FROM asked AS a, LATERAL lbrec_similar(a.recording_msid, 20, a.model) AS s) AS s USING (model, a, b) GROUP BY 1 ORDER BY 1;
--- nobody who is left out is nearer
+-- no user that is left out is nearer
 SELECT model, bool_and(worst > best_left - 1e-6) AS nearest
 FROM (SELECT c.model, c.a, min(c.cosine) FILTER (WHERE s.score IS NOT NULL) AS worst, max(c.cosine) FILTER (WHERE s.score IS NULL) AS best_left
 	FROM cosine AS c LEFT JOIN (SELECT a.model, a.recording_msid AS a, s.recording_msid AS b, s.score

@@ -11,7 +11,7 @@
 
 #include "core/lb_threads.h"
 
-/* A model whose image is being built. */
+/* A model with an image under construction. */
 typedef struct ImageBuilder
 {
 	LoadedModel loaded;

@@ -117,12 +117,12 @@ unmap(void *arg)
 	lbrec_unmap_image(&((CacheEntry *) arg)->map);
 }
 
-/* Rights that are missing here are those of a reader, not of a table's. */
+/* Adds a hint: the role lacks a reader's grants. */
 static void
 explain_rights(void *arg)
 {
 	if (geterrcode() == ERRCODE_INSUFFICIENT_PRIVILEGE)
-		errhint("Who asks models needs USAGE on schema lbrec and SELECT on its tables.");
+		errhint("Grant the role USAGE on schema lbrec and SELECT on its tables.");
 }
 
 /* A role without SELECT on lbrec.tensor must not get its image. */

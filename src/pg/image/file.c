@@ -265,7 +265,7 @@ write_seal(const char *path, const struct stat *st)
 	CloseTransientFile(fd);
 }
 
-/* An image is summed up by blocks, whose checksums have a checksum. */
+/* The image's checksum is one over the checksums of its blocks. */
 static int64
 n_blocks(uint64 size)
 {

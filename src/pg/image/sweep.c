@@ -4,7 +4,7 @@
  *
  * Nothing depends on it but room on the disk: an image that is removed while
  * somebody still asks the model, because of an older snapshot, is built again,
- * and who has mapped it keeps what is mapped.
+ * and backends that have mapped it keep their mapping.
  *
  * Others may need until this transaction's commit the files that it sees as
  * superfluous; so they go at the commit.  Those that it made for versions that
@@ -128,9 +128,10 @@ is_active(int64 model, int64 checksum)
 }
 
 /*
- * Removes images of this database whose model is not the active one of its
- * name any more, when this transaction commits, and those of databases that
- * are gone.  An image that is being built, or kept by a transaction, stays.  Called within SPI when an image has been built, which is seldom.
+ * Removes images of this database for models that are no longer the active
+ * ones of their names, when this transaction commits, and those of databases
+ * that are gone.  An image that is being built, or kept by a transaction, stays.
+ * Called within SPI when an image has been built, which is seldom.
  */
 void
 lbrec_sweep_images(void)
@@ -152,7 +153,7 @@ lbrec_sweep_images(void)
 
 	/*
 	 * As the owner of the table, like the checks of foreign keys: a policy
-	 * hides models from who asks, not from those whose images they are.
+	 * hides models from the asking role, but their images still have owners.
 	 */
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(owner_of_models(), security |

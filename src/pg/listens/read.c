@@ -49,7 +49,7 @@
 /* Few enough that a batch stays in the processor's cache. */
 #define FETCH_ROWS 1024
 
-/* Rows ahead whose slots are fetched, and whose keys are. */
+/* Rows of look-ahead for fetching slots, and for fetching keys. */
 #define SLOT_AHEAD 24
 #define KEY_AHEAD 12
 

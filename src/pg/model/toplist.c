@@ -48,7 +48,7 @@ typedef struct ListMaker
 	float		dots[BLOCK];
 } ListMaker;
 
-/* Scores the block, whose dot products are known, into keys. */
+/* Scores the block from its dot products, into keys. */
 static void
 take_scores(ListMaker *l)
 {

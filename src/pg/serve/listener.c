@@ -34,7 +34,7 @@
 #include "pg/serve/queries.h"
 #include "pg/server/kernels.h"
 
-/* Users whose vectors are the prior, and candidates that are the rest. */
+/* Trained users that make the prior, and candidates sampled for the fit. */
 #define PRIOR_USERS 256
 #define NEGATIVES 512
 

@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(lbrec_evaluate);
 
 #define N_COLUMNS 12
 
-/* Users whose lists are made at a time. */
+/* Users that get their lists at a time. */
 #define USER_BLOCK 256
 #define LIST_ENTRIES ((int64) 1 << 24)	/* at most, of a block's lists */
 

@@ -33,7 +33,7 @@
 
 PG_FUNCTION_INFO_V1(lbrec_recommend_all);
 
-/* Users whose candidates are ranked together: first, at most. */
+/* Users ranked together: in the first tile, at most. */
 #define FIRST_TILE 8
 #define LARGEST_TILE 256
 

@@ -87,8 +87,8 @@ text_or_null(FunctionCallInfo fcinfo, int place)
 }
 
 /*
- * A preset or an older model may have no layers; an empty array
- * given by the caller is an error.
+ * Fails if the caller gives an empty array; only a preset or an older model may
+ * have no layers.
  */
 static void
 check_layers_given(const TrainOptions *o)

@@ -194,7 +194,7 @@ find(const char *name)
 	return NULL;
 }
 
-/* The setting whose name is the nearest, or NULL if none is near. */
+/* The setting with the nearest name, or NULL if none is near. */
 static const Setting *
 nearest(const char *name)
 {
