@@ -184,7 +184,7 @@ is_tar_header(const unsigned char *block, size_t len)
 	return block[0] != '\0' && stated == sum;
 }
 
-/* True if a file that begins so has to be unpacked before it is read. */
+/* True if a file with this beginning must be unpacked before it is read. */
 static bool
 is_compressed(const void *data, size_t len)
 {

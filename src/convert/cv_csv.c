@@ -20,7 +20,7 @@
 
 #define MAX_COLUMNS 32
 
-/* Lines before the one with the names are comments; at most so many. */
+/* Lines before the header line are comments; this is their maximum. */
 #define MAX_COMMENTS 20
 
 static const struct

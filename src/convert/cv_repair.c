@@ -1,6 +1,6 @@
 /*
  * cv_repair.c
- *		Where the JSON parser and ListenBrainz's differ: looked at by hand.
+ *		Reads by hand what simdjson and ListenBrainz read differently.
  *
  * Both functions read lines that may not be JSON at all, so they assume
  * nothing of what they meet.

@@ -1,6 +1,6 @@
 /*
  * cv_repair.h
- *		Where the JSON parser and ListenBrainz's differ: looked at by hand.
+ *		Reads by hand what simdjson and ListenBrainz read differently.
  */
 #ifndef CV_REPAIR_H
 #define CV_REPAIR_H

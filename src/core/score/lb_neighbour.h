@@ -97,8 +97,8 @@ typedef struct LbRelated
 } LbRelated;
 
 /*
- * An upper bound of how many recordings lb_related_gather() finds, the bytes
- * that these take, and t placed in a block of so many bytes.
+ * An upper bound of the number of recordings that lb_related_gather() finds,
+ * the bytes that these take, and t placed in a block of that size.
  */
 extern int64_t lb_related_most(const LbNeighbours *nb, const int32_t *codes,
 							   int64_t n, int64_t n_sources);

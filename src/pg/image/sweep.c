@@ -2,9 +2,9 @@
  * sweep.c
  *		Removes files of images that nobody needs.
  *
- * Nothing depends on it but room on the disk: an image that is removed while
- * somebody still asks the model, because of an older snapshot, is built again,
- * and backends that have mapped it keep their mapping.
+ * Only disk space depends on it: an image that is removed while an older
+ * snapshot still uses the model is built again, and backends that have mapped it
+ * keep their mapping.
  *
  * Others may need until this transaction's commit the files that it sees as
  * superfluous; so they go at the commit.  Those that it made for versions that

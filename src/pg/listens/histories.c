@@ -100,7 +100,7 @@ age_plays(double w, double n, double days, double power)
 	return n * lb_mix_decay(pow(w / n, -1 / power) - 1 + days, power);
 }
 
-/* Appends what the user played before these listens, as far as not among them. */
+/* Appends older recordings that the new listens lack. */
 static int64
 append_older(Grouping *g, int32 user, int64 next)
 {

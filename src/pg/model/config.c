@@ -78,7 +78,7 @@ typedef struct Field
 
 #define AT(field) offsetof(ModelConfig, field)
 
-/* Of "options": those settings that decide what is stored, or how it serves. */
+/* Of "options": the settings that decide the stored arrays or the answers. */
 static const Field setting_fields[] = {
 	{"ensemble", FIELD_INT, AT(ensemble), 1, MAX_ENSEMBLE},
 	{"embedding_dim", FIELD_INT, AT(embedding_dim), 1, MAX_VECTOR_WIDTH},

@@ -25,7 +25,7 @@
 /* Arrays of a model with all inputs, layers and columns that there can be. */
 #define MAX_PARTS 512
 
-/* Of them, those of the query tower, of users and of recordings. */
+/* The arrays of the query tower, of users and of recordings among them. */
 #define MAX_SERVING_PARTS 192
 
 typedef enum PartCheck

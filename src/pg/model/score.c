@@ -289,7 +289,7 @@ lbrec_mix_of_members(LbMix mix, int n_members)
 	return mix;
 }
 
-/* And back. */
+/* The inverse of lbrec_mix_of_members(). */
 LbMix
 lbrec_mix_of_one(LbMix mix, int n_members)
 {

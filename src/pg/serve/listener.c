@@ -7,11 +7,11 @@
  * table or query that the caller names and with the caller's rights; never
  * through the query that the model was trained on, which another role wrote.
  *
- * A model with a history input takes them as it takes those of a user that it
- * knows, so the answer is the one that it would give after being trained on
- * them as far as they enter the history.  For other models the query vector is
- * fitted with the candidates frozen (src/core/model/lb_foldin.c).  A user
- * without listens gets what is popular (popularity.c).
+ * A model with a history input takes them as it takes a known user's, so the
+ * answer is the one that it would give after training on those that enter the
+ * history.  For other models the query vector is fitted with the candidates
+ * frozen (src/core/model/lb_foldin.c).  A user without listens gets what is
+ * popular (popularity.c).
  */
 #include "pg/serve/listener.h"
 

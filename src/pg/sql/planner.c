@@ -37,7 +37,7 @@
 
 PG_FUNCTION_INFO_V1(lbrec_planner_support);
 
-/* Of a call; of a candidate, a recording or a row; in operators' costs. */
+/* Costs, as multiples of an operator's. */
 #define CALL_COST 1000.0		/* looks the model up, makes a query vector */
 #define SCAN_COST 0.1			/* a candidate of the int8 index */
 #define BATCH_COST 0.04			/* the same for one user of many */

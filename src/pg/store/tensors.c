@@ -54,7 +54,7 @@ lbrec_tensor_type(const char *name, TensorType *type)
 	return false;
 }
 
-/* Sizes that somebody else gave are not to be trusted in a product. */
+/* True if a product of these sizes, which may be forged, cannot overflow. */
 bool
 lbrec_shape_in_range(const TensorShape *shape)
 {

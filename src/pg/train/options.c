@@ -11,11 +11,11 @@
 /* Rows of a batch of listens, where the preset's are of users. */
 #define LISTENS_BATCH 512
 
-/* Where nothing tells when to stop: the epochs of a run, and between looks. */
+/* Without early stopping: the epochs of a run, and between evaluations. */
 #define FIXED_EPOCHS 12
 #define FIXED_EVALUATE_EVERY 5
 
-/* Nothing is to tell, or can, how many epochs are best. */
+/* Fixes the number of epochs where no measure can choose it. */
 void
 lbrec_fix_epochs(TrainOptions *o)
 {

@@ -90,7 +90,7 @@ static const Setting table[] = {
 	{"refit", SETTING_BOOL, AT(refit), "true", "false", 0, 0, NULL,
 	"in the end, train on all listens, as the trials without those held out showed to be best"},
 	{"early_stopping", SETTING_ENUM, AT(early_stopping), "ndcg_100", "none", 0, 0, metric_names,
-	"measure whose best epoch is kept"},
+	"measure that chooses the epoch to keep"},
 	{"patience", SETTING_INT, AT(patience), "2", "3", 1, MAX_EPOCHS, NULL,
 	"evaluations without a better one after which training stops"},
 	{"evaluate_every", SETTING_INT, AT(evaluate_every), "2", "5", 1, MAX_EPOCHS, NULL,

@@ -486,7 +486,7 @@ warm_array(WarmStart *warm, const char *name, float *to,
 }
 
 /*
- * Weights and optimiser's states of one member, as far as the model has them.
+ * Copies weights and optimiser's states of one member from the older model.
  * recording_rows are those of the new model, NULL where each has its own.
  */
 void
