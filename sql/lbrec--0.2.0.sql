@@ -32,7 +32,7 @@ COMMENT ON COLUMN lbrec.model.activation IS 'the version with the highest number
 COMMENT ON COLUMN lbrec.model.query IS 'the query of listens that the version was trained on';
 COMMENT ON COLUMN lbrec.model.config IS 'settings of the training run (options), inputs of the towers (query, candidate), scale of time (time)';
 COMMENT ON COLUMN lbrec.model.checksum IS 'sum of hashint8extended(crc32c, chunk) over all chunks of the version, modulo 2^64';
-COMMENT ON COLUMN lbrec.model.comment IS 'what the user says of the version: lbrec_comment';
+COMMENT ON COLUMN lbrec.model.comment IS 'a note on the version, set by lbrec_comment';
 
 CREATE TABLE lbrec.epoch (
 	model bigint NOT NULL REFERENCES lbrec.model ON DELETE CASCADE,
@@ -51,7 +51,7 @@ CREATE TABLE lbrec.epoch (
 	listens_per_second double precision NOT NULL,
 	PRIMARY KEY (model, epoch)
 );
-COMMENT ON TABLE lbrec.epoch IS 'what lbrec_train reported of each epoch';
+COMMENT ON TABLE lbrec.epoch IS 'the figures of each epoch that lbrec_train returned';
 
 CREATE TABLE lbrec.tensor (
 	model bigint NOT NULL REFERENCES lbrec.model ON DELETE CASCADE,
