@@ -87,7 +87,7 @@ lbrec_chunk_crc(int64 model, const char *name, int32 chunk,
 }
 
 /*
- * What a chunk adds to its model's checksum, which is the sum over all chunks,
+ * A chunk's summand in its model's checksum, which is the sum over all chunks,
  * modulo 2^64.  The chunk's own checksum covers its tensor's name.
  */
 uint64
