@@ -2,7 +2,7 @@
  * listener.c
  *		The user of a call: known to the model, known by listens, or unknown.
  *
- * A stranger is a user of whom the model has no recordings.
+ * A stranger is a user without recordings in the model.
  * A stranger's listens are read now, as the transaction sees them, through the
  * table or query that the caller names and with the caller's rights; never
  * through the query that the model was trained on, which another role wrote.

@@ -218,7 +218,7 @@ add_list(Spread *spreads, const Evaluation *e, const int64 *ids, int64 found)
 	}
 }
 
-/* The list of those of whom the model knows nothing, as serving gives it. */
+/* The list of users that the model knows nothing about, as serving gives it. */
 static void
 add_popular_list(Spread *spreads, const Evaluation *e, int64 time)
 {
