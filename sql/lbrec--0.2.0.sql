@@ -32,7 +32,7 @@ COMMENT ON COLUMN lbrec.model.activation IS 'the version with the highest number
 COMMENT ON COLUMN lbrec.model.query IS 'the query of listens that the version was trained on';
 COMMENT ON COLUMN lbrec.model.config IS 'settings of the training run (options), inputs of the towers (query, candidate), scale of time (time)';
 COMMENT ON COLUMN lbrec.model.checksum IS 'sum of hashint8extended(crc32c, chunk) over all chunks of the version, modulo 2^64';
-COMMENT ON COLUMN lbrec.model.comment IS 'what the user says of the version: lbrec_comment';
+COMMENT ON COLUMN lbrec.model.comment IS 'a note on the version, set by lbrec_comment';
 
 CREATE TABLE lbrec.epoch (
 	model bigint NOT NULL REFERENCES lbrec.model ON DELETE CASCADE,
@@ -51,7 +51,7 @@ CREATE TABLE lbrec.epoch (
 	listens_per_second double precision NOT NULL,
 	PRIMARY KEY (model, epoch)
 );
-COMMENT ON TABLE lbrec.epoch IS 'what lbrec_train reported of each epoch';
+COMMENT ON TABLE lbrec.epoch IS 'the figures of each epoch that lbrec_train returned';
 
 CREATE TABLE lbrec.tensor (
 	model bigint NOT NULL REFERENCES lbrec.model ON DELETE CASCADE,
@@ -105,8 +105,8 @@ COMMENT ON COLUMN lbrec_settings.name IS 'key in the argument settings';
 COMMENT ON COLUMN lbrec_settings.type IS 'type of the value';
 COMMENT ON COLUMN lbrec_settings.default_value IS 'value in preset default';
 COMMENT ON COLUMN lbrec_settings.paper_value IS 'value in preset paper';
-COMMENT ON COLUMN lbrec_settings.allowed IS 'range, or the values that there are';
-COMMENT ON COLUMN lbrec_settings.meaning IS 'what the setting does';
+COMMENT ON COLUMN lbrec_settings.allowed IS 'range, or the possible values';
+COMMENT ON COLUMN lbrec_settings.meaning IS 'effect of the setting';
 GRANT SELECT ON lbrec_settings TO PUBLIC;
 
 CREATE FUNCTION lbrec_train(
@@ -170,7 +170,7 @@ COMMENT ON FUNCTION lbrec_tune IS
 --
 -- Serving
 --
--- What the planner should expect of the calls below; in schema lbrec, for
+-- Rows and costs of the calls below for the planner; in schema lbrec, because
 -- nobody calls it.
 CREATE FUNCTION lbrec.planner_support(internal)
 RETURNS internal
@@ -202,7 +202,7 @@ AS 'MODULE_PATHNAME', 'lbrec_recommend'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend IS
-'the k recordings with the highest scores for a user at a time (default: now), best first, exactly; exclude_listened leaves out what the user has in listens, candidates and filter (a query that returns recording_msid) say which recordings may be recommended at all, min_listens and max_listens how popular they are; per_artist limits those of one artist, diversity (0 to 1) makes the list varied. basis: model; listens, for a user unknown to the model whose listens were read; popular, without any';
+'the k recordings with the highest scores for a user at a time (default: now), best first, exactly. exclude_listened leaves out the user''s recordings in listens; candidates and filter (a query that returns recording_msid) name the recordings that qualify, min_listens and max_listens bound their popularity; per_artist limits the recordings of one artist, diversity (0 to 1) makes the list varied. basis: model; listens, for an unknown user with listens; popular, for one without';
 
 CREATE FUNCTION lbrec_next(
 	k integer DEFAULT 10,
@@ -245,7 +245,7 @@ AS 'MODULE_PATHNAME', 'lbrec_recommend_all'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 10000
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend_all IS
-'lbrec_recommend for every user of the model, or for those of an array, many at once; in the select list it returns rows as they are asked for. Users of the array whom the model does not know are answered as lbrec_recommend does; nulls are passed over';
+'lbrec_recommend for every user of the model, or for those of an array, many at once; in the select list it returns rows as they are asked for. Unknown users of the array are answered as lbrec_recommend does; nulls are passed over';
 
 CREATE FUNCTION lbrec_recommend_group(
 	user_ids bigint[],
@@ -284,7 +284,7 @@ AS 'MODULE_PATHNAME', 'lbrec_score'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_score IS
-'scores of given recordings for a user, in the order of the array, as lbrec_recommend has them, also for a user whom the model does not know; null where it does not know the recording';
+'scores of given recordings for a user, in the order of the array, as lbrec_recommend has them, also for an unknown user; null for an unknown recording';
 
 CREATE FUNCTION lbrec_explain(
 	user_id bigint,
@@ -299,7 +299,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_explain'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000 ROWS 100;
 COMMENT ON FUNCTION lbrec_explain IS
-'what the score of a recording for a user is made of: the user''s recordings that speak for it and against it, as history and as neighbours, and having played it; the values add up to lbrec_score. No row where lbrec_score is null';
+'the parts of a recording''s score for a user: the user''s recordings that speak for it and against it, as history and as neighbours, and having played it; the values add up to lbrec_score. No row where lbrec_score is null';
 
 CREATE FUNCTION lbrec_user_embedding(
 	user_id bigint,
@@ -310,7 +310,7 @@ RETURNS real[]
 AS 'MODULE_PATHNAME', 'lbrec_user_embedding'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION lbrec_user_embedding IS
-'the query tower''s vector for a user at a time (default: now); for a user whom the model does not know one made of their listens, or an error when there are none';
+'the query tower''s vector for a user at a time (default: now); for an unknown user one made of their listens, or an error if there are none';
 
 CREATE FUNCTION lbrec_key(id bigint)
 RETURNS uuid
@@ -387,7 +387,7 @@ AS 'MODULE_PATHNAME', 'lbrec_similar_users'
 LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_similar_users IS
-'the k users whose own embeddings are nearest to a user''s by cosine, exactly; score is the cosine. For models with an embedding of each user''s own, as the preset paper has';
+'the k users with the embeddings nearest to a user''s by cosine, exactly; score is the cosine. For models with an embedding of each user''s own, as the preset paper has';
 
 CREATE FUNCTION lbrec_evaluate(
 	model text DEFAULT NULL,
@@ -409,7 +409,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_evaluate'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 15;
 COMMENT ON FUNCTION lbrec_evaluate IS
-'how well listens that the model has not seen are found, by the model and by two baselines (recommender: model, popular, most_played). Of all listens: top_k_accuracy (ties count for the recording), ndcg, mrr. Of recordings new to their users: new_recall, new_ndcg. Of the lists of k: coverage, mean_popularity';
+'how well unseen listens are found by the model and by two baselines (recommender: model, popular, most_played). Of all listens: top_k_accuracy (ties count for the recording), ndcg, mrr. Of recordings new to their users: new_recall, new_ndcg. Of the lists of k: coverage, mean_popularity';
 
 CREATE FUNCTION lbrec_evaluate_next(
 	since timestamptz,
@@ -485,7 +485,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_check'
 LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 50;
 COMMENT ON FUNCTION lbrec_check IS
-'reads all that is stored of a version, of all versions of a model, or of all models, and compares it with its checksums, shapes, vocabularies and settings; a row for each tensor and one for what serving needs';
+'reads a stored version, all versions of a model, or all models, and compares them with their checksums, shapes, vocabularies and settings; a row for each tensor and one for the serving image';
 
 CREATE FUNCTION lbrec_export(
 	model text,

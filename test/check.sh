@@ -83,7 +83,7 @@ tap_file()
 	fi
 }
 
-# What the package's test must not see: the server's copy.
+# The package's test must not see the server's copy.
 given_path=$PATH
 given_config=${PG_CONFIG:-}
 
@@ -119,8 +119,8 @@ if wanted lint; then
 	command_step errors make errors-check PG_CONFIG="$PG_CONFIG"
 fi
 
-# What is built with warnings as errors; without it the rest would only repeat
-# the same complaint.
+# A build with warnings as errors; without it the rest would only repeat the
+# same complaint.
 need_build=
 for s in build install regress tap parity; do
 	! wanted $s || need_build=yes

@@ -47,10 +47,10 @@ since() { awk -v a="$1" -v b="$(now)" 'BEGIN { printf "%.1f", (b - a) / 1e9 }'; 
 
 # --- Debian packages ------------------------------------------------------
 
-# What building needs; README.md tells the same for an installation.
+# Packages for building; README.md lists those of an installation.
 build_packages='gcc g++ make libc6-dev libarchive-dev libsimdjson-dev libpq-dev uuid-dev'
 
-# What make cross-unit needs: other CPUs' compilers and their emulator.
+# Packages for make cross-unit: other CPUs' compilers and their emulator.
 cross_packages='qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-i686-linux-gnu libc6-dev-i386-cross
 gcc-arm-linux-gnueabihf libc6-dev-armhf-cross gcc-s390x-linux-gnu'
 
@@ -280,7 +280,7 @@ tap()
 		prove $prove_options -I "$pgxs/src/test/perl" "$file"
 }
 
-# What convert_lines takes from beside the checkout.
+# Copies the vectors that convert_lines takes from beside the checkout.
 copy_vectors()
 {
 	[ -e "$top/../shared/tools/make_vectors.py" ] || return 0

@@ -141,7 +141,7 @@ upgrade_inside()
 			prove -v --merge -I $pgxs/src/test/perl test/t/019_pg_upgrade.pl'
 }
 
-# What an administrator does with the packages, on a machine that has nothing.
+# Installs the packages as an administrator does, on an empty machine.
 package_inside()
 {
 	mkdir -p "$root/etc/postgresql-common/createcluster.d"
@@ -151,7 +151,7 @@ package_inside()
 		return 1
 	}
 	inside sh /lbrec/test/package.sh --out /tmp/packages || return 1
-	# What building needed must not hide what the packages fail to name.
+	# Packages for building must not hide a missing dependency.
 	inside sh -e -c 'apt-get purge -q -y build-essential gcc g++ make git lintian debhelper libarchive-dev libsimdjson-dev libpq-dev "postgresql-*" &&
 		apt-get autoremove -q -y --purge' >"$work/apt.package" 2>&1 || {
 		tail -n 20 "$work/apt.package"

@@ -50,7 +50,7 @@ version=$(sed -n "s/^default_version = '\(.*\)'/\1/p" "$top/lbrec.control")
 archive=
 if [ -e "$top/.git" ] && command -v git >/dev/null; then
 	start=$(now)
-	# as who runs this, not as the owner of the checkout
+	# as the user that runs this, not as the owner of the checkout
 	if env GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0="$top" \
 		make -s -C "$top" dist PG_CONFIG="$PG_CONFIG" DISTDIR="$work" >"$work/log/dist" 2>&1; then
 		archive=$work/lbrec-$version.zip
@@ -99,7 +99,7 @@ if command -v lintian >/dev/null; then
 fi
 step 'control follows control.in' control sh -c "for v in \$(cd '$work/1/lbrec' && pg_buildext supported-versions); do sed s/PGVERSION/\$v/g debian/control.in; done | diff - debian/control"
 
-# What a machine would get.
+# The packages that a machine would get.
 if [ "$(id -u)" = 0 ]; then
 	start=$(now)
 	if apt-get install -q -s "$work"/1/postgresql-*-lbrec_*.deb "$work"/1/lbrec-convert_*.deb >"$work/log/apt" 2>&1; then

@@ -77,7 +77,7 @@ step 'psql takes its script' sql -f /tmp/dump.sql
 step 'CREATE EXTENSION' sql -c 'CREATE EXTENSION lbrec'
 step 'lbrec_train' sql -c "SELECT * FROM lbrec_train('weekly')"
 [ "$(sql -c 'SELECT count(*) FROM lbrec_recommend(7, 5)')" = 5 ] || die "no five recommendations"
-# who hears what another taste hears most has learnt nothing
+# a model that recommends another taste's favourites has learnt nothing
 own=$(sql -c "SELECT count(*) FROM lbrec_recommend(7, 10) WHERE ('x' || left(recording_msid::text, 8))::bit(32)::int / 25 = 7")
 [ "$own" -ge 8 ] || die "only $own of ten recommendations are of the user's taste"
 held=$((held + 1))

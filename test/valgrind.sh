@@ -74,7 +74,7 @@ count_errors()
 		END { print all + 0, ours + 0 }'
 }
 
-# One test at a time: who stops this has the verdicts so far.  All in one
+# One test at a time: if you stop this, you have the verdicts so far.  All in one
 # database, as pg_regress has it: to create one takes minutes.
 [ -n "$tests" ] || tests=$(cd "$top/test/sql" && ls ./*.sql | sed 's|^\./\(.*\)\.sql$|\1|')
 status=0

@@ -1,6 +1,6 @@
 /*
  * cv.h
- *		What every file of the converter shares: a listen, the reasons to
+ *		Shared by every file of the converter: a listen, the reasons to
  *		reject a line, messages, growable buffers.
  *
  * lbrec-convert is a program of its own: it knows ListenBrainz's files and
@@ -11,9 +11,8 @@
  *	cv_archive   of its own; cv_ring hands the blocks over
  *	cv_run       blocks -> members; the format of each (cv_format)
  *	cv_split     a member's bytes -> lines, records, JSON values
- *	cv_member    such a piece -> its format's function:
- *	               cv_listenbrainz, cv_plays (JSON of other services),
- *	               cv_scrobbler, cv_csv, cv_canonical, cv_refused
+ *	cv_member    such a piece -> its format's function, in a file of its
+ *	             family: cv_listenbrainz, cv_plays (JSON of other services), ...
  *	cv_json      JSON -> CvListen, or a reason to reject it
  *	cv_load      CvListen -> COPY rows in batches, recordings deduplicated
  *	cv_script    batches -> a script for psql on standard output, or

@@ -2,7 +2,7 @@
  * cv_archive.c
  *		One open file of any kind to members and their bytes.
  *
- * What a file holds is found by its first bytes, never by its name.
+ * A file's format is found by its first bytes, never by its name.
  * Decompression and tar are two libarchive readers on top of each other: the
  * lower one (format "raw") undoes the compression, the upper one reads tar
  * from it.  One reader could do both, but then nobody sees the end of the tar
@@ -184,7 +184,7 @@ is_tar_header(const unsigned char *block, size_t len)
 	return block[0] != '\0' && stated == sum;
 }
 
-/* True if a file that begins so has to be unpacked before it is read. */
+/* True if a file with this beginning must be unpacked before it is read. */
 static bool
 is_compressed(const void *data, size_t len)
 {
@@ -407,7 +407,7 @@ read_tar(Stream *stream, const char *path, const char *within, int depth)
 	if (!ok)
 		return false;
 
-	/* What follows the last member, up to the compressed file's end. */
+	/* The rest behind the last member, up to the compressed file's end. */
 	while ((len = stream_next(stream, &data)) > 0)
 	{
 	}
@@ -473,7 +473,7 @@ support_filters(struct archive *a)
 
 /*
  * A zip file is read twice: a user's export may have user.json, which says
- * whose listens they are, behind the listens.
+ * the listens' user, behind the listens.
  */
 static bool
 read_zip(CvReader *reader, const char *path, int fd)

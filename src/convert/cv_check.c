@@ -114,9 +114,9 @@ static const char *const owners =
 	"\tEND LOOP;\n";
 
 /*
- * What a row would call: by a trigger, a constraint, a default, an index, a
- * rule, a policy or a column's type.  A function is not looked into: its owner
- * answers for what it calls.
+ * Lists the functions that a row would call: by a trigger, a constraint, a
+ * default, an index, a rule, a policy or a column's type.  A function is not
+ * looked into: its owner answers for its calls.
  */
 #define PART(class, oid, catalog, column) \
 	"\t\tUNION ALL SELECT " CLASS(class) ", p." oid ", p." column "\n" \
@@ -167,7 +167,7 @@ static const char *const functions =
 	"\t\t\t\t'which belongs to role \"%s\"', bad.tab, bad.what, bad.owner),\n"
 	"\t\t\tDETAIL = 'It would run with your rights.',\n"
 	"\t\t\tHINT = 'Drop the trigger, constraint, default, index or rule that '\n"
-	"\t\t\t\t'calls it, or give it to an owner whom you trust: yourself, '\n"
+	"\t\t\t\t'calls it, or give it to an owner that you trust: yourself, '\n"
 	"\t\t\t\t'the owner of the database or a superuser.';\n"
 	"\tEND LOOP;\n";
 

@@ -13,7 +13,7 @@
  */
 #define CV_OUR_ERROR "LB001"
 
-/* The comment on a listen whose key is away for a first load. */
+/* The comment on a table listen without its key during a first load. */
 #define CV_NO_KEY \
 	"lbrec-convert is loading; its primary key comes back at the end"
 

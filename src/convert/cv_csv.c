@@ -20,7 +20,7 @@
 
 #define MAX_COLUMNS 32
 
-/* Lines before the one with the names are comments; at most so many. */
+/* Lines before the header line are comments; this is their maximum. */
 #define MAX_COMMENTS 20
 
 static const struct
@@ -113,7 +113,7 @@ read_time(CvText text, int64_t *micros)
 		 cv_time_from_iso(text.data, text.len, micros));
 }
 
-/* Is this the line that names the columns?  Then *columns says which. */
+/* True if this line names the columns; *columns then says which. */
 static bool
 read_names(const char *line, size_t len, CvBuf *scratch, CvColumns *columns)
 {

@@ -5,7 +5,7 @@
  * Two connections.  One loads.  The other holds a lock on the ledger's table,
  * in a transaction that does nothing else, because only one converter may
  * load: locks on tables end with their transaction, and an advisory lock could
- * be taken by anybody who may connect.
+ * be taken by any role that may connect.
  *
  * Nothing is written before cv_check.c has looked, in the same transaction and
  * behind a lock that keeps triggers from being added.
@@ -300,7 +300,7 @@ db_bulk_end(CvTarget *target, int64_t *rows)
 	CvDb	   *db = (CvDb *) target;
 	bool		bulk = db->keyless || db->first;
 
-	/* What is new has no statistics, and training begins with a join. */
+	/* New tables have no statistics, and training begins with a join. */
 	return cv_db_bulk_end(db, rows) &&
 		(!bulk || cv_db_run(db, "ANALYZE @.listen, @.recording", 0, NULL, NULL));
 }

@@ -1,6 +1,6 @@
 /*
  * cv_feedback.c
- *		What users said of recordings: loved (1), hated (-1), neither (0).
+ *		Users' feedback on recordings: loved (1), hated (-1), neither (0).
  *
  * Two sources: feedback.jsonl of a user's export, and recording_feedback of
  * ListenBrainz's public dump, a table in COPY's text format:

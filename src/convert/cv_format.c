@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-/* In the order of asking: the first whose detect() is true. */
+/* In the order of asking: the first with a true detect() is taken. */
 extern const CvFormat cv_format_parquet,
 			cv_format_utf16,
 			cv_format_packed,

@@ -55,7 +55,7 @@ typedef struct CvFormat
 	CvCut		cut;
 	const char *key;			/* CV_CUT_VALUES: the array's key in an
 								 * object, or NULL */
-	bool		needs_user;		/* it never tells whose listens it holds */
+	bool		needs_user;		/* it never names the listens' user */
 	bool		names_users;	/* but their names: --user-names will do */
 	bool		counts_itself;	/* a piece is not one line, but several */
 	const char *hint;			/* CV_ROLE_LEFT and on: what to do */
@@ -77,7 +77,7 @@ extern const CvFormat *cv_format_of(const char *name, bool archive,
 									const char *data, size_t len,
 									CvHead *head);
 
-/* What detect functions ask; the text is the head's. */
+/* Questions of detect functions about the head's text. */
 extern bool cv_head_holds(const CvHead *head, const char *part);
 extern bool cv_head_line_holds(const CvHead *head, const char *part);
 extern bool cv_head_begins(const CvHead *head, const char *part);

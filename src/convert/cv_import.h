@@ -22,7 +22,7 @@ extern void cv_import_msid(CvListen *listen);
 extern CvReason cv_import_names(CvBuf *copies, CvListen *listen);
 
 /*
- * The number of a user of whom only the name is known: negative, so that it is
+ * The number of a user known by name only: negative, so that it is
  * none of ListenBrainz's, and always the same for the same name.
  */
 extern int64_t cv_import_user_id(CvText name);

@@ -116,7 +116,7 @@ parse(CvJson *json, const char *line, size_t len, element *root)
 	{
 		size_t		wanted = 65536;
 
-		/* Not to reallocate for each line that is a little longer. */
+		/* Avoids a reallocation for each slightly longer line. */
 		while (wanted < len)
 			wanted += wanted / 2;
 		if (wanted > CV_MAX_LINE && len <= CV_MAX_LINE)

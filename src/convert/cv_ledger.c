@@ -1,6 +1,6 @@
 /*
  * cv_ledger.c
- *		What was loaded into a server, so that it need not be loaded again.
+ *		Records the members that a server has, so that none is loaded twice.
  *
  * A member of a dump is one transaction that ends with the member's row in
  * the ledger (lbrec_dump_member).  So after a kill at any moment the ledger

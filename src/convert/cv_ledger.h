@@ -1,6 +1,6 @@
 /*
  * cv_ledger.h
- *		What was loaded into a server, so that it need not be loaded again.
+ *		Records the members that a server has, so that none is loaded twice.
  */
 #ifndef CV_LEDGER_H
 #define CV_LEDGER_H
@@ -76,7 +76,7 @@ extern bool cv_ledger_member_end(CvLedger *ledger, const char *member,
 								 const CvMemberCounts *counts,
 								 const CvSample *sample);
 
-/* What a replacement did; -1 if there was none. */
+/* Rows that a replacement removed and added; -1 if there was none. */
 extern int64_t cv_ledger_removed(const CvLedger *ledger);
 extern int64_t cv_ledger_added(const CvLedger *ledger);
 

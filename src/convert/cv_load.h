@@ -7,7 +7,7 @@
 
 #include "cv.h"
 
-/* What a first load goes without until its end; see cv_sql_bulk_begin. */
+/* Parts that a first load leaves until its end; see cv_sql_bulk_begin. */
 typedef enum CvBulk
 {
 	CV_BULK_KEYLESS,			/* listen has no key */

@@ -34,7 +34,7 @@ static const char help[] =
 	"      --by-month       partition listen by month, for full dumps\n"
 	"      --table NAME     only COPY rows of one table: listen, recording\n"
 	"      --ddl            only the tables' definitions\n"
-	"      --user-id N      whose listens, where the input does not say\n"
+	"      --user-id N      the listens' user, where the input names none\n"
 	"      --user-names     number users by name, where only that is told\n"
 	"      --skip-early     leave out listens before 2002-10-01\n"
 	"      --rejects FILE   keep rejected lines, with place and reason\n"
@@ -299,7 +299,7 @@ main(int argc, char **argv)
 	int			status;
 
 #ifdef __GLIBC__
-	/* What a long line needed goes back to the system, not to a free list. */
+	/* A long line's memory goes back to the system, not to a free list. */
 	mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
 	/* Names of members are UTF-8, whatever the user's locale. */

@@ -151,7 +151,7 @@ cv_reader_start(char *const *paths, int n_paths)
 			: stat(paths[i], &st) == 0 && !S_ISREG(st.st_mode) &&
 			!S_ISDIR(st.st_mode))
 			reader->can_stall = true;
-		/* Of a folder or a pipe nobody knows how much is left. */
+		/* The size of a folder's or a pipe's rest is unknown. */
 		if (total >= 0 && stat(paths[i], &st) == 0 && S_ISREG(st.st_mode))
 			total += st.st_size;
 		else
@@ -166,7 +166,7 @@ cv_reader_start(char *const *paths, int n_paths)
 	return reader;
 }
 
-/* Where a sanitizer sees that it is no leak. */
+/* A global, so that a leak checker finds the reader's memory. */
 static CvReader *volatile abandoned;
 
 void

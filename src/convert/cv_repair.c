@@ -1,6 +1,6 @@
 /*
  * cv_repair.c
- *		Where the JSON parser and ListenBrainz's differ: looked at by hand.
+ *		Reads by hand what simdjson and ListenBrainz read differently.
  *
  * Both functions read lines that may not be JSON at all, so they assume
  * nothing of what they meet.
@@ -32,7 +32,7 @@ hex4(const char *p, const char *end, unsigned *value)
 	return true;
 }
 
-/* Is there half of a surrogate pair among the line's \u escapes? */
+/* True if one of the line's \u escapes is half of a surrogate pair. */
 bool
 cv_repair_has_lone_surrogate(const char *line, size_t len)
 {
@@ -71,7 +71,7 @@ is_number_char(char c)
 		c == 'e' || c == 'E';
 }
 
-/* Does this token follow JSON's grammar for numbers, and not fit a type? */
+/* True if this token is a number by JSON's grammar that fits no type. */
 static bool
 is_huge_number(const char *token, size_t len)
 {

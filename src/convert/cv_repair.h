@@ -1,6 +1,6 @@
 /*
  * cv_repair.h
- *		Where the JSON parser and ListenBrainz's differ: looked at by hand.
+ *		Reads by hand what simdjson and ListenBrainz read differently.
  */
 #ifndef CV_REPAIR_H
 #define CV_REPAIR_H
@@ -12,7 +12,7 @@ extern "C"
 {
 #endif
 
-/* Is there half of a surrogate pair among the line's \u escapes? */
+/* True if one of the line's \u escapes is half of a surrogate pair. */
 extern bool cv_repair_has_lone_surrogate(const char *line, size_t len);
 
 /*

@@ -2,7 +2,7 @@
  * cv_report.c
  *		Counts, rejects, progress and the summary.
  *
- * All of it on standard error: standard output may be a script.
+ * Everything goes to standard error: standard output may be a script.
  */
 #include "cv_report.h"
 #include "cv_text.h"

@@ -70,7 +70,7 @@ extern bool cv_rejects_close(void);
 
 extern void cv_progress_start(void);
 
-/* May be called often: it looks at the clock and mostly does nothing. */
+/* Cheap to call often: it looks at the clock and mostly does nothing. */
 extern void cv_progress(const CvCounts *counts, const char *member,
 						int64_t done, int64_t total);
 extern void cv_progress_end(void);

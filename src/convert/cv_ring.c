@@ -3,7 +3,7 @@
  *		The blocks between the reading thread and the rest.
  *
  * A ring of CV_BLOCKS blocks: the reader waits when all are filled, the
- * consumer when none is.  Half a megabyte a block makes the lock's price
+ * consumer when none is.  With blocks of half a megabyte the lock costs next to
  * nothing.  A block stays the consumer's until it asks for the next.
  */
 #include "cv_ring.h"

@@ -220,7 +220,7 @@ begin_content(Run *run, const char *data, size_t len)
 	if (format->role == CV_ROLE_METADATA && run->is_archive &&
 		run->options->table != CV_TABLE_BOTH)
 	{
-		/* Of one table only the rows are asked for. */
+		/* --table asks only for the rows of one table. */
 		run->counts->other_members++;
 		return true;
 	}

@@ -18,7 +18,7 @@ typedef struct CvOptions
 	bool		force;			/* accept an unknown SCHEMA_SEQUENCE */
 	bool		reload;			/* load what the ledger knows, too */
 	bool		user_names;		/* users get numbers by their names */
-	bool		has_user_id;	/* for inputs that do not say whose they are */
+	bool		has_user_id;	/* for inputs that do not name their user */
 	int64_t		user_id;
 } CvOptions;
 

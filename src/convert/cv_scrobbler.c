@@ -38,7 +38,7 @@ split_columns(const char *line, size_t len, CvText column[MAX_COLUMNS + 1])
 	return n;
 }
 
-/* The header line, or one without it whose columns fit. */
+/* True for the header line, or for a line with fitting columns. */
 static bool
 detect_scrobbler(const CvHead *head)
 {

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-/* Of a piece that is too long, this much is kept for the rejects. */
+/* Bytes of a too long piece that are kept for the rejects. */
 #define KEPT ((size_t) 64 << 10)
 
 /* A quoted field that is longer has lost its closing quote. */

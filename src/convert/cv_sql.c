@@ -184,7 +184,7 @@ const char *const cv_sql_empty_staging =
 
 /*
  * name_id is the negative number that a name alone gives.  A name keeps the
- * number that a dump tells: a user who is renamed has two names then.
+ * number that a dump tells: a renamed user has two names then.
  */
 const char *const cv_sql_users[] = {
 	"CREATE TABLE IF NOT EXISTS @.lbrec_user (\n"
@@ -207,7 +207,7 @@ const char *const cv_sql_merge_users =
 	"WHERE u.user_id OPERATOR(pg_catalog.<) 0\n"
 	"\tAND EXCLUDED.user_id OPERATOR(pg_catalog.>=) 0";
 
-/* Names of this batch whose number is known. */
+/* Names of this batch with a known number. */
 #define NUMBERED "FROM pg_temp.lbrec_new_user AS n\n" \
 	"JOIN @.lbrec_user AS u ON u.user_name " EQ " n.user_name\n" \
 	"\tAND u.user_id OPERATOR(pg_catalog.>=) 0\n"
@@ -363,7 +363,7 @@ const char *const cv_sql_delete_duplicates =
 /* --- the ledger --------------------------------------------------------- */
 
 /*
- * What was loaded, written in the transaction that loads it.  A dump's row has
+ * Rows of the ledger, written in the transaction that loads.  A dump's row has
  * finished_at when all its members are in; options are those that decide
  * which of its listens are loaded.
  *

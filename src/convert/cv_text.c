@@ -404,7 +404,7 @@ cv_copy_text(CvBuf *buf, const char *data, size_t len)
 {
 	char	   *out;
 
-	/* Where nothing was written yet, there is no buffer to write nothing to. */
+	/* A new buffer has no memory to point into. */
 	if (len == 0)
 		return;
 	cv_buf_reserve(buf, 2 * len);

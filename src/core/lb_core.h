@@ -1,10 +1,10 @@
 /*
  * lb_core.h
- *		What every file of src/core shares: status codes and size rules.
+ *		Shared by every file of src/core: status codes and size rules.
  *
  * src/core is numbers only: libc, libm and pthreads.  No PostgreSQL header,
- * no allocation, no logging, no exit: memory is the
- * caller's (lb_x_bytes() tells how much), and a function that can fail returns
+ * no allocation, no logging, no exit: the caller brings the memory
+ * (lb_x_bytes() tells how much), and a function that can fail returns
  * LbStatus.  So a longjmp out of the server leaks nothing, and the unit tests
  * run under sanitizers without a server.
  */
@@ -26,16 +26,16 @@
 typedef enum LbStatus
 {
 	LB_OK = 0,
-	LB_CANCELLED,				/* the LbCancel function said so */
+	LB_CANCELLED,				/* the LbCancel function returned true */
 	LB_NOT_FINITE,				/* a loss, weight or score is NaN or infinite */
 	LB_BAD_ARGUMENT,			/* caller broke the function's contract */
 	LB_NO_THREADS				/* a helper thread could not be started */
 } LbStatus;
 
 /*
- * Long work asks this between tiles, from any of its threads; NULL: it is
- * never cancelled.  Once it says yes it must do so until the call has
- * returned: workers that see it end their parts before the others.
+ * True if the work must stop.  Asked between tiles, from any thread; NULL
+ * means never.  Once true, it must stay true until the call has returned:
+ * workers that see it end their parts before the others.
  */
 typedef bool (*LbCancel) (void);
 

@@ -8,7 +8,7 @@
  * variable: on a busy machine a spinning waiter takes the CPU from the worker
  * that it waits for (measured: ruinous).
  *
- * A sleeper re-checks under the lock, and the one who wakes takes the lock
+ * A sleeper re-checks under the lock, and its waker takes the lock
  * after having changed the value: no wake-up is lost.
  */
 #include "core/lb_threads.h"

@@ -1,4 +1,4 @@
-# What the converter's tests share: running it, its summary, lines and
+# Shared by the converter's tests: running it, its summary, lines and
 # archives to feed it.  Plain Perl; no server.
 package Converter;
 

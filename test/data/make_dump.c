@@ -469,7 +469,7 @@ write_listens(Output *out, const MdWorld *world, const MdOptions *options)
 	free(inserts);
 }
 
-/* What a reader of the dump should count. */
+/* Reports the counts that a reader of the dump must find. */
 static void
 report(const Output *out, const MdWorld *world, const MdOptions *options)
 {

@@ -1,6 +1,6 @@
 /*
  * md.h
- *		What the files of the dump generator share.
+ *		Shared by the files of the dump generator.
  *
  * make_dump writes a ListenBrainz listens dump that nobody listened to, for
  * tests, demonstrations and measurements.  The way of a listen through it:
@@ -70,7 +70,7 @@ typedef struct MdRecording
 	int32_t		release_first;	/* first recording of its release */
 } MdRecording;
 
-/* What is wrong with a user's clock. */
+/* Faults of a user's clock. */
 typedef enum MdClock
 {
 	MD_CLOCK_RESETS,			/* starts at 0 each time it is switched on */

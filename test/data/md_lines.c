@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-/* What an identifier is of. */
+/* Owners of identifiers. */
 enum
 {
 	OF_RECORDING, OF_ARTIST, OF_RELEASE, MBID_RECORDING, MBID_ARTIST,
@@ -135,7 +135,7 @@ put_url(char *p, MdFormat format, const char *kind, uint64_t bits)
 	return p;
 }
 
-/* What the program knows of the file that it played. */
+/* Writes the player's facts on the file that it played. */
 static char *
 put_client(char *p, const MdWorld *world, const MdOptions *options,
 		   const MdListen *listen)

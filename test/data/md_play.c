@@ -1,6 +1,6 @@
 /*
  * md_play.c
- *		What the users play, and when.
+ *		The users' plays and their times.
  *
  * A user's listens are cut into sessions.  Each choice is a replay, a recording
  * of a release that only this user is sure to play, or a new one by taste; see

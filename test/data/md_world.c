@@ -362,7 +362,7 @@ make_owners(const MdWorld *world, const MdOptions *options, MdOwned *owned)
 		}
 		for (int32_t r = first; r < end; r++)
 		{
-			/* Nobody who fits: whoever has room, in turn. */
+			/* Nobody fits: take users with room, in turn. */
 			while (u < 0 || room[u] == 0)
 				u = any++ % n_users;
 			room[u]--;

@@ -1,6 +1,6 @@
 /*
  * fuzz.h
- *		What the converter's two fuzz harnesses share: a target that keeps what
+ *		Shared by the converter's two fuzz harnesses: a target that keeps what
  *		it is given, and the properties that all of it must have.
  *
  * A crash is what a fuzzer finds by itself.  A wrong answer needs a rule to
@@ -27,7 +27,7 @@
 			fuzz_broken(__FILE__, __LINE__, #condition); \
 	} while (0)
 
-/* What a run gave its target. */
+/* The rows that a run gave its target. */
 typedef struct FuzzSink
 {
 	CvTarget	target;			/* first: the two are cast to each other */

@@ -95,7 +95,7 @@ give(CvReader *reader, CvBlockType type, const char *name)
 	return block;
 }
 
-/* A block of its exact size, so that a sanitizer sees who reads behind it. */
+/* A block of its exact size, so that a sanitizer sees reads behind it. */
 static CvBlock *
 give_data(CvReader *reader, const Member *member)
 {
@@ -280,7 +280,7 @@ __wrap_cv_json_listen(CvJson *json, const char *line, size_t len,
 	{
 		enum json_error_code code = json_error_code(&error);
 
-		/* What jansson alone cannot hold is no fault of the line. */
+		/* A limit of jansson alone is no fault of the line. */
 		FUZZ_REQUIRE(code == json_error_numeric_overflow ||
 					 code == json_error_null_byte_in_key ||
 					 reason == CV_BAD_JSON || reason == CV_BAD_ENCODING);

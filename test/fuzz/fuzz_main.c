@@ -23,7 +23,7 @@ replay_file(const char *path)
 		len = ftell(file);
 	if (len >= 0)
 	{
-		/* Its exact size, so that a sanitizer sees who reads behind it. */
+		/* Its exact size, so that a sanitizer sees reads behind it. */
 		data = malloc((size_t) len);
 		rewind(file);
 		got = fread(data, 1, (size_t) len, file);

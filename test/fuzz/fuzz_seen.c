@@ -3,7 +3,7 @@
  *		cv_seen for the fuzzers: a short list in place of 34 MB of tables, which
  *		would be most of a run's time.
  *
- * What is beyond its end counts as forgotten.
+ * Bytes beyond its end count as forgotten.
  */
 #include "fuzz.h"
 #include "cv_seen.h"

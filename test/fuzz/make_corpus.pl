@@ -5,8 +5,8 @@
 #	make make-dump lbrec-convert
 #	perl test/fuzz/make_corpus.pl DIR		writes DIR/lines and DIR/archive
 #
-# What is checked in under test/data/corpus is these and what the fuzzers
-# found, minimised: docs/contributing.md has the lines.
+# The files under test/data/corpus are these and the fuzzers' findings,
+# minimised: docs/contributing.md has the lines.
 use strict;
 use warnings;
 use Compress::Zlib;

@@ -158,7 +158,7 @@ sub code
 	return $line;
 }
 
-# What holds for C++ too.
+# Rules that hold for C++ too.
 sub by_line
 {
 	my ($text) = @_;

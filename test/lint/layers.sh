@@ -17,12 +17,12 @@
 LC_ALL=C
 export LC_ALL
 
-# What src/core may include besides its own files.
+# System headers that src/core may include.
 core_may='assert cpuid errno float immintrin limits math pthread sched signal
 stdalign stdatomic stdbool stddef stdint stdio stdlib string unistd
 arm_neon sys/auxv'
 
-# What one room may include besides: it loads a library.
+# Headers that one room may include besides: it loads a library.
 openblas_may='dlfcn fcntl'
 
 # The rooms of src/core, each with the rooms that it may include besides itself
@@ -34,7 +34,7 @@ model: kernels scan
 score: scan model
 openblas: kernels'
 
-# What it may not call.  snprintf into a caller's buffer is no output.
+# Functions that it may not call.  snprintf into a caller's buffer is no output.
 core_may_not='malloc calloc realloc free aligned_alloc posix_memalign memalign
 strdup strndup mmap printf fprintf vprintf vfprintf puts fputs perror
 fopen exit _exit abort longjmp setjmp siglongjmp sigsetjmp ereport elog palloc

@@ -63,7 +63,7 @@ sub answer
 		ORDER BY u, rank});
 }
 
-# What a failed training must not leave: files, rows, locks.
+# Lists what a failed training must not leave: files, rows, locks.
 sub leftovers
 {
 	my ($node, $db) = @_;

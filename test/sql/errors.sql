@@ -86,7 +86,7 @@ SELECT pg_temp.try(format($$SELECT count(*) FROM lbrec_train('many', 'SELECT *, 
 FROM (SELECT m, i FROM generate_series(23, 24) AS m, generate_series(1, m) AS i) AS columns GROUP BY m ORDER BY m;
 SELECT lbrec_drop_model('many');
 
--- columns whose arrays would be taken for others
+-- columns with arrays that would be taken for others
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT *, user_id AS recording FROM listen')$$);
 SELECT pg_temp.try(format($$SELECT * FROM lbrec_train('x', 'SELECT *, user_id %% 2 AS %I FROM listen')$$, name))
 FROM unnest('{user,time,history,neighbour}'::text[]) AS name;

@@ -29,7 +29,7 @@ SELECT lbrec_prune('nobody', 1);
 SELECT lbrec_prune(NULL, 1);
 BEGIN READ ONLY; SELECT lbrec_prune('kept', 1); ROLLBACK;
 
--- a check has a row for each tensor and one for what serving needs
+-- a check has a row for each tensor and one for the serving image
 SELECT checked_model, checked_version, bool_and(ok) AS ok, count(problem) AS problems,
 	count(*) FILTER (WHERE what LIKE 'tensor %') = (SELECT count(DISTINCT t.name)
 		FROM lbrec.tensor AS t JOIN lbrec.model AS m ON m.id = t.model WHERE m.name = 'kept') AS each_tensor,

@@ -54,7 +54,7 @@ SELECT * FROM lbrec_next(0, ARRAY[lbrec_key(1)]);
 SELECT count(*) FROM lbrec_next(3, ARRAY[]::uuid[]);
 SELECT count(*) FROM lbrec_next(3, ARRAY['00000000-0000-0000-0000-000000000001'::uuid]);
 SELECT count(*) FROM lbrec_next(3, user_id => 99999);
--- of somebody of whom nothing is known, what is popular
+-- for a user without listens, the popular recordings
 SELECT count(*) AS popular FROM lbrec_next(5, user_id => 99999) AS n JOIN lbrec_recommend(99999, 5) AS r USING (rank, recording_msid, score);
 -- a model without parts has its towers, and what the user repeats
 SELECT count(*) > 0 AS trained FROM lbrec_train('paper', 'SELECT *, ''a'' AS artist_name FROM listen', preset => 'paper', split => 'none', epochs => 2);

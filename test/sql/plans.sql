@@ -1,5 +1,5 @@
 --
--- What the planner expects of the serving calls, and what it makes of it;
+-- The planner's rows and costs of the serving calls, and its plans;
 -- answers from parallel workers
 --
 -- rows and cost of a query's topmost node that calls lbrec
@@ -62,7 +62,7 @@ FROM (VALUES ('lbrec_recommend(7, 5, ''small'')', 'lbrec_recommend(7, 5, ''m'')'
 	('lbrec_score(7, ''{00000000-0000-0000-0000-000000000001}'')',
 		'lbrec_score(7, ''{00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002}'')')) AS v (a, b);
 
--- who may not look a model up may plan
+-- a role without rights to look a model up may plan
 CREATE ROLE regress_lbrec_planner;
 SET ROLE regress_lbrec_planner;
 EXPLAIN (COSTS OFF) SELECT * FROM lbrec_recommend_all(5);
@@ -85,7 +85,7 @@ EXPLAIN (COSTS OFF) SELECT c.title FROM lbrec_recommend(7, 10) AS r JOIN catalog
 EXPLAIN (COSTS OFF) SELECT c.title FROM lbrec_recommend_all(80) AS r JOIN catalogue AS c USING (recording_msid);
 -- a condition on the catalogue comes after the lists, not for each of them
 EXPLAIN (COSTS OFF) SELECT c.title FROM lbrec_recommend(7, 10) AS r JOIN catalogue AS c USING (recording_msid) WHERE c.kind = 3;
--- users first, and for those who qualify a call each
+-- users first, then a call for each that qualifies
 EXPLAIN (COSTS OFF) SELECT m.user_id, r.* FROM member AS m, LATERAL lbrec_recommend(m.user_id, 5) AS r WHERE m.wants LIMIT 12;
 SELECT count(*), count(DISTINCT user_id) FROM (SELECT m.user_id, r.* FROM member AS m, LATERAL lbrec_recommend(m.user_id, 5) AS r WHERE m.wants LIMIT 12) AS l;
 -- a dear condition comes after a cheap one, whatever their order
@@ -93,8 +93,8 @@ EXPLAIN (COSTS OFF) SELECT user_id FROM member
 WHERE (lbrec_score(user_id, '{00000000-0000-0000-0000-000000000001}'))[1] IS NULL AND wants;
 RESET enable_memoize;
 
--- who may run in a worker: what reads nothing but models.  What runs a query
--- of the caller's, which may read a temporary table, stays in the leader.
+-- calls that read nothing but models may run in a worker; those that run a
+-- query of the caller's, which may read a temporary table, stay in the leader
 SELECT proname, provolatile, proparallel FROM pg_proc
 WHERE proname ~ '^lbrec_(recommend|score|user_emb|recording_emb|similar|curves|evaluate)' ORDER BY proname;
 -- a worker answers as the leader does, from the shared image or its own

@@ -1,5 +1,5 @@
 --
--- What is popular when, for users without listens
+-- Popular recordings by time, for users without listens
 --
 
 \i test/sql/listens.inc

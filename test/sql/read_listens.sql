@@ -1,6 +1,6 @@
--- Rows come out of the executor in slots of several kinds, whose memory goes
+-- Rows come out of the executor in slots of several kinds; their memory goes
 -- with the next row: pages, tuples that a sort holds, values made for the row.
--- What is read must not depend on it; more rows than a batch, and values that
+-- The listens read must not depend on it; more rows than a batch, and values that
 -- lie out of line.
 SET client_min_messages = warning;
 CREATE TEMP TABLE play AS

@@ -17,7 +17,7 @@ CREATE TEMP TABLE scanned AS SELECT * FROM ROWS FROM (lbrec_recommend_all(7)) WI
 SELECT count(*) FROM listed JOIN scanned USING (n, user_id, rank, recording_msid, score, basis);
 SELECT bool_and(rank = (n - 1) % 7 + 1) AS ranks, count(DISTINCT user_id) AS users FROM listed;
 
--- who asks for a few rows pays for a few users: others' listens are not read
+-- a few rows cost a few users: others' listens are not read
 CREATE FUNCTION pg_temp.noisy() RETURNS TABLE (user_id bigint, listened_at timestamptz, recording_msid uuid) LANGUAGE plpgsql AS
 $$ BEGIN RAISE NOTICE 'read'; RETURN QUERY SELECT 1001::bigint, now(), md5('recording 1')::uuid; END $$;
 SELECT (r).rank FROM (SELECT lbrec_recommend_all(3, users => (SELECT array_agg(i) FROM generate_series(1001, 1500) AS i), listens => 'SELECT * FROM pg_temp.noisy()') AS r LIMIT 1) AS l;

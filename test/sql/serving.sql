@@ -39,7 +39,7 @@ SELECT count(*) AS rows, count(*) FILTER (WHERE o.score = a.score) AS same
 FROM lbrec_recommend_all(5) AS a
 LEFT JOIN LATERAL lbrec_recommend(a.user_id, 5) AS o USING (rank, recording_msid);
 SELECT user_id, count(*) FROM lbrec_recommend_all(3, users => '{7,9}') GROUP BY user_id ORDER BY user_id;
--- whom the model does not know is answered all the same; null is nobody
+-- an unknown user is answered all the same; null is nobody
 SELECT user_id, basis, count(*) FROM lbrec_recommend_all(3, users => '{7,1000,NULL}') GROUP BY 1, 2 ORDER BY 1;
 SELECT count(*) FROM lbrec_recommend_all(3, users => '{}');
 SELECT * FROM lbrec_recommend_all(0);

@@ -1,5 +1,5 @@
 --
--- What lbrec_train holds out, and when it stops
+-- The listens that lbrec_train holds out, and its early stopping
 --
 
 \i test/sql/listens.inc

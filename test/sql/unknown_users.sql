@@ -1,5 +1,5 @@
 --
--- Users whom the model does not know, in every call that takes a user
+-- Unknown users, in every call that takes a user
 --
 
 \i test/sql/listens.inc
@@ -48,7 +48,7 @@ ROLLBACK;
 SELECT DISTINCT basis FROM lbrec_recommend(1001, 10);
 -- recordings that the model does not know tell nothing
 SELECT DISTINCT basis FROM lbrec_recommend(1001, 10, listens => 'SELECT 1001 AS user_id, now() AS listened_at, md5(''?'')::uuid AS recording_msid');
--- a user who is known, under another name: the same history, the same scores
+-- a known user under another name: the same history, the same scores
 SELECT count(*), bool_and(abs(a.score - b.score) < 1e-3) AS same FROM lbrec_recommend(7, 20, 'm') AS a
 JOIN lbrec_recommend(-7, 20, 'm', listens => 'SELECT -user_id AS user_id, recording_msid, listened_at FROM listen') AS b USING (recording_msid);
 SELECT * FROM lbrec_recommend(1001, 3, listens => 'SELECT 1001 AS user_id, true AS listened_at, md5(''?'')::uuid AS recording_msid');

@@ -212,7 +212,7 @@ sub differences
 	return @told;
 }
 
-# A database of installer's, who is no superuser: the extension is trusted.
+# A database of installer's, not a superuser: the extension is trusted.
 sub make_database
 {
 	my ($db) = @_;
@@ -230,7 +230,7 @@ sub by_installer
 	return $err;
 }
 
-# What the models answered when they were made, and answer now.  Scores are the
+# The models' answers when they were made, and now.  Scores are the
 # same to the last bits but for the mathematical library's.
 my $answers = q{
 SELECT count(*), count(*) FILTER (WHERE abs(a.score - n.score) > 1e-5 OR n.score IS NULL),

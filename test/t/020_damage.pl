@@ -23,7 +23,7 @@ $node->safe_psql('postgres', q{
 	SELECT lbrec_train('flat', epochs => 1, layers => '{8}', settings => '{"embedding_dim": 8}');
 	SELECT lbrec_activate('deep', 1)});
 
-# What the model answers, after every image at hand is forgotten: a tensor that
+# The model's answer after every image at hand is forgotten: a tensor that
 # is none of the model's changes its checksum, by which images are known, for
 # the time of the question.
 $node->safe_psql('postgres', q{
@@ -187,7 +187,7 @@ my %verdict = map { split /\|/ } split /\n/,
   $node->safe_psql('postgres', 'SELECT verdict, count(*) FROM outcome GROUP BY 1');
 diag(join ', ', map { "$_: $verdict{$_}" } sort keys %verdict);
 cmp_ok($verdict{named} || 0, '>', $rounds / 4, 'damage is found and named');
-# What does not change the answer: the candidate tower, states of the
+# Arrays that do not change the answer: the candidate tower, states of the
 # optimiser and times of last listens, which serving does not read.
 is($node->safe_psql('postgres', q{
 	SELECT DISTINCT split_part(split_part(damage, ' of ', 3), '/', 1) FROM outcome

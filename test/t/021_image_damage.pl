@@ -139,7 +139,7 @@ for my $threads (1, 2)
 	is($s->{stderr}, '', "$threads threads: without an error");
 	$s->quit;
 }
-# removed while it is in use: who has it goes on, with no copy of its own
+# removed while it is in use: its session goes on, with no copy of its own
 is($long->query($ask), $right, 'mapped');
 $inode = (stat $file)[1];
 unlink $file, "$file.seal";

@@ -147,7 +147,7 @@ is(answer($node, 'a'), $first, 'but by who asks');
 $node->safe_psql('postgres', q{SET lbrec.max_model_memory = '10kB'; SELECT lbrec_train('e', epochs => 1)});
 is(join(' ', images()), join(' ', @ready), 'nor what is beyond lbrec.max_model_memory');
 $node->safe_psql('postgres', q{SELECT lbrec_drop_model('e')});
-# who has built one in a transaction does not keep others waiting
+# a session that has built one in a transaction does not keep others waiting
 unlink map { "$tmp/$_" } images();
 is($node->safe_psql('postgres', q{BEGIN; SELECT count(*) FROM lbrec_recommend(1, 5, 'a'); SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'}), "5\n0", 'a lock is held only while an image is built');
 # a worker of a parallel query builds it, too
@@ -170,7 +170,7 @@ SKIP:
 }
 chmod 0700, $tmp;
 
-# The builder is cancelled, or killed: those who wait for its image go on, one
+# The builder is cancelled, or killed: sessions that wait for its image go on, one
 # of them building.  It is stopped in the midst of its work, which takes some
 # tenths of a second.
 $node->safe_psql('postgres', q{CREATE TABLE wide AS SELECT i % 100 AS user_id, to_timestamp(1100000000 + i) AS listened_at, md5(i::text)::uuid AS recording_msid FROM generate_series(1, 40000) AS i;
@@ -197,7 +197,7 @@ for my $how ('', 'pg_cancel_backend', 'pg_terminate_backend')
 	is(scalar(grep { /^\Q$wide\E/ } images()), 1, 'and none builds one of its own');
 	if (!$how)
 	{
-		# whose image cannot be made ready is active all the same, but a cancel is one
+		# a version is active even if its image cannot be made ready, but a cancel is one
 		my $offset = -s $node->logfile;
 		is($node->psql('postgres', q{SET lock_timeout = 200; SELECT lbrec_activate('wide')}), 0, 'a version is made active that cannot be made ready');
 		like(log_since($node, $offset), qr/LOG:  could not make the image of model "wide" ready: canceling statement due to lock timeout/, 'and the log tells');
@@ -291,8 +291,8 @@ $node->safe_psql('postgres', q{CREATE ROLE reader; GRANT USAGE ON SCHEMA lbrec T
 fails($node, qq{$ask SET ROLE reader; $ask}, '42501', 'permission denied for table tensor', 'a role that may not read tensors');
 $node->safe_psql('postgres', q{GRANT SELECT ON lbrec.tensor TO reader});
 is($node->safe_psql('postgres', "SET ROLE reader; $ask"), '5', 'one that may');
-# What a transaction changed and takes back is never in an image that others
-# find, although the row that they look by is as it was.
+# Changes that a transaction takes back are never in an image that others find,
+# although the row that they look by is as it was.
 {
 	my $true = answer($node, 'c');
 	unlink map { "$tmp/$_" } images();
@@ -344,7 +344,7 @@ is($node->safe_psql('postgres', "SET ROLE reader; $ask"), '5', 'one that may');
 	unlink "$tmp/$image.part.$pid";
 }
 
-# a policy hides a model from a role, whose sweep leaves its image alone
+# a policy hides a model from a role; the role's sweep leaves its image alone
 unlink map { "$tmp/$_" } images();
 $node->safe_psql('postgres', q{SELECT count(*) FROM lbrec_recommend(1, 1, 'a');
 	ALTER TABLE lbrec.model ENABLE ROW LEVEL SECURITY; CREATE POLICY one ON lbrec.model USING (name = 'c')});

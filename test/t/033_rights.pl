@@ -1,4 +1,4 @@
-# Who may do what, by role, as docs/rights.md has it: every cell of its table
+# The rights of each role, as docs/rights.md has them: every cell of its table
 # is tried here.  Then attacks: objects planted in public and pg_temp, row
 # security, what a query of listens runs as.
 use strict;
@@ -210,7 +210,7 @@ is(sql(q{SET ROLE trainer; SELECT DISTINCT listens_evaluated FROM lbrec_evaluate
 is(sql(q{SET ROLE trainer; SELECT count(*) FROM lbrec_recommend(10, 30, 'a', exclude_listened => true)}), '30', 'and in what is excluded');
 is(sql(q{SELECT count(*) < 30 FROM lbrec_recommend(10, 30, 'a', exclude_listened => true)}), 't', '... while the owner sees all');
 
-# ... and in a filter, and for a user whom the model does not know
+# ... and in a filter, and for an unknown user
 sql(q{CREATE TABLE allowed AS SELECT DISTINCT recording_msid, user_id FROM listen; ALTER TABLE allowed ENABLE ROW LEVEL SECURITY;
 	CREATE POLICY few ON allowed TO trainer USING (user_id = 1); GRANT SELECT ON allowed TO trainer});
 my $of_1 = sql(q{SELECT count(DISTINCT recording_msid) FROM allowed WHERE user_id = 1});
@@ -260,7 +260,7 @@ sql(q{CREATE TABLE trace (who text); GRANT INSERT ON trace TO PUBLIC;
 is(may('dbowner', q{SET test.armed = on; SELECT * FROM lbrec_models; SELECT lbrec_recommend(1, 5, 'trojan'); SELECT lbrec_recommend(1, 5, 'trojan', exclude_listened => true);
 	SELECT lbrec_activate('trojan'); SELECT lbrec_evaluate('trojan'); SELECT lbrec_curves_svg('{trojan}'); SELECT lbrec_drop_model('trojan')}), 'yes', 'the query that a model was trained on is never run again');
 
-# What somebody shows as their query does not break the view of progress.
+# Any text that a role shows as its query leaves the view of progress whole.
 is(may('dbowner', q{SELECT * FROM lbrec_progress}), 'yes', 'the view of progress holds');
 is(sql(q{SELECT count(*) FROM regexp_match('lbrec_train "x": epoch 99999999999999 of 3, 5 listens an epoch',
 	(regexp_match(pg_get_viewdef('lbrec_progress'), '(\^lbrec_train[^'']*)'))[1]) AS m WHERE m IS NOT NULL}), '0', 'numbers that are too large for it do not match');

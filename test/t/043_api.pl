@@ -71,7 +71,7 @@ is($node->safe_psql('postgres', "SELECT string_agg(p.proname, ',' ORDER BY 1) FR
 is($node->safe_psql('postgres', "SELECT rolsuper OR rolcanlogin OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname = 'api_owner'"), 'f', 'whose owner is nobody');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relkind IN ('r', 'p', 'S') AND (has_table_privilege('api_owner', oid, 'INSERT') OR has_table_privilege('api_owner', oid, 'UPDATE') OR has_table_privilege('api_owner', oid, 'DELETE')) AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)"), 0, '... and can write nothing');
 
-# Whose list it is.
+# The list belongs to the right user.
 my $of = sub { $node->safe_psql('postgres', "SELECT string_agg(recording_msid::text, ',' ORDER BY rank) FROM lbrec_recommend($_[0], 10, 'weekly', exclude_listened => true)") };
 my $mine = 'SELECT string_agg(recording_msid::text, $$,$$ ORDER BY rank) FROM lbrec_api.my_recommendations(10)';
 isnt($of->(3), $of->(4), 'two users have two lists');

@@ -113,7 +113,7 @@ sub make_canonical
 	return;
 }
 
-# What the shell sees: psql that stops at an error, make in the checkout.
+# Programs of the shell: psql that stops at an error, make in the checkout.
 sub make_programs
 {
 	mkdir "$scratch/bin";

@@ -126,7 +126,7 @@ sub split_args
 	return map { s/\s+/ /gr =~ s/^ | $//gr } @args;
 }
 
-# What is wrong with the section of a function.
+# Finds the faults in the section of a function.
 sub function_faults
 {
 	my ($name, $f, $text) = @_;

@@ -24,7 +24,7 @@ sub database
 
 sub listens { return $node->safe_psql($_[0], 'SELECT * FROM listen ORDER BY 1, 2, 3'); }
 
-# What the converter writes for psql; exit code and messages of psql.
+# Runs the converter's script in psql; exit code and messages of psql.
 sub run_script
 {
 	my ($db, $file, @args) = @_;
@@ -272,7 +272,7 @@ for my $by_month (0, 1)
 		'--by-month in a script: the months\' borders');
 }
 
-# What cannot be.
+# Loads that must fail.
 for (
 	[ [ '-d', 'host=/nowhere dbname=x', $full ], qr/could not connect/ ],
 	[ [ '-d', $node->connstr('nobody'), $full ], qr/could not connect: .*database "nobody" does not exist\n.*gave up after \d\.\d s/s ],
@@ -438,7 +438,7 @@ for (
 	like((convert([@load]))[2], qr/column "artist_name" of table "public.recording" is of type character varying\(3\)/, 'a recording of another shape');
 }
 
-# What others planted does not run as the loader.
+# Code planted by others does not run as the loader.
 {
 	my $c = database('planted');
 	my $file = write_file("$dir/planted.listens", line(user_id => 3) . line(user_id => 4, recording_msid => msid(4)));

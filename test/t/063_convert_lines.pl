@@ -38,7 +38,7 @@ for my $vector (vectors())
 	is_deeply([ @times[ 0, 5999 ] ], [ '2014-05-13 16:53:21+00', '2014-05-13 18:33:20+00' ], 'in their order');
 }
 
-# What a name becomes.
+# Names as they are loaded.
 sub rows
 {
 	my ($table, $data) = @_;

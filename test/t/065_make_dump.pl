@@ -31,7 +31,7 @@ sub digest
 	return Digest::MD5->new->addfile($f)->hexdigest;
 }
 
-# What the converter counts is what the generator says.
+# The converter's counts are the generator's.
 sub check
 {
 	my ($name, $end, @options) = @_;

@@ -97,7 +97,7 @@ test_change_is_followed(void)
 	check_estimates();
 }
 
-/* What happens at each observation, by hand. */
+/* Each observation, computed by hand. */
 static void
 test_first_observations(void)
 {

@@ -1,7 +1,7 @@
 /*
  * test_hostile.c
- *		What comes out of tables and image files, as somebody might have made
- *		it: blocks that are no index, and arrays of numbers that no training
+ *		Tables and image files as an attacker might have made
+ *		them: blocks that are no index, and arrays of numbers that no training
  *		writes, under a checksum that is right.
  *
  * src/pg checks sizes, places and checksums before it calls the core, and

@@ -49,7 +49,7 @@ copy_row(const Row *from)
 	return row;
 }
 
-/* What lies before the row is as unit_alloc() left it. */
+/* True if the memory before the row is as unit_alloc() left it. */
 static bool
 untouched(const Row *row)
 {
@@ -247,7 +247,7 @@ test_choice(void)
 
 /*
  * A gradient or an accumulator that is no number makes its weight none,
- * wherever it stands: who looks for such weights would not find it otherwise.
+ * wherever it stands: a search for such weights would not find it otherwise.
  * An accumulator that has become infinite stops its weight.
  */
 static void

@@ -1,9 +1,9 @@
 /*
  * blas.h
- *		What the set blas needs of a BLAS.
+ *		The functions of a BLAS that the set blas needs.
  *
- * src/core loads no library: whoever does (core/openblas/lb_openblas.c) hands
- * the functions in, and only then the set is usable.  They must be safe to
+ * src/core loads no library: core/openblas/lb_openblas.c does and hands the
+ * functions in, and only then the set is usable.  They must be safe to
  * call from several threads at once.
  */
 #ifndef LB_KERNELS_BLAS_H

@@ -33,7 +33,7 @@ const LbKernels *const lb_kernel_sets[] = {
 	NULL
 };
 
-/* NULL until somebody asks; threads that ask at once find the same. */
+/* NULL until the first call; threads that call at once find the same. */
 static _Atomic(const LbKernels *) in_use;
 
 static const LbKernels *

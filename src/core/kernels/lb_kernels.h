@@ -2,10 +2,10 @@
  * lb_kernels.h
  *		The kernels of an instruction set, and the choice among the sets.
  *
- * A set is one struct of functions, compiled in a file of its own: portable.c
- * for any machine, avx2.c and avx512.c for x86-64, neon.c for 64-bit ARM,
- * blas.c for a library.  Sets are not ordered: a
- * machine can run some of them, and lb_kernels() returns the one in use.
+ * A set is one struct of functions.  A file has the sets of one instruction
+ * set; portable.c is for any machine, blas.c for a library.  Sets are not
+ * ordered: a machine can run some of them, and lb_kernels() returns the one in
+ * use.
  *
  * To add a set: write kernels/NAME.c, and add its line to the list in
  * lb_kernels.c, the best set first.  The setting lbrec.cpu, the unit tests and

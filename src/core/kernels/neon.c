@@ -136,7 +136,7 @@ load_quad(const int8_t *qcodes)
 	return vreinterpretq_s8_s32(vdupq_n_s32(quad));
 }
 
-/* Notes those of a group, whose products are acc, that reach the floor. */
+/* Notes those of a group, with products acc, that reach the floor. */
 LB_INLINE int
 note_group(int32_t *places, int32_t *dots, const int32x4_t acc[4],
 		   int32_t floor, int place)

@@ -2,7 +2,7 @@
  * rows_tile.h
  *		The kernels of rows.h in the vocabulary of simd.h.
  *
- * What is left over of a row beyond whole vectors is done in plain C.
+ * The rest of a row beyond whole vectors is done in plain C.
  */
 #include <math.h>
 

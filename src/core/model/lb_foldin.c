@@ -1,6 +1,6 @@
 /*
  * lb_foldin.c
- *		A query vector for somebody who was not trained on.
+ *		A query vector for a user outside the training set.
  *
  * The candidates stay as they are; only the one vector is fitted.  With
  * q = mean + deviation * z, what is minimised over z is
@@ -11,8 +11,8 @@
  *
  * the softmax loss of P choices, its partition function estimated from a
  * sample, with a Gaussian prior whose mean and variances are those of the
- * users that were trained: who chose nothing gets the mean, and the more was
- * chosen the less the prior weighs.  So there is nothing to tune.  It is
+ * trained users: a user without choices gets the mean, and the prior weighs
+ * less the more choices there are.  So there is nothing to tune.  It is
  * convex in z; gradient steps of Barzilai and Borwein's length (IMA J. Numer.
  * Anal. 1988), halved until the loss falls, find the minimum to more digits
  * than a ranking needs.

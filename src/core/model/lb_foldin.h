@@ -1,6 +1,6 @@
 /*
  * lb_foldin.h
- *		A query vector for somebody who was not trained on.
+ *		A query vector for a user outside the training set.
  */
 #ifndef LB_FOLDIN_H
 #define LB_FOLDIN_H

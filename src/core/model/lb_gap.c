@@ -17,7 +17,7 @@
 
 #include <math.h>
 
-/* All begin with so many steps, at least 1. */
+/* Starts all n gaps at this number of steps, at least 1. */
 void
 lb_gaps_init(LbGap *gaps, int64_t n, double steps)
 {

@@ -164,7 +164,7 @@ lb_model_initialize(LbModel *model, uint64_t seed, LbCancel cancel)
 	return status;
 }
 
-/* Of a term of the loss: with the mean, one over the number of terms. */
+/* The weight of a term of the loss: in a mean, one over their number. */
 static float
 share_of(const LbObjective *objective, const LbBatch *batch)
 {

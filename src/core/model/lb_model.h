@@ -18,7 +18,7 @@ typedef struct LbModel
 	LbTower		candidate;
 } LbModel;
 
-/* What the loss does with a batch beyond the plain in-batch softmax. */
+/* How the loss differs from the plain in-batch softmax. */
 typedef struct LbObjective
 {
 	bool		mean;			/* loss of the batch: mean, else sum */

@@ -188,7 +188,7 @@ sum_candidates(void *arg, int worker, int64_t from, int64_t to)
 	return true;
 }
 
-/* From the workers' sums of N rows, in their order. */
+/* Adds the workers' sums of N rows, in the workers' order. */
 static void
 find_mean(Job *job, double *mean, int n_workers)
 {
@@ -465,7 +465,7 @@ reduce_dc(void *arg, int worker, int64_t from, int64_t to)
 	return true;
 }
 
-/* As center(), for dc: errors alike in every row add up in the biases. */
+/* Centres dc: an error common to all rows would add up in the biases. */
 static bool
 balance_dc(void *arg, int worker, int64_t from, int64_t to)
 {

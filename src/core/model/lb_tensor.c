@@ -337,8 +337,8 @@ squares_of(const float *g, size_t n)
 }
 
 /*
- * What all gradients are to be multiplied by: less than 1 when they are
- * longer than the limit together.
+ * The factor of all gradients: less than 1 when their joint norm exceeds the
+ * limit.
  */
 static float
 clip_factor(const LbOptimizer *opt, const LbTensor *tensors, int n_tensors,

@@ -26,7 +26,7 @@ typedef struct LbShare
  * never written down: shares[] tells what they are sums of, and each is summed
  * when its row is moved.  slot[row] is 1 + the row's place in touched[] while
  * a step runs, 0 otherwise; first[] has the place's shares.  max_shares bounds
- * how often a step uses rows; who fills batches keeps to it, and a step that
+ * how often a step uses rows; batches must keep to it, and a step that
  * does not is refused.
  */
 typedef struct LbTensor

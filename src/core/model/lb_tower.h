@@ -48,7 +48,7 @@ typedef struct LbSpan
 	float		scale;
 } LbSpan;
 
-/* What one input reads for a batch of B examples: one member is used. */
+/* One input's values for a batch of B examples: one field is used. */
 typedef struct LbInputValues
 {
 	const int32_t *codes;		/* EMBEDDING: (B) rows of the table */

@@ -7,9 +7,9 @@
  * wrong.  That for OpenMP brings OpenMP's threads.  The one for pthreads locks,
  * and starts threads when it is loaded unless OPENBLAS_NUM_THREADS is 1 in
  * that moment: then it started none, and none of 200,000 products was wrong.
- * So that is the build that is asked for, by its file and by its own word,
- * loaded with RTLD_LOCAL (a BLAS of somebody else's in the process stays as it
- * is), with all signals blocked, and tried before it is used.
+ * So only that build is used.  Its file and its own description name it; it is
+ * loaded with RTLD_LOCAL (another BLAS in the process stays as it is), with all
+ * signals blocked, and tested before use.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE				/* dladdr() */

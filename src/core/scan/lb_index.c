@@ -52,9 +52,9 @@
 #define LARGEST_DOT 0x1p30f		/* more than any, and an int32 */
 
 /*
- * Below one allowed candidate in so many, rows are read by number even when
- * there is an index.  518,540 x 32, AVX-512: one in 8 takes 0.77 ms by number
- * and 0.74 by the index, one in 16 takes 0.47 and 0.81.
+ * Below one allowed candidate in this number, rows are read by number even
+ * when there is an index.  518,540 x 32, AVX-512: one in 8 takes 0.77 ms by
+ * number and 0.74 by the index, one in 16 takes 0.47 and 0.81.
  */
 #define NARROW_FILTER 10
 

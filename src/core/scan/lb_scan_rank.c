@@ -17,8 +17,8 @@
 #include "core/scan/lb_scan_top.h"
 
 /*
- * Queries of a group take so much: packing a tile costs as much as some twenty
- * queries and is lost among them, and they stay in L2.
+ * Bytes of a group's queries.  They stay in L2, and packing a tile, which costs
+ * as much as some twenty queries, is lost among them.
  */
 #define COUNT_BYTES (1024 * 1024)
 

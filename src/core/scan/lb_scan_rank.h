@@ -24,9 +24,9 @@ extern LbStatus lb_rank_counts(int64_t *counts, const float *q,
 							   LbThreads *pool, LbCancel cancel);
 
 /*
- * The same as far as it matters: counts[i] = min(count, most); most = 0 sets
- * no limit.  Queries that have reached it cost nothing more, so when hits in
- * the top 100 are all that is asked for, most = 100 saves most of the work.
+ * The same up to a limit: counts[i] = min(count, most); most = 0 sets no
+ * limit.  Queries that have reached it cost nothing more, so for
+ * hits in the top 100 alone, most = 100 saves most of the work.
  */
 extern LbStatus lb_rank_counts_within(int64_t *counts, const float *q,
 									  int64_t n_queries,

@@ -20,8 +20,8 @@
 #define LB_KEY_NONE UINT64_C(0)
 
 /*
- * What a chain's result counts as: a NaN (products that overflow to both
- * infinities) as minus infinity, minus zero as zero.
+ * The score that a chain's result stands for: a NaN (products that overflow to
+ * both infinities) counts as minus infinity, minus zero as zero.
  */
 static inline float
 lb_score_finish(float x)

@@ -28,7 +28,7 @@ typedef struct LbMix
 } LbMix;
 
 /*
- * The weight that a play still has after so many days: (1 + days)^-power, the
+ * The weight of a play after this number of days: (1 + days)^-power, the
  * power law by which memory fades (Anderson and Schooler, 1991).
  */
 static inline double

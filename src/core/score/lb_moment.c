@@ -1,6 +1,6 @@
 /*
  * lb_moment.c
- *		What comes next: the parts of a recording's score at a moment.
+ *		Moments: the parts of a recording's score as the next one played.
  *
  * The formulas stand in lb_moment.h.  Gathering is one pass over the user's
  * plays, from the latest to the first, and over the rows of neighbours and
@@ -227,7 +227,7 @@ gather_everybody(LbMoment *m, const LbFollow *f, const LbPlay *plays,
 	}
 }
 
-/* What the user played before after the same: plays[q] after plays[q - d]. */
+/* The user's earlier transitions from the same: plays[q] after plays[q - d]. */
 static void
 gather_habits(LbMoment *m, const LbPlay *plays, int64_t n, int64_t now)
 {

@@ -1,6 +1,6 @@
 /*
  * lb_moment.h
- *		What comes next: the parts of a recording's score at a moment.
+ *		Moments: the parts of a recording's score as the next one played.
  *
  * A moment is a user's plays so far and a time.  The score of recording b is
  * the sum over parts of weight * value.  There are two vectors of weights: of
@@ -93,7 +93,7 @@ typedef struct LbMoment
 	bool		in_session;		/* the last play is less than an hour ago */
 } LbMoment;
 
-/* What everybody plays: rows of a model; offsets NULL where there are none. */
+/* Everybody's transitions: rows of a model; offsets NULL if there are none. */
 typedef struct LbMomentModel
 {
 	LbNeighbours neighbours;

@@ -5,7 +5,7 @@
  *
  * Two listens of a user that are at most LB_NEIGHBOUR_REACH apart in the
  * order of time, within the gap of a session, make a pair that counts the
- * inverse of the distance; each pair once a user, so that a user who repeats an
+ * inverse of the distance; each pair once a user, so that a user repeating an
  * album a hundred times counts once.  The counts, made symmetric, are divided
  * by the roots of both recordings' sums (the cosine of item-kNN: Sarwar et
  * al., WWW 2001), with something added to the sums so that two recordings that

@@ -34,7 +34,7 @@ lb_pair_to(uint64_t pair)
 	return (int32_t) (pair >> 2 & INT32_MAX);
 }
 
-/* What a pair counts. */
+/* The weight of a pair: 1, 1/2 or 1/3 by its distance. */
 static inline float
 lb_pair_count(uint64_t pair)
 {
@@ -97,8 +97,8 @@ typedef struct LbRelated
 } LbRelated;
 
 /*
- * An upper bound of how many recordings lb_related_gather() finds, the bytes
- * that these take, and t placed in a block of so many bytes.
+ * An upper bound of the number of recordings that lb_related_gather() finds,
+ * the bytes that these take, and t placed in a block of that size.
  */
 extern int64_t lb_related_most(const LbNeighbours *nb, const int32_t *codes,
 							   int64_t n, int64_t n_sources);

@@ -125,7 +125,7 @@ lbrec_metrics(Metrics *m, int k, const int64 *ranks, const int64 *new_ranks,
 	pfree(targets);
 }
 
-/* What early stopping and tuning look at; larger is better. */
+/* The metric that early stopping and tuning compare; larger is better. */
 double
 lbrec_metric(Metric metric, const EpochReport *report)
 {

@@ -43,7 +43,7 @@ typedef struct EpochReport
 	double		listens_per_second;
 } EpochReport;
 
-/* What ranks say at one K. */
+/* Metrics of ranks at one K. */
 typedef struct Metrics
 {
 	double		top_k;			/* share of listens whose recording is in the

@@ -25,7 +25,7 @@
 #include "pg/server/kernels.h"
 #include "pg/server/search.h"
 
-/* Queries whose vectors are held at a time; and whose lists are. */
+/* Query vectors held at a time, and lists held at a time. */
 #define QUERY_BLOCK 16384
 #define LIST_BLOCK 256
 #define LIST_ENTRIES ((int64) 1 << 24)	/* at most, of a block's lists */
@@ -66,8 +66,8 @@ find_dot(const Ranker *r, int k, int64 candidate)
 }
 
 /*
- * A user of whom the model knows nothing has a vector of zeros: all scores are
- * equal, and a tie would count as found.
+ * True if the query is all zeros: the model knows nothing of that user.  All
+ * scores would be equal, and a tie would count as found.
  */
 static bool
 is_nobody(const Ranker *r, int k)
@@ -185,7 +185,7 @@ count_new(const Scorer *s, const RankedList *list)
 	return n_new;
 }
 
-/* Users of whom lists are made together, each at a time of listening. */
+/* Users that get their lists together, each at a time of listening. */
 typedef struct ListBlock
 {
 	int			most;			/* users at most */
@@ -273,7 +273,7 @@ rank_in_list(const Ranker *r, const ListBlock *b, int u, const int64 *n_new,
 			Min(new_rank, r->most);
 }
 
-/* Ranks of the listens r->at[first] up to r->at[end], whose users they are. */
+/* Ranks of the listens r->at[first] up to r->at[end], by user. */
 static void
 rank_in_lists(const Ranker *r, ListBlock *b, int64 first, int64 end)
 {
@@ -299,7 +299,7 @@ rank_in_lists(const Ranker *r, ListBlock *b, int64 first, int64 end)
 	}
 }
 
-/* Ranks of the n listens whose places are in r->at, by lists. */
+/* Ranks of the n listens at the places in r->at, by lists. */
 static void
 rank_by_lists(Ranker *r, int64 n, LbThreads *pool, MemoryContext context)
 {

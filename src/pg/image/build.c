@@ -110,7 +110,7 @@ lbrec_build_image(ImageBuilder *b, void *block)
 	lbrec_check_maps();
 }
 
-/* May a session bring an image of that size into its memory? */
+/* Fails if an image of that size may not go into a session's memory. */
 void
 lbrec_check_model_memory(const ModelRow *row, Size size)
 {

@@ -1,6 +1,6 @@
 /*
  * build.h
- *		What the files that build serving images share.
+ *		Shared by the files that build serving images.
  */
 #ifndef LBREC_IMAGE_BUILD_H
 #define LBREC_IMAGE_BUILD_H
@@ -11,7 +11,7 @@
 
 #include "core/lb_threads.h"
 
-/* A model whose image is being built. */
+/* A model with an image under construction. */
 typedef struct ImageBuilder
 {
 	LoadedModel loaded;

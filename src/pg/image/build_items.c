@@ -78,7 +78,7 @@ index_candidates(ImageBuilder *b, const ServingModel *serving)
 	lbrec_check_status(status, "a candidate's vector");
 }
 
-/* What is popular now; see src/pg/serve/popularity.c. */
+/* Popularity as of now; see src/pg/serve/popularity.c. */
 static void
 weigh_popularity(ImageBuilder *b, const ServingModel *serving)
 {

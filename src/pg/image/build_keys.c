@@ -27,7 +27,7 @@ compare_user_keys(const void *a, const void *b)
 
 /*
  * Users are stored by code and looked up by key: keys (n) are put in order,
- * and codes (n) tell whose they are.
+ * and codes (n) tell their owners.
  */
 static void
 sort_users(ImageBuilder *b, int64 *keys, int32 *codes, int64 n)

@@ -6,10 +6,10 @@
  * in the tables first, as the transaction sees it, and uses an image only if
  * the row's id and checksum are those that it was built from.  So training,
  * activation, rollback and DROP need no invalidation.  Reading lbrec.tensor
- * is checked every time too, for who may not read it may not have what
- * another role's call brought here.
+ * is checked every time too: a role without it must not get an image
+ * that another role's call brought here.
  *
- * Images come from files that all backends map (imagefile.c), or are built in
+ * Images come from files that all backends map (file.c), or are built in
  * this backend's memory.  One that is in use stays until the memory context
  * that it was opened in is reset: a query that is given as an argument may
  * open any number of other models meanwhile.
@@ -117,15 +117,15 @@ unmap(void *arg)
 	lbrec_unmap_image(&((CacheEntry *) arg)->map);
 }
 
-/* Rights that are missing here are those of a reader, not of a table's. */
+/* Adds a hint: the role lacks a reader's grants. */
 static void
 explain_rights(void *arg)
 {
 	if (geterrcode() == ERRCODE_INSUFFICIENT_PRIVILEGE)
-		errhint("Who asks models needs USAGE on schema lbrec and SELECT on its tables.");
+		errhint("Grant the role USAGE on schema lbrec and SELECT on its tables.");
 }
 
-/* Who may not read lbrec.tensor may not have what is made of it. */
+/* A role without SELECT on lbrec.tensor must not get its image. */
 static void
 check_rights(void)
 {

@@ -5,8 +5,8 @@
  * A file is base/pgsql_tmp/pgsql_tmp_lbrec.DATABASE.MODEL.CHECKSUM.LAYOUT.  The
  * server removes what begins with pgsql_tmp whenever it starts, also after a
  * crash, and base backups leave it out; so a file was written by a backend of
- * this server since its last start.  It is never the truth: who cannot use it
- * builds the image from the tables.
+ * this server since its last start.  It is never the truth: a backend that
+ * cannot use it builds the image from the tables.
  *
  * Building: the backend that finds no file takes a lock on (database, model),
  * looks again, makes a file under a name of its own, sets aside room for all
@@ -15,23 +15,23 @@
  * gigabytes of pages that are zeroed, filled and copied.  The file is made
  * read-only, and renamed.
  *
- * What is verified when:
+ * Verification happens
  *	- each time that a file is mapped: its size, its header's checksum, and that
  *	  the header names this system, database, model, checksum and layout;
- *	- the checksum of its whole content, by who maps it first.  That reads all
+ *	- by the first backend that maps it: its whole content.  That reads all
  *	  of it, 10 to 20 ms per 100 MB, so the result is kept in a small file
  *	  beside it, the seal: which inode it was, and when that was last changed.
- *	  Who finds the seal of the inode as it is now need not read again.  The
+ *	  A backend that finds a seal of the present inode reads no more.  The
  *	  kernel sets the time of a change (ctime) itself with every write,
  *	  truncation, rename and utime, so a file that anybody touched is read once
  *	  more, by one session, and is well or is found out.
  *	- before each question to a model that is mapped: that the inode has not
  *	  been changed (lbrec_image_intact), for a few hundred nanoseconds.
- * What is left is a file that is cut while a question is being answered, or a
- * disk that fails under the mapping: src/pg/server/fault.c makes an error of it.
+ * One case remains: a file is cut while a question is being answered, or a
+ * disk fails under the mapping.  src/pg/server/fault.c makes an error of it.
  *
- * A file that fails is condemned (its mode becomes 0, which others who have
- * mapped it see) and removed, and a new one takes its place.
+ * A file that fails is condemned (its mode becomes 0, which backends that
+ * have mapped it see) and removed, and a new one takes its place.
  *
  * No WAL, no transaction id, no shared memory: all of it works on a hot
  * standby and without shared_preload_libraries.
@@ -156,8 +156,8 @@ give_lock(int64 model, uint16 field, LOCKMODE mode)
 }
 
 /*
- * The session that builds a model's image has this lock while it builds, and
- * no longer: others wait for nothing else.  After an error it is gone.
+ * Taken by the session that builds a model's image, and held no longer than
+ * that: others wait for nothing else.  An error releases it.
  */
 void
 lbrec_lock_image(int64 model)
@@ -194,7 +194,7 @@ lbrec_is_kept(int64 model)
 	return false;
 }
 
-/* Is that the header of this model's file? */
+/* True if that is the header of this model's file. */
 static bool
 is_header(const FileHeader *h, const struct stat *st, const ModelRow *row)
 {
@@ -225,7 +225,7 @@ seal_path(char *out, const char *path)
 	snprintf(out, MAXPGPATH, "%s.seal", path);
 }
 
-/* Has the content been verified since the inode was last changed? */
+/* True if the content was verified after the inode's last change. */
 static bool
 is_sealed(const char *path, const struct stat *st)
 {
@@ -265,7 +265,7 @@ write_seal(const char *path, const struct stat *st)
 	CloseTransientFile(fd);
 }
 
-/* An image is summed up by blocks, whose checksums have a checksum. */
+/* The image's checksum is one over the checksums of its blocks. */
 static int64
 n_blocks(uint64 size)
 {
@@ -317,7 +317,7 @@ same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-/* Is the file that was opened this model's, every bit of it? */
+/* True if the opened file is this model's in every bit. */
 static bool
 is_good(const char *path, FileHeader *h, struct stat *st, int fd,
 		const ModelRow *row)
@@ -336,7 +336,7 @@ is_good(const char *path, FileHeader *h, struct stat *st, int fd,
 	return true;
 }
 
-/* Is the image within the file that of this row, as this server reads it? */
+/* True if the file's image is this row's, in this server's layout. */
 static bool
 is_image(const ImageHeader *image, uint64 size, const ModelRow *row)
 {
@@ -445,8 +445,8 @@ lbrec_unmap_image(ImageMap *map)
 }
 
 /*
- * Is what is mapped as it was verified?  A file that was removed, because its
- * model is no longer the active one, serves on; not one that was condemned.
+ * True if the mapped file is as it was verified.  A removed file (its model is
+ * no longer active) serves on, a condemned one does not.
  */
 bool
 lbrec_image_intact(const ImageMap *map, const ModelRow *row)
@@ -602,7 +602,7 @@ sum_blocks(void *arg, int worker, int64 from, int64 to)
 
 /*
  * The image is built: its file gets its header, its seal and its name.  Its
- * content was summed up through the mapping, so who builds it need not verify
+ * content was summed up through the mapping, so its builder need not verify
  * it.  NULL when that is not possible.
  */
 const ImageHeader *

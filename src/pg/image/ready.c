@@ -8,7 +8,7 @@
  * checksum, and nobody looks for a version that he cannot see.  So until
  * COMMIT it is not used by others, after a rollback it is removed, and after
  * a crash it is gone like all temporary files.  On a standby, and after a
- * restart, the first one who asks builds the image.
+ * restart, the first session that asks builds the image.
  *
  * It is a favour: what prevents it is no reason to lose a model that was
  * trained for hours.  So it has a subtransaction of its own, and an error

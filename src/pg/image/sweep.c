@@ -2,12 +2,12 @@
  * sweep.c
  *		Removes files of images that nobody needs.
  *
- * Nothing depends on it but room on the disk: an image that is removed while
- * somebody still asks the model, because of an older snapshot, is built again,
- * and who has mapped it keeps what is mapped.
+ * Only disk space depends on it: an image that is removed while an older
+ * snapshot still uses the model is built again, and backends that have mapped it
+ * keep their mapping.
  *
- * What this transaction sees as superfluous, others may need until it has
- * committed; so files go when it does.  Those that it made for versions that
+ * Others may need until this transaction's commit the files that it sees as
+ * superfluous; so they go at the commit.  Those that it made for versions that
  * nobody else can see yet go when it is rolled back.
  */
 #include "pg/image/sweep.h"
@@ -42,8 +42,8 @@ static int	n_doomed;
 static int	max_doomed;
 
 /*
- * What a file's name tells; false when it is no image.  An image's seal and a
- * part that was not finished have names that begin like it, and go with it.
+ * Reads a file's name; false when it is no image.  An image's seal and an
+ * unfinished part have names that begin like it, and go with it.
  */
 static bool
 parse_name(const char *name, Oid *database, int64 *model, int64 *checksum)
@@ -99,7 +99,7 @@ owner_of_models(void)
 	return owner;
 }
 
-/* Is the model, as the newest snapshot sees it, the active one of its name? */
+/* True if the newest snapshot sees the model as the active one of its name. */
 static bool
 is_active(int64 model, int64 checksum)
 {
@@ -128,9 +128,10 @@ is_active(int64 model, int64 checksum)
 }
 
 /*
- * Removes images of this database whose model is not the active one of its
- * name any more, when this transaction commits, and those of databases that
- * are gone.  An image that is being built, or kept by a transaction, stays.  Called within SPI when an image has been built, which is seldom.
+ * Removes images of this database for models that are no longer the active
+ * ones of their names, when this transaction commits, and those of databases
+ * that are gone.  An image that is being built, or kept by a transaction, stays.
+ * Called within SPI when an image has been built, which is seldom.
  */
 void
 lbrec_sweep_images(void)
@@ -152,7 +153,7 @@ lbrec_sweep_images(void)
 
 	/*
 	 * As the owner of the table, like the checks of foreign keys: a policy
-	 * hides models from who asks, not from those whose images they are.
+	 * hides models from the asking role, but their images still have owners.
 	 */
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(owner_of_models(), security |

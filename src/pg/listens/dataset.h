@@ -70,7 +70,7 @@ typedef struct Dataset
 	double		time_deviation;
 } Dataset;
 
-/* What to read, and how to take its columns. */
+/* The listens to read, and how to take their columns. */
 typedef struct ListenSource
 {
 	const char *listens;		/* table or query */

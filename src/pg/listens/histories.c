@@ -91,8 +91,8 @@ reserve(Grouping *g, int64 n)
 }
 
 /*
- * What n plays that counted w at one time count days later: as if all were of
- * their mean age, for when each of them was is not kept.
+ * Weight, `days` later, of n plays that weighed w: each is given the mean age,
+ * because their single times are not kept.
  */
 static double
 age_plays(double w, double n, double days, double power)
@@ -100,7 +100,7 @@ age_plays(double w, double n, double days, double power)
 	return n * lb_mix_decay(pow(w / n, -1 / power) - 1 + days, power);
 }
 
-/* Appends what the user played before these listens, as far as not among them. */
+/* Appends older recordings that the new listens lack. */
 static int64
 append_older(Grouping *g, int32 user, int64 next)
 {
@@ -218,7 +218,7 @@ count_listens(const Dataset *data, const uint8 *held_out)
 	return counts;
 }
 
-/* Visits the users from first to last, who have n listens together. */
+/* Visits the users from first to last, which have n listens together. */
 static void
 visit_range(const Dataset *data, const uint8 *held_out, const int64 *counts,
 			int32 first, int32 last, int64 n, UserVisitor visit, void *arg)

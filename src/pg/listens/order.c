@@ -9,7 +9,7 @@
  * initial weights, sums) is the same for the same rows.  What a warm start
  * brought stays first, as it was.
  *
- * Codes in the order of keys also say nothing about who played what: in the
+ * Codes in the order of keys also say nothing about a recording's users: in the
  * order of first appearance, a user's recordings have codes next to each other,
  * those held out too, and whatever breaks a tie by code would tell of them.
  */

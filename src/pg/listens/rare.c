@@ -99,7 +99,7 @@ lbrec_number_recordings(Dataset *data, const int64 *plays,
 
 /*
  * The other way with rare recordings: rows of a table for the first n codes,
- * (n + 1).  Row 0 is out-of-vocabulary, recordings with so many listens have
+ * (n + 1).  Row 0 is out-of-vocabulary, recordings with min_listens have
  * rows of their own, in the order of codes, and the others share the buckets,
  * by their keys, that come last.  listens is of code 1 on.
  */

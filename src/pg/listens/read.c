@@ -49,7 +49,7 @@
 /* Few enough that a batch stays in the processor's cache. */
 #define FETCH_ROWS 1024
 
-/* Rows ahead whose slots are fetched, and whose keys are. */
+/* Rows of look-ahead for fetching slots, and for fetching keys. */
 #define SLOT_AHEAD 24
 #define KEY_AHEAD 12
 
@@ -67,7 +67,7 @@ static const char *const needed_columns =
 	"A query of listens has the columns user_id (bigint), listened_at "
 	"(timestamp with time zone) and recording_msid (uuid).";
 
-/* Does the text begin with a word that begins a query? */
+/* True if the text's first word can begin a query. */
 static bool
 looks_like_query(const char *text)
 {
@@ -88,7 +88,7 @@ looks_like_query(const char *text)
 	return false;
 }
 
-/* What the user calls listens, a query or the name of a table, as a query. */
+/* The argument listens, a query or the name of a table, as a query. */
 char *
 lbrec_listens_query(const char *listens)
 {
@@ -245,7 +245,7 @@ typedef struct RowKeys
 	uint32		recording_hash;
 } RowKeys;
 
-/* What rows of a batch have in further columns, and how to keep it. */
+/* A further column's values in a batch's rows, and how to keep them. */
 typedef struct FeatureColumn
 {
 	int			attno;

@@ -7,7 +7,7 @@
 
 #include "pg/listens/dataset.h"
 
-/* What to do with a key of recordings that is no uuid. */
+/* The hint for a key of recordings that is no uuid. */
 #define LBREC_UUID_HINT \
 	"In the query, use lbrec_key(x), which makes a key of a bigint or a text."
 

@@ -6,12 +6,10 @@
  * was played in: no more pairs than listens, mostly far fewer, so about as
  * much as the users' lists.  How popular a recording is at a time is the sum
  * of its listens up to then, halved for every HALF_LIFE weeks that they lie
- * back, down to the HALVINGS-th halving: what is older than all that still
- * tells who is played at all, and one listen of a clock that is years ahead
- * does not make everything before it nothing.  What lies after the time does
- * not count, but for the rest of its week; a time outside of the weeks counts
- * as the nearest of them.
- *
+ * back, down to the HALVINGS-th halving: older listens still count that little,
+ * and one listen of a clock that is years ahead does not erase everything before
+ * it.  Later listens do not count, except those of the same week; a time outside
+ * the weeks counts as the nearest week.
  */
 #include "pg/listens/weeks.h"
 

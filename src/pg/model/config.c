@@ -78,7 +78,7 @@ typedef struct Field
 
 #define AT(field) offsetof(ModelConfig, field)
 
-/* Of "options": those settings that decide what is stored, or how it serves. */
+/* Of "options": the settings that decide the stored arrays or the answers. */
 static const Field setting_fields[] = {
 	{"ensemble", FIELD_INT, AT(ensemble), 1, MAX_ENSEMBLE},
 	{"embedding_dim", FIELD_INT, AT(embedding_dim), 1, MAX_VECTOR_WIDTH},
@@ -636,7 +636,7 @@ describe_inputs(ConfigInput *to, const ModelInput *from, int n,
 	}
 }
 
-/* What a model in memory tells of itself: all but the settings. */
+/* The configuration of a model in memory, without its settings. */
 void
 lbrec_describe(ModelConfig *config, const TwoTower *model)
 {

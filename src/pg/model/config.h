@@ -1,6 +1,6 @@
 /*
  * config.h
- *		What a stored model says of itself: lbrec.model.config.
+ *		A stored model's description: lbrec.model.config.
  *
  * Everything that serving and a warm start read of a model's configuration is
  * in one struct, which has no pointers: it is kept in serving images as it
@@ -73,7 +73,7 @@ typedef enum HistoryPooling
 	POOL_SQRT					/* sum divided by the root of the number */
 } HistoryPooling;
 
-/* What is wrong where lbrec.model and the tensor "config" differ. */
+/* The problem where lbrec.model and the tensor "config" differ. */
 #define CONFIG_DIFFERS \
 	"The config in lbrec.model is not the one that was saved with the tensors."
 

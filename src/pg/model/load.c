@@ -3,7 +3,7 @@
  *		Brings the arrays of a stored model into memory, checked.
  *
  * First all arrays that are needed are looked for, and their shapes compared
- * with the model's configuration; then the caller, who now knows all sizes,
+ * with the model's configuration; then the caller, which now knows all sizes,
  * has each loaded where it wants it; then they are held against each other.
  * Until that nothing may be used as an index.  What is not as it must be is an
  * error.

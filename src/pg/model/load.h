@@ -7,7 +7,7 @@
 
 #include "pg/model/parts.h"
 
-/* A stored model whose arrays are known, and as far as they are loaded. */
+/* A stored model: its arrays' shapes, and those arrays that are loaded. */
 typedef struct LoadedModel
 {
 	const ModelRow *row;

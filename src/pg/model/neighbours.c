@@ -180,8 +180,8 @@ lbrec_weigh_neighbours(float *weights, int64 n_recordings,
 }
 
 /*
- * At most so many neighbours of each recording, from the listens that are not
- * held out, added to those of an older model unless that is NULL.
+ * Counts at most `most` neighbours of each recording, from the listens that
+ * are not held out, added to those of an older model unless that is NULL.
  */
 Neighbours *
 lbrec_count_neighbours(const Dataset *data, const uint8 *held_out, int most,

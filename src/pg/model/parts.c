@@ -10,7 +10,7 @@
 
 #include "pg/listens/weeks.h"
 
-/* What an array is there once for. */
+/* Owners of arrays: an array exists once for each. */
 typedef enum PartOf
 {
 	OF_MODEL,
@@ -399,8 +399,8 @@ add_layers(Lister *l, bool query)
 }
 
 /*
- * The arrays of a model of that configuration, with so many users and
- * recordings: with their shapes, as far as these follow from it.
+ * The arrays of a model of that configuration, with those numbers of users and
+ * recordings, and the shapes that follow from them.
  */
 StoredParts *
 lbrec_list_parts(const ModelConfig *config, int64 n_users, int64 n_recordings)
@@ -530,7 +530,7 @@ check_floats(const StoredPart *part, PartValues *seen, const char *data,
 /* Counts are summed up, and are doubles where they are weighed. */
 #define MAX_COUNT (INT64CONST(1) << 53)
 
-/* Of what offsets cut: a key's bytes, a list's codes. */
+/* The longest row between two offsets: a key's bytes, a list's codes. */
 #define MAX_ROW_LENGTH (1 << 28)
 
 /* Weeks since 1970 that a time in microseconds can be in. */

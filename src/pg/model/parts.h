@@ -15,17 +15,17 @@
 #include "pg/model/config.h"
 #include "pg/store/tensors.h"
 
-/* What needs an array. */
+/* Features of a model that need an array. */
 #define PART_SERVES 1			/* serving images */
 #define PART_TRAINS 2			/* a training that continues the model */
 
-/* What is wrong with an array of keys that are not unique. */
+/* The problem of an array with keys that are not unique. */
 #define TWO_ALIKE "Two of its keys are alike."
 
 /* Arrays of a model with all inputs, layers and columns that there can be. */
 #define MAX_PARTS 512
 
-/* Of them, those of the query tower, of users and of recordings. */
+/* The arrays of the query tower, of users and of recordings among them. */
 #define MAX_SERVING_PARTS 192
 
 typedef enum PartCheck
@@ -72,7 +72,7 @@ typedef struct StoredParts
 	StoredPart	part[MAX_PARTS];
 } StoredParts;
 
-/* What was seen of an array's values so far; begins as zeros. */
+/* Facts on an array's values seen so far; begins as zeros. */
 typedef struct PartValues
 {
 	int64		n;

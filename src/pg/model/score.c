@@ -13,7 +13,7 @@
 #include "pg/model/candidates.h"
 #include "pg/model/twotower.h"
 
-/* Recordings whose values are computed together. */
+/* Recordings computed together. */
 #define BLOCK 256
 
 static bool
@@ -66,7 +66,7 @@ add_own(double *sums, double weight, const Scorer *s, const int32 *places,
 			sums[i] += weight;
 }
 
-/* Log of what the plays count (lb_mix_decay). */
+/* The log of the plays' weight (lb_mix_decay). */
 static void
 add_recency(double *sums, double weight, const Scorer *s,
 			const int32 *places, int n)
@@ -289,7 +289,7 @@ lbrec_mix_of_members(LbMix mix, int n_members)
 	return mix;
 }
 
-/* And back. */
+/* The inverse of lbrec_mix_of_members(). */
 LbMix
 lbrec_mix_of_one(LbMix mix, int n_members)
 {

@@ -24,7 +24,7 @@
 #define MAX_SOURCES 500
 
 /*
- * What a user's scores are made of.  The score of a recording that is not
+ * The parts of a user's scores.  The score of a recording that is not
  * related to the user is the dot product alone.
  */
 typedef struct Scorer

@@ -48,7 +48,7 @@ typedef struct ListMaker
 	float		dots[BLOCK];
 } ListMaker;
 
-/* Scores the block, whose dot products are known, into keys. */
+/* Scores the block from its dot products, into keys. */
 static void
 take_scores(ListMaker *l)
 {
@@ -426,7 +426,7 @@ lbrec_top_lists(RankedList *lists, const TopRequest *request)
 	r.k = Min(r.k, r.set.n);
 	if (r.m > 0)
 		make_lists(lists, &r, 0, r.m, false);
-	/* one by one: a user who needs a long list must not lengthen the others' */
+	/* one by one: one user's long list must not lengthen the others' */
 	for (int u = 0; u < r.m; u++)
 		if (lists[u].n < 0)
 			make_lists(lists, &r, u, 1, true);

@@ -44,7 +44,7 @@ lbrec_source_by_name(const char *name)
 	return -1;
 }
 
-/* Is that a number whatever the query of listens has? */
+/* True if numeric in every model. */
 bool
 lbrec_source_is_number(InputSource source)
 {

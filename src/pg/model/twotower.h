@@ -1,6 +1,6 @@
 /*
  * twotower.h
- *		What the inputs of a model's towers mean.
+ *		The meaning of the inputs of a model's towers.
  *
  * src/core knows embeddings, bags and numbers; here they are users, times and
  * columns of the query.  Training and serving build their batches through the

@@ -13,8 +13,8 @@
 #include "executor/spi.h"
 
 /*
- * Begins the checks of a model with that configuration and so many users and
- * recordings.
+ * Begins the checks of a model with that configuration and those numbers of
+ * users and recordings.
  */
 void
 lbrec_validator_init(Validator *v, const char *config, int64 n_users,

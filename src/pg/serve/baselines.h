@@ -1,7 +1,7 @@
 /*
  * baselines.h
- *		What a model has to be better than: the most popular recordings, and
- *		each user's own most played.
+ *		Baselines for a model: the most popular recordings, and each user's
+ *		own most played.
  */
 #ifndef LBREC_SERVE_BASELINES_H
 #define LBREC_SERVE_BASELINES_H

@@ -9,7 +9,7 @@
 #include "pg/model/candidates.h"
 #include "pg/serve/queries.h"
 
-/* What a call says of them; a list without keys was not given. */
+/* A call's conditions; a list without keys was not given. */
 typedef struct Conditions
 {
 	RecordingList candidates;	/* only these */

@@ -2,16 +2,16 @@
  * listener.c
  *		The user of a call: known to the model, known by listens, or unknown.
  *
- * A stranger is a user of whom the model has no recordings.
+ * A stranger is a user without recordings in the model.
  * A stranger's listens are read now, as the transaction sees them, through the
  * table or query that the caller names and with the caller's rights; never
  * through the query that the model was trained on, which another role wrote.
  *
- * A model with a history input takes them as it takes those of a user that it
- * knows, so the answer is the one that it would give after being trained on
- * them as far as they enter the history.  For other models the query vector is
- * fitted with the candidates frozen (src/core/model/lb_foldin.c).  A user
- * without listens gets what is popular (popularity.c).
+ * A model with a history input takes them as it takes a known user's, so the
+ * answer is the one that it would give after training on those that enter the
+ * history.  For other models the query vector is fitted with the candidates
+ * frozen (src/core/model/lb_foldin.c).  A user without listens gets what is
+ * popular (popularity.c).
  */
 #include "pg/serve/listener.h"
 
@@ -34,7 +34,7 @@
 #include "pg/serve/queries.h"
 #include "pg/server/kernels.h"
 
-/* Users whose vectors are the prior, and candidates that are the rest. */
+/* Trained users that make the prior, and candidates sampled for the fit. */
 #define PRIOR_USERS 256
 #define NEGATIVES 512
 
@@ -111,7 +111,7 @@ lbrec_has_listens(const char *listens)
  */
 #define STRANGER_LENGTH 100
 
-/* What a user plays, distinct, latest first. */
+/* A user's recordings, distinct, latest first. */
 typedef struct Played
 {
 	int			n;

@@ -147,8 +147,8 @@ set_cosines(Nearest *pool, int64 n, const ServingModel *serving,
 }
 
 /*
- * What by_blocks() finds, from the lengths that the image has; -1 where these
- * are too extreme.
+ * The result of by_blocks(), from the lengths that the image has; -1 where
+ * these are too extreme.
  *
  * A product divided by the length is the cosine but for rounding, of which
  * slack() is more than twice what there can be: a product of D terms is off

@@ -1,6 +1,6 @@
 /*
  * next.c
- *		What comes after a user's plays: exact lists and ranks.
+ *		Next recordings after a user's plays: exact lists and ranks.
  *
  * The score of a recording is that of core/score/lb_moment.h.  One without a
  * row has its dot product alone, times a weight above 0; so those with the
@@ -50,7 +50,7 @@ set_weights(NextListener *next)
 
 /*
  * The query vector: from the user's own recordings where the model takes a
- * history, else that of a user whom the model knows; without either, zeros.
+ * history, else that of a known user; without either, zeros.
  */
 static void
 set_query(NextListener *next, int32 user, int64 time)

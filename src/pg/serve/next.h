@@ -1,6 +1,6 @@
 /*
  * next.h
- *		What comes after a user's plays.
+ *		Next recordings after a user's plays.
  */
 #ifndef LBREC_SERVE_NEXT_H
 #define LBREC_SERVE_NEXT_H

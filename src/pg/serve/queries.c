@@ -282,7 +282,7 @@ lbrec_user_listens(const char *listens, int64 user_id, const int64 *until)
 	return list;
 }
 
-/* What a user has in a table or query of listens, as of now. */
+/* A user's recordings in a table or query of listens, as of now. */
 RecordingList
 lbrec_listened_recordings(const char *listens, int64 user_id)
 {

@@ -89,7 +89,7 @@ left_to_us(void)
 	return asked == NULL || pg_strcasecmp(asked, "auto") == 0;
 }
 
-/* For a machine that none of our own sets fits but the portable one. */
+/* Loads OpenBLAS where no set of ours fits but the portable one. */
 static void
 try_blas(void)
 {

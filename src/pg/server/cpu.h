@@ -10,7 +10,7 @@
 /* Defines the setting; called when the module is loaded. */
 extern void lbrec_define_cpu(void);
 
-/* What keeps OpenBLAS from being used, or NULL. */
+/* The reason why OpenBLAS cannot be used, or NULL. */
 extern const char *lbrec_blas_problem(const LbOpenblas *blas);
 
 #endif							/* LBREC_SERVER_CPU_H */

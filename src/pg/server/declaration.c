@@ -10,8 +10,7 @@
  * knows, and how many columns it fills.  Only what has changed refuses: an
  * upgrade of the package alone does not stop the rest from serving.  New
  * arguments and columns go last; a function that looks at PG_NARGS() for a new
- * one needs it not.  The rule: who changes the type of an argument or column,
- * or its place, gives the function a new name in C.
+ * one needs no check.  A changed type or place needs a new C name.
  */
 #include "pg/server/declaration.h"
 

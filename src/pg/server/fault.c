@@ -2,7 +2,7 @@
  * fault.c
  *		A page of an image that cannot be read is an error, not a crash.
  *
- * What is mapped can vanish under the reader: somebody cuts the file, or the
+ * Mapped pages can vanish under the reader: somebody cuts the file, or the
  * disk fails and the kernel cannot read a page, or, while an image is built,
  * has no room for one that was promised.  The kernel tells by SIGBUS,
  * whose default ends the backend, and with it every session of the server.
@@ -16,7 +16,7 @@
  * the error is raised before anything that was computed is used
  * (lbrec_check_maps, called with each status of the core and each row).
  *
- * Addresses that are not of an image are left to who had the signal before us.
+ * Faults outside an image go to the handler that was there before ours.
  */
 #include "pg/server/fault.h"
 

@@ -1,6 +1,6 @@
 /*
  * kernels.c
- *		What ties src/core to a backend: cancellation, threads, memory.
+ *		Ties src/core to a backend: cancellation, threads, memory.
  */
 #include "pg/server/kernels.h"
 
@@ -42,9 +42,9 @@ lbrec_cancel_flag(void)
 }
 
 /*
- * Is a call of the core, which begins anew, to be repeated?  Not after what
- * ends the statement.  But an interrupt may turn out to be nothing to stop
- * for, and such ones can come at short intervals: the check for a client that
+ * True if a cancelled call of the core is to be repeated from its beginning.
+ * An interrupt that ends the statement does not return here.  Others stop
+ * nothing, and can come at short intervals: the check for a client that
  * is gone (client_connection_check_interval) interrupted each attempt at work
  * that takes longer than it, for good.  So the second attempt stops only for
  * what is sure to end it; the rest is looked at when it returns.
@@ -133,7 +133,7 @@ lbrec_start_threads(MemoryContext context)
 
 	if (lbrec_max_threads > 0)
 		n = Min(n, lbrec_max_threads);
-	/* first who stops them: an error must not leave threads behind */
+	/* first their stop: an error must not leave threads behind */
 	callback->func = stop_threads;
 	callback->arg = pool;
 	MemoryContextRegisterResetCallback(context, callback);

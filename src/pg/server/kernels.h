@@ -1,6 +1,6 @@
 /*
  * kernels.h
- *		What ties src/core to a backend: cancellation, threads, memory.
+ *		Ties src/core to a backend: cancellation, threads, memory.
  */
 #ifndef LBREC_SERVER_KERNELS_H
 #define LBREC_SERVER_KERNELS_H
@@ -25,7 +25,7 @@ extern bool lbrec_again(bool cancelled);
 		CHECK_FOR_INTERRUPTS(); \
 	while (lbrec_again(cancelled))
 
-/* From that many bytes on, starting threads is worth their while. */
+/* From this number of bytes on, starting threads pays. */
 #define THREADED_BYTES ((Size) 32 << 20)
 
 /* Reports a status of src/core as an error; returns for LB_OK only. */

@@ -32,7 +32,7 @@ _PG_init(void)
 							0, 0, LBREC_MAX_THREADS,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("lbrec.max_threads",
-							"Upper bound of lbrec.threads, for users who may set that.",
+							"Sets the maximum that unprivileged users can give lbrec.threads.",
 							"0 is no bound.",
 							&lbrec_max_threads,
 							0, 0, LBREC_MAX_THREADS,
@@ -46,7 +46,7 @@ _PG_init(void)
 							1048576, 64, MAX_KILOBYTES,
 							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("lbrec.max_spool_mem",
-							"Upper bound of lbrec.spool_mem, for users who may set that.",
+							"Sets the maximum that unprivileged users can give lbrec.spool_mem.",
 							"0 is no bound.",
 							&max_spool_mem,
 							0, 0, MAX_KILOBYTES,

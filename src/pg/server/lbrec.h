@@ -1,6 +1,6 @@
 /*
  * lbrec.h
- *		What every file of src/pg includes: PostgreSQL's basics and the
+ *		Included by every file of src/pg: PostgreSQL's basics and the
  *		settings.
  */
 #ifndef LBREC_SERVER_LBREC_H

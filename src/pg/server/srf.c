@@ -6,7 +6,7 @@
  * is closed early cannot leave a training run half done.  PostgreSQL 15 has
  * InitMaterializedSRF(); 14 does not.
  *
- * What SQL may declare is checked first (declared.c): call lbrec_begin_rows()
+ * The SQL declaration is checked first (declaration.c): call lbrec_begin_rows()
  * before any argument is read.
  */
 #include "pg/server/srf.h"

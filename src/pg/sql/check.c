@@ -28,7 +28,7 @@ PG_FUNCTION_INFO_V1(lbrec_check);
 
 #define N_COLUMNS 6
 
-/* What was found of one tensor. */
+/* The finding on one tensor. */
 typedef struct Finding
 {
 	char	   *tensor;

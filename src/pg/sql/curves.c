@@ -51,7 +51,7 @@ typedef struct Scale
 	double		step;			/* between ticks */
 } Scale;
 
-/* What can be drawn: a column of lbrec.epoch. */
+/* Curves that can be drawn: columns of lbrec.epoch. */
 static const struct
 {
 	const char *column;

@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(lbrec_evaluate);
 
 #define N_COLUMNS 12
 
-/* Users whose lists are made at a time. */
+/* Users that get their lists at a time. */
 #define USER_BLOCK 256
 #define LIST_ENTRIES ((int64) 1 << 24)	/* at most, of a block's lists */
 
@@ -145,7 +145,7 @@ typedef struct Evaluation
 	MemoryContext context;
 } Evaluation;
 
-/* What lists of k recordings show, beside whether they are right. */
+/* Variety of lists of k recordings: coverage and popularity. */
 typedef struct Spread
 {
 	uint64	   *shown;			/* bitmap of candidates in any list */
@@ -218,7 +218,7 @@ add_list(Spread *spreads, const Evaluation *e, const int64 *ids, int64 found)
 	}
 }
 
-/* The list of those of whom the model knows nothing, as serving gives it. */
+/* The list of users that the model knows nothing about, as serving gives it. */
 static void
 add_popular_list(Spread *spreads, const Evaluation *e, int64 time)
 {

@@ -85,7 +85,7 @@ typedef struct Evaluation
 	Sums		sums[N_RECOMMENDERS];
 } Evaluation;
 
-/* What a baseline gives a recording with a row. */
+/* A baseline's score of a recording with a row. */
 static double
 baseline_value(Recommender by, const LbMoment *m, const LbMomentRow *row)
 {

@@ -212,7 +212,7 @@ explain_parts(Explanation *e, ScoreKind kind, int64 place)
 	}
 }
 
-/* What is added to the rows of the found recording, as a share of each. */
+/* The share of each row that is added to those of the found recording. */
 static double
 find_share(const Scorer *s, int64 place)
 {

@@ -2,11 +2,11 @@
  * import.c
  *		lbrec_import(): takes the rows of lbrec_export back (records.h).
  *
- * What is imported may come from anybody.  Nothing that a record says of sizes
- * is allocated before the bytes are there, chunks are written as they come,
- * and the first thing that does not fit is an error, which takes back what was
- * written.  A checksum is no signature: who can compute it can write any
- * numbers, so at the end the model is held to what lbrec_check asks.
+ * Imported records may come from anybody.  No memory is allocated for a size
+ * that a record states before the bytes are there, chunks are written as they
+ * come, and the first record that does not fit is an error, which takes back
+ * all that was written.  A checksum is no signature: anybody can compute one
+ * for any numbers, so at the end the model must pass lbrec_check's tests.
  */
 #include "pg/server/lbrec.h"
 

@@ -1,6 +1,6 @@
 /*
  * planner.c
- *		What the planner should expect of the serving calls: rows and costs.
+ *		Tells the planner the rows and costs of the serving calls.
  *
  * Without it a call that returns a thousand rows counts as ten, and one that
  * reads two million candidates costs no more than one that reads a hundred.
@@ -37,7 +37,7 @@
 
 PG_FUNCTION_INFO_V1(lbrec_planner_support);
 
-/* Of a call; of a candidate, a recording or a row; in operators' costs. */
+/* Costs, as multiples of an operator's. */
 #define CALL_COST 1000.0		/* looks the model up, makes a query vector */
 #define SCAN_COST 0.1			/* a candidate of the int8 index */
 #define BATCH_COST 0.04			/* the same for one user of many */
@@ -85,7 +85,7 @@ static const struct Call
 	-1},
 };
 
-/* What is known of a call while it is planned. */
+/* Facts on a call that are known while it is planned. */
 typedef struct Expected
 {
 	const struct Call *call;

@@ -8,7 +8,7 @@
  * first tile is small, for a caller that wants a few rows, and tiles grow to
  * what the search is fast with.  Memory is always that of one tile.
  *
- * What lives between calls is in the call's multi-call context, which goes
+ * The state between calls is in the call's multi-call context, which goes
  * when the executor is done with the node, when it is shut down early, and
  * with an error: the pin on the model too.  Threads live for one tile only,
  * so none waits for a client that takes its time.
@@ -33,7 +33,7 @@
 
 PG_FUNCTION_INFO_V1(lbrec_recommend_all);
 
-/* Users whose candidates are ranked together: first, at most. */
+/* Users ranked together: in the first tile, at most. */
 #define FIRST_TILE 8
 #define LARGEST_TILE 256
 

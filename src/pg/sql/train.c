@@ -87,8 +87,8 @@ text_or_null(FunctionCallInfo fcinfo, int place)
 }
 
 /*
- * A preset or an older model may have no layers; a caller who gives none is
- * mistaken.
+ * Fails if the caller gives an empty array; only a preset or an older model may
+ * have no layers.
  */
 static void
 check_layers_given(const TrainOptions *o)
@@ -101,7 +101,7 @@ check_layers_given(const TrainOptions *o)
 				 errhint("Leave layers out to use the preset's; the preprint's towers are {32}, {64,32} and {128,64,32}.")));
 }
 
-/* What is held out, where arguments say so. */
+/* Reads the arguments that say which listens are held out. */
 static void
 read_hold_out(FunctionCallInfo fcinfo, const char *test_listens,
 			  TrainOptions *o)

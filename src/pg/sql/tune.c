@@ -79,7 +79,7 @@ typedef struct Tuning
 	Dataset    *data;
 } Tuning;
 
-/* What training reads before the first trial cannot differ between trials. */
+/* Settings read before the first trial; they cannot differ between trials. */
 static const char *const fixed[] = {
 	"min_listens", "hash_buckets", "bucketize", "number_buckets", "split", "test_fraction",
 	"test_last", "test_limit", "epochs", "seed", "evaluate_every",

@@ -25,7 +25,7 @@ PG_FUNCTION_INFO_V1(lbrec_prune);
 
 /*
  * Runs sql with ($1 name, $2 version); the number of rows it changed.  It
- * returns the ids of the models whose images are not needed any more.
+ * returns the ids of the models that need no image any more.
  */
 static uint64
 change_models(FunctionCallInfo fcinfo, const char *sql)

@@ -2,7 +2,7 @@
  * records.h
  *		A version of a model as records, for files.
  *
- * docs/model-format.md describes them for who reads them elsewhere.  In short:
+ * docs/model-format.md describes them for other programs.  In short:
  * each row is a record with a header of its own; the first tells what follows,
  * then come the tensors' chunks in the order that it lists, and the last one
  * says that all is there.

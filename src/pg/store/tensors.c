@@ -54,7 +54,7 @@ lbrec_tensor_type(const char *name, TensorType *type)
 	return false;
 }
 
-/* Sizes that somebody else gave are not to be trusted in a product. */
+/* True if a product of these sizes, which may be forged, cannot overflow. */
 bool
 lbrec_shape_in_range(const TensorShape *shape)
 {
@@ -87,7 +87,7 @@ lbrec_chunk_crc(int64 model, const char *name, int32 chunk,
 }
 
 /*
- * What a chunk adds to its model's checksum, which is the sum over all chunks,
+ * A chunk's summand in its model's checksum, which is the sum over all chunks,
  * modulo 2^64.  The chunk's own checksum covers its tensor's name.
  */
 uint64
@@ -161,7 +161,7 @@ select_tensor(const char *sql, SPIPlanPtr *plan, int64 model,
 
 /*
  * The shape in a tensor's first chunk; false when there is no such tensor.
- * What it says is not verified before its chunks are read, so the last chunk
+ * Its row is not verified before its chunks are read, so the last chunk
  * that it implies must be there before anybody allocates memory for it.
  */
 bool

@@ -19,7 +19,7 @@
  * candidates are distinct, the log of the probability that it is among them.
  * It follows from the counts, or is estimated from the batches themselves
  * (lb_gap.c), which a constant factor in batches of listens does not change.
- * What is added to it comes out in the dot products: so they learn trends.
+ * A value added to it appears in the dot products: so they learn trends.
  */
 #include "pg/train/batches.h"
 

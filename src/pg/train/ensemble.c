@@ -209,7 +209,7 @@ lbrec_begin_member(Ensemble *e, int m)
 					   member_seed(e->plan, m), member->context);
 }
 
-/* What a model knows of users and of recordings beside its weights. */
+/* Gives a model its users' lists and its neighbours. */
 void
 lbrec_set_lists(TwoTower *model, const UserLists *lists,
 				const Neighbours *neighbours, const Followers *followers)

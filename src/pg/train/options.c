@@ -1,6 +1,6 @@
 /*
  * options.c
- *		What the settings of a training run mean together.
+ *		Resolves the settings of a training run against one another.
  */
 #include "pg/train/options.h"
 
@@ -11,11 +11,11 @@
 /* Rows of a batch of listens, where the preset's are of users. */
 #define LISTENS_BATCH 512
 
-/* Where nothing tells when to stop: the epochs of a run, and between looks. */
+/* Without early stopping: the epochs of a run, and between evaluations. */
 #define FIXED_EPOCHS 12
 #define FIXED_EVALUATE_EVERY 5
 
-/* Nothing is to tell, or can, how many epochs are best. */
+/* Fixes the number of epochs where no measure can choose it. */
 void
 lbrec_fix_epochs(TrainOptions *o)
 {
@@ -28,7 +28,7 @@ lbrec_fix_epochs(TrainOptions *o)
 
 /*
  * Settings that were left out follow those that were given where the preset's
- * would not go with them: who asks for layers need not know of ensembles.
+ * would not go with them: you can ask for layers without knowing of ensembles.
  */
 void
 lbrec_fit_options(TrainOptions *o)
@@ -44,7 +44,7 @@ lbrec_fit_options(TrainOptions *o)
 		o->batch_by = BATCH_LISTENS;
 	if (o->batch_by == BATCH_LISTENS && !lbrec_is_given(o, "batch_size"))
 		o->batch_size = Max(o->batch_size, LISTENS_BATCH);
-	/* who says how many epochs means it */
+	/* a given number of epochs is exact */
 	if ((o->split == SPLIT_NONE || lbrec_is_given(o, "epochs")) &&
 		!lbrec_is_given(o, "early_stopping"))
 		lbrec_fix_epochs(o);

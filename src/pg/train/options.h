@@ -1,6 +1,6 @@
 /*
  * options.h
- *		What the settings of a training run mean together.
+ *		Resolves the settings of a training run against one another.
  */
 #ifndef LBREC_TRAIN_OPTIONS_H
 #define LBREC_TRAIN_OPTIONS_H

@@ -1,6 +1,6 @@
 /*
  * plan.h
- *		What a run of epochs is to do, and what comes out.
+ *		The plan of a run of epochs, and its result.
  *
  * A plan does not change while it is carried out, and several runs may share
  * what it points to: trials at different temperatures read the same lists.
@@ -22,7 +22,7 @@
 /* Called after each epoch. */
 typedef void (*EpochCallback) (const EpochReport *report, void *arg);
 
-/* What training reads beside the listens; nothing held out is in it. */
+/* Inputs of training beside the listens; nothing held out is in them. */
 typedef struct TrainingLists
 {
 	UserLists  *lists;			/* recordings of a user, latest first */

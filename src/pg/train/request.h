@@ -1,6 +1,6 @@
 /*
  * request.h
- *		What a training is asked for, and what it leaves.
+ *		The request for a training, and its result.
  */
 #ifndef LBREC_TRAIN_REQUEST_H
 #define LBREC_TRAIN_REQUEST_H

@@ -308,7 +308,7 @@ insert_epochs(int64 id, const EpochReport *epochs, int n_epochs)
 	}
 }
 
-/* What is wrong with a configuration of ours, which is no user's fault. */
+/* Reports a problem of a configuration that we made ourselves. */
 static void
 bad_config(const char *tensor, int32 chunk, const char *problem, void *arg)
 {

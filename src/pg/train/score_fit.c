@@ -229,7 +229,7 @@ take_tail(Weigher *w, int64 first)
 				 log((double) rest / TAIL));
 }
 
-/* What one user chose from. */
+/* Collects the recordings that one user chose from. */
 static void
 take_chooser(Weigher *w, int g, const Scorer *s, const float *query,
 			 const int64 *head, int64 n_head)

@@ -8,12 +8,12 @@
 #include "pg/listens/spool.h"
 #include "pg/model/twotower.h"
 
-/* What the weights are fitted on. */
+/* The data that the weights are fitted on. */
 typedef struct WeighRequest
 {
 	const TwoTower *model;		/* its mix is not looked at */
 	const float *candidates;	/* (n_recordings, D) */
-	int			n_members;		/* whose dot products add up in the model's */
+	int			n_members;		/* their dot products add up to the model's */
 	double		temperature;	/* that they were trained with */
 	const float *trends;		/* (n_recordings + 1), or NULL */
 	const Listen *test;			/* held out */

@@ -78,7 +78,7 @@ static const Setting table[] = {
 	{"layers", SETTING_LAYERS, AT(layers), "{}", "{32}", 1, LB_MAX_LAYER_WIDTH, NULL,
 	"widths of both towers' dense layers; without any, a tower is the sum of its inputs"},
 	{"seed", SETTING_INT8, AT(seed), "42", "42", 0, 0, NULL,
-	"of every random choice"},
+	"seed of every random choice"},
 	{"split", SETTING_ENUM, AT(split), "last", "paper", 0, 0, split_names,
 	"which listens are held out to measure on"},
 	{"test_fraction", SETTING_ABOVE, AT(test_fraction), "0.2", "0.2", 0, 0.9, NULL,
@@ -88,19 +88,19 @@ static const Setting table[] = {
 	{"test_limit", SETTING_INT, AT(test_limit), "10000", "0", 0, PG_INT32_MAX, NULL,
 	"listens held out at most; 0: no limit"},
 	{"refit", SETTING_BOOL, AT(refit), "true", "false", 0, 0, NULL,
-	"in the end, train on all listens, as the trials without those held out showed to be best"},
+	"after the trials, train on all listens with the epochs and weights that they found"},
 	{"early_stopping", SETTING_ENUM, AT(early_stopping), "ndcg_100", "none", 0, 0, metric_names,
-	"measure whose best epoch is kept"},
+	"measure that chooses the epoch to keep"},
 	{"patience", SETTING_INT, AT(patience), "2", "3", 1, MAX_EPOCHS, NULL,
-	"evaluations without a better one after which training stops"},
+	"evaluations without a better one that stop a training"},
 	{"evaluate_every", SETTING_INT, AT(evaluate_every), "2", "5", 1, MAX_EPOCHS, NULL,
 	"epochs from one evaluation to the next; the last epoch is always evaluated"},
 	{"batch_by", SETTING_ENUM, AT(batch_by), "users", "listens", 0, 0, batch_names,
-	"what a row of a training batch is: a listen, or a user with several recordings"},
+	"rows of a training batch: listens, or users with several recordings"},
 	{"batch_size", SETTING_INT, AT(batch_size), "128", "2048", 2, MAX_BATCH_SIZE, NULL,
 	"rows of a training step"},
 	{"targets", SETTING_INT, AT(targets), "64", "64", 1, 10000, NULL,
-	"recordings of a row, with batch_by users"},
+	"recordings that a row must find, with batch_by users"},
 	{"embedding_dim", SETTING_INT, AT(embedding_dim), "128", "32", 1, MAX_VECTOR_WIDTH, NULL,
 	"width of each embedding"},
 	{"ensemble", SETTING_INT, AT(ensemble), "4", "1", 1, MAX_ENSEMBLE, NULL,
@@ -144,9 +144,9 @@ static const Setting table[] = {
 	{"optimizer", SETTING_ENUM, AT(optimizer), "rowwise_adagrad", "adagrad", 0, 0, lbrec_optimizer_names,
 	"how gradients move the weights"},
 	{"learning_rate", SETTING_ABOVE, AT(learning_rate), "0.1", "0.1", 0, 1e30, NULL,
-	"of the optimizer"},
+	"step size of the optimizer"},
 	{"initial_accumulator", SETTING_ABOVE, AT(initial_accumulator), "1e-8", "0.1", 0, 1e6, NULL,
-	"where Adagrad's sums of squares begin"},
+	"start of Adagrad's sums of squares"},
 	{"schedule", SETTING_ENUM, AT(schedule), "constant", "constant", 0, 0, schedule_names,
 	"how the learning rate falls: linear and cosine reach 0 at the last epoch"},
 	{"warmup_epochs", SETTING_FROM, AT(warmup_epochs), "0", "0", 0, MAX_EPOCHS, NULL,
@@ -162,7 +162,7 @@ static const Setting table[] = {
 	{"dropout", SETTING_BELOW, AT(dropout), "0", "0", 0, 1, NULL,
 	"dropout after each dense layer"},
 	{"neighbours", SETTING_INT, AT(neighbours), "200", "0", 0, MAX_NEIGHBOURS, NULL,
-	"recordings played next to one that are kept, for a part of the score; 0: no such part"},
+	"neighbours kept of each recording, for a part of the score; 0: no such part"},
 	{"repeat_power", SETTING_FROM, AT(repeat_power), "0.7", "0", 0, MAX_REPEAT_POWER, NULL,
 	"a play counts (1 + its age in days) to this negative power, for a part of the score; 0: no such part"},
 	{"min_listens", SETTING_INT, AT(min_listens), "1", "1", 1, PG_INT32_MAX, NULL,
@@ -194,7 +194,7 @@ find(const char *name)
 	return NULL;
 }
 
-/* The setting whose name is the nearest, or NULL if none is near. */
+/* The setting with the nearest name, or NULL if none is near. */
 static const Setting *
 nearest(const char *name)
 {

@@ -284,7 +284,7 @@ split_last(Splitter *s)
 		(int) (n * o->test_fraction);
 
 		CHECK_FOR_INTERRUPTS();
-		/* someone whose listens would all be held out keeps them all */
+		/* a user keeps all listens if all of them would be held out */
 		if (take == 0 || take >= n ||
 			(o->test_limit > 0 && total + take > o->test_limit))
 			continue;

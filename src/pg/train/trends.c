@@ -1,22 +1,23 @@
 /*
  * trends.c
- *		Which recordings are being discovered now, and which were once.
+ *		Trends: how much more a recording is discovered now than before.
  *
- * The towers learn who plays a recording, and how many, but not when: one that
- * everybody found ten years ago is as likely to be found next as one that
- * everybody found this month.  A recording's trend is
+ * The towers learn the audience of a recording and its size, but not its time:
+ * a recording found by everybody ten years ago is as likely to be found next as
+ * one found by everybody this month.  A recording's trend is
  *
  *		log(sum over users of decay(age) + K * share) - log(users + K) - log(share)
  *
  * with age the months since the user's first listen of it, decay a power law
  * (lb_mix_decay), and share the mean of the decays over all recordings: 0 where
- * as many of those who have found it found it lately as is usual, and near to
- * 0 where few have.  Now is when the last one in a hundred users was last
- * heard of: a clock that is years ahead does not make everything old.
+ * the usual part of its users found it lately, and near to 0 where it has few
+ * users.  Now is when the last one in a hundred users was last heard of: a
+ * clock that is years ahead does not make everything old.
  *
- * How much a trend says is fitted on what is held out (score_fit.c).  It is not a
- * part of the score: the towers are trained to have it in their dot products,
- * by adding it to what logQ subtracts (batches.c), as they have popularity.
+ * The weight of trends is fitted on the held-out listens (score_fit.c).  A
+ * trend is no part of the score: the towers are trained to have it in their dot
+ * products, by adding it to what logQ subtracts (batches.c), as they have
+ * popularity.
  */
 #include "pg/train/trends.h"
 

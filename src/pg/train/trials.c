@@ -19,7 +19,7 @@
 #include "pg/train/options.h"
 #include "pg/train/plan.h"
 
-/* Members of an ensemble whose quality is that of all, nearly enough. */
+/* Members that a trial trains: one finds nearly as much as all. */
 #define TRIAL_MEMBERS 1
 
 /* Between the temperatures of trials, and how far they go either way. */

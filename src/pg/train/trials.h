@@ -9,7 +9,7 @@
 #include "pg/train/options.h"
 #include "pg/train/plan.h"
 
-/* What a trial found out. */
+/* The result of a trial. */
 typedef struct Trial
 {
 	TrainOptions options;

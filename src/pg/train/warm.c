@@ -153,7 +153,7 @@ lbrec_check_warm(const ModelRow *row)
 	pfree(config);
 }
 
-/* What the arrays are called where listens are read. */
+/* Gives the arrays the names that reading listens uses. */
 static void
 name_arrays(WarmStart *warm)
 {
@@ -291,7 +291,7 @@ add_key(const WarmStart *warm, Vocabulary *v, const void *key, uint32 len,
 		lbrec_bad_array(&warm->row, array, TWO_ALIKE);
 }
 
-/* What the older model has of a column, or NULL. */
+/* The older model's values of a column, or NULL. */
 static const FeatureValues *
 find_column(const WarmStart *warm, const Feature *f)
 {
@@ -486,7 +486,7 @@ warm_array(WarmStart *warm, const char *name, float *to,
 }
 
 /*
- * Weights and optimiser's states of one member, as far as the model has them.
+ * Copies weights and optimiser's states of one member from the older model.
  * recording_rows are those of the new model, NULL where each has its own.
  */
 void

@@ -1,6 +1,6 @@
 /*
  * peers.h
- *		What the kernels are measured against: the same work by OpenBLAS on
+ *		Peers of the kernels in a benchmark: the same work by OpenBLAS on
  *		tiles, and in plain C that the compiler vectorises.
  */
 #ifndef PEERS_H

@@ -1,5 +1,5 @@
 -- calls.sql
---		What the serving calls cost, beside one another: many users at once and
+--		Cost of the serving calls, beside one another: many users at once and
 --		one by one, filters of every width, a limit.
 --
 --	psql -X -d DATABASE -f test/bench/serve/calls.sql

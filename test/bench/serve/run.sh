@@ -25,8 +25,8 @@
 # A peer that is missing is skipped, saying so.  On a machine that others use,
 # compare the CPU times: wall times wait in the queue with them.
 #
-# What makes an answer right: the training run writes, in the transaction of
-# each version, what that version answers, computed without the shared image.
+# The right answers: the training run writes, in the transaction of each
+# version, the answers of that version, computed without the shared image.
 # A client's statement compares what it got with what the version that its
 # own snapshot sees as active has to answer.  So a mixed answer counts as
 # wrong, and so does a whole one of another version.  Before the load, two
@@ -217,7 +217,7 @@ calls()
 
 # --- under load -----------------------------------------------------------
 
-# What a version has to answer, and the statements of the clients.
+# The right answers of a version, and the statements of the clients.
 prepare_load()
 {
 	sql "CREATE TABLE expected (version integer, user_id bigint, digest bigint, PRIMARY KEY (version, user_id));
