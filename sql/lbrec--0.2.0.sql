@@ -559,17 +559,43 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 6;
 COMMENT ON FUNCTION lbrec_cpu IS
 'the sets of kernels that can compute, the best first, and which one this session uses (lbrec.cpu)';
 
+-- What is left is reckoned from the line's own time on, so that the view moves
+-- between two lines.
 CREATE VIEW lbrec_progress AS
-SELECT a.pid, a.usename, a.datname, m.match[1] AS model,
-	m.match[2]::integer AS epoch, m.match[3]::integer AS epochs,
-	m.match[4]::bigint AS listens, a.query_start AS started
-FROM pg_catalog.pg_stat_activity AS a,
-	LATERAL pg_catalog.regexp_match(a.query,
-		'^lbrec_train "(.*)": epoch (\d{1,9}) of (\d{1,9}), (\d{1,18}) listens an epoch$')
-		AS m (match)
-WHERE m.match IS NOT NULL AND a.state OPERATOR(pg_catalog.=) 'active';
+SELECT p.pid, p.usename, p.datname, p.command, p.model, p.phase,
+	coalesce(pg_catalog.round((100.0 OPERATOR(pg_catalog.*) p.elapsed OPERATOR(pg_catalog./)
+		(p.elapsed OPERATOR(pg_catalog.+) p.rest OPERATOR(pg_catalog.+) 0.001))::pg_catalog.numeric, 1), 0) AS percent,
+	pg_catalog.make_interval(secs => p.elapsed) AS elapsed,
+	p.asked OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => p.rest) AS estimated_end,
+	p.listens_per_second, p.memory, p.started
+FROM (
+	SELECT a.pid, a.usename, a.datname, m.match[1] AS command, m.match[2] AS model, m.match[3] AS phase,
+		t.asked, a.query_start AS started,
+		pg_catalog.date_part('epoch', t.asked OPERATOR(pg_catalog.-) a.query_start) AS elapsed,
+		CASE WHEN m.match[4] OPERATOR(pg_catalog.<>) '?' THEN greatest(m.match[4]::pg_catalog.float8 OPERATOR(pg_catalog.+)
+			m.match[5]::pg_catalog.float8 OPERATOR(pg_catalog.-) pg_catalog.date_part('epoch', t.asked), 0) END AS rest,
+		m.match[6]::pg_catalog.int8 AS listens_per_second,
+		m.match[7]::pg_catalog.int8 OPERATOR(pg_catalog.*) 1048576 AS memory
+	FROM pg_catalog.pg_stat_activity AS a,
+		LATERAL (SELECT pg_catalog.clock_timestamp() AS asked OFFSET 0) AS t,
+		LATERAL pg_catalog.regexp_match(a.query,
+			'^(lbrec_[a-z]+) "(.*)": ([^;]*); (\d{1,9}|\?) s left at (\d{1,12}); (\d{1,13}) listens/s; (\d{1,12}) MB$')
+			AS m (match)
+	WHERE m.match IS NOT NULL AND a.state OPERATOR(pg_catalog.=) 'active') AS p;
 COMMENT ON VIEW lbrec_progress IS
-'training runs under way, from pg_stat_activity';
+'trainings and searches under way, from pg_stat_activity';
+COMMENT ON COLUMN lbrec_progress.pid IS 'process of the session';
+COMMENT ON COLUMN lbrec_progress.usename IS 'role of the session';
+COMMENT ON COLUMN lbrec_progress.datname IS 'database of the session';
+COMMENT ON COLUMN lbrec_progress.command IS 'function that was called';
+COMMENT ON COLUMN lbrec_progress.model IS 'name of the model that is trained';
+COMMENT ON COLUMN lbrec_progress.phase IS 'what is being done: reading, a trial, an epoch, measuring, the last training, saving';
+COMMENT ON COLUMN lbrec_progress.percent IS 'share of the whole that is over, reckoned from the time that epochs took; 0 before there is one';
+COMMENT ON COLUMN lbrec_progress.elapsed IS 'time since the statement began';
+COMMENT ON COLUMN lbrec_progress.estimated_end IS 'when the statement will be over; null before the first epoch';
+COMMENT ON COLUMN lbrec_progress.listens_per_second IS 'read, or trained on in the latest epoch';
+COMMENT ON COLUMN lbrec_progress.memory IS 'bytes that the session has allocated';
+COMMENT ON COLUMN lbrec_progress.started IS 'when the statement began';
 
 GRANT SELECT ON lbrec_models, lbrec_progress TO @extowner@ WITH GRANT OPTION;
 

@@ -107,13 +107,35 @@ is(sql(q{SELECT count(*) FROM pg_class WHERE relname = 'stolen'}), '0', 'no tabl
 	is(sql(q{SELECT string_agg(version::text, ' ') FROM lbrec.model WHERE name = 'waits'}), '1', 'and is version 1');
 }
 
-# verbose: trials are told as they end, not only the epochs of the last one
+# verbose: each run is told as it goes on, trials and the last training
 {
 	my ($out, $err);
 	$node->psql('postgres', q{SELECT lbrec_train('told', verbose => true)}, stdout => \$out, stderr => \$err);
-	like($err, qr/INFO:  trial at temperature 0\.12: \d.* after epoch \d+, the best of \d+\n.*INFO:  trial at.*INFO:  epoch 1 of 20: loss .*INFO:  now on all listens: \d+ epochs of 4 models side by side/s,
+	like($err, qr/INFO:  trial 1 of at most 5, epoch 1 of 20: loss .*INFO:  trial at temperature 0\.12: \d.* after epoch \d+, the best of \d+\n.*INFO:  trial 2 of at most 5, epoch 1 of 20: .*INFO:  trial at.*INFO:  now on all listens: (\d+) epochs of 4 models side by side\n.*INFO:  last training, epoch 1 of \1: loss /s,
 		'verbose tells of trials and of what follows');
-	sql(q{SELECT lbrec_drop_model('told')});
+	$node->psql('postgres', q{SELECT lbrec_train('told')}, stdout => \$out, stderr => \$err);
+	is($err, '', 'without verbose nothing is told');
+	sql(q{SELECT lbrec_drop_model('told', 1), lbrec_drop_model('told', 2)});
+}
+
+# lbrec_progress, from another session: each part of a training, and what is over of the whole
+{
+	my $run = start_psql($node, "SELECT count(*) FROM lbrec_train('never', epochs => 5000, settings => '{\"evaluate_every\": 2}', split => 'last');\n", name => 'shown');
+	ok(wait_until(sub { sql(q{SELECT count(*) FROM lbrec_progress WHERE model = 'never' AND command = 'lbrec_train' AND phase ~ '^trial, epoch \d+ of 5000$|^trial, measuring$' AND percent BETWEEN 0 AND 99.9
+		AND elapsed > '0' AND elapsed <= clock_timestamp() - started AND estimated_end > now() AND memory > 1048576 AND listens_per_second > 0}) eq '1' }), 'a trial is shown');
+	my $percent = sql(q{SELECT percent FROM lbrec_progress});
+	ok(wait_until(sub { sql("SELECT count(*) FROM lbrec_progress WHERE percent > $percent") eq '1' }), 'it goes on');
+	sql(q{SELECT pg_cancel_backend(pid) FROM lbrec_progress});
+	finish_psql($run);
+	is(sql('SELECT count(*) FROM lbrec_progress'), '0', 'nothing is shown after a cancel');
+	$run = start_psql($node, "SELECT count(*) FROM lbrec_train('never', \$\$SELECT l.* FROM listen AS l, generate_series(1, 1000000)\$\$);\n", name => 'shown');
+	ok(wait_until(sub { sql(q{SELECT count(*) FROM lbrec_progress WHERE phase = 'reading' AND percent = 0 AND estimated_end IS NULL AND listens_per_second > 0}) eq '1' }), 'reading is shown');
+	sql(q{SELECT pg_cancel_backend(pid) FROM lbrec_progress});
+	finish_psql($run);
+	$run = start_psql($node, "SELECT count(*) FROM lbrec_tune('never', search => '{\"targets\": [10, 20, 30]}', epochs => 100000);\n", name => 'shown');
+	ok(wait_until(sub { sql(q{SELECT count(*) FROM lbrec_progress WHERE command = 'lbrec_tune' AND phase ~ '^trial' AND percent > 0 AND percent < 100}) eq '1' }), 'trials of a search are shown');
+	sql(q{SELECT pg_cancel_backend(pid) FROM lbrec_progress});
+	finish_psql($run);
 }
 
 # Dropped and altered while a session serves.

@@ -255,8 +255,8 @@ for my $change (
 	[ 'a constraint', 'ALTER TABLE lbrec.epoch ADD CONSTRAINT c CHECK (loss > 0)', qr/constraint c: definition: .* only after the update/m ],
 	[ 'a lost function', 'ALTER EXTENSION lbrec DROP FUNCTION lbrec_similar', qr/^function public\.lbrec_similar\(.*: the update does not make it/m ],
 	[ 'a function too many', 'CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$ SELECT 1 $$; ALTER EXTENSION lbrec ADD FUNCTION f()', qr/^function public\.f\(\): the update leaves it/m ],
-	[ 'a view', q{CREATE OR REPLACE VIEW lbrec_progress AS SELECT a.pid, a.usename, a.datname, ''::text AS model, 1 AS epoch, 2 AS epochs,
-			3::bigint AS listens, a.query_start AS started FROM pg_stat_activity AS a}, qr/^view public\.lbrec_progress: query after/m ],
+	[ 'a view', q{CREATE OR REPLACE VIEW lbrec_progress AS SELECT a.pid, a.usename, a.datname, ''::text AS command, ''::text AS model, ''::text AS phase, 1::numeric AS percent,
+			now() - now() AS elapsed, now() AS estimated_end, 3::bigint AS listens_per_second, 4::bigint AS memory, a.query_start AS started FROM pg_stat_activity AS a}, qr/^view public\.lbrec_progress: query after/m ],
 	[ 'what pg_dump takes', q{UPDATE pg_extension SET extcondition[1] = 'WHERE false' WHERE extname = 'lbrec'}, qr/^the extension: what pg_dump takes/m ])
 {
 	my ($what, $sql, $like) = @$change;

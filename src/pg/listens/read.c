@@ -44,6 +44,7 @@
 #include "pg/listens/order.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
+#include "pg/server/progress.h"
 #include "pg/server/time.h"
 
 /* Few enough that a batch stays in the processor's cache. */
@@ -547,6 +548,7 @@ run_query(Dataset *data, const ListenSource *source)
 	SPIPlanPtr	plan;
 	Portal		portal;
 	Reader		reader = {0};
+	TimestampTz start = GetCurrentTimestamp();
 	bool		was_read_only = XactReadOnly;
 	ErrorContextCallback explain = {error_context_stack,
 		lbrec_explain_no_listens, unconstify(char *, source->listens)};
@@ -587,6 +589,9 @@ run_query(Dataset *data, const ListenSource *source)
 		MemoryContext old;
 
 		CHECK_FOR_INTERRUPTS();
+		if (lbrec_progress_due())
+			lbrec_progress("reading", -1, data->n_listens * 1e6 /
+						   (GetCurrentTimestamp() - start + 1));
 		reader.n = 0;
 		PortalRunFetch(portal, FETCH_FORWARD, FETCH_ROWS, &reader.dest);
 		if (reader.n == 0)
@@ -629,6 +634,7 @@ lbrec_read_listens(const ListenSource *source, MemoryContext context)
 				 errmsg("the query of listens returned no rows"),
 				 errdetail("The query was: %s", data->query),
 				 errhint("Load listens with lbrec-convert, or widen the query.")));
+	lbrec_progress_phase("sorting");
 	lbrec_order_dataset(data);
 	summarize_times(data);
 	lbrec_finish_features(data, source->number_buckets);

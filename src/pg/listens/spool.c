@@ -293,6 +293,8 @@ lbrec_spool_order(ListenSpool *spool, const int32 *users,
 {
 	int64		run_rows = Min(Max(spool->max_rows, SCAN_ROWS), spool->n);
 	Listen	   *run;
+	Listen		last = {0};
+	bool		sorted = true;
 
 	if (spool->listens != NULL)
 	{
@@ -306,10 +308,15 @@ lbrec_spool_order(ListenSpool *spool, const int32 *users,
 
 		lbrec_spool_read(spool, from, n, run);
 		order_block(run, n, users, recordings);
+		if (from > 0 && compare_listens(&last, &run[0]) > 0)
+			sorted = false;
+		last = run[n - 1];
 		lbrec_spool_write(spool, from, n, run);
 	}
 	pfree(run);
-	merge_runs(spool, run_rows);
+	/* listens mostly come in the order of time */
+	if (!sorted)
+		merge_runs(spool, run_rows);
 }
 
 /*

@@ -6,7 +6,6 @@
 
 #include "access/xact.h"
 #include "utils/array.h"
-#include "utils/backend_status.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/memutils.h"
@@ -18,6 +17,7 @@
 #include "pg/listens/dataset.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
+#include "pg/server/progress.h"
 #include "pg/server/srf.h"
 #include "pg/server/time.h"
 #include "pg/store/versions.h"
@@ -31,6 +31,9 @@
 PG_FUNCTION_INFO_V1(lbrec_train);
 
 #define N_COLUMNS 13
+
+/* Between two lines of verbose. */
+#define INFO_MS 2000
 
 /* Places of the arguments. */
 enum
@@ -162,22 +165,39 @@ read_options(FunctionCallInfo fcinfo, TrainRequest *request, TrainOptions *o,
 	lbrec_check_options(o);
 }
 
-/* Tells an epoch at once; rows wait for the end of the statement. */
-static void
-tell_epoch(const EpochReport *report, void *arg)
+/* What verbose tells, and when it told something last. */
+typedef struct Teller
 {
-	const TrainOptions *o = arg;
+	bool		verbose;
+	TimestampTz told;
+} Teller;
 
-	if (o->verbose && report->evaluated)
+/*
+ * Tells an epoch at once, for rows wait for the end of the statement: the first
+ * of each run, and then not more often than people read.
+ */
+static void
+tell_epoch(const RunPlan *plan, const EpochReport *report, void *arg)
+{
+	Teller	   *teller = arg;
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!teller->verbose ||
+		(report->epoch > 1 && report->epoch < plan->n_epochs &&
+		 !TimestampDifferenceExceeds(teller->told, now, INFO_MS)))
+		return;
+	teller->told = now;
+	if (report->evaluated)
 		ereport(INFO,
-				(errmsg("epoch %d of %d: loss %.1f, test loss %.1f, top-10 %.4f, top-100 %.4f, %.2f s",
-						report->epoch, o->epochs, report->loss,
-						report->test_loss, report->top_k[2], report->top_k[4],
+				(errmsg("%s, epoch %d of %d: loss %.1f, test loss %.1f, top-10 %.4f, top-100 %.4f, %.2f s",
+						plan->phase, report->epoch, plan->n_epochs,
+						report->loss, report->test_loss, report->top_k[2],
+						report->top_k[4], report->seconds)));
+	else
+		ereport(INFO,
+				(errmsg("%s, epoch %d of %d: loss %.1f, %.2f s", plan->phase,
+						report->epoch, plan->n_epochs, report->loss,
 						report->seconds)));
-	else if (o->verbose)
-		ereport(INFO,
-				(errmsg("epoch %d of %d: loss %.1f, %.2f s", report->epoch,
-						o->epochs, report->loss, report->seconds)));
 }
 
 static void
@@ -242,9 +262,10 @@ lbrec_train(PG_FUNCTION_ARGS)
 {
 	RowSink		sink = lbrec_begin_rows(fcinfo, N_ARGS, N_ARGS, N_COLUMNS);
 	TrainOptions options;
+	Teller		teller = {0};
 	ListenSource source = {.with_features = true};
 	TrainRequest request = {.options = &options, .callback = tell_epoch,
-		.arg = &options};
+		.arg = &teller};
 	MemoryContext context;
 	Dataset    *data;
 	Trained    *trained;
@@ -255,6 +276,7 @@ lbrec_train(PG_FUNCTION_ARGS)
 	source.listens = needed_text(fcinfo, ARG_LISTENS, "listens");
 	read_options(fcinfo, &request, &options, context);
 	lbrec_check_name(request.name);
+	teller.verbose = options.verbose;
 
 	/* better now than after an hour of training */
 	PreventCommandIfReadOnly("lbrec_train()");
@@ -269,6 +291,8 @@ lbrec_train(PG_FUNCTION_ARGS)
 		source.prepare = lbrec_warm_prepare;
 		source.prepare_arg = request.warm;
 	}
+	lbrec_progress_start("lbrec_train", request.name, context);
+	lbrec_progress("reading", -1, 0);
 	data = lbrec_read_listens(&source, context);
 	request.data = data;
 	trained = lbrec_run_training(&request, context);
@@ -276,6 +300,7 @@ lbrec_train(PG_FUNCTION_ARGS)
 	for (int i = 0; i < trained->n_reports; i++)
 		put_epoch(&sink, &trained->reports[i]);
 	warn_of_rising_loss(request.name, &options, trained);
+	lbrec_progress_phase("saving");
 	lbrec_save_model(request.name, trained, data, &options, trained->reports,
 					 trained->n_reports);
 	prune(request.name, options.keep_versions);

@@ -30,6 +30,7 @@
 #include "pg/listens/dataset.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
+#include "pg/server/progress.h"
 #include "pg/server/srf.h"
 #include "pg/store/versions.h"
 #include "pg/train/options.h"
@@ -76,6 +77,7 @@ typedef struct Tuning
 	Metric		metric;
 	double		temperature;	/* where the search has none; 0: the preset's */
 	TimestampTz deadline;		/* 0: none */
+	double		epochs_after;	/* that follow the present trial, about */
 	Dataset    *data;
 } Tuning;
 
@@ -268,6 +270,9 @@ measure(const Tuning *t, const RunPlan *plan, const TuneTrial *trial,
 
 	trial_options(&options, t, trial, epochs);
 	own.n_epochs = epochs;
+	own.phase = trial->number == 0 ? "trial without a search" :
+		psprintf("trial %d of %d", trial->number, t->n_trials - 1);
+	own.epochs_after = t->epochs_after;
 	own.lists = lbrec_training_lists(plan->data, &options, plan->split, NULL,
 									 scratch);
 	found = lbrec_run_trial(&own, &options,
@@ -375,6 +380,21 @@ put_trials(const Tuning *t, int saved, RowSink *sink)
 	}
 }
 
+/*
+ * Epochs that follow a trial of round r, after which so many of it are left:
+ * those, as many in each later round, the second look, and the last training.
+ */
+static double
+epochs_to_come(const Tuning *t, int left, int r, int max_epochs)
+{
+	TrainOptions options;
+
+	train_options(&options, t, &t->trials[0]);
+	return (double) Max(left, 0) * Max(max_epochs >> r, 1) +
+		(double) r * Max(t->n_trials / 2, 1) * Max(max_epochs >> r, 1) +
+		2.0 * max_epochs + (double) options.epochs * (options.ensemble + 1) / 2;
+}
+
 /* Rounds of trials, each with half of them for twice as many epochs. */
 static void
 run_rounds(Tuning *t, const RunPlan *plan, int max_epochs)
@@ -397,6 +417,7 @@ run_rounds(Tuning *t, const RunPlan *plan, int max_epochs)
 			if (r < rounds || i > 0)
 				if (past_deadline(t))
 					break;
+			t->epochs_after = epochs_to_come(t, in_round - i - 1, r, max_epochs);
 			trial->metric = measure(t, plan, trial, epochs, &trial->seconds);
 			trial->epochs = epochs;
 		}
@@ -464,6 +485,7 @@ train_winner(const Tuning *t, const TuneTrial *winner, bool activate,
 	options.activate = activate;
 	trained = lbrec_run_training(&request, context);
 	options.temperature = trained->temperature;
+	lbrec_progress_phase("saving");
 	lbrec_save_model(t->model, trained, t->data, &options, trained->reports,
 					 trained->n_reports);
 }
@@ -558,6 +580,8 @@ lbrec_tune(PG_FUNCTION_ARGS)
 		t.settings = PG_GETARG_JSONB_P(ARG_SETTINGS);
 	read_knobs(&t, PG_GETARG_JSONB_P(ARG_SEARCH));
 	choose_trials(&t, trials);
+	lbrec_progress_start("lbrec_tune", t.model, context);
+	lbrec_progress("reading", -1, 0);
 	read_listens(&t, text_to_cstring(PG_GETARG_TEXT_PP(ARG_LISTENS)), context);
 
 	scratch = AllocSetContextCreate(context, "lbrec rounds",

@@ -8,14 +8,13 @@
 #include "pg/train/epochs.h"
 
 #include "portability/instr_time.h"
-#include "mb/pg_wchar.h"
-#include "utils/backend_status.h"
 
 #include "core/model/lb_schedule.h"
 
 #include "pg/evaluate/metrics.h"
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"
+#include "pg/server/progress.h"
 #include "pg/train/batches.h"
 #include "pg/train/ensemble.h"
 #include "pg/train/measure.h"
@@ -33,6 +32,8 @@ typedef struct Run
 	LbSchedule	schedule;
 	FittedScore fitted;			/* by the latest measurement */
 	FittedScore best_fitted;	/* by that of the best epoch */
+	instr_time	start;			/* of the present member's epoch */
+	double		rate;			/* listens a second in the latest epoch */
 	float	  **best;			/* its weights, by tensor, or NULL */
 	RunResult  *result;
 } Run;
@@ -49,14 +50,75 @@ diverged(const RunPlan *plan, const char *detail)
 					 plan->options->learning_rate)));
 }
 
+static double
+seconds_since(instr_time start)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	return INSTR_TIME_GET_DOUBLE(now);
+}
+
+/*
+ * Seconds to the end of all runs when member m is in this epoch, of which a
+ * share is done; below 0 as long as nothing can be told.
+ */
+static double
+seconds_left(const Run *run, int m, int epoch, double done)
+{
+	const RunPlan *plan = run->plan;
+	int			n = plan->n_members;
+	int			expected = lbrec_expected_epochs(plan);
+	double		of_epoch = plan->times->epoch;
+	double		of_measure = plan->times->measure;
+	double		epochs;
+	double		measures = 0;
+
+	if (of_epoch == 0 && done < 0.02)
+		return -1;
+	if (of_epoch == 0)
+		of_epoch = seconds_since(run->start) / done;
+	if (of_measure == 0)
+		of_measure = of_epoch / 2;
+	if (plan->split->n_test > 0)
+	{
+		expected = Min(Max(expected, epoch + plan->options->evaluate_every),
+					   plan->n_epochs);
+		epochs = (double) (expected - epoch + 1) * n - m - done;
+		measures = (expected - epoch) / plan->options->evaluate_every + 1;
+	}
+	else
+		epochs = (double) (n - m) * plan->n_epochs - (epoch - 1) - done;
+	/* one for what is saved in the end */
+	return (Max(epochs, 0) + plan->epochs_after + 1) * of_epoch +
+		(measures + plan->measures_after) * of_measure;
+}
+
+/* Tells how far the run is. */
+static void
+tell(const Run *run, int m, int epoch, double done)
+{
+	const RunPlan *plan = run->plan;
+	char		phase[128];
+
+	/* members one after another: epochs of the whole ensemble */
+	if (plan->split->n_test == 0)
+		epoch = 1 + (m * plan->n_epochs + epoch - 1) / plan->n_members;
+	snprintf(phase, sizeof(phase), "%s, epoch %d of %d", plan->phase, epoch,
+			 plan->n_epochs);
+	lbrec_progress(phase, seconds_left(run, m, epoch, done), run->rate);
+}
+
 /*
  * One pass over what a member is trained on.  Returns the mean of the
  * batches' losses.
  */
 static double
-train_epoch(const Run *run, Member *member, int epoch)
+train_epoch(const Run *run, int m, int epoch)
 {
 	Ensemble   *e = run->ensemble;
+	Member	   *member = &e->members[m];
 	double		sum = 0;
 	int			steps = 0;
 	double		done = 0;
@@ -86,6 +148,8 @@ train_epoch(const Run *run, Member *member, int epoch)
 		lbrec_check_status(status, "loss");
 		sum += loss;
 		done = lbrec_batcher_done(&member->batcher);
+		if (lbrec_progress_due())
+			tell(run, m, epoch, done);
 	}
 	return steps > 0 ? sum / steps : 0;
 }
@@ -134,33 +198,21 @@ note_epoch(Run *run, const EpochReport *report)
 	return true;
 }
 
-/* Shown in pg_stat_activity, from where the view lbrec_progress reads it. */
-static void
-report_progress(const RunPlan *plan, int epoch)
-{
-	char		text[256];
-	int			shown = pg_mbcliplen(plan->name, strlen(plan->name), 100);
-
-	snprintf(text, sizeof(text),
-			 "lbrec_train \"%.*s\": epoch %d of %d, " INT64_FORMAT " listens an epoch",
-			 shown, plan->name, epoch, plan->n_epochs,
-			 plan->split->n_train);
-	pgstat_report_activity(STATE_RUNNING, text);
-}
-
 /* An epoch of one member, and its share of the report. */
 static void
 run_member(Run *run, int m, EpochReport *report)
 {
-	Ensemble   *e = run->ensemble;
-	instr_time	start;
-	instr_time	end;
+	RunTimes   *times = run->plan->times;
+	double		seconds;
 
-	INSTR_TIME_SET_CURRENT(start);
-	report->loss += train_epoch(run, &e->members[m], report->epoch) / e->n;
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_SUBTRACT(end, start);
-	report->seconds += INSTR_TIME_GET_DOUBLE(end);
+	INSTR_TIME_SET_CURRENT(run->start);
+	tell(run, m, report->epoch, 0);
+	report->loss += train_epoch(run, m, report->epoch) / run->ensemble->n;
+	seconds = seconds_since(run->start);
+	times->epoch = times->epoch == 0 ? seconds :
+		(times->epoch + seconds) / 2;
+	run->rate = run->plan->split->n_train / seconds;
+	report->seconds += seconds;
 	report->listens_per_second = run->plan->split->n_train / report->seconds;
 }
 
@@ -171,7 +223,19 @@ put_report(Run *run, const EpochReport *report)
 
 	result->reports[result->n_reports++] = *report;
 	if (run->plan->callback)
-		run->plan->callback(report, run->plan->arg);
+		run->plan->callback(run->plan, report, run->plan->arg);
+}
+
+static void
+measure(Run *run, EpochReport *report)
+{
+	RunTimes   *times = run->plan->times;
+	instr_time	start;
+
+	INSTR_TIME_SET_CURRENT(start);
+	lbrec_progress_phase(psprintf("%s, measuring", run->plan->phase));
+	lbrec_measure(report, &run->fitted, run->ensemble, &run->objective);
+	times->measure = seconds_since(start);
 }
 
 /* All members go through an epoch, and what they are together is measured. */
@@ -189,12 +253,11 @@ run_side_by_side(Run *run)
 	{
 		EpochReport report = {.epoch = epoch};
 
-		report_progress(plan, epoch);
 		for (int m = 0; m < e->n; m++)
 			run_member(run, m, &report);
 		if (epoch % o->evaluate_every == 0 || epoch == plan->n_epochs)
 		{
-			lbrec_measure(&report, &run->fitted, e, &run->objective);
+			measure(run, &report);
 			if (o->early_stopping != METRIC_NONE)
 				go_on = note_epoch(run, &report);
 		}
@@ -223,9 +286,6 @@ run_one_by_one(Run *run)
 			EpochReport *report = &reports[epoch - 1];
 
 			report->epoch = epoch;
-			/* progress in epochs of the whole ensemble */
-			report_progress(run->plan,
-							1 + (m * n_epochs + epoch - 1) / e->n);
 			run_member(run, m, report);
 			if (m == e->n - 1)
 				put_report(run, report);

@@ -7,10 +7,26 @@
 #include "pg/listens/dataset.h"
 #include "pg/listens/histories.h"
 #include "pg/model/neighbours.h"
+#include "pg/server/progress.h"
 #include "pg/train/options.h"
 #include "pg/train/split.h"
 #include "pg/train/trends.h"
 #include "pg/train/warm.h"
+
+/* Early stopping ends most runs after about this share of their epochs. */
+#define EXPECTED_SHARE 0.6
+
+/* The epochs that a run will have, as far as can be told before it. */
+int
+lbrec_expected_epochs(const RunPlan *plan)
+{
+	if (plan->expected_epochs > 0)
+		return Min(plan->expected_epochs, plan->n_epochs);
+	if (plan->split->n_test == 0 ||
+		plan->options->early_stopping == METRIC_NONE)
+		return plan->n_epochs;
+	return Max((int) (EXPECTED_SHARE * plan->n_epochs), 1);
+}
 
 /*
  * True if a run uses trends: their weight comes from a trial (refit), and a
@@ -39,6 +55,7 @@ lbrec_training_lists(const Dataset *data, const TrainOptions *o,
 	const Neighbours *older = NULL;
 	const Followers *older_followers = NULL;
 
+	lbrec_progress_phase("counting what was played");
 	if (warm)
 	{
 		request.older = lbrec_warm_lists(warm);

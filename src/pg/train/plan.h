@@ -19,8 +19,18 @@
 #include "pg/train/split.h"
 #include "pg/train/warm.h"
 
+typedef struct RunPlan RunPlan;
+
 /* Called after each epoch. */
-typedef void (*EpochCallback) (const EpochReport *report, void *arg);
+typedef void (*EpochCallback) (const RunPlan *plan, const EpochReport *report,
+							   void *arg);
+
+/* What was measured of the time that runs take, to tell what is left. */
+typedef struct RunTimes
+{
+	double		epoch;			/* seconds of a member's epoch, or 0 */
+	double		measure;		/* seconds of a measurement, or 0 */
+} RunTimes;
 
 /* Inputs of training beside the listens; nothing held out is in them. */
 typedef struct TrainingLists
@@ -32,7 +42,7 @@ typedef struct TrainingLists
 	float	   *trends;			/* (n_recordings + 1), or NULL */
 } TrainingLists;
 
-typedef struct RunPlan
+struct RunPlan
 {
 	const char *name;			/* of the model, for messages */
 	const TrainOptions *options;
@@ -47,7 +57,14 @@ typedef struct RunPlan
 	EpochCallback callback;		/* or NULL */
 	void	   *arg;
 	LbThreads  *pool;
-} RunPlan;
+
+	/* for lbrec_progress */
+	const char *phase;
+	RunTimes   *times;
+	int			expected_epochs;	/* 0: nothing is known */
+	double		epochs_after;	/* members' epochs that follow this run */
+	double		measures_after;
+};
 
 /* The optimiser's state, to continue from; of all members side by side. */
 typedef struct States
@@ -69,6 +86,7 @@ typedef struct RunResult
 	int			n_reports;
 } RunResult;
 
+extern int	lbrec_expected_epochs(const RunPlan *plan);
 extern TrainingLists *lbrec_training_lists(const Dataset *data,
 										   const TrainOptions *options,
 										   const Split *split,

@@ -194,6 +194,8 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 	Trained    *trained;
 
 	trial.data = trial_data;
+	trial.epochs_after = (double) last.n_members *
+		lbrec_expected_epochs(common);
 	trial.lists = lbrec_training_lists(trial.data, trial.options, trial.split,
 									   trial.warm, scratch);
 	best = lbrec_best_trial(&trial);
@@ -202,7 +204,7 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 	last.options = &best->options;
 	last.split = &all;
 	last.trend = best->trend;
-	last.callback = NULL;
+	last.phase = "last training";
 	if (best->best_epoch > 0)
 		last.n_epochs = best->best_epoch;
 	if (last.options->verbose)
@@ -253,6 +255,8 @@ prepare(RunPlan *plan, TrainOptions *options, Split *split, int64 **plays,
 	plan->n_members = options->ensemble;
 	plan->n_epochs = options->epochs;
 	plan->pool = lbrec_start_threads(CurrentMemoryContext);
+	plan->phase = "training";
+	plan->times = palloc0(sizeof(RunTimes));
 	return last_follows;
 }
 

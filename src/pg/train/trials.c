@@ -26,6 +26,9 @@
 #define TEMPERATURE_STEP 1.41421356237309505
 #define MAX_STEPS 3
 
+/* Trials that such a search usually takes. */
+#define USUAL_TRIALS 3
+
 /*
  * Trains so many members with these options, and frees all but what it found
  * out.
@@ -44,8 +47,6 @@ lbrec_run_trial(const RunPlan *plan, const TrainOptions *options,
 
 	own.options = &trial.options;
 	own.n_members = n_members;
-	if (options->find_temperature)
-		own.callback = NULL;
 	result = lbrec_run(&own);
 	MemoryContextSwitchTo(old);
 	trial.metric = result->best_metric;
@@ -59,7 +60,6 @@ lbrec_run_trial(const RunPlan *plan, const TrainOptions *options,
 		   result->n_reports * sizeof(EpochReport));
 	MemoryContextDelete(scratch);
 
-	/* its epochs are not shown before the last trial: say that it goes on */
 	if (options->verbose && options->find_temperature)
 		ereport(INFO,
 				(errmsg("trial at temperature %g: %.4f after epoch %d, the best of %d",
@@ -68,16 +68,33 @@ lbrec_run_trial(const RunPlan *plan, const TrainOptions *options,
 	return trial;
 }
 
+/*
+ * The next trial of a search for a temperature, which few more will follow;
+ * before, unless NULL, tells how many epochs a trial takes.
+ */
 static Trial
-run_trial(const RunPlan *plan, const TrainOptions *options)
+run_trial(const RunPlan *plan, const TrainOptions *options, int number,
+		  const Trial *before)
 {
-	return lbrec_run_trial(plan, options,
-						   Min(TRIAL_MEMBERS, options->ensemble));
+	RunPlan		own = *plan;
+	int			members = Min(TRIAL_MEMBERS, options->ensemble);
+	int			more = options->find_temperature ?
+		Max(USUAL_TRIALS - number, 0) : 0;
+	double		epochs;
+
+	if (before)
+		own.expected_epochs = before->n_reports;
+	epochs = lbrec_expected_epochs(&own);
+	own.phase = options->find_temperature ?
+		psprintf("trial %d of at most %d", number, MAX_STEPS + 2) : "trial";
+	own.epochs_after += more * epochs * members;
+	own.measures_after += more * epochs / options->evaluate_every;
+	return lbrec_run_trial(&own, options, members);
 }
 
 /* Trials at temperatures that fall, or rise, for as long as that is better. */
 static bool
-try_temperatures(Trial *best, const RunPlan *plan, double factor)
+try_temperatures(Trial *best, int *number, const RunPlan *plan, double factor)
 {
 	bool		better = false;
 
@@ -88,7 +105,7 @@ try_temperatures(Trial *best, const RunPlan *plan, double factor)
 
 		/* a number that people can say again */
 		options.temperature = rint(options.temperature * factor * 1000) / 1000;
-		trial = run_trial(plan, &options);
+		trial = run_trial(plan, &options, ++*number, best);
 		if (trial.best_epoch == 0 || trial.metric <= best->metric)
 			break;
 		*best = trial;
@@ -111,14 +128,11 @@ Trial *
 lbrec_best_trial(const RunPlan *plan)
 {
 	Trial	   *best = palloc(sizeof(Trial));
+	int			number = 1;
 
-	*best = run_trial(plan, plan->options);
-	if (!plan->options->find_temperature)
-		return best;
-	if (best->best_epoch > 0 &&
-		!try_temperatures(best, plan, 1 / TEMPERATURE_STEP))
-		try_temperatures(best, plan, TEMPERATURE_STEP);
-	for (int i = 0; plan->callback && i < best->n_reports; i++)
-		plan->callback(&best->reports[i], plan->arg);
+	*best = run_trial(plan, plan->options, number, NULL);
+	if (plan->options->find_temperature && best->best_epoch > 0 &&
+		!try_temperatures(best, &number, plan, 1 / TEMPERATURE_STEP))
+		try_temperatures(best, &number, plan, TEMPERATURE_STEP);
 	return best;
 }

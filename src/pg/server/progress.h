@@ -1,0 +1,17 @@
+/*
+ * progress.h
+ *		Tells other sessions how far a long command is.
+ */
+#ifndef LBREC_SERVER_PROGRESS_H
+#define LBREC_SERVER_PROGRESS_H
+
+#include "pg/server/lbrec.h"
+
+extern void lbrec_progress_start(const char *command, const char *model,
+								 MemoryContext context);
+extern bool lbrec_progress_due(void);
+extern void lbrec_progress(const char *phase, double seconds_left,
+						   double listens_per_second);
+extern void lbrec_progress_phase(const char *phase);
+
+#endif							/* LBREC_SERVER_PROGRESS_H */
