@@ -271,7 +271,7 @@ AS 'MODULE_PATHNAME', 'lbrec_recommend_group'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend_group IS
-'the k recordings with the highest mean of several users'' scores, best first, exactly. Each user of user_ids counts once; nulls and users without listens do not count, but where nobody has any the list is of what is popular. exclude_listened leaves out what any of them has in listens, exclude the recordings of an array; the other arguments are as for lbrec_recommend. basis: model, if the model knows all who count; listens; popular';
+'the k recordings with the highest mean of several users'' scores, best first, exactly. Each user of user_ids counts once; nulls and users without listens do not count, but if no user has any the list is of popular recordings. exclude_listened leaves out each user''s recordings in listens, exclude the recordings of an array; the other arguments are as for lbrec_recommend. basis: model, if the model knows all that count; listens; popular';
 
 CREATE FUNCTION lbrec_score(
 	user_id bigint,

@@ -22,7 +22,7 @@ FROM (SELECT DISTINCT users FROM expected) AS g,
 -- one user's list is the user's
 SELECT count(*), bool_and(g.recording_msid = r.recording_msid AND g.score = r.score)
 FROM lbrec_recommend_group('{7}', 20, 'm') AS g JOIN lbrec_recommend(7, 20, 'm') AS r USING (rank);
--- each user counts once, in any order; nulls and users of whom nothing is known do not
+-- each user counts once, in any order; nulls and unknown users without listens do not
 SELECT count(*), bool_and(a.recording_msid = b.recording_msid AND a.score = b.score), min(b.basis)
 FROM lbrec_recommend_group('{7,9}', 20, 'm') AS a JOIN lbrec_recommend_group('{NULL,9,2000,7,9}', 20, 'm') AS b USING (rank);
 -- nothing is known of anybody: what is popular

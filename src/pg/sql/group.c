@@ -34,7 +34,7 @@ PG_FUNCTION_INFO_V1(lbrec_recommend_group);
 /* Candidates that are scored together. */
 #define BLOCK 256
 
-/* What any of the users has is left out by exclude_each(). */
+/* exclude_each() leaves out the recordings of each of the users. */
 static const WishPlaces wish_places = {
 	.exclude_listened = NO_ARGUMENT,
 	.exclude = GROUP_EXCLUDE,

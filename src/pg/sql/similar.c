@@ -35,7 +35,7 @@ static const WishPlaces wish_places = {
 	.diversity = SIMILAR_DIVERSITY
 };
 
-/* What recordings are to be similar to. */
+/* The target of the similarity. */
 typedef struct Seeds
 {
 	const ServingModel *serving;
