@@ -185,7 +185,7 @@ CREATE FUNCTION lbrec_recommend(
 	model text DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
 	exclude_listened boolean DEFAULT false,
-	listens text DEFAULT 'listen',
+	listens text DEFAULT NULL,
 	candidates uuid[] DEFAULT NULL,
 	filter text DEFAULT NULL,
 	min_listens bigint DEFAULT NULL,
@@ -208,7 +208,7 @@ CREATE FUNCTION lbrec_next(
 	k integer DEFAULT 10,
 	recent uuid[] DEFAULT NULL,
 	user_id bigint DEFAULT NULL,
-	listens text DEFAULT 'listen',
+	listens text DEFAULT NULL,
 	model text DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
 	exclude_listened boolean DEFAULT false,
@@ -234,7 +234,7 @@ CREATE FUNCTION lbrec_recommend_all(
 	model text DEFAULT NULL,
 	users bigint[] DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
-	listens text DEFAULT 'listen',
+	listens text DEFAULT NULL,
 	OUT user_id bigint,
 	OUT rank integer,
 	OUT recording_msid uuid,
@@ -253,7 +253,7 @@ CREATE FUNCTION lbrec_recommend_group(
 	model text DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
 	exclude_listened boolean DEFAULT false,
-	listens text DEFAULT 'listen',
+	listens text DEFAULT NULL,
 	exclude uuid[] DEFAULT NULL,
 	candidates uuid[] DEFAULT NULL,
 	filter text DEFAULT NULL,
@@ -278,7 +278,7 @@ CREATE FUNCTION lbrec_score(
 	recordings uuid[],
 	model text DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
-	listens text DEFAULT 'listen')
+	listens text DEFAULT NULL)
 RETURNS real[]
 AS 'MODULE_PATHNAME', 'lbrec_score'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000
@@ -291,7 +291,7 @@ CREATE FUNCTION lbrec_explain(
 	recording_msid uuid,
 	model text DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
-	listens text DEFAULT 'listen',
+	listens text DEFAULT NULL,
 	OUT part text,
 	OUT because uuid,
 	OUT value double precision)
@@ -305,7 +305,7 @@ CREATE FUNCTION lbrec_user_embedding(
 	user_id bigint,
 	model text DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
-	listens text DEFAULT 'listen')
+	listens text DEFAULT NULL)
 RETURNS real[]
 AS 'MODULE_PATHNAME', 'lbrec_user_embedding'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
@@ -391,7 +391,7 @@ COMMENT ON FUNCTION lbrec_similar_users IS
 
 CREATE FUNCTION lbrec_evaluate(
 	model text DEFAULT NULL,
-	listens text DEFAULT 'listen',
+	listens text DEFAULT NULL,
 	ks integer[] DEFAULT '{1,5,10,50,100}',
 	OUT recommender text,
 	OUT k integer,

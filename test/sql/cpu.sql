@@ -40,6 +40,9 @@ BEGIN
 END $$;
 RESET lbrec.cpu;
 -- and all give the same recommendations, to the last bit of each score
+SET client_min_messages = warning;
+DROP TABLE IF EXISTS listen, recording, catalogue CASCADE;
+RESET client_min_messages;
 CREATE TABLE listen (user_id bigint, listened_at timestamptz, recording_msid uuid);
 INSERT INTO listen
 SELECT u, timestamptz '2020-01-01' + make_interval(hours => i * 5 + u),

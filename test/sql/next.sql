@@ -7,6 +7,9 @@ CREATE TEMP TABLE played AS
 SELECT u AS user_id, to_timestamp(1700000000 + s * 86400 + i * 200) AS listened_at,
 	lbrec_key((u + s * 7) % 3 * 10 + u % 4 * 30 + i) AS recording_msid
 FROM generate_series(1, 40) AS u, generate_series(0, 11) AS s, generate_series(0, 9) AS i;
+SET client_min_messages = warning;
+DROP TABLE IF EXISTS listen, recording, catalogue CASCADE;
+RESET client_min_messages;
 CREATE TABLE listen AS SELECT * FROM played;
 CREATE INDEX ON listen (user_id, listened_at);
 SET lbrec.threads = 2;

@@ -201,6 +201,30 @@ sql(q{CREATE FUNCTION public.lbrec_drop_model(text, integer) RETURNS integer LAN
 my ($o, $e) = ('', '');
 isnt($node->psql('taken', 'CREATE EXTENSION lbrec', stdout => \$o, stderr => \$e), 0, 'an object of our name that is there already: refused');
 
+# A stranger's listens.  Rights to the three columns suffice; a default that is
+# missing, out of reach or of another kind is none, what is named is an error.
+sql(q{ALTER TABLE listen ADD secret text; INSERT INTO listen SELECT 78, listened_at, recording_msid FROM listen WHERE user_id = 1;
+	CREATE ROLE columns; GRANT reader TO columns; CREATE ROLE fewer; GRANT reader TO fewer;
+	GRANT SELECT (user_id, listened_at, recording_msid) ON listen TO columns; GRANT SELECT (user_id, recording_msid) ON listen TO fewer});
+for my $ask (q{(SELECT basis FROM lbrec_recommend(78, 1, 'a'%s))}, q{(SELECT basis FROM lbrec_recommend_all(1, 'a', '{78}'%s))})
+{
+	my ($default, $named, $missing) = map { 'SELECT ' . sprintf($ask, $_) } '', q{, listens => 'listen'}, q{, listens => 'nowhere'};
+	is(sql("SET ROLE columns; $_"), 'listens', 'rights to the columns suffice') for $default, $named;
+	is(sql("SET ROLE $_; $default"), 'popular', "$_: a default out of reach is none") for 'fewer', 'reader';
+	is(may($_, $named), '42501', "$_: but an error if it is named") for 'fewer', 'reader';
+	is(may('columns', $missing), '42P01', 'what is named must be there');
+	is(sql("SET search_path = pg_catalog; " . ($default =~ s/lbrec_rec/public.lbrec_rec/r)), 'popular', 'no default in the path');
+	is(sql("CREATE SCHEMA sheets; CREATE TABLE sheets.listen (user_id bigint, what text); SET search_path = sheets, public; $default; DROP SCHEMA sheets CASCADE"), 'popular', 'a default of another kind is none');
+	is(sql("CREATE TEMP TABLE listen AS SELECT 79::bigint AS user_id, listened_at, recording_msid FROM public.listen WHERE user_id = 78; " . ($default =~ s/78/79/r)), 'popular', 'a temporary table is no default');
+	is(sql("CREATE TEMP TABLE listen AS SELECT 79::bigint AS user_id, listened_at, recording_msid FROM public.listen WHERE user_id = 78; SET search_path = pg_temp, public; $default; RESET search_path; " . ($named =~ s/78/79/r)), "listens\nlistens", '... and is read where it is named');
+}
+is(sql(q{SET ROLE columns; SELECT DISTINCT listens_evaluated > 0 FROM lbrec_evaluate('a')}), 't', 'they suffice to evaluate');
+is(may('columns', q{SELECT lbrec_recommend(1, 5, 'a', exclude_listened => true, filter => 'listen')}), 'yes', '... and to exclude and filter');
+is(may('fewer', q{SELECT lbrec_evaluate('a')}), '42501', 'fewer do not');
+is(may('fewer', q{SELECT lbrec_recommend(1, 5, 'a', exclude_listened => true, filter => 'listen')}), 'yes', '... but exclude and filter');
+is(may('reader', q{SELECT lbrec_recommend(1, 5, 'a', exclude_listened => true)}), '42501', 'none do not exclude');
+sql(q{DELETE FROM listen WHERE user_id = 78; ALTER TABLE listen DROP secret; DROP OWNED BY columns, fewer; DROP ROLE columns, fewer});
+
 # Row security of listens: a trainer sees their own rows only.
 sql(q{ALTER TABLE listen ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON listen TO trainer USING (user_id < 5);
 	GRANT CREATE ON SCHEMA public TO trainer;

@@ -89,9 +89,12 @@ looks_like_query(const char *text)
 	return false;
 }
 
-/* The argument listens, a query or the name of a table, as a query. */
+/*
+ * What the user calls listens, a query or the name of a table, as a query.  Of
+ * a table only the columns are asked for, so that rights to them suffice.
+ */
 char *
-lbrec_listens_query(const char *listens)
+lbrec_listens_columns(const char *listens, const char *columns)
 {
 	List	   *names;
 
@@ -104,7 +107,15 @@ lbrec_listens_query(const char *listens)
 				 errdetail("%s", needed_columns),
 				 errhint("Give the name of a table or a query.")));
 	names = textToQualifiedNameList(cstring_to_text(listens));
-	return psprintf("SELECT * FROM %s", NameListToQuotedString(names));
+	return psprintf("SELECT %s FROM %s", columns,
+					NameListToQuotedString(names));
+}
+
+/* The same, with all columns. */
+char *
+lbrec_listens_query(const char *listens)
+{
+	return lbrec_listens_columns(listens, "*");
 }
 
 /*

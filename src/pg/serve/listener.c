@@ -17,16 +17,13 @@
 
 #include <math.h>
 
-#include "catalog/namespace.h"
-#include "catalog/pg_class.h"
-#include "miscadmin.h"
-#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #include "core/model/lb_foldin.h"
 
 #include "pg/image/image.h"
+#include "pg/listens/default.h"
 #include "pg/model/score.h"
 #include "pg/model/twotower.h"
 #include "pg/serve/arguments.h"
@@ -89,20 +86,14 @@ lbrec_basis_name(Basis basis)
 }
 
 /*
- * True if there are listens to read.  The default table may be missing or out
- * of the caller's reach: then there are none.  The same of a table or query that
- * the caller names is an error.
+ * True if there are listens to read.  The default table may be missing, of
+ * another kind or out of the caller's reach: then there are none.  The same of
+ * a table or query that the caller names is an error.
  */
 bool
-lbrec_has_listens(const char *listens)
+lbrec_has_listens(const Moment *moment)
 {
-	Oid			relation;
-
-	if (strcmp(listens, "listen") != 0)
-		return true;
-	relation = RelnameGetRelid(listens);
-	return OidIsValid(relation) &&
-		pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+	return moment->named || lbrec_default_is_readable();
 }
 
 /*
@@ -287,7 +278,7 @@ fit(float *query, const ServingModel *serving, const Played *played,
 		unit_groups(query, D, image->config.ensemble);
 }
 
-/* The arguments at and listens. */
+/* The arguments at and listens; the default of listens is looked up. */
 Moment
 lbrec_moment(FunctionCallInfo fcinfo, int at, int listens)
 {
@@ -295,8 +286,9 @@ lbrec_moment(FunctionCallInfo fcinfo, int at, int listens)
 
 	o.time = lbrec_time_argument(fcinfo, at);
 	o.dated = !PG_ARGISNULL(at);
-	o.listens = PG_ARGISNULL(listens) ? "listen" :
-		text_to_cstring(PG_GETARG_TEXT_PP(listens));
+	o.named = !PG_ARGISNULL(listens);
+	o.listens = o.named ? text_to_cstring(PG_GETARG_TEXT_PP(listens)) :
+		lbrec_default_listens();
 	return o;
 }
 
@@ -314,7 +306,7 @@ lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
 	Played		played;
 	float	   *query;
 
-	if (!lbrec_has_listens(moment->listens))
+	if (!lbrec_has_listens(moment))
 		return false;
 	working = AllocSetContextCreate(caller, "lbrec new user",
 									ALLOCSET_DEFAULT_SIZES);

@@ -37,10 +37,12 @@ typedef struct Moment
 	int64		time;			/* microseconds since 1970 */
 	bool		dated;			/* the caller gave it: later listens do not
 								 * count */
-	const char *listens;		/* table or query */
+	const char *listens;		/* table or query; NULL: there is no default */
+	bool		named;			/* the caller gave them: not to be able to
+								 * read them is an error */
 } Moment;
 
-extern bool lbrec_has_listens(const char *listens);
+extern bool lbrec_has_listens(const Moment *moment);
 extern bool lbrec_is_warm(const ServingModel *serving, int32 user);
 extern int32 lbrec_warm_user(const ServingModel *serving, int64 user_id);
 extern float *lbrec_user_vector(const ServingModel *serving, int32 user,

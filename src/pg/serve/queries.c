@@ -24,6 +24,7 @@
 #include "utils/plancache.h"
 #include "utils/timestamp.h"
 
+#include "pg/listens/default.h"
 #include "pg/listens/read.h"
 #include "pg/server/time.h"
 
@@ -237,7 +238,7 @@ ListenList
 lbrec_user_listens(const char *listens, int64 user_id, const int64 *until)
 {
 	MemoryContext context = CurrentMemoryContext;
-	const char *query = lbrec_listens_query(listens);
+	const char *query = lbrec_listens_columns(listens, "user_id, listened_at, recording_msid");
 	const char *bound = "";
 	Oid			types[] = {INT8OID, INT8OID};
 	Datum		values[] = {Int64GetDatum(user_id), (Datum) 0};
@@ -282,24 +283,22 @@ lbrec_user_listens(const char *listens, int64 user_id, const int64 *until)
 	return list;
 }
 
-/* A user's recordings in a table or query of listens, as of now. */
+/*
+ * What a user has in a table or query of listens, as of now; NULL: in the
+ * default, and it is an error that there is none.
+ */
 RecordingList
 lbrec_listened_recordings(const char *listens, int64 user_id)
 {
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(user_id)};
-	ErrorContextCallback explain = {error_context_stack,
-		lbrec_explain_no_listens, unconstify(char *, listens)};
-	RecordingList list;
 
-	error_context_stack = &explain;
 	/* the condition reaches an index below the subquery */
-	list = run_reading(psprintf("SELECT DISTINCT l.recording_msid FROM (%s\n) AS l "
+	return run_reading(psprintf("SELECT DISTINCT l.recording_msid FROM (%s\n) AS l "
 								"WHERE l.user_id OPERATOR(pg_catalog.=) $1",
-								lbrec_listens_query(listens)),
+								lbrec_listens_columns(listens ? listens : lbrec_needed_listens(),
+													  "user_id, recording_msid")),
 					   "listens", 1, types, values);
-	error_context_stack = explain.previous;
-	return list;
 }
 
 /* The column recording_msid of a query. */
@@ -307,6 +306,6 @@ RecordingList
 lbrec_query_recordings(const char *query, const char *argument)
 {
 	return run_reading(psprintf("SELECT f.recording_msid FROM (%s\n) AS f",
-								lbrec_listens_query(query)),
+								lbrec_listens_columns(query, "recording_msid")),
 					   argument, 0, NULL, NULL);
 }

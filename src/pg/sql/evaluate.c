@@ -18,6 +18,7 @@
 #include "pg/image/cache.h"
 #include "pg/image/image.h"
 #include "pg/listens/dataset.h"
+#include "pg/listens/default.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
@@ -396,15 +397,17 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 	Evaluation	e = {.context = context};
 	Dataset    *data;
 
-	for (int arg = EVALUATE_LISTENS; arg <= EVALUATE_KS; arg++)
-		if (PG_ARGISNULL(arg))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not be null",
-							arg == EVALUATE_LISTENS ? "listens" : "ks"),
-					 errhint("Leave the argument out to use its default.")));
+	if (PG_ARGISNULL(EVALUATE_KS))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("ks must not be null"),
+				 errhint("Leave the argument out to use its default.")));
 	e.ks = read_ks(PG_GETARG_ARRAYTYPE_P(EVALUATE_KS), &e.n_ks);
-	source.listens = text_to_cstring(PG_GETARG_TEXT_PP(EVALUATE_LISTENS));
+	source.listens =
+		lbrec_listens_columns(PG_ARGISNULL(EVALUATE_LISTENS) ?
+							  lbrec_needed_listens() :
+							  text_to_cstring(PG_GETARG_TEXT_PP(EVALUATE_LISTENS)),
+							  "user_id, listened_at, recording_msid");
 	data = lbrec_read_listens(&source, context);
 	e.serving = lbrec_open_model(lbrec_model_argument(fcinfo, EVALUATE_MODEL));
 	e.n = data->n_listens;

@@ -102,7 +102,7 @@ lbrec_next(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(NEXT_RECENT))
 		recent = lbrec_array_recordings(PG_GETARG_ARRAYTYPE_P(NEXT_RECENT),
 										"recent");
-	if (has_user && lbrec_has_listens(moment.listens))
+	if (has_user && lbrec_has_listens(&moment))
 		listens = lbrec_user_listens(moment.listens, user_id, &moment.time);
 	wanted.k = PG_ARGISNULL(NEXT_K) ? 10 : PG_GETARG_INT32(NEXT_K);
 	lbrec_read_conditions(&conditions, fcinfo, &wish_places, moment.listens,

@@ -1,0 +1,109 @@
+/*
+ * default.c
+ *		The table of listens that is read where a call names none.
+ *
+ * It is the first relation "listen" in the search path, but never one in
+ * pg_temp: everybody can make one there, and a function that is SECURITY
+ * DEFINER would read it, and run what a view of it calls, with its owner's
+ * rights.
+ */
+#include "pg/server/lbrec.h"
+
+#include "pg/listens/default.h"
+
+#include "access/attnum.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#define DEFAULT_NAME "listen"
+
+/* The relation, or InvalidOid. */
+static Oid
+find_default(void)
+{
+	int			n = fetch_search_path_array(NULL, 0);	/* without pg_temp */
+	Oid		   *schemas = palloc(Max(n, 1) * sizeof(Oid));
+	Oid			relation = InvalidOid;
+
+	n = Min(fetch_search_path_array(schemas, n), n);
+	for (int i = 0; i < n && !OidIsValid(relation); i++)
+		relation = get_relname_relid(DEFAULT_NAME, schemas[i]);
+	pfree(schemas);
+	return relation;
+}
+
+/* Its name with its schema; NULL: there is none. */
+char *
+lbrec_default_listens(void)
+{
+	Oid			relation = find_default();
+
+	if (!OidIsValid(relation))
+		return NULL;
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)),
+									  DEFAULT_NAME);
+}
+
+/* The same, or an error. */
+char *
+lbrec_needed_listens(void)
+{
+	char	   *name = lbrec_default_listens();
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"%s\" does not exist", DEFAULT_NAME),
+				 errdetail("It is read where a call names no listens; a temporary one is not."),
+				 errhint("Give your table or query of listens as the argument listens, or make a view of the name \"listen\".")));
+	return name;
+}
+
+/* True if a column is one that holds listens, whatever it is read for. */
+static bool
+has_type(Oid relation, const char *column, const Oid *types, int n)
+{
+	AttrNumber	number = get_attnum(relation, column);
+	Oid			type;
+
+	if (number == InvalidAttrNumber)
+		return false;
+	type = getBaseType(get_atttype(relation, number));
+	for (int i = 0; i < n; i++)
+		if (types[i] == type)
+			return true;
+	return false;
+}
+
+static bool
+may_read(Oid relation, const char *column)
+{
+	return pg_attribute_aclcheck(relation, get_attnum(relation, column),
+								 GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+}
+
+/*
+ * True if the table is there, has the columns of listens, and the caller may
+ * read these.
+ */
+bool
+lbrec_default_is_readable(void)
+{
+	static const Oid integers[] = {INT8OID, INT4OID, INT2OID};
+	static const Oid times[] = {TIMESTAMPTZOID, TIMESTAMPOID, INT8OID, INT4OID};
+	static const Oid keys[] = {UUIDOID};
+	Oid			relation = find_default();
+
+	return OidIsValid(relation) &&
+		has_type(relation, "user_id", integers, lengthof(integers)) &&
+		has_type(relation, "listened_at", times, lengthof(times)) &&
+		has_type(relation, "recording_msid", keys, lengthof(keys)) &&
+		(pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+		 (may_read(relation, "user_id") && may_read(relation, "listened_at") &&
+		  may_read(relation, "recording_msid")));
+}

@@ -1,0 +1,12 @@
+/*
+ * default.h
+ *		The table of listens that is read where a call names none.
+ */
+#ifndef LBREC_LISTENS_DEFAULT_H
+#define LBREC_LISTENS_DEFAULT_H
+
+extern char *lbrec_default_listens(void);
+extern char *lbrec_needed_listens(void);
+extern bool lbrec_default_is_readable(void);
+
+#endif							/* LBREC_LISTENS_DEFAULT_H */
