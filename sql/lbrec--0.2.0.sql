@@ -16,6 +16,7 @@ CREATE TABLE lbrec.model (
 	-- below the ends of the types, so that there is a next one
 	version integer NOT NULL CHECK (version BETWEEN 1 AND 1000000000),
 	activation bigint NOT NULL DEFAULT 0 CHECK (activation BETWEEN 0 AND 1000000000000000),
+	precedence bigint,
 	owner name NOT NULL DEFAULT current_user,
 	created timestamptz NOT NULL DEFAULT now(),
 	query text NOT NULL,
@@ -28,7 +29,8 @@ CREATE TABLE lbrec.model (
 	UNIQUE (name, version)
 );
 COMMENT ON TABLE lbrec.model IS 'one row per version of a model';
-COMMENT ON COLUMN lbrec.model.activation IS 'the version with the highest number is the active one: of its name, and over all rows of the whole database; 0: never activated';
+COMMENT ON COLUMN lbrec.model.activation IS 'the version of a name with the highest number is the active one; 0: never activated';
+COMMENT ON COLUMN lbrec.model.precedence IS 'of the active names, the one with the highest number is the default: above 0 where somebody made it so, below 0 where it was the first; null: not the default, unless it is the only active name';
 COMMENT ON COLUMN lbrec.model.query IS 'the query of listens that the version was trained on';
 COMMENT ON COLUMN lbrec.model.config IS 'settings of the training run (options), inputs of the towers (query, candidate), scale of time (time)';
 COMMENT ON COLUMN lbrec.model.checksum IS 'sum of hashint8extended(crc32c, chunk) over all chunks of the version, modulo 2^64';
@@ -123,6 +125,7 @@ CREATE FUNCTION lbrec_train(
 	user_features text[] DEFAULT NULL,
 	settings jsonb DEFAULT NULL,
 	activate boolean DEFAULT true,
+	make_default boolean DEFAULT false,
 	verbose boolean DEFAULT false,
 	OUT epoch integer,
 	OUT loss double precision,
@@ -193,6 +196,7 @@ CREATE FUNCTION lbrec_recommend(
 	per_artist integer DEFAULT NULL,
 	artist_column text DEFAULT 'artist_name',
 	diversity double precision DEFAULT NULL,
+	version integer DEFAULT NULL,
 	OUT rank integer,
 	OUT recording_msid uuid,
 	OUT score real,
@@ -219,6 +223,7 @@ CREATE FUNCTION lbrec_next(
 	per_artist integer DEFAULT NULL,
 	artist_column text DEFAULT 'artist_name',
 	diversity double precision DEFAULT NULL,
+	version integer DEFAULT NULL,
 	OUT rank integer,
 	OUT recording_msid uuid,
 	OUT score real)
@@ -235,6 +240,7 @@ CREATE FUNCTION lbrec_recommend_all(
 	users bigint[] DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
 	listens text DEFAULT NULL,
+	version integer DEFAULT NULL,
 	OUT user_id bigint,
 	OUT rank integer,
 	OUT recording_msid uuid,
@@ -262,6 +268,7 @@ CREATE FUNCTION lbrec_recommend_group(
 	per_artist integer DEFAULT NULL,
 	artist_column text DEFAULT 'artist_name',
 	diversity double precision DEFAULT NULL,
+	version integer DEFAULT NULL,
 	OUT rank integer,
 	OUT recording_msid uuid,
 	OUT score real,
@@ -278,7 +285,8 @@ CREATE FUNCTION lbrec_score(
 	recordings uuid[],
 	model text DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
-	listens text DEFAULT NULL)
+	listens text DEFAULT NULL,
+	version integer DEFAULT NULL)
 RETURNS real[]
 AS 'MODULE_PATHNAME', 'lbrec_score'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000
@@ -292,6 +300,7 @@ CREATE FUNCTION lbrec_explain(
 	model text DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
 	listens text DEFAULT NULL,
+	version integer DEFAULT NULL,
 	OUT part text,
 	OUT because uuid,
 	OUT value double precision)
@@ -305,7 +314,8 @@ CREATE FUNCTION lbrec_user_embedding(
 	user_id bigint,
 	model text DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
-	listens text DEFAULT NULL)
+	listens text DEFAULT NULL,
+	version integer DEFAULT NULL)
 RETURNS real[]
 AS 'MODULE_PATHNAME', 'lbrec_user_embedding'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
@@ -335,7 +345,8 @@ COMMENT ON FUNCTION lbrec_key_bigint IS
 
 CREATE FUNCTION lbrec_recording_embedding(
 	recording uuid,
-	model text DEFAULT NULL)
+	model text DEFAULT NULL,
+	version integer DEFAULT NULL)
 RETURNS real[]
 AS 'MODULE_PATHNAME', 'lbrec_recording_embedding'
 LANGUAGE C STABLE PARALLEL SAFE COST 100;
@@ -344,6 +355,7 @@ COMMENT ON FUNCTION lbrec_recording_embedding IS
 
 CREATE FUNCTION lbrec_recording_embeddings(
 	model text DEFAULT NULL,
+	version integer DEFAULT NULL,
 	OUT recording_msid uuid,
 	OUT embedding real[])
 RETURNS SETOF record
@@ -365,6 +377,7 @@ CREATE FUNCTION lbrec_similar(
 	per_artist integer DEFAULT NULL,
 	artist_column text DEFAULT 'artist_name',
 	diversity double precision DEFAULT NULL,
+	version integer DEFAULT NULL,
 	OUT rank integer,
 	OUT recording_msid uuid,
 	OUT score real)
@@ -379,6 +392,7 @@ CREATE FUNCTION lbrec_similar_users(
 	user_id bigint,
 	k integer DEFAULT 10,
 	model text DEFAULT NULL,
+	version integer DEFAULT NULL,
 	OUT rank integer,
 	OUT similar_user_id bigint,
 	OUT score real)
@@ -393,6 +407,7 @@ CREATE FUNCTION lbrec_evaluate(
 	model text DEFAULT NULL,
 	listens text DEFAULT NULL,
 	ks integer[] DEFAULT '{1,5,10,50,100}',
+	version integer DEFAULT NULL,
 	OUT recommender text,
 	OUT k integer,
 	OUT top_k_accuracy double precision,
@@ -417,6 +432,7 @@ CREATE FUNCTION lbrec_evaluate_next(
 	model text DEFAULT NULL,
 	listens text DEFAULT 'listen',
 	ks integer[] DEFAULT '{1,10,20}',
+	version integer DEFAULT NULL,
 	OUT recommender text,
 	OUT k integer,
 	OUT recall double precision,
@@ -437,12 +453,13 @@ COMMENT ON FUNCTION lbrec_evaluate_next IS
 --
 CREATE FUNCTION lbrec_activate(
 	model text,
-	version integer DEFAULT NULL)
+	version integer DEFAULT NULL,
+	make_default boolean DEFAULT false)
 RETURNS void
 AS 'MODULE_PATHNAME', 'lbrec_activate'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION lbrec_activate IS
-'makes a version of a model (default: the newest) the one that answers, and the model the one that answers when none is named';
+'makes a version of a model (default: the newest) the one that answers for its name; make_default makes it answer where no model is named, too';
 
 CREATE FUNCTION lbrec_drop_model(
 	model text,
@@ -522,7 +539,14 @@ SELECT m.name, m.version,
 	m.activation OPERATOR(pg_catalog.>) 0 AND m.activation OPERATOR(pg_catalog.=)
 		pg_catalog.max(m.activation) OVER (PARTITION BY m.name) AS active,
 	m.activation OPERATOR(pg_catalog.>) 0 AND m.activation OPERATOR(pg_catalog.=)
-		pg_catalog.max(m.activation) OVER () AS is_default,
+		pg_catalog.max(m.activation) OVER (PARTITION BY m.name) AND
+		COALESCE(m.precedence OPERATOR(pg_catalog.=)
+			pg_catalog.max(m.precedence) FILTER (WHERE m.activation OPERATOR(pg_catalog.>) 0) OVER (),
+			pg_catalog.max(m.precedence) FILTER (WHERE m.activation OPERATOR(pg_catalog.>) 0) OVER () IS NULL
+			AND pg_catalog.min(m.name) FILTER (WHERE m.activation OPERATOR(pg_catalog.>) 0) OVER ()
+				OPERATOR(pg_catalog.=)
+				pg_catalog.max(m.name) FILTER (WHERE m.activation OPERATOR(pg_catalog.>) 0) OVER ())
+		AS is_default,
 	m.owner, m.created, m.n_listens, m.n_users, m.n_recordings,
 	m.config OPERATOR(pg_catalog.->) 'options' AS options,
 	e.epochs, e.loss, e.top_10, e.top_100, m.query, m.comment

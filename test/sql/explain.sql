@@ -3,6 +3,7 @@
 --
 
 \i test/sql/albums.inc
+SET client_min_messages = warning;	-- versions.sql tells of the default
 
 SELECT count(*) > 0 AS trained FROM lbrec_train('m');
 -- neighbours: half an album brings the other half

@@ -3,6 +3,7 @@
 -- computation; k rows whenever k qualify
 --
 \i test/sql/listens.inc
+SET client_min_messages = warning;	-- versions.sql tells of the default
 SELECT count(*) FROM lbrec_train('m', 'SELECT user_id, listened_at, recording_msid, artist_name
 	FROM listen JOIN recording USING (recording_msid)', epochs => 5);
 -- many recordings, so that there are lists, narrow and wide bitmaps
@@ -118,10 +119,10 @@ SET plan_cache_mode = force_generic_plan;
 EXECUTE best (7, 3, NULL);
 EXECUTE best (7, 30, NULL);
 EXECUTE best (7, 30, '{}');
-SELECT lbrec_activate('m');
+SELECT lbrec_activate('m', make_default => true);
 EXECUTE best (7, 86, NULL);
 EXECUTE best (7, 85, NULL);
-SELECT lbrec_activate('wide');
+SELECT lbrec_activate('wide', make_default => true);
 EXECUTE best (7, 86, NULL);
 RESET plan_cache_mode;
 DEALLOCATE best;

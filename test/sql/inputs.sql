@@ -3,6 +3,7 @@
 --
 
 \i test/sql/listens.inc
+SET client_min_messages = warning;	-- versions.sql tells of the default
 
 -- the history: own or shared table, all or before, mean or root; served too
 SELECT count(*) FROM lbrec_train('h', settings => '{"batch_by": "listens", "history_table": "own", "history_window": "others", "history_pooling": "mean", "ensemble": 1}', layers => '{8}', epochs => 1);

@@ -102,3 +102,15 @@ BEGIN READ ONLY; SELECT lbrec_import('rows'); ROLLBACK;
 SELECT name, count(*) FROM lbrec.model WHERE name IN ('kept', 'moved') GROUP BY name ORDER BY name;
 SELECT count(*) AS orphans FROM lbrec.tensor WHERE model NOT IN (SELECT id FROM lbrec.model);
 DELETE FROM lbrec.model;
+
+-- measures are those of the epoch whose weights were kept
+SET client_min_messages = warning;
+SELECT count(*) FROM lbrec_train('best', 'SELECT i % 20 AS user_id, to_timestamp(1100000000 + i * 60) AS listened_at, md5((i * i % 37)::text)::uuid AS recording_msid FROM generate_series(1::bigint, 900) AS i',
+	epochs => 4, settings => '{"evaluate_every": 1, "refit": false, "temperature": 0.2, "ensemble": 1, "embedding_dim": 4}');
+UPDATE lbrec.epoch SET loss = epoch, top_100 = epoch / 8.0 WHERE model = (SELECT max(id) FROM lbrec.model);
+UPDATE lbrec.model SET config = jsonb_set(config, '{best_epoch}', '2') WHERE name = 'best';
+SELECT epochs, loss, top_100 FROM lbrec_models WHERE name = 'best';
+UPDATE lbrec.model SET config = jsonb_set(config, '{best_epoch}', '0') WHERE name = 'best';
+SELECT epochs, loss, top_100 FROM lbrec_models WHERE name = 'best';
+SELECT lbrec_drop_model('best');
+RESET client_min_messages;

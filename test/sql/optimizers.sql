@@ -4,6 +4,7 @@
 --
 
 \i test/sql/listens.inc
+SET client_min_messages = warning;	-- versions.sql tells of the default
 CREATE TEMP VIEW weights AS
 SELECT m.name, m.version, md5(string_agg(t.name || md5(t.data), '' ORDER BY t.name, t.chunk)) AS sum
 FROM lbrec.model AS m JOIN lbrec.tensor AS t ON t.model = m.id GROUP BY 1, 2;

@@ -20,7 +20,7 @@ SELECT rows FROM pg_temp.expected('SELECT * FROM lbrec_recording_embeddings()');
 \i test/sql/listens.inc
 SELECT count(*) FROM lbrec_train('small', 'SELECT * FROM listen WHERE user_id IN (3, 6)', epochs => 1, split => 'none');
 SELECT count(*) FROM lbrec_train('m', 'SELECT user_id, listened_at, recording_msid, artist_name
-	FROM listen JOIN recording USING (recording_msid)', epochs => 10, settings => '{"user_embedding": true}');
+	FROM listen JOIN recording USING (recording_msid)', epochs => 10, settings => '{"user_embedding": true}', make_default => true);
 SELECT name, n_users, n_recordings FROM lbrec_models ORDER BY name;
 
 -- k rows, but no more than there are candidates to choose from

@@ -3,6 +3,7 @@
 --
 
 \i test/sql/listens.inc
+SET client_min_messages = warning;	-- versions.sql tells of the default
 SELECT count(*) FROM lbrec_train('m', epochs => 5);
 SELECT count(*) FROM lbrec_train('dense', 'SELECT user_id, listened_at, recording_msid, artist_name
 	FROM listen JOIN recording USING (recording_msid)', epochs => 30, preset => 'paper', split => 'none', settings => '{"batch_size": 64}');

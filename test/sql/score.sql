@@ -4,6 +4,7 @@
 --
 
 \i test/sql/albums.inc
+SET client_min_messages = warning;	-- versions.sql tells of the default
 
 SELECT count(*) > 0 AS trained FROM lbrec_train('m');
 SELECT config ? 'mix' AS mixed, (config #>> '{mix,neighbour}')::float8 >= 0 AS not_lowered,

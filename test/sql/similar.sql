@@ -2,6 +2,7 @@
 -- lbrec_similar among recordings enough for the index: by cosine the nearest,
 -- where vectors are of unit length and where they are not
 --
+SET client_min_messages = warning;	-- versions.sql tells of the default
 \set VERBOSITY terse
 CREATE TEMP TABLE listen AS
 SELECT u::bigint AS user_id, to_timestamp(1100000000 + u * 1000 + n) AS listened_at,

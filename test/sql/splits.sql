@@ -3,6 +3,7 @@
 --
 
 \i test/sql/listens.inc
+SET client_min_messages = warning;	-- versions.sql tells of the default
 
 -- splits: what is held out
 SELECT s, count(*) FILTER (WHERE test_loss IS NOT NULL) AS measured

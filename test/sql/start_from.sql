@@ -3,6 +3,7 @@
 --
 
 \i test/sql/listens.inc
+SET client_min_messages = warning;	-- versions.sql tells of the default
 
 -- warm start: vocabularies grow, what was learnt stays, lists are merged
 SELECT count(*) FROM lbrec_train('monday', $$SELECT * FROM listen WHERE listened_at < '2005-03-15' AND user_id < 50$$, epochs => 8);

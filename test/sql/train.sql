@@ -2,6 +2,7 @@
 -- lbrec_train: what it returns, writes and leaves alone
 --
 \i test/sql/listens.inc
+SET client_min_messages = warning;	-- versions.sql tells of the default
 
 -- one row an epoch; evaluated where asked for; metrics only grow with K
 SELECT epoch, loss > 0 AS loss, test_loss > 0 AS test_loss,

@@ -97,7 +97,7 @@ is(sql(q{SELECT count(*) FROM pg_class WHERE relname = 'stolen'}), '0', 'no tabl
 # the second waits for the first one's transaction, and is alone if that is rolled back
 {
 	my $first = $node->background_psql('postgres');
-	$first->query_safe(q{BEGIN; SELECT count(*) FROM lbrec_train('waits', epochs => 1)});
+	$first->query_safe(q{SET client_min_messages = warning; BEGIN; SELECT count(*) FROM lbrec_train('waits', epochs => 1)});
 	my $second = start_psql($node, "SELECT count(*) FROM lbrec_train('waits', epochs => 1);\n", name => 'second');
 	ok(wait_until(sub { sql(q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'second' AND wait_event = 'advisory'}) eq '1' }),
 		'the second waits at its end');

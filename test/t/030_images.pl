@@ -16,7 +16,7 @@ my $tmp = $node->data_dir . '/base/pgsql_tmp';
 sub images
 {
 	opendir my $d, $tmp or return ();
-	my @found = sort grep { /lbrec/ && !/\.seal$/ } readdir $d;
+	my @found = sort grep { /lbrec/ && !/\.(seal|asked)$/ } readdir $d;
 	return @found;
 }
 
@@ -118,6 +118,22 @@ is(scalar(images()), 2, 'an older version has an image that nobody has swept');
 is($node->safe_psql('postgres', q{SELECT lbrec_prune('p', 1)}), '1', 'it is pruned');
 is(scalar(images()), 1, 'with its image');
 $node->safe_psql('postgres', q{SELECT lbrec_drop_model('p')});
+
+# A version that is asked by its number keeps its image although another is
+# active, for as long as somebody has asked it within a day.
+{
+	my $by_number = q{SELECT u, rank, recording_msid, float4send(score)
+		FROM generate_series(1, 5) AS u, LATERAL lbrec_recommend(u, 10, 'a', at => '2005-01-01 00:00+00', version => 2) ORDER BY u, rank};
+	is($node->safe_psql('postgres', $by_number), $second, 'a version that is not active answers');
+	is(scalar(images()), 2, 'from an image of its own');
+	$node->safe_psql('postgres', q{SELECT lbrec_train('p', epochs => 1, settings => '{"embedding_dim": 4}'); SELECT lbrec_drop_model('p')});
+	is(scalar(images()), 2, 'which a sweep leaves');
+	my ($asked) = glob("$tmp/pgsql_tmp_lbrec.*.asked");
+	utime(time - 90000, time - 90000, $asked);
+	$node->safe_psql('postgres', q{SELECT lbrec_train('p', epochs => 1, settings => '{"embedding_dim": 4}'); SELECT lbrec_drop_model('p')});
+	is(scalar(images()), 1, 'until nobody has asked for a day');
+	is(join(' ', glob("$tmp/pgsql_tmp_lbrec.*.asked")), '', 'and nothing is left of it');
+}
 
 # Made ready in a transaction: the image is there before COMMIT, other
 # sessions' sweeps leave it alone, and it goes with a rollback.

@@ -190,7 +190,7 @@ cmp_ok($size[1], '<', $size[0] + 2097152, 'the backend has not grown');
 
 $node->safe_psql('postgres', q{SELECT lbrec_train('weekly', epochs => 1, settings => '{"embedding_dim": 4, "ensemble": 1}')});
 my $s = $node->background_psql('postgres');
-$s->query_safe(q{BEGIN; SELECT count(*) FROM lbrec_train('daily', epochs => 1, start_from => 'weekly')});
+$s->query_safe(q{SET client_min_messages = warning; BEGIN; SELECT count(*) FROM lbrec_train('daily', epochs => 1, start_from => 'weekly')});
 $node->safe_psql('postgres', q{SELECT lbrec_train('weekly', epochs => 1, settings => '{"embedding_dim": 4, "ensemble": 1}')});
 is($node->safe_psql('postgres', q{SELECT lbrec_prune('weekly', 1)}), '0', 'a version that a training continues stays');
 $s->query_safe('COMMIT');

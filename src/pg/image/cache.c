@@ -16,6 +16,8 @@
  */
 #include "pg/image/cache.h"
 
+#include <time.h>
+
 #include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "utils/acl.h"
@@ -31,6 +33,9 @@
 
 #define MAX_CACHED 4
 
+/* Seconds after which a version that is asked by its number is noted again. */
+#define ASKED_AGAIN 3600
+
 typedef struct CacheEntry
 {
 	ServingModel serving;
@@ -40,6 +45,8 @@ typedef struct CacheEntry
 	ImageMap	map;
 	MemoryContextCallback unmap;
 	uint64		used;			/* larger is more recent */
+	time_t		asked;			/* when that was last noted; 0: the version
+								 * was not asked by its number */
 	int			pins;
 	bool		cached;			/* in entries[] */
 } CacheEntry;
@@ -78,15 +85,16 @@ pin(CacheEntry *e, MemoryContext context)
 
 /*
  * A free place.  An older version of the model leaves first, for it is not
- * needed again, otherwise what was used least recently.
+ * needed again unless it is asked by its number; otherwise what was used least
+ * recently.
  */
 static int
-free_place(const char *name)
+free_place(const char *name, bool by_number)
 {
 	int			oldest = 0;
 
-	for (int i = 0; i < MAX_CACHED; i++)
-		if (entries[i] != NULL &&
+	for (int i = 0; !by_number && i < MAX_CACHED; i++)
+		if (entries[i] != NULL && entries[i]->asked == 0 &&
 			strcmp(entries[i]->row.name, name) == 0)
 			return i;
 	for (int i = 0; i < MAX_CACHED; i++)
@@ -189,11 +197,27 @@ get_image(CacheEntry *e, const ModelRow *row)
 }
 
 /*
- * The active version of the model, ready to serve, until the current memory
- * context is reset.
+ * Notes now and then that a version is asked by its number, so that sweeps
+ * leave its image alone although it may not be active.
+ */
+static void
+note_asked(CacheEntry *e)
+{
+	time_t		now = time(NULL);
+
+	if (lbrec_shared_images && now - e->asked >= ASKED_AGAIN)
+	{
+		lbrec_mark_asked(&e->row);
+		e->asked = now;
+	}
+}
+
+/*
+ * That version of the model, or the active one for 0, ready to serve, until
+ * the current memory context is reset.
  */
 const ServingModel *
-lbrec_open_model(const char *name)
+lbrec_open_model(const char *name, int32 version)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ModelRow	row;
@@ -205,8 +229,7 @@ lbrec_open_model(const char *name)
 	memset(&row, 0, sizeof(row));
 	SPI_connect();
 	error_context_stack = &explain;
-	if (!lbrec_find_model(&row, name))
-		lbrec_no_such_model(name);
+	lbrec_find_version(&row, name, version);
 	check_rights();
 	error_context_stack = explain.previous;
 	for (int i = 0; i < MAX_CACHED; i++)
@@ -216,13 +239,15 @@ lbrec_open_model(const char *name)
 			e->row.checksum == row.checksum &&
 			lbrec_image_intact(&e->map, &row))
 		{
+			if (version != 0)
+				note_asked(e);
 			SPI_finish();
 			return pin(e, caller);
 		}
 	}
 
 	/* the old image goes first, so that two need not fit in memory */
-	place = free_place(row.name);
+	place = free_place(row.name, version != 0);
 	empty_place(place);
 	/* an error while building frees the context with the statement */
 	self = AllocSetContextCreate(CurrentMemoryContext, "lbrec image",
@@ -230,6 +255,9 @@ lbrec_open_model(const char *name)
 	e = MemoryContextAllocZero(self, sizeof(CacheEntry));
 	e->self = self;
 	e->row = row;
+	/* before the image is built: that sweeps */
+	if (version != 0)
+		note_asked(e);
 	e->unmap.func = unmap;
 	e->unmap.arg = e;
 	MemoryContextRegisterResetCallback(self, &e->unmap);

@@ -8,9 +8,10 @@
 #include "pg/image/image.h"
 
 /*
- * The model of that name, or the one activated last for NULL; valid until the
- * current memory context is reset.
+ * A version of the model of that name, or of the default for NULL, ready to
+ * serve; version 0: the active one.  Valid until the current memory context
+ * is reset.
  */
-extern const ServingModel *lbrec_open_model(const char *name);
+extern const ServingModel *lbrec_open_model(const char *name, int32 version);
 
 #endif							/* LBREC_IMAGE_CACHE_H */

@@ -42,6 +42,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "access/xlog.h"
@@ -79,6 +80,9 @@
 /* Room that an image leaves on the disk: a share of it, up to 1 GB. */
 #define DISK_SHARE 64
 #define DISK_RESERVE (UINT64CONST(1) << 30)
+
+/* How long a version that is not active keeps its image after a question. */
+#define ASKED_SECONDS 86400
 
 #define SEAL_MAGIC UINT64CONST(0x316c616573626c6c)	/* "llbseal1" */
 
@@ -263,6 +267,47 @@ write_seal(const char *path, const struct stat *st)
 	if (write(fd, &seal, sizeof(seal)) != sizeof(seal))
 		unlink(name);
 	CloseTransientFile(fd);
+}
+
+/*
+ * An empty file beside an image tells when its version was last asked by its
+ * number.  It is a favour to who asks: without it the image is built again.
+ */
+static void
+asked_path(char *out, int64 model, int64 checksum)
+{
+	image_path(out, model, checksum);
+	strlcat(out, ".asked", MAXPGPATH);
+}
+
+void
+lbrec_mark_asked(const ModelRow *row)
+{
+	char		name[MAXPGPATH];
+	int			fd;
+
+	asked_path(name, row->id, row->checksum);
+	fd = OpenTransientFile(name, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY);
+	if (fd < 0 && errno == ENOENT)
+	{
+		(void) MakePGDirectory(IMAGE_DIR);
+		fd = OpenTransientFile(name, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY);
+	}
+	if (fd < 0)
+		return;
+	(void) futimens(fd, NULL);
+	CloseTransientFile(fd);
+}
+
+/* True if the version was asked by its number within the last day. */
+bool
+lbrec_was_asked(int64 model, int64 checksum)
+{
+	char		name[MAXPGPATH];
+	struct stat st;
+
+	asked_path(name, model, checksum);
+	return stat(name, &st) == 0 && time(NULL) - st.st_mtime < ASKED_SECONDS;
 }
 
 /* The image's checksum is one over the checksums of its blocks. */

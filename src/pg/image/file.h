@@ -40,6 +40,8 @@ extern const ImageHeader *lbrec_finish_image(ImageMap *map,
 											 const ModelRow *row);
 extern void lbrec_unmap_image(ImageMap *map);
 extern bool lbrec_image_intact(const ImageMap *map, const ModelRow *row);
+extern void lbrec_mark_asked(const ModelRow *row);
+extern bool lbrec_was_asked(int64 model, int64 checksum);
 extern void lbrec_lock_image(int64 model);
 extern void lbrec_unlock_image(int64 model);
 extern void lbrec_keep_image(int64 model);

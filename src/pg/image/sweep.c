@@ -99,23 +99,27 @@ owner_of_models(void)
 	return owner;
 }
 
-/* True if the newest snapshot sees the model as the active one of its name. */
+/*
+ * True if the version, as the newest snapshot sees it, is the active one of
+ * its name, or is asked by its number.
+ */
 static bool
-is_active(int64 model, int64 checksum)
+is_needed(int64 model, int64 checksum)
 {
 	static SPIPlanPtr plan = NULL;
 	Datum		values[] = {Int64GetDatum(model), Int64GetDatum(checksum)};
+	bool		isnull;
 
 	if (plan == NULL)
 	{
 		Oid			types[] = {INT8OID, INT8OID};
-		SPIPlanPtr	made = SPI_prepare("SELECT FROM lbrec.model AS m "
-									   "WHERE m.id OPERATOR(pg_catalog.=) $1 "
-									   "AND m.checksum OPERATOR(pg_catalog.=) $2 "
-									   "AND m.activation OPERATOR(pg_catalog.>) 0 "
+		SPIPlanPtr	made = SPI_prepare("SELECT m.activation OPERATOR(pg_catalog.>) 0 "
 									   "AND m.activation OPERATOR(pg_catalog.=) "
 									   "(SELECT pg_catalog.max(o.activation) FROM lbrec.model AS o "
-									   "WHERE o.name OPERATOR(pg_catalog.=) m.name)",
+									   "WHERE o.name OPERATOR(pg_catalog.=) m.name) "
+									   "FROM lbrec.model AS m "
+									   "WHERE m.id OPERATOR(pg_catalog.=) $1 "
+									   "AND m.checksum OPERATOR(pg_catalog.=) $2",
 									   2, types);
 
 		if (made == NULL || SPI_keepplan(made) != 0)
@@ -124,14 +128,19 @@ is_active(int64 model, int64 checksum)
 	}
 	if (SPI_execute_plan(plan, values, NULL, true, 1) != SPI_OK_SELECT)
 		elog(ERROR, "could not look up active models");
-	return SPI_processed > 0;
+	if (SPI_processed == 0)
+		return false;
+	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
+									  SPI_tuptable->tupdesc, 1, &isnull)) ||
+		lbrec_was_asked(model, checksum);
 }
 
 /*
- * Removes images of this database for models that are no longer the active
- * ones of their names, when this transaction commits, and those of databases
- * that are gone.  An image that is being built, or kept by a transaction, stays.
- * Called within SPI when an image has been built, which is seldom.
+ * Removes images of this database whose version is neither the active one of
+ * its name nor asked by its number, when this transaction commits, and those
+ * of databases that are gone.  An image that is being built, or kept by a
+ * transaction, stays.  Called within SPI when an image has been built, which
+ * is seldom.
  */
 void
 lbrec_sweep_images(void)
@@ -173,7 +182,7 @@ lbrec_sweep_images(void)
 		{
 			if (is_orphan(name))
 				remove_file(name);
-			else if (!is_active(model, checksum) && !lbrec_is_kept(model))
+			else if (!is_needed(model, checksum) && !lbrec_is_kept(model))
 				lbrec_forget_images(model, XACT_EVENT_COMMIT);
 		}
 		else if (!SearchSysCacheExists1(DATABASEOID,

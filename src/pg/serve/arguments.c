@@ -10,6 +10,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+#include "pg/image/cache.h"
 #include "pg/image/image.h"
 #include "pg/serve/queries.h"
 #include "pg/server/time.h"
@@ -38,12 +39,26 @@ lbrec_array_recordings(ArrayType *array, const char *argument)
 	return list;
 }
 
-/* A model's name, or NULL for the one that was activated last. */
-char *
-lbrec_model_argument(FunctionCallInfo fcinfo, int arg)
+/*
+ * Opens what two arguments name: a model, the default for NULL, and which of
+ * its versions, the active one for NULL.
+ */
+const ServingModel *
+lbrec_open_argument(FunctionCallInfo fcinfo, int model, int version)
 {
-	return PG_ARGISNULL(arg) ? NULL :
-		text_to_cstring(PG_GETARG_TEXT_PP(arg));
+	const char *name = PG_ARGISNULL(model) ? NULL :
+	text_to_cstring(PG_GETARG_TEXT_PP(model));
+
+	if (PG_ARGISNULL(version))
+		return lbrec_open_model(name, 0);
+	if (PG_GETARG_INT32(version) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("version is %d, but must be at least 1",
+						PG_GETARG_INT32(version)),
+				 errdetail("Versions count up from 1 with each training of the name."),
+				 errhint("Leave it out to ask the active version.")));
+	return lbrec_open_model(name, PG_GETARG_INT32(version));
 }
 
 /* A time of listening, now for NULL, in microseconds since 1970. */

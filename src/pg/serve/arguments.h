@@ -12,7 +12,8 @@
 
 extern RecordingList lbrec_array_recordings(ArrayType *array,
 											const char *argument);
-extern char *lbrec_model_argument(FunctionCallInfo fcinfo, int arg);
+extern const ServingModel *lbrec_open_argument(FunctionCallInfo fcinfo,
+											   int model, int version);
 extern int64 lbrec_time_argument(FunctionCallInfo fcinfo, int arg);
 extern int32 lbrec_bounded_k(int32 k, int64 most);
 extern int32 lbrec_known_recording(const ServingModel *serving,

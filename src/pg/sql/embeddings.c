@@ -22,7 +22,7 @@ PG_FUNCTION_INFO_V1(lbrec_user_embedding);
 PG_FUNCTION_INFO_V1(lbrec_recording_embedding);
 PG_FUNCTION_INFO_V1(lbrec_recording_embeddings);
 
-/* lbrec_user_embedding(user_id, model, at, listens): the query vector */
+/* lbrec_user_embedding(user_id, model, at, listens, version): the query vector */
 Datum
 lbrec_user_embedding(PG_FUNCTION_ARGS)
 {
@@ -37,8 +37,7 @@ lbrec_user_embedding(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	user_id = PG_GETARG_INT64(USER_EMBEDDING_USER_ID);
 	moment = lbrec_moment(fcinfo, USER_EMBEDDING_AT, USER_EMBEDDING_LISTENS);
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo,
-													USER_EMBEDDING_MODEL));
+	serving = lbrec_open_argument(fcinfo, USER_EMBEDDING_MODEL, USER_EMBEDDING_VERSION);
 	lbrec_find_listener(&listener, serving, user_id, &moment);
 	if (listener.basis == BASIS_POPULAR)
 		ereport(ERROR,
@@ -50,7 +49,7 @@ lbrec_user_embedding(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(lbrec_float_array(listener.query, listener.D));
 }
 
-/* lbrec_recording_embedding(recording, model): the candidate vector */
+/* lbrec_recording_embedding(recording, model, version): the candidate vector */
 Datum
 lbrec_recording_embedding(PG_FUNCTION_ARGS)
 {
@@ -61,8 +60,7 @@ lbrec_recording_embedding(PG_FUNCTION_ARGS)
 							RECORDING_EMBEDDING_ARGS, 0);
 	if (PG_ARGISNULL(RECORDING_EMBEDDING_RECORDING))
 		PG_RETURN_NULL();
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo,
-													RECORDING_EMBEDDING_MODEL));
+	serving = lbrec_open_argument(fcinfo, RECORDING_EMBEDDING_MODEL, RECORDING_EMBEDDING_VERSION);
 	candidate =
 		lbrec_known_recording(serving,
 							  PG_GETARG_UUID_P(RECORDING_EMBEDDING_RECORDING));
@@ -71,7 +69,7 @@ lbrec_recording_embedding(PG_FUNCTION_ARGS)
 											serving->image->D));
 }
 
-/* lbrec_recording_embeddings(model): all of them */
+/* lbrec_recording_embeddings(model, version): all of them */
 Datum
 lbrec_recording_embeddings(PG_FUNCTION_ARGS)
 {
@@ -83,8 +81,7 @@ lbrec_recording_embeddings(PG_FUNCTION_ARGS)
 											  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
 
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo,
-													RECORDING_EMBEDDINGS_MODEL));
+	serving = lbrec_open_argument(fcinfo, RECORDING_EMBEDDINGS_MODEL, RECORDING_EMBEDDINGS_VERSION);
 	old = MemoryContextSwitchTo(row);
 	for (int32 c = 0; c < serving->tower.n_recordings; c++)
 	{

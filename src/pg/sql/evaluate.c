@@ -378,7 +378,7 @@ put_rows(Evaluation *e, Recommender recommender, RowSink *sink)
 }
 
 /*
- * lbrec_evaluate(model, listens, ks)
+ * lbrec_evaluate(model, listens, ks, version)
  *
  * The listens should be later than those that the model was trained on.  A
  * recording that the model does not know is a miss; an unknown user is scored
@@ -409,7 +409,7 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 							  text_to_cstring(PG_GETARG_TEXT_PP(EVALUATE_LISTENS)),
 							  "user_id, listened_at, recording_msid");
 	data = lbrec_read_listens(&source, context);
-	e.serving = lbrec_open_model(lbrec_model_argument(fcinfo, EVALUATE_MODEL));
+	e.serving = lbrec_open_argument(fcinfo, EVALUATE_MODEL, EVALUATE_VERSION);
 	e.n = data->n_listens;
 	e.users = MemoryContextAllocHuge(context, e.n * sizeof(int32));
 	e.truth = MemoryContextAllocHuge(context, e.n * sizeof(int32));

@@ -282,7 +282,7 @@ read_ks(Evaluation *e, ArrayType *array)
 Datum
 lbrec_evaluate_next(PG_FUNCTION_ARGS)
 {
-	static const char *const names[] = {"since", NULL, NULL, "listens", "ks"};
+	static const char *const names[EVALUATE_NEXT_ARGS] = {"since", NULL, NULL, "listens", "ks"};
 	RowSink		sink = lbrec_begin_rows(fcinfo, EVALUATE_NEXT_ARGS,
 										EVALUATE_NEXT_ARGS, N_COLUMNS);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
@@ -306,8 +306,8 @@ lbrec_evaluate_next(PG_FUNCTION_ARGS)
 	read_ks(&e, PG_GETARG_ARRAYTYPE_P(EVALUATE_NEXT_KS));
 	source.listens = text_to_cstring(PG_GETARG_TEXT_PP(EVALUATE_NEXT_LISTENS));
 	e.data = lbrec_read_listens(&source, context);
-	e.serving = lbrec_open_model(lbrec_model_argument(fcinfo,
-													  EVALUATE_NEXT_MODEL));
+	e.serving = lbrec_open_argument(fcinfo, EVALUATE_NEXT_MODEL,
+									EVALUATE_NEXT_VERSION);
 	e.plays = palloc(e.room * sizeof(LbPlay));
 	e.scratch = AllocSetContextCreate(context, "lbrec moment",
 									  ALLOCSET_DEFAULT_SIZES);

@@ -272,7 +272,7 @@ explain(Explanation *e, int64 time)
 	qsort(e->parts, e->n, sizeof(Part), compare_parts);
 }
 
-/* lbrec_explain(user_id, recording_msid, model, at, listens) */
+/* lbrec_explain(user_id, recording_msid, model, at, listens, version) */
 Datum
 lbrec_explain(PG_FUNCTION_ARGS)
 {
@@ -284,7 +284,7 @@ lbrec_explain(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(EXPLAIN_USER_ID) || PG_ARGISNULL(EXPLAIN_RECORDING))
 		return (Datum) 0;
 	moment = lbrec_moment(fcinfo, EXPLAIN_AT, EXPLAIN_LISTENS);
-	e.serving = lbrec_open_model(lbrec_model_argument(fcinfo, EXPLAIN_MODEL));
+	e.serving = lbrec_open_argument(fcinfo, EXPLAIN_MODEL, EXPLAIN_VERSION);
 	e.candidate = lbrec_candidate_of(e.serving,
 									 PG_GETARG_UUID_P(EXPLAIN_RECORDING));
 	/* no score, as lbrec_score has none */

@@ -216,8 +216,8 @@ lbrec_recommend_group(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(GROUP_EXCLUDE_LISTENED) &&
 		PG_GETARG_BOOL(GROUP_EXCLUDE_LISTENED))
 		exclude_each(&conditions, moment.listens, users, n);
-	group.serving = lbrec_open_model(lbrec_model_argument(fcinfo,
-														  GROUP_MODEL));
+	group.serving = lbrec_open_argument(fcinfo, GROUP_MODEL,
+										GROUP_VERSION);
 	wanted.k = lbrec_bounded_k(PG_ARGISNULL(GROUP_K) ? 10 :
 							   PG_GETARG_INT32(GROUP_K),
 							   group.serving->tower.n_recordings);

@@ -108,7 +108,8 @@ lbrec_next(PG_FUNCTION_ARGS)
 	lbrec_read_conditions(&conditions, fcinfo, &wish_places, moment.listens,
 						  has_user ? &user_id : NULL);
 
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo, NEXT_MODEL));
+	serving = lbrec_open_argument(fcinfo, NEXT_MODEL,
+								  NEXT_VERSION);
 	wanted.k = lbrec_bounded_k((int32) wanted.k, serving->tower.n_recordings);
 	lbrec_read_wishes(&wanted, fcinfo, &wish_places, serving);
 	wanted.allowed = lbrec_filter_candidates(serving, &conditions);

@@ -67,21 +67,23 @@ static const struct Call
 	Work		work;
 	int			k;
 	int			model;
+	int			version;
 	int			array;			/* of users or of recordings */
 }			calls[] = {
 
-	{"lbrec_recommend", WORK_LIST, RECOMMEND_K, RECOMMEND_MODEL,
+	{"lbrec_recommend", WORK_LIST, RECOMMEND_K, RECOMMEND_MODEL, RECOMMEND_VERSION,
 	RECOMMEND_CANDIDATES},
-	{"lbrec_next", WORK_LIST, NEXT_K, NEXT_MODEL, NEXT_CANDIDATES},
-	{"lbrec_recommend_all", WORK_LISTS, RECOMMEND_ALL_K, RECOMMEND_ALL_MODEL,
+	{"lbrec_next", WORK_LIST, NEXT_K, NEXT_MODEL, NEXT_VERSION,
+	NEXT_CANDIDATES},
+	{"lbrec_recommend_all", WORK_LISTS, RECOMMEND_ALL_K, RECOMMEND_ALL_MODEL, RECOMMEND_ALL_VERSION,
 	RECOMMEND_ALL_USERS},
-	{"lbrec_recommend_group", WORK_GROUP, GROUP_K, GROUP_MODEL, GROUP_USERS},
-	{"lbrec_similar", WORK_NEAREST, SIMILAR_K, SIMILAR_MODEL,
+	{"lbrec_recommend_group", WORK_GROUP, GROUP_K, GROUP_MODEL, GROUP_VERSION, GROUP_USERS},
+	{"lbrec_similar", WORK_NEAREST, SIMILAR_K, SIMILAR_MODEL, SIMILAR_VERSION,
 	SIMILAR_CANDIDATES},
 	{"lbrec_similar_users", WORK_NEAREST_USERS, SIMILAR_USERS_K,
-	SIMILAR_USERS_MODEL, -1},
-	{"lbrec_score", WORK_SCORES, -1, SCORE_MODEL, SCORE_RECORDINGS},
-	{"lbrec_recording_embeddings", WORK_TABLE, -1, RECORDING_EMBEDDINGS_MODEL,
+	SIMILAR_USERS_MODEL, SIMILAR_USERS_VERSION, -1},
+	{"lbrec_score", WORK_SCORES, -1, SCORE_MODEL, SCORE_VERSION, SCORE_RECORDINGS},
+	{"lbrec_recording_embeddings", WORK_TABLE, -1, RECORDING_EMBEDDINGS_MODEL, RECORDING_EMBEDDINGS_VERSION,
 	-1},
 };
 
@@ -112,17 +114,20 @@ argument(PlannerInfo *root, const FuncExpr *f, int place)
 	return root ? estimate_expression_value(root, arg) : arg;
 }
 
-/* The sizes of the model that the call names, or of the default. */
+/* The sizes of the version that the call names, or of the default. */
 static bool
-find_sizes(Expected *e, Node *name)
+find_sizes(Expected *e, Node *name, Node *version)
 {
 	Oid			schema = get_namespace_oid("lbrec", true);
 	Oid			table;
 	ModelRow	row;
 	const char *wanted = NULL;
+	int32		number = 0;
 
 	if (name && IsA(name, Const) && !((Const *) name)->constisnull)
 		wanted = TextDatumGetCString(((Const *) name)->constvalue);
+	if (version && IsA(version, Const) && !((Const *) version)->constisnull)
+		number = DatumGetInt32(((Const *) version)->constvalue);
 	if (!OidIsValid(schema) || !ActiveSnapshotSet())
 		return false;
 	table = get_relname_relid("model", schema);
@@ -138,7 +143,7 @@ find_sizes(Expected *e, Node *name)
 		return false;
 #endif
 	SPI_connect();
-	e->has_model = lbrec_find_model(&row, wanted);
+	e->has_model = lbrec_look_for_version(&row, wanted, number);
 	SPI_finish();
 	if (e->has_model)
 	{
@@ -190,7 +195,8 @@ expect(Expected *e, PlannerInfo *root, Oid funcid, Node *node)
 	}
 	if (e->has_array && !e->has_length)
 		e->length = UNKNOWN_LENGTH;
-	find_sizes(e, argument(root, f, e->call->model));
+	find_sizes(e, argument(root, f, e->call->model),
+			   argument(root, f, e->call->version));
 	return true;
 }
 

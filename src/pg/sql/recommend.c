@@ -32,7 +32,7 @@ static const WishPlaces wish_places = {
 /*
  * lbrec_recommend(user_id, k, model, at, exclude_listened, listens,
  * candidates, filter, min_listens, max_listens, per_artist, artist_column,
- * diversity)
+ * diversity, version)
  */
 Datum
 lbrec_recommend(PG_FUNCTION_ARGS)
@@ -54,7 +54,7 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 	wanted.k = PG_ARGISNULL(RECOMMEND_K) ? 10 : PG_GETARG_INT32(RECOMMEND_K);
 	lbrec_read_conditions(&conditions, fcinfo, &wish_places, moment.listens,
 						  &user_id);
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo, RECOMMEND_MODEL));
+	serving = lbrec_open_argument(fcinfo, RECOMMEND_MODEL, RECOMMEND_VERSION);
 	wanted.k = lbrec_bounded_k((int32) wanted.k, serving->tower.n_recordings);
 	lbrec_read_wishes(&wanted, fcinfo, &wish_places, serving);
 	lbrec_find_listener(&listener, serving, user_id, &moment);

@@ -95,8 +95,7 @@ begin(FunctionCallInfo fcinfo)
 	b->k = PG_ARGISNULL(RECOMMEND_ALL_K) ? 10 : PG_GETARG_INT32(RECOMMEND_ALL_K);
 	b->moment = lbrec_moment(fcinfo, RECOMMEND_ALL_AT,
 							 RECOMMEND_ALL_LISTENS);
-	b->serving = lbrec_open_model(lbrec_model_argument(fcinfo,
-													   RECOMMEND_ALL_MODEL));
+	b->serving = lbrec_open_argument(fcinfo, RECOMMEND_ALL_MODEL, RECOMMEND_ALL_VERSION);
 	b->k = lbrec_bounded_k(b->k, b->serving->tower.n_recordings);
 	b->all = PG_ARGISNULL(RECOMMEND_ALL_USERS);
 	if (b->all)

@@ -82,7 +82,8 @@ known_seeds(const ServingModel *serving, const RecordingList *seeds, int64 *n)
 
 /*
  * lbrec_similar(recordings, k, model, exclude, candidates, filter,
- * min_listens, max_listens, per_artist, artist_column, diversity)
+ * min_listens, max_listens, per_artist, artist_column, diversity,
+ * version)
  */
 Datum
 lbrec_similar(PG_FUNCTION_ARGS)
@@ -103,7 +104,8 @@ lbrec_similar(PG_FUNCTION_ARGS)
 	named = lbrec_array_recordings(PG_GETARG_ARRAYTYPE_P(SIMILAR_TO),
 								   "recordings");
 	lbrec_read_conditions(&conditions, fcinfo, &wish_places, NULL, NULL);
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo, SIMILAR_MODEL));
+	serving = lbrec_open_argument(fcinfo, SIMILAR_MODEL,
+								  SIMILAR_VERSION);
 	wanted.k = lbrec_bounded_k(PG_ARGISNULL(SIMILAR_K) ? 10 :
 							   PG_GETARG_INT32(SIMILAR_K),
 							   serving->tower.n_recordings);
@@ -149,7 +151,7 @@ user_table(const ServingModel *serving)
 	return NULL;				/* keep compiler quiet */
 }
 
-/* lbrec_similar_users(user_id, k, model) */
+/* lbrec_similar_users(user_id, k, model, version) */
 Datum
 lbrec_similar_users(PG_FUNCTION_ARGS)
 {
@@ -167,8 +169,8 @@ lbrec_similar_users(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(SIMILAR_USERS_TO))
 		return (Datum) 0;
-	serving = lbrec_open_model(lbrec_model_argument(fcinfo,
-													SIMILAR_USERS_MODEL));
+	serving = lbrec_open_argument(fcinfo, SIMILAR_USERS_MODEL,
+								  SIMILAR_USERS_VERSION);
 	n = serving->tower.n_users;
 	k = lbrec_bounded_k(k, n - 1);
 	table = user_table(serving);

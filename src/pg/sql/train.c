@@ -51,6 +51,7 @@ enum
 	ARG_USER_FEATURES,
 	ARG_SETTINGS,
 	ARG_ACTIVATE,
+	ARG_MAKE_DEFAULT,
 	ARG_VERBOSE,
 	N_ARGS
 };
@@ -156,6 +157,14 @@ read_options(FunctionCallInfo fcinfo, TrainRequest *request, TrainOptions *o,
 		lbrec_set_settings(o, PG_GETARG_JSONB_P(ARG_SETTINGS));
 	check_layers_given(o);
 	o->activate = PG_ARGISNULL(ARG_ACTIVATE) || PG_GETARG_BOOL(ARG_ACTIVATE);
+	o->make_default = !PG_ARGISNULL(ARG_MAKE_DEFAULT) &&
+		PG_GETARG_BOOL(ARG_MAKE_DEFAULT);
+	if (o->make_default && !o->activate)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("make_default needs activate"),
+				 errdetail("A version that is not active answers only where its number is given."),
+				 errhint("Leave one of the two arguments out.")));
 	o->verbose = !PG_ARGISNULL(ARG_VERBOSE) && PG_GETARG_BOOL(ARG_VERBOSE);
 	request->test_listens = text_or_null(fcinfo, ARG_TEST_LISTENS);
 	read_hold_out(fcinfo, request->test_listens, o);
@@ -269,6 +278,7 @@ lbrec_train(PG_FUNCTION_ARGS)
 	MemoryContext context;
 	Dataset    *data;
 	Trained    *trained;
+	int32		version;
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec training",
 									ALLOCSET_DEFAULT_SIZES);
@@ -301,12 +311,13 @@ lbrec_train(PG_FUNCTION_ARGS)
 		put_epoch(&sink, &trained->reports[i]);
 	warn_of_rising_loss(request.name, &options, trained);
 	lbrec_progress_phase("saving");
-	lbrec_save_model(request.name, trained, data, &options, trained->reports,
-					 trained->n_reports);
+	version = lbrec_save_model(request.name, trained, data, &options,
+							   trained->reports, trained->n_reports);
 	prune(request.name, options.keep_versions);
 	lbrec_spool_free(data->listens);
 	MemoryContextDelete(context);
 	if (options.activate)
 		lbrec_prepare_image(request.name);
+	lbrec_tell_default(request.name, version);
 	return (Datum) 0;
 }

@@ -27,6 +27,7 @@
 #include "core/lb_random.h"
 
 #include "pg/evaluate/metrics.h"
+#include "pg/image/ready.h"
 #include "pg/listens/dataset.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
@@ -472,7 +473,7 @@ find_winner(Tuning *t, int epochs)
 }
 
 /* Trains the winner as lbrec_train would, and saves it. */
-static void
+static int32
 train_winner(const Tuning *t, const TuneTrial *winner, bool activate,
 			 MemoryContext context)
 {
@@ -486,8 +487,8 @@ train_winner(const Tuning *t, const TuneTrial *winner, bool activate,
 	trained = lbrec_run_training(&request, context);
 	options.temperature = trained->temperature;
 	lbrec_progress_phase("saving");
-	lbrec_save_model(t->model, trained, t->data, &options, trained->reports,
-					 trained->n_reports);
+	return lbrec_save_model(t->model, trained, t->data, &options,
+							trained->reports, trained->n_reports);
 }
 
 /* Reads the listens with what all trials share. */
@@ -543,6 +544,7 @@ lbrec_tune(PG_FUNCTION_ARGS)
 	RunPlan    *plan;
 	int			trials;
 	int			max_epochs;
+	int32		version;
 
 	for (int i = 0; i < N_ARGS; i++)
 		if (PG_ARGISNULL(i) && i != ARG_TIME_LIMIT && i != ARG_SETTINGS)
@@ -598,10 +600,13 @@ lbrec_tune(PG_FUNCTION_ARGS)
 		ereport(NOTICE,
 				(errmsg("no trial is surely better than the settings without a search"),
 				 errdetail("Model \"%s\" is trained with those.", t.model)));
-	train_winner(&t, winner, PG_GETARG_BOOL(ARG_ACTIVATE), context);
+	version = train_winner(&t, winner, PG_GETARG_BOOL(ARG_ACTIVATE), context);
 	MemoryContextSwitchTo(old);
 	put_trials(&t, winner->number, &sink);
 	lbrec_spool_free(t.data->listens);
+	if (PG_GETARG_BOOL(ARG_ACTIVATE))
+		lbrec_prepare_image(t.model);
+	lbrec_tell_default(t.model, version);
 	MemoryContextDelete(context);
 	return (Datum) 0;
 }

@@ -74,21 +74,28 @@ need_name(FunctionCallInfo fcinfo)
 }
 
 /*
- * lbrec_activate(model, version): that version, or the newest for NULL,
- * answers from now on.
+ * lbrec_activate(model, version, make_default): that version, or the newest
+ * for NULL, answers from now on; with make_default also where no model is
+ * named.
  */
 Datum
 lbrec_activate(PG_FUNCTION_ARGS)
 {
-	lbrec_check_declaration(fcinfo, 2, 2, 0);
+	char	   *name;
+
+	lbrec_check_declaration(fcinfo, 3, 3, 0);
 	need_name(fcinfo);
+	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (change_models(fcinfo,
 					  "UPDATE lbrec.model SET activation = " NEXT_ACTIVATION " "
 					  "WHERE name OPERATOR(pg_catalog.=) $1 AND version OPERATOR(pg_catalog.=) "
 					  "COALESCE($2, (SELECT pg_catalog.max(m.version) FROM lbrec.model AS m "
 					  "WHERE m.name OPERATOR(pg_catalog.=) $1))") == 0)
 		no_such_version(fcinfo);
-	lbrec_prepare_image(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	SPI_connect();
+	lbrec_settle_default(name, !PG_ARGISNULL(2) && PG_GETARG_BOOL(2));
+	SPI_finish();
+	lbrec_prepare_image(name);
 	PG_RETURN_VOID();
 }
 

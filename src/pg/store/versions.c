@@ -9,13 +9,19 @@
  */
 #include "pg/store/versions.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "lib/stringinfo.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/snapmgr.h"
 
 /* Fourth field of the lock's tag; SQL's advisory locks have 1 or 2 there. */
 #define LOCK_FIELD 0x6c63		/* "lc" */
+
+/* Second key of the advisory lock of those who find no default model. */
+#define DEFAULT_LOCK 1
 
 /* id, name, version, checksum, n_users, n_recordings of lbrec.model. */
 void
@@ -34,10 +40,22 @@ lbrec_read_model_row(ModelRow *row, SPITupleTable *table, uint64 place)
 	row->n_recordings = DatumGetInt64(SPI_getbinval(tuple, desc, 6, &isnull));
 }
 
+/* The names that have an active version, in their order.  Within SPI. */
+static uint64
+find_active_names(void)
+{
+	if (SPI_execute("SELECT DISTINCT name FROM lbrec.model "
+					"WHERE activation OPERATOR(pg_catalog.>) 0 ORDER BY name",
+					true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up active models");
+	return SPI_processed;
+}
+
 /*
- * The active version of the named model, or of the model that was activated
- * last when name is NULL.  Called within SPI.  The plan is kept: this runs
- * before every recommendation.
+ * The active version of the named model, or of the default when name is NULL:
+ * the active name with the highest precedence, or the only one that there is.
+ * False if there is none, or no default among several.  Called within SPI.
+ * The plan is kept: this runs before every recommendation.
  */
 bool
 lbrec_find_model(ModelRow *row, const char *name)
@@ -46,6 +64,7 @@ lbrec_find_model(ModelRow *row, const char *name)
 	static SPIPlanPtr any = NULL;
 	SPIPlanPtr *plan = name ? &by_name : &any;
 	Datum		values[1];
+	bool		no_precedence;
 
 	if (*plan == NULL)
 	{
@@ -53,13 +72,13 @@ lbrec_find_model(ModelRow *row, const char *name)
 		SPIPlanPtr	made;
 
 		made = SPI_prepare(name ?
-						   "SELECT id, name, version, checksum, n_users, n_recordings "
+						   "SELECT id, name, version, checksum, n_users, n_recordings, precedence "
 						   "FROM lbrec.model "
 						   "WHERE name OPERATOR(pg_catalog.=) $1 AND activation OPERATOR(pg_catalog.>) 0 "
 						   "ORDER BY activation DESC LIMIT 1" :
-						   "SELECT id, name, version, checksum, n_users, n_recordings "
+						   "SELECT id, name, version, checksum, n_users, n_recordings, precedence "
 						   "FROM lbrec.model WHERE activation OPERATOR(pg_catalog.>) 0 "
-						   "ORDER BY activation DESC LIMIT 1",
+						   "ORDER BY precedence DESC NULLS LAST, activation DESC LIMIT 1",
 						   name ? 1 : 0, types);
 		if (made == NULL || SPI_keepplan(made) != 0)
 			elog(ERROR, "could not prepare the look-up of a model");
@@ -71,7 +90,189 @@ lbrec_find_model(ModelRow *row, const char *name)
 	if (SPI_processed == 0)
 		return false;
 	lbrec_read_model_row(row, SPI_tuptable, 0);
+	(void) SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 7,
+						 &no_precedence);
+	return name || !no_precedence || find_active_names() == 1;
+}
+
+/*
+ * A version of the named model, or of the default when name is NULL; the
+ * active one for version 0.  False if there is none.  Called within SPI.
+ */
+bool
+lbrec_look_for_version(ModelRow *row, const char *name, int32 version)
+{
+	static SPIPlanPtr plan = NULL;
+	Datum		values[2];
+
+	if (version == 0 || name == NULL)
+	{
+		if (!lbrec_find_model(row, name))
+			return false;
+		if (version == 0 || version == row->version)
+			return true;
+		name = pstrdup(row->name);
+	}
+	if (plan == NULL)
+	{
+		Oid			types[] = {TEXTOID, INT4OID};
+		SPIPlanPtr	made;
+
+		made = SPI_prepare("SELECT id, name, version, checksum, n_users, n_recordings "
+						   "FROM lbrec.model WHERE name OPERATOR(pg_catalog.=) $1 "
+						   "AND version OPERATOR(pg_catalog.=) $2",
+						   2, types);
+		if (made == NULL || SPI_keepplan(made) != 0)
+			elog(ERROR, "could not prepare the look-up of a version");
+		plan = made;
+	}
+	values[0] = CStringGetTextDatum(name);
+	values[1] = Int32GetDatum(version);
+	if (SPI_execute_plan(plan, values, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up a version of a model");
+	if (SPI_processed == 0)
+		return false;
+	lbrec_read_model_row(row, SPI_tuptable, 0);
 	return true;
+}
+
+/* The same; an error if there is none. */
+void
+lbrec_find_version(ModelRow *row, const char *name, int32 version)
+{
+	row->name[0] = '\0';
+	if (lbrec_look_for_version(row, name, version))
+		return;
+	if (version != 0 && (name != NULL || row->name[0] != '\0'))
+		lbrec_no_such_version(name ? name : row->name, version);
+	lbrec_no_such_model(name);
+}
+
+/*
+ * Gives a name precedence, as an SQL expression tells it, and takes it from
+ * all others.  Within SPI.
+ */
+static void
+set_precedence(const char *name, const char *precedence)
+{
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(name)};
+	char	   *sql = psprintf("UPDATE lbrec.model SET precedence = "
+							   "CASE WHEN name OPERATOR(pg_catalog.=) $1 THEN %s END "
+							   "WHERE name OPERATOR(pg_catalog.=) $1 "
+							   "OR precedence IS NOT NULL",
+							   precedence);
+
+	if (SPI_execute_with_args(sql, 1, types, values, NULL, false,
+							  0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not change lbrec.model");
+	pfree(sql);
+}
+
+/* True if some active version has precedence.  Within SPI. */
+static bool
+has_default(void)
+{
+	if (SPI_execute("SELECT FROM lbrec.model "
+					"WHERE activation OPERATOR(pg_catalog.>) 0 "
+					"AND precedence IS NOT NULL LIMIT 1",
+					false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up the default model");
+	return SPI_processed > 0;
+}
+
+/*
+ * A version of that name has just been made active.  The name becomes the
+ * default if that is asked for, and if there was no other active name; where
+ * another one was alone, and so the default, it is made to stay so.
+ *
+ * Precedence that is given unasked counts down from -1, so that the first
+ * name keeps it over others that could not see it, and that on demand counts
+ * up from 1.  All active versions of a name have the same.  Called within SPI.
+ */
+void
+lbrec_settle_default(const char *name, bool make_default)
+{
+	Oid			lock_types[] = {INT4OID};
+	Datum		lock[] = {Int32GetDatum(DEFAULT_LOCK)};
+	Oid			types[] = {TEXTOID};
+	Datum		values[] = {CStringGetTextDatum(name)};
+	bool		isnull;
+
+	if (make_default)
+	{
+		set_precedence(name, "(SELECT pg_catalog.nextval('lbrec.activation_seq'))");
+		return;
+	}
+	if (SPI_execute_with_args("UPDATE lbrec.model AS m SET precedence = o.precedence "
+							  "FROM (SELECT pg_catalog.max(precedence) AS precedence "
+							  "FROM lbrec.model WHERE name OPERATOR(pg_catalog.=) $1) AS o "
+							  "WHERE m.name OPERATOR(pg_catalog.=) $1 "
+							  "AND m.activation OPERATOR(pg_catalog.>) 0 "
+							  "AND COALESCE(m.precedence OPERATOR(pg_catalog.<>) o.precedence, "
+							  "m.precedence IS NULL AND o.precedence IS NOT NULL)",
+							  1, types, values, NULL, false, 0) != SPI_OK_UPDATE)
+		elog(ERROR, "could not change lbrec.model");
+	if (has_default())
+		return;
+
+	/* of two first trainings the second waits, and sees the first one */
+	if (SPI_execute_with_args("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('lbrec default'), $1)",
+							  1, lock_types, lock, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not lock the default model");
+	if (has_default())
+		return;
+	if (SPI_execute_with_args("SELECT pg_catalog.min(name), "
+							  "pg_catalog.count(DISTINCT name) FROM lbrec.model "
+							  "WHERE activation OPERATOR(pg_catalog.>) 0 "
+							  "AND name OPERATOR(pg_catalog.<>) $1",
+							  1, types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not look up active models");
+	switch (DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+										SPI_tuptable->tupdesc, 2, &isnull)))
+	{
+		case 0:
+			break;
+		case 1:
+			name = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+			break;
+		default:
+			return;				/* a call without a name is an error */
+	}
+	set_precedence(name, "(SELECT OPERATOR(pg_catalog.-) pg_catalog.nextval('lbrec.activation_seq'))");
+}
+
+/*
+ * Tells the user that what was just saved does not answer where no model is
+ * named.
+ */
+void
+lbrec_tell_default(const char *name, int32 version)
+{
+	ModelRow	row;
+	bool		found;
+	bool		several;
+
+	SPI_connect();
+	/* what this very command has written must be seen */
+	CommandCounterIncrement();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	found = lbrec_find_model(&row, NULL);
+	several = !found && find_active_names() > 0;
+	PopActiveSnapshot();
+	SPI_finish();
+	if (found && strcmp(row.name, name) == 0)
+		return;
+	if (found)
+		ereport(NOTICE,
+				(errmsg("the default model is still \"%s\"", row.name),
+				 errhint("Calls that name no model ask it. Change that with SELECT lbrec_activate(%s, %d, make_default => true).",
+						 quote_literal_cstr(name), version)));
+	else if (several)
+		ereport(NOTICE,
+				(errmsg("no model is the default"),
+				 errhint("Calls that name no model are errors. Change that with SELECT lbrec_activate(%s, %d, make_default => true).",
+						 quote_literal_cstr(name), version)));
 }
 
 void
@@ -86,6 +287,7 @@ lbrec_damaged(const ModelRow *model, const char *tensor, int chunk,
 			 errhint("Activate another version with lbrec_activate, restore the model from a backup, or train it again.")));
 }
 
+/* Called within SPI. */
 void
 lbrec_no_such_model(const char *name)
 {
@@ -95,6 +297,21 @@ lbrec_no_such_model(const char *name)
 				 errmsg("model \"%s\" does not exist, or no version of it is active", name),
 				 errdetail("A model is visible to others when the transaction that trained it has committed."),
 				 errhint("List models with SELECT * FROM lbrec_models.")));
+	if (find_active_names() > 0)
+	{
+		StringInfoData names;
+
+		initStringInfo(&names);
+		for (uint64 i = 0; i < SPI_processed; i++)
+			appendStringInfo(&names, "%s\"%s\"", i == 0 ? "" : ", ",
+							 SPI_getvalue(SPI_tuptable->vals[i],
+										  SPI_tuptable->tupdesc, 1));
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("no model is the default"),
+				 errdetail("Active models: %s.", names.data),
+				 errhint("Name the model, or choose the default with lbrec_activate(model, make_default => true).")));
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_OBJECT),
 			 errmsg("there is no active model"),

@@ -33,6 +33,12 @@ extern void lbrec_read_model_row(ModelRow *row, SPITupleTable *table,
 								 uint64 place);
 
 extern bool lbrec_find_model(ModelRow *row, const char *name);
+extern bool lbrec_look_for_version(ModelRow *row, const char *name,
+								   int32 version);
+extern void lbrec_find_version(ModelRow *row, const char *name,
+							   int32 version);
+extern void lbrec_settle_default(const char *name, bool make_default);
+extern void lbrec_tell_default(const char *name, int32 version);
 
 extern void lbrec_damaged(const ModelRow *model, const char *tensor,
 						  int chunk, const char *detail);

@@ -12,6 +12,7 @@
 #include "utils/builtins.h"
 
 #include "pg/store/tensors.h"
+#include "pg/store/versions.h"
 
 /* First key of the advisory lock that orders savers of one name. */
 #define LOCK_CLASS 0x6c627265	/* "lbre" */
@@ -71,6 +72,8 @@ lbrec_begin_model(TensorWriter *writer, int32 *version, char **config,
 	*version = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
 										   SPI_tuptable->tupdesc, 3,
 										   &isnull));
+	if (model->activate)
+		lbrec_settle_default(model->name, model->make_default);
 	writer->insert = SPI_prepare("INSERT INTO lbrec.tensor (model, name, chunk,"
 								 " type, rows, cols, crc32c, data) "
 								 "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",

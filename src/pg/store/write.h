@@ -17,6 +17,7 @@ typedef struct NewModel
 	int64		n_users;
 	int64		n_recordings;
 	bool		activate;
+	bool		make_default;
 } NewModel;
 
 /* Tensors on their way into lbrec.tensor. */

@@ -316,11 +316,12 @@ bad_config(const char *tensor, int32 chunk, const char *problem, void *arg)
 }
 
 /*
- * Writes a trained model as the next version of its name.  Returns its id.
+ * Writes a trained model as the next version of its name.  Returns its
+ * number.
  * Candidate vectors are stored as they will be searched; the candidate
  * tower's weights are there to continue training.
  */
-int64
+int32
 lbrec_save_model(const char *name, const Trained *trained,
 				 const Dataset *data, const TrainOptions *options,
 				 const EpochReport *epochs, int n_epochs)
@@ -328,7 +329,8 @@ lbrec_save_model(const char *name, const Trained *trained,
 	const TwoTower *model = trained->model;
 	NewModel	row = {.name = name, .query = data->query,
 		.n_listens = data->n_listens, .n_users = model->n_users,
-	.n_recordings = model->n_recordings, .activate = options->activate};
+		.n_recordings = model->n_recordings, .activate = options->activate,
+	.make_default = options->make_default};
 	int32		version;
 	Saver	   *saver = palloc0(sizeof(Saver));
 	ModelConfig *config = palloc(sizeof(ModelConfig));
@@ -354,5 +356,5 @@ lbrec_save_model(const char *name, const Trained *trained,
 		save_part(saver, &saver->parts->part[i]);
 	lbrec_end_model(&saver->writer);
 	SPI_finish();
-	return saver->writer.id;
+	return version;
 }

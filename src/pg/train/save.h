@@ -10,7 +10,7 @@
 #include "pg/train/options.h"
 #include "pg/train/request.h"
 
-extern int64 lbrec_save_model(const char *name, const Trained *trained,
+extern int32 lbrec_save_model(const char *name, const Trained *trained,
 							  const Dataset *data,
 							  const TrainOptions *options,
 							  const EpochReport *epochs, int n_epochs);

@@ -94,6 +94,7 @@ typedef struct TrainOptions
 	bool		find_temperature;	/* by trials, as nobody said it */
 	int			keep_versions;	/* of the name; 0: all */
 	bool		activate;
+	bool		make_default;
 	bool		verbose;
 	uint64		given;			/* settings of the table that were set since
 								 * the last preset, by place */
