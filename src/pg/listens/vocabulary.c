@@ -191,7 +191,7 @@ store_key(Vocabulary *v, const void *key, uint32 len)
 {
 	char	   *place;
 
-	if (v->block_used + len > v->block_size)
+	if (v->block == NULL || v->block_used + len > v->block_size)
 	{
 		v->block_size = Max(BLOCK_BYTES, len);
 		v->block = MemoryContextAllocHuge(v->context, v->block_size);
