@@ -114,7 +114,7 @@ $node->safe_psql('postgres', q{
 			UPDATE lbrec.model SET n_users = n_users + (random() * 8)::int - 4 WHERE id = target;
 			RETURN 'n_users';
 		WHEN 16 THEN
-			UPDATE lbrec.model SET n_recordings = (ARRAY[0, -1, n_recordings + 1, n_recordings - 1, 9223372036854775807])[1 + floor(random() * 5)::int] WHERE id = target;
+			UPDATE lbrec.model SET n_recordings = (ARRAY[0, 1, n_recordings + 1, n_recordings - 1, 9223372036854775807])[1 + floor(random() * 5)::int] WHERE id = target;
 			RETURN 'n_recordings';
 		WHEN 17 THEN
 			UPDATE lbrec.model SET config = (ARRAY['{}', 'null', '[]', '7', '{"query": 7}', '{"query": [[]]}']::jsonb[])[1 + floor(random() * 6)::int] WHERE id = target;
