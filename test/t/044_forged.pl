@@ -308,7 +308,8 @@ $node->safe_psql('postgres', qq{
 		PERFORM * FROM lbrec_train('continued', query, epochs => 1, split => 'none', start_from => model,
 			user_features => CASE WHEN query ~ '"group"' THEN '{group}'::text[] END);
 		RETURN 'works';
-	EXCEPTION WHEN numeric_value_out_of_range THEN RETURN 'works';
+	-- sums of large numbers; users and recordings whose keys are now others
+	EXCEPTION WHEN numeric_value_out_of_range OR no_data_found THEN RETURN 'works';
 	WHEN OTHERS THEN RETURN SQLSTATE || ' ' || SQLERRM;
 	END $$;
 	CREATE PROCEDURE try(lo int, hi int) LANGUAGE plpgsql AS $$
