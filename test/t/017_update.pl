@@ -45,8 +45,8 @@ make_script("lbrec--$_.sql", slurp_file("$releases/lbrec--$_.sql")) for @release
 
 # The next version: where its script differs from the present one, how, and the
 # statement that updates to it.
-my $next_function = q{CREATE FUNCTION lbrec_next() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
-	REVOKE EXECUTE ON FUNCTION lbrec_next FROM PUBLIC;};
+my $next_function = q{CREATE FUNCTION lbrec_added() RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+	REVOKE EXECUTE ON FUNCTION lbrec_added FROM PUBLIC;};
 my @changes = (
 	[ qr/CREATE TABLE lbrec\.epoch \(.*?\K,\n\tPRIMARY KEY/s, ",\n\tpeak double precision,\n\tPRIMARY KEY", 'ALTER TABLE lbrec.epoch ADD COLUMN peak double precision;' ],
 	[ qr/CREATE FUNCTION lbrec_similar\([^;]*?COST \K\d+/s, '7', 'ALTER FUNCTION lbrec_similar COST 7;' ],
