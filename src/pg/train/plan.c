@@ -14,7 +14,7 @@
 #include "pg/train/warm.h"
 
 /* Early stopping ends most runs after about this share of their epochs. */
-#define EXPECTED_SHARE 0.6
+#define EXPECTED_SHARE 0.85
 
 /* The epochs that a run will have, as far as can be told before it. */
 int

@@ -27,7 +27,7 @@
 #define MAX_STEPS 3
 
 /* Trials that such a search usually takes. */
-#define USUAL_TRIALS 3
+#define USUAL_TRIALS 4
 
 /*
  * Trains so many members with these options, and frees all but what it found
@@ -78,8 +78,8 @@ run_trial(const RunPlan *plan, const TrainOptions *options, int number,
 {
 	RunPlan		own = *plan;
 	int			members = Min(TRIAL_MEMBERS, options->ensemble);
-	int			more = options->find_temperature ?
-		Max(USUAL_TRIALS - number, 0) : 0;
+	double		more = !options->find_temperature ||
+		number == MAX_STEPS + 2 ? 0 : Max(USUAL_TRIALS - number, 0.5);
 	double		epochs;
 
 	if (before)
