@@ -559,7 +559,7 @@ LEFT JOIN LATERAL (
 			FILTER (WHERE l.top_10 IS NOT NULL))[1] AS top_10,
 		(pg_catalog.array_agg(l.top_100 ORDER BY l.saved DESC, l.epoch DESC)
 			FILTER (WHERE l.top_100 IS NOT NULL))[1] AS top_100
-	FROM (SELECT x.*, coalesce(x.epoch::pg_catalog.text OPERATOR(pg_catalog.=)
+	FROM (SELECT x.model, x.epoch, x.loss, x.top_10, x.top_100, coalesce(x.epoch::pg_catalog.text OPERATOR(pg_catalog.=)
 			(m.config OPERATOR(pg_catalog.->>) 'best_epoch'), false) AS saved
 		FROM lbrec.epoch AS x) AS l
 	WHERE l.model OPERATOR(pg_catalog.=) m.id) AS e ON true;
