@@ -208,6 +208,13 @@ use_index(const LbCandidates *set, int64_t k)
 	return lb_kernels()->scan.fast_codes && lb_index_pays(set, k);
 }
 
+/* Scratch that a query's scan of the index takes; 0 where it is not used. */
+static size_t
+index_bytes(const LbCandidates *set, int64_t k)
+{
+	return use_index(set, k) ? lb_index_scan_bytes(set->n, k) : 0;
+}
+
 static bool
 index_group(Job *job, Own *own, int64_t first, int n)
 {
@@ -267,9 +274,7 @@ lb_topk_batch_bytes(const LbCandidates *set, int64_t n_queries, int64_t k,
 	Own			own = {0};
 	int64_t		most = lb_candidates_most(set);
 	int64_t		room = lb_top_room(k < most ? k : most, most);
-	size_t		scan_bytes = set->index == NULL ? 0 :
-	lb_index_scan_bytes(set->n, k < most ? k : most);
-
+	size_t		scan_bytes = index_bytes(set, k < most ? k : most);
 	int			group = top_group_size(n_queries, room, scan_bytes);
 
 	return n_threads * cut_own(&own, NULL, group, tile_size(set->D), set->D,
@@ -299,10 +304,8 @@ lb_topk_batch(int64_t *found, int64_t *ids, float *scores, const float *q,
 		return LB_OK;
 	}
 	room = lb_top_room(job.k, most);
-	/* the group is the smaller for an index, used or not: one size of scratch */
-	if (set->index != NULL)
-		job.scan_bytes = lb_index_scan_bytes(set->n, job.k);
 	job.use_index = use_index(set, job.k);
+	job.scan_bytes = index_bytes(set, job.k);
 	job.group = top_group_size(n_queries, room, job.scan_bytes);
 	job.tile = tile_size(set->D);
 	job.own_bytes = cut_own(&own, NULL, job.group, job.tile, set->D, room,

@@ -28,7 +28,7 @@
 /* Query vectors held at a time, and lists held at a time. */
 #define QUERY_BLOCK 16384
 #define LIST_BLOCK 256
-#define LIST_ENTRIES ((int64) 3 << 22)	/* at most, of a block's lists */
+#define LIST_ENTRIES ((int64) 1 << 24)	/* at most, of a block's lists */
 
 typedef struct Ranker
 {

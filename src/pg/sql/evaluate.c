@@ -38,7 +38,7 @@ PG_FUNCTION_INFO_V1(lbrec_evaluate);
 
 /* Users that get their lists at a time. */
 #define USER_BLOCK 256
-#define LIST_ENTRIES ((int64) 3 << 22)	/* at most, of a block's lists */
+#define LIST_ENTRIES ((int64) 1 << 24)	/* at most, of a block's lists */
 
 static int32 *
 read_ks(ArrayType *array, int *n)
