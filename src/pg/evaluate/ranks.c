@@ -50,11 +50,11 @@ user_list(const TwoTower *model, int32 user, int *n)
 	int64		from;
 
 	*n = 0;
-	if (model->history_offsets == NULL || user == 0)
+	if (model->counted.history_offsets == NULL || user == 0)
 		return NULL;
-	from = model->history_offsets[user];
-	*n = (int) (model->history_offsets[user + 1] - from);
-	return model->history_codes + from;
+	from = model->counted.history_offsets[user];
+	*n = (int) (model->counted.history_offsets[user + 1] - from);
+	return model->counted.history_codes + from;
 }
 
 /* The dot product of the block's k-th query and a candidate. */

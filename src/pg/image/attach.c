@@ -35,8 +35,8 @@ lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 		if (parts->part[i].uses & PART_SERVES)
 			*lbrec_part_place(&parts->part[i], &s->tower) = AT(h->parts[n++]);
 	pfree(parts);
-	s->tower.neighbours.weights = s->tower.neighbour_counts;
-	s->tower.neighbour_counts = NULL;
+	s->tower.counted.neighbours.weights = s->tower.counted.neighbour_counts;
+	s->tower.counted.neighbour_counts = NULL;
 	s->user_codes = AT(h->user_codes);
 	s->recording_order = AT(h->recording_order);
 	s->recording_heads = AT(h->recording_heads);

@@ -104,7 +104,7 @@ weigh_popularity(ImageBuilder *b, const ServingModel *serving)
 static void
 weigh_neighbours(ImageBuilder *b, const ServingModel *serving)
 {
-	const LbNeighbours *nb = &serving->tower.neighbours;
+	const LbNeighbours *nb = &serving->tower.counted.neighbours;
 	int			part = lbrec_find_part(b->loaded.parts, "neighbour_sums");
 	float	   *weights = unconstify(float *, nb->weights);
 	float	   *sums;

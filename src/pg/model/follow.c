@@ -1,37 +1,28 @@
 /*
  * follow.c
- *		Counts directed transitions over all listens, in bounded memory.
+ *		Counts directed transitions: the recordings that follow another one.
  *
- * As neighbours.c does: one pass over the users counts how long each row is,
- * then rows are filled in ranges that fit in lbrec.spool_mem, one pass over
- * the users for each range.  A row keeps its most frequent followers, as many
- * as there are neighbours.
+ * A row keeps its most frequent followers; entries.c tells how many.
  */
 #include "pg/model/follow.h"
 
 #include "utils/memutils.h"
 
 #include "pg/listens/dataset.h"
-#include "pg/listens/histories.h"
-#include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
+#include "pg/model/entries.h"
+#include "pg/model/twotower.h"
 #include "pg/server/kernels.h"
-
-/* All rows together keep so many followers, or LEAST_ENTRIES a recording. */
-#define MAX_ENTRIES 16000000
-#define LEAST_ENTRIES 16
 
 typedef struct Counter
 {
-	Followers  *result;
-	int64	   *lengths;		/* (n_recordings + 1) transitions of each row */
+	EntryRows	rows;
+	const LbFollow *older;		/* or NULL */
+	float	   *sums;			/* (n_recordings + 1, LB_FOLLOW_REACH) */
+	int			most;
 	LbPlay	   *plays;			/* of one user */
 	uint64	   *transitions;
 	int64		room;			/* plays that fit there */
-	int32		first;			/* the range of rows that is filled */
-	int32		last;
-	uint64	   *entries;
-	int64	   *next;			/* (last - first + 1) */
 } Counter;
 
 /* The transitions of one user; returns their number. */
@@ -54,7 +45,7 @@ transitions_of(Counter *c, const Listen *listens, int64 n)
 }
 
 static void
-count_user(int32 user, Listen *listens, int64 n, void *arg)
+put_user(int32 user, Listen *listens, int64 n, void *arg)
 {
 	Counter    *c = arg;
 	int64		made = transitions_of(c, listens, n);
@@ -64,29 +55,15 @@ count_user(int32 user, Listen *listens, int64 n, void *arg)
 		int32		from = lb_transition_from(c->transitions[i]);
 		int			d = lb_transition_distance(c->transitions[i]) - 1;
 
-		c->lengths[from]++;
-		c->result->sums[(int64) from * LB_FOLLOW_REACH + d]++;
-	}
-}
-
-static void
-fill_user(int32 user, Listen *listens, int64 n, void *arg)
-{
-	Counter    *c = arg;
-	int64		made = transitions_of(c, listens, n);
-
-	for (int64 i = 0; i < made; i++)
-	{
-		int32		from = lb_transition_from(c->transitions[i]);
-
-		if (from >= c->first && from <= c->last)
-			c->entries[c->next[from - c->first]++] = c->transitions[i];
+		if (lbrec_only_counted(&c->rows))
+			c->sums[(int64) from * LB_FOLLOW_REACH + d]++;
+		lbrec_put_entry(&c->rows, from, c->transitions[i]);
 	}
 }
 
 /* Merges a row (n) with the same row of an older model; returns its length. */
 static int64
-add_older(int32 *codes, float *counts, int64 n, const Followers *older,
+add_older(int32 *codes, float *counts, int64 n, const LbFollow *older,
 		  int32 row)
 {
 	int64		from = older->offsets[row];
@@ -124,119 +101,60 @@ add_older(int32 *codes, float *counts, int64 n, const Followers *older,
 	return all - shared;
 }
 
-/* The rows of the range, n transitions together, behind those that are done. */
-static void
-fill_range(Counter *c, const Dataset *data, const uint8 *held_out,
-		   const Followers *older, int64 n, int64 n_older, int most)
-{
-	Followers  *r = c->result;
-	int64		room = Max(n + n_older, 1);
-	int64		start = 0;
-	int64		done = r->offsets[c->first];
-
-	/* and scratch for keys of the longest row */
-	c->entries = palloc_extended(room * sizeof(uint64), MCXT_ALLOC_HUGE);
-	c->next = palloc_extended((c->last - c->first + 1) * sizeof(int64),
-							  MCXT_ALLOC_HUGE);
-	for (int32 row = c->first; row <= c->last; row++)
-	{
-		c->next[row - c->first] = start;
-		start += c->lengths[row];
-	}
-	lbrec_visit_users(data, held_out, fill_user, c);
-	r->codes = repalloc_huge(r->codes, (done + room) * sizeof(int32));
-	r->counts = repalloc_huge(r->counts, (done + room) * LB_FOLLOW_REACH *
-							  sizeof(float));
-	for (int32 row = c->first; row <= c->last; row++)
-	{
-		int32	   *codes = r->codes + done;
-		float	   *counts = r->counts + done * LB_FOLLOW_REACH;
-		int64		length = c->lengths[row];
-		int64		made;
-
-		do
-		{
-			CHECK_FOR_INTERRUPTS();
-			made = lb_follow_row(codes, counts,
-								 c->entries + c->next[row - c->first] - length,
-								 length, lbrec_cancel_flag());
-		} while (lbrec_again(made < 0));
-		if (older && row <= older->n_recordings)
-			made = add_older(codes, counts, made, older, row);
-		if (made > most)
-		{
-			uint64	   *keys = palloc_extended(made * sizeof(uint64),
-											   MCXT_ALLOC_HUGE);
-
-			made = lb_follow_keep(codes, counts, made, most, keys);
-			pfree(keys);
-		}
-		done += made;
-		r->offsets[row + 1] = done;
-	}
-	r->codes = repalloc_huge(r->codes, Max(done, 1) * sizeof(int32));
-	r->counts = repalloc_huge(r->counts, Max(done, 1) * LB_FOLLOW_REACH *
-							  sizeof(float));
-	pfree(c->entries);
-	pfree(c->next);
-}
-
 static int64
-older_length(const Followers *older, int32 row)
+make_row(int32 *codes, float *counts, uint64 *entries, int64 n, int32 row,
+		 void *arg)
 {
-	return older && row <= older->n_recordings ?
-		older->offsets[row + 1] - older->offsets[row] : 0;
+	const Counter *c = arg;
+	int64		made;
+
+	LBREC_RUN((made = lb_follow_row(codes, counts, entries, n,
+									lbrec_cancel_flag())) < 0);
+	if (c->older && row <= c->rows.n_older)
+		made = add_older(codes, counts, made, c->older, row);
+	/* the entries are used up: their room is scratch for as many keys */
+	if (made > c->most)
+		made = lb_follow_keep(codes, counts, made, c->most, entries);
+	return made;
 }
 
-/*
- * At most so many followers of each recording, from the listens that are not
- * held out, added to those of an older model unless that is NULL.
- */
-Followers *
-lbrec_count_followers(const Dataset *data, const uint8 *held_out, int most,
-					  const Followers *older, MemoryContext context)
+/* Counts transitions, added to those of an older model if that has any. */
+void
+lbrec_count_followers(Counted *counted, const CountRequest *q)
 {
-	MemoryContext scratch = AllocSetContextCreate(context, "lbrec followers",
+	MemoryContext scratch = AllocSetContextCreate(q->context,
+												  "lbrec followers",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(scratch);
-	int32		n = lbrec_vocabulary_size(data->recordings);
-	int64		budget = Max(lbrec_spool_rows(), 65536);
-	Counter		c = {.room = 1024};
-	Followers  *r = MemoryContextAllocZero(context, sizeof(Followers));
+	Size		n_sums = ((Size) lbrec_vocabulary_size(q->data->recordings) +
+						  1) * LB_FOLLOW_REACH;
+	Counter		c = {.room = 1024, .most = lbrec_most_entries(q)};
+	EntryRows  *rows = &c.rows;
 
-	most = Min(most, Max(MAX_ENTRIES / n, LEAST_ENTRIES));
-	r->n_recordings = n;
-	r->offsets = MemoryContextAllocExtended(context,
-											((Size) n + 2) * sizeof(int64),
-											MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	r->sums = MemoryContextAllocExtended(context, ((Size) n + 1) *
-										 LB_FOLLOW_REACH * sizeof(float),
-										 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	r->codes = MemoryContextAllocHuge(context, sizeof(int32));
-	r->counts = MemoryContextAllocHuge(context, sizeof(float));
-	c.result = r;
-	c.lengths = palloc_extended(((Size) n + 1) * sizeof(int64),
-								MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	*rows = (EntryRows)
+	{
+		.request = q, .width = LB_FOLLOW_REACH, .visit = put_user,
+			.make_row = make_row, .arg = &c
+	};
+	c.sums = MemoryContextAllocExtended(q->context, n_sums * sizeof(float),
+										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	c.plays = palloc(c.room * sizeof(LbPlay));
 	c.transitions = palloc(c.room * LB_FOLLOW_REACH * sizeof(uint64));
-	lbrec_visit_users(data, held_out, count_user, &c);
-	for (int64 i = 0; older && i < (older->n_recordings + 1) * LB_FOLLOW_REACH;
-		 i++)
-		r->sums[i] += older->sums[i];
-	for (c.first = 1; c.first <= n; c.first = c.last + 1)
+	if (q->older && q->older->counted.follow.offsets)
 	{
-		int64		sum = c.lengths[c.first];
-		int64		n_older = older_length(older, c.first);
-
-		c.last = c.first;
-		while (c.last < n && sum + n_older + c.lengths[c.last + 1] <= budget)
-		{
-			sum += c.lengths[++c.last];
-			n_older += older_length(older, c.last);
-		}
-		fill_range(&c, data, held_out, older, sum, n_older, most);
+		c.older = &q->older->counted.follow;
+		rows->n_older = q->older->n_recordings;
+		rows->older_offsets = c.older->offsets;
 	}
+	lbrec_count_entries(rows);
+	for (int64 i = 0;
+		 c.older && i < (rows->n_older + 1) * LB_FOLLOW_REACH; i++)
+		c.sums[i] += c.older->sums[i];
+	lbrec_fill_rows(rows);
+	counted->follow = (LbFollow)
+	{
+		rows->offsets, rows->codes, rows->counts, c.sums
+	};
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
-	return r;
 }

@@ -19,13 +19,13 @@
 static bool
 has_neighbours(const TwoTower *model)
 {
-	return model->neighbours.offsets != NULL;
+	return model->counted.neighbours.offsets != NULL;
 }
 
 static bool
 has_recency(const TwoTower *model)
 {
-	return model->history_recency != NULL;
+	return model->counted.history_recency != NULL;
 }
 
 /* The root of the sum of the neighbours' weights. */
@@ -45,7 +45,7 @@ static void
 neighbour_sources(const Scorer *s, int64 place, double value,
 				  PartSource source, void *arg)
 {
-	const LbNeighbours *nb = &s->model->neighbours;
+	const LbNeighbours *nb = &s->model->counted.neighbours;
 	int32		code = s->related.codes[place];
 
 	for (int i = 0; i < lbrec_n_sources(s); i++)
@@ -110,17 +110,18 @@ const ScorePart lbrec_score_parts[LB_N_PARTS] = {
 Scorer
 lbrec_scorer(const TwoTower *model, int32 user)
 {
+	const Counted *c = &model->counted;
 	Scorer		s = {.model = model};
 	int64		from;
 
 	if (user == 0 || !model->mixed)
 		return s;
-	from = model->history_offsets[user];
-	s.n_own = (int) (model->history_offsets[user + 1] - from);
-	s.codes = model->history_codes + from;
-	s.plays = model->history_plays + from;
-	if (model->history_recency)
-		s.recency = model->history_recency + from;
+	from = c->history_offsets[user];
+	s.n_own = (int) (c->history_offsets[user + 1] - from);
+	s.codes = c->history_codes + from;
+	s.plays = c->history_plays + from;
+	if (c->history_recency)
+		s.recency = c->history_recency + from;
 	return s;
 }
 
@@ -136,7 +137,7 @@ lbrec_find_related(Scorer *s)
 
 	if (s->n_own == 0 || s->related.n > 0)
 		return;
-	nb = s->model->neighbours.offsets ? &s->model->neighbours : NULL;
+	nb = has_neighbours(s->model) ? &s->model->counted.neighbours : NULL;
 	most = lb_related_most(nb, s->codes, s->n_own, lbrec_n_sources(s));
 	lb_related_place(&s->related, most,
 					 palloc_extended(lb_related_bytes(most),

@@ -305,11 +305,12 @@ lbrec_query_inputs(InputBuffers *buffers, const TwoTower *model,
 				}
 				for (int k = 0; k < n; k++)
 				{
-					int64		from = model->history_offsets[users[k]];
-					int64		to = model->history_offsets[users[k] + 1];
+					const Counted *c = &model->counted;
+					int64		from = c->history_offsets[users[k]];
+					int64		to = c->history_offsets[users[k] + 1];
 
 					((LbSpan *) array)[k] =
-						lbrec_history(model, model->history_codes + from,
+						lbrec_history(model, c->history_codes + from,
 									  (int) (to - from));
 				}
 				break;

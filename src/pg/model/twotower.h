@@ -10,11 +10,11 @@
 #define LBREC_MODEL_TWOTOWER_H
 
 #include "pg/listens/dataset.h"
+#include "pg/model/counted.h"
 
 #include "core/score/lb_mix.h"
 #include "core/model/lb_model.h"
 #include "core/score/lb_moment.h"
-#include "core/score/lb_neighbour.h"
 
 #define MAX_TIME_BUCKETS 100000
 
@@ -82,15 +82,7 @@ typedef struct TwoTower
 	bool		summed;			/* towers without layers */
 	bool		history_mean;	/* a bag's scale: 1 / n, else 1 / sqrt(n) */
 	int			history_length; /* recordings of a history at most */
-	const int64 *history_offsets;	/* (n_users + 2), or NULL */
-	const int32 *history_codes;
-	const float *history_plays; /* how often each was played */
-	const float *history_recency;	/* log of what that counts, or NULL */
-	const int64 *history_last;	/* (n_users + 1) time of the last listen */
-	LbNeighbours neighbours;	/* of recordings; offsets NULL: none */
-	const float *neighbour_counts;	/* that their weights are made of */
-	const float *neighbour_sums;	/* (n_recordings + 1) of counts */
-	LbFollow	follow;			/* of recordings; offsets NULL: none */
+	Counted		counted;
 	const int64 *user_keys;		/* (n_users) */
 	const pg_uuid_t *recording_keys;	/* (n_recordings) */
 	const int64 *recording_listens; /* (n_recordings) */

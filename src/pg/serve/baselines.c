@@ -16,17 +16,17 @@
 #include "pg/model/twotower.h"
 #include "pg/server/search.h"
 
-typedef struct Counted
+typedef struct Popular
 {
 	int64		count;
 	int32		id;
-} Counted;
+} Popular;
 
 static int
-compare_counted(const void *a, const void *b)
+compare_popular(const void *a, const void *b)
 {
-	const Counted *x = a;
-	const Counted *y = b;
+	const Popular *x = a;
+	const Popular *y = b;
 
 	CHECK_FOR_INTERRUPTS();
 	if (x->count != y->count)
@@ -38,7 +38,7 @@ void
 lbrec_baselines_init(Baselines *b, const ServingModel *serving)
 {
 	int64		n = serving->tower.n_recordings;
-	Counted    *sorted = palloc_extended(n * sizeof(Counted),
+	Popular    *sorted = palloc_extended(n * sizeof(Popular),
 										 MCXT_ALLOC_HUGE);
 
 	b->serving = serving;
@@ -49,11 +49,11 @@ lbrec_baselines_init(Baselines *b, const ServingModel *serving)
 	b->above = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
 	b->by_listens = palloc_extended(n * sizeof(int32), MCXT_ALLOC_HUGE);
 	for (int64 i = 0; i < n; i++)
-		sorted[i] = (Counted)
+		sorted[i] = (Popular)
 	{
 		serving->tower.recording_listens[i], (int32) i
 	};
-	qsort(sorted, n, sizeof(Counted), compare_counted);
+	qsort(sorted, n, sizeof(Popular), compare_popular);
 	for (int64 i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -93,9 +93,9 @@ void
 lbrec_baseline_user(Baselines *b, int32 user)
 {
 	const TwoTower *tower = &b->serving->tower;
-	int64		from = tower->history_offsets[user];
+	int64		from = tower->counted.history_offsets[user];
 	int			n = user == 0 ? 0 :
-	(int) (tower->history_offsets[user + 1] - from);
+	(int) (tower->counted.history_offsets[user + 1] - from);
 
 	for (int i = 0; i < b->n; i++)
 		b->place[lbrec_candidate_with(b->codes[i])] = 0;
@@ -106,8 +106,8 @@ lbrec_baseline_user(Baselines *b, int32 user)
 		b->own_plays = repalloc_huge(b->own_plays, n * sizeof(float));
 	}
 	b->n = n;
-	b->codes = tower->history_codes + from;
-	b->plays = b->serving->tower.history_plays + from;
+	b->codes = tower->counted.history_codes + from;
+	b->plays = b->serving->tower.counted.history_plays + from;
 	for (int i = 0; i < n; i++)
 	{
 		int32		candidate = lbrec_candidate_with(b->codes[i]);
@@ -148,16 +148,16 @@ int64
 lbrec_baseline_top(int64 *ids, const Baselines *b, bool own, int64 k)
 {
 	int			n = own ? b->n : 0;
-	Counted    *sorted = palloc_extended(Max(n, 1) * sizeof(Counted),
+	Popular    *sorted = palloc_extended(Max(n, 1) * sizeof(Popular),
 										 MCXT_ALLOC_HUGE);
 	int64		found = 0;
 
 	for (int i = 0; i < n; i++)
-		sorted[i] = (Counted)
+		sorted[i] = (Popular)
 	{
 		(int64) b->plays[i], lbrec_candidate_with(b->codes[i])
 	};
-	qsort(sorted, n, sizeof(Counted), compare_counted);
+	qsort(sorted, n, sizeof(Popular), compare_popular);
 	for (; found < Min(n, k); found++)
 		ids[found] = sorted[found].id;
 	for (int64 i = 0; found < k && i < b->serving->tower.n_recordings; i++)

@@ -52,7 +52,7 @@ static const char *const basis_names[] = {
 bool
 lbrec_is_warm(const ServingModel *serving, int32 user)
 {
-	const int64 *offsets = serving->tower.history_offsets;
+	const int64 *offsets = serving->tower.counted.history_offsets;
 
 	return user != 0 && offsets[user] < offsets[user + 1];
 }

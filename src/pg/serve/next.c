@@ -88,7 +88,8 @@ void
 lbrec_find_next(NextListener *next, const ServingModel *serving, int32 user,
 				const LbPlay *plays, int64 n, int64 time)
 {
-	LbMomentModel model = {serving->tower.neighbours, serving->tower.follow};
+	const Counted *c = &serving->tower.counted;
+	LbMomentModel model = {c->neighbours, c->follow};
 	LbMoment	own;
 	void	   *own_block = palloc_extended(lb_moment_bytes(n),
 											MCXT_ALLOC_HUGE);

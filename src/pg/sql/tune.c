@@ -274,8 +274,8 @@ measure(const Tuning *t, const RunPlan *plan, const TuneTrial *trial,
 	own.phase = trial->number == 0 ? "trial without a search" :
 		psprintf("trial %d of %d", trial->number, t->n_trials - 1);
 	own.epochs_after = t->epochs_after;
-	own.lists = lbrec_training_lists(plan->data, &options, plan->split, NULL,
-									 scratch);
+	own.inputs = lbrec_training_inputs(plan->data, &options, plan->split,
+									   NULL, scratch);
 	found = lbrec_run_trial(&own, &options,
 							t->tunes_ensemble ? options.ensemble : 1);
 	for (int i = 0; i < found.n_reports; i++)
@@ -302,8 +302,8 @@ default_temperature(const Tuning *t, const RunPlan *plan)
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(scratch);
 	own.options = &options;
-	own.lists = lbrec_training_lists(plan->data, &options, plan->split, NULL,
-									 scratch);
+	own.inputs = lbrec_training_inputs(plan->data, &options, plan->split,
+									   NULL, scratch);
 	temperature = lbrec_best_trial(&own)->options.temperature;
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);

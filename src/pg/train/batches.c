@@ -50,7 +50,7 @@ BatchShape
 lbrec_batch_shape(const RunPlan *plan)
 {
 	const TrainOptions *o = plan->options;
-	const UserLists *lists = plan->lists->lists;
+	const UserLists *lists = plan->inputs->histories;
 	int32		n_recordings = lbrec_vocabulary_size(plan->data->recordings);
 	BatchShape	shape = {.test_rows = (int) Min(TEST_BATCH,
 												plan->split->n_test)};
@@ -144,8 +144,8 @@ lbrec_batcher_init(Batcher *b, const RunPlan *plan, const BatchShape *shape,
 	b->data = plan->data;
 	b->options = plan->options;
 	b->split = plan->split;
-	b->lists = plan->lists->lists;
-	b->sequence = plan->lists->sequence;
+	b->lists = plan->inputs->histories;
+	b->sequence = plan->inputs->sequence;
 	b->model = model;
 	b->max_rows = shape->max_rows;
 	b->max_columns = shape->max_columns;
@@ -157,7 +157,7 @@ lbrec_batcher_init(Batcher *b, const RunPlan *plan, const BatchShape *shape,
 		lb_gaps_init(b->gaps, n + 1, (double) n / b->max_columns);
 	}
 	else
-		compute_log_q(b, plan->lists->trends, plan->trend, context);
+		compute_log_q(b, plan->inputs->trends, plan->trend, context);
 	lbrec_make_buffers(&b->query, &model->core.query, B, context);
 	lbrec_make_buffers(&b->candidate, &model->core.candidate, N, context);
 	b->listens = palloc(B * sizeof(Listen));

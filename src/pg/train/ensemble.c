@@ -15,11 +15,10 @@
 
 #include "pg/listens/dataset.h"
 #include "pg/listens/features.h"
-#include "pg/listens/histories.h"
 #include "pg/listens/rare.h"
 #include "pg/listens/vocabulary.h"
 #include "pg/model/config.h"
-#include "pg/model/neighbours.h"
+#include "pg/model/count.h"
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"
 #include "pg/train/batches.h"
@@ -209,31 +208,6 @@ lbrec_begin_member(Ensemble *e, int m)
 					   member_seed(e->plan, m), member->context);
 }
 
-/* Gives a model its users' lists and its neighbours. */
-void
-lbrec_set_lists(TwoTower *model, const UserLists *lists,
-				const Neighbours *neighbours, const Followers *followers)
-{
-	model->history_offsets = lists->offsets;
-	model->history_codes = lists->codes;
-	model->history_plays = lists->plays;
-	model->history_recency = lists->recency;
-	if (neighbours)
-	{
-		model->neighbours.offsets = neighbours->offsets;
-		model->neighbours.codes = neighbours->codes;
-		model->neighbours.weights = neighbours->weights;
-	}
-	if (followers)
-	{
-		model->follow.offsets = followers->offsets;
-		model->follow.codes = followers->codes;
-		model->follow.counts = followers->counts;
-		model->follow.sums = followers->sums;
-	}
-	model->mixed = lists->recency || neighbours;
-}
-
 /* The towers of a member; of a single one, the wide model. */
 static TwoTower *
 member_towers(const Ensemble *e, int64 n_rows)
@@ -245,8 +219,7 @@ member_towers(const Ensemble *e, int64 n_rows)
 	model = palloc0(sizeof(TwoTower));
 	model->recording_rows = e->model->recording_rows;
 	build_towers(e, model, e->plan->options->embedding_dim, n_rows);
-	model->history_offsets = e->model->history_offsets;
-	model->history_codes = e->model->history_codes;
+	model->counted = e->model->counted;
 	return model;
 }
 
@@ -273,8 +246,7 @@ lbrec_make_ensemble(const RunPlan *plan)
 	n_rows = recording_rows(e);
 	build_towers(e, wide, plan->options->embedding_dim * e->n, n_rows);
 	wide->core.query.groups = wide->core.candidate.groups = e->n;
-	lbrec_set_lists(wide, plan->lists->lists, plan->lists->neighbours,
-					plan->lists->followers);
+	lbrec_set_counted(wide, &plan->inputs->counted);
 	if (e->n > 1)
 		lb_model_place(&wide->core, NULL,
 					   lbrec_alloc_aligned(e->context,

@@ -33,8 +33,5 @@ extern Ensemble *lbrec_make_ensemble(const RunPlan *plan);
 extern void lbrec_begin_member(Ensemble *e, int m);
 extern void lbrec_lay_member(Ensemble *e, int m);
 extern void lbrec_end_member(Ensemble *e, int m);
-extern void lbrec_set_lists(TwoTower *model, const UserLists *lists,
-							const Neighbours *neighbours,
-							const Followers *followers);
 
 #endif							/* LBREC_TRAIN_ENSEMBLE_H */

@@ -56,7 +56,7 @@ fit_score(FittedScore *fitted, Ensemble *e, const float *candidates,
 	WeighRequest request = {.model = e->model,
 		.candidates = candidates, .n_members = e->n,
 		.temperature = plan->options->temperature,
-		.trends = plan->lists->trends,
+		.trends = plan->inputs->trends,
 		.test = plan->split->test, .n_test = plan->split->n_test,
 	.seed = plan->options->seed};
 

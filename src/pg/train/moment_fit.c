@@ -371,7 +371,7 @@ lbrec_fit_moment(const RunPlan *plan, const TwoTower *model)
 	LbMomentWeights weights;
 	MemoryContext old;
 	Fitter		f = {.plan = plan, .model = model,
-		.rows = {model->neighbours, model->follow},
+		.rows = {model->counted.neighbours, model->counted.follow},
 	.n_test = plan->split->n_test, .counting = true};
 	float	   *candidates;
 

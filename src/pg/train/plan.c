@@ -1,12 +1,12 @@
 /*
  * plan.c
- *		The lists that training reads.
+ *		The inputs of a training.
  */
 #include "pg/train/plan.h"
 
 #include "pg/listens/dataset.h"
 #include "pg/listens/histories.h"
-#include "pg/model/neighbours.h"
+#include "pg/model/count.h"
 #include "pg/server/progress.h"
 #include "pg/train/options.h"
 #include "pg/train/split.h"
@@ -39,48 +39,42 @@ uses_trends(const TrainOptions *o, const WarmStart *warm)
 		o->logq && !o->streaming_logq && warm == NULL;
 }
 
-/*
- * All recordings of a user, latest first; what is played next to what; and
- * what is being discovered.  Listens that the split excludes are in none.
- */
-TrainingLists *
-lbrec_training_lists(const Dataset *data, const TrainOptions *o,
-					 const Split *split, const WarmStart *warm,
-					 MemoryContext context)
+/* What a model counts in all listens; it continues the older one. */
+CountRequest
+lbrec_count_request(const Dataset *data, const TrainOptions *o,
+					const WarmStart *warm, MemoryContext context)
 {
-	TrainingLists *made = MemoryContextAllocZero(context,
-												 sizeof(TrainingLists));
-	ListRequest request = {.held_out = split->excluded,
-		.power = o->repeat_power};
-	const Neighbours *older = NULL;
-	const Followers *older_followers = NULL;
+	return (CountRequest)
+	{
+		.data = data, .neighbours = o->neighbours,
+			.repeat_power = o->repeat_power,
+			.older = warm ? lbrec_warm_model(warm) : NULL, .context = context
+	};
+}
+
+/*
+ * What the model counts in the listens that the split does not exclude, and
+ * what training alone reads.  Users without a listen there are not trained, so
+ * they have no history.
+ */
+TrainingInputs *
+lbrec_training_inputs(const Dataset *data, const TrainOptions *o,
+					  const Split *split, const WarmStart *warm,
+					  MemoryContext context)
+{
+	TrainingInputs *made = MemoryContextAllocZero(context,
+												  sizeof(TrainingInputs));
+	CountRequest request = lbrec_count_request(data, o, warm, context);
+	ListRequest sequence = {.held_out = split->excluded, .sequence = true};
 
 	lbrec_progress_phase("counting what was played");
-	if (warm)
-	{
-		request.older = lbrec_warm_lists(warm);
-		request.active_only = true;
-		older = lbrec_warm_neighbours(warm);
-		older_followers = lbrec_warm_followers(warm);
-	}
-	if (o->neighbours > 0)
-	{
-		made->neighbours = lbrec_count_neighbours(data, split->excluded,
-												  o->neighbours, older,
-												  context);
-		made->followers = lbrec_count_followers(data, split->excluded,
-												o->neighbours,
-												older_followers, context);
-	}
-	made->lists = lbrec_make_lists(data, &request, context);
+	request.held_out = split->excluded;
+	request.active_only = warm != NULL;
+	made->histories = lbrec_count_listens(&made->counted, &request);
 	if (uses_trends(o, warm))
-		made->trends = lbrec_find_trends(data, split->excluded, made->lists,
-										 context);
-	if (o->history_length == 0 || !o->history_before)
-		return made;
-	request.sequence = true;
-	request.power = 0;
-	request.older = NULL;
-	made->sequence = lbrec_make_lists(data, &request, context);
+		made->trends = lbrec_find_trends(data, split->excluded,
+										 made->histories, context);
+	if (o->history_length > 0 && o->history_before)
+		made->sequence = lbrec_make_lists(data, &sequence, context);
 	return made;
 }

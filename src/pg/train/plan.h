@@ -3,7 +3,7 @@
  *		The plan of a run of epochs, and its result.
  *
  * A plan does not change while it is carried out, and several runs may share
- * what it points to: trials at different temperatures read the same lists.
+ * what it points to: trials at different temperatures read the same inputs.
  */
 #ifndef LBREC_TRAIN_PLAN_H
 #define LBREC_TRAIN_PLAN_H
@@ -11,8 +11,6 @@
 #include "pg/evaluate/metrics.h"
 #include "pg/listens/dataset.h"
 #include "pg/listens/histories.h"
-#include "pg/model/follow.h"
-#include "pg/model/neighbours.h"
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"
 #include "pg/train/options.h"
@@ -33,14 +31,13 @@ typedef struct RunTimes
 } RunTimes;
 
 /* Inputs of training beside the listens; nothing held out is in them. */
-typedef struct TrainingLists
+typedef struct TrainingInputs
 {
-	UserLists  *lists;			/* recordings of a user, latest first */
+	Counted		counted;		/* of the model that is trained */
+	UserLists  *histories;		/* recordings of a user, latest first */
 	UserLists  *sequence;		/* listens of a user by time, or NULL */
-	Neighbours *neighbours;		/* or NULL */
-	Followers  *followers;		/* or NULL */
 	float	   *trends;			/* (n_recordings + 1), or NULL */
-} TrainingLists;
+} TrainingInputs;
 
 struct RunPlan
 {
@@ -48,7 +45,7 @@ struct RunPlan
 	const TrainOptions *options;
 	const Dataset *data;
 	const Split *split;
-	const TrainingLists *lists;
+	const TrainingInputs *inputs;
 	WarmStart  *warm;			/* the model to continue, or NULL */
 	double		trend;			/* weight of trends in the logits; 0: none */
 	int			n_members;		/* of the ensemble */
@@ -87,10 +84,14 @@ typedef struct RunResult
 } RunResult;
 
 extern int	lbrec_expected_epochs(const RunPlan *plan);
-extern TrainingLists *lbrec_training_lists(const Dataset *data,
-										   const TrainOptions *options,
-										   const Split *split,
-										   const WarmStart *warm,
-										   MemoryContext context);
+extern CountRequest lbrec_count_request(const Dataset *data,
+										const TrainOptions *options,
+										const WarmStart *warm,
+										MemoryContext context);
+extern TrainingInputs *lbrec_training_inputs(const Dataset *data,
+											 const TrainOptions *options,
+											 const Split *split,
+											 const WarmStart *warm,
+											 MemoryContext context);
 
 #endif							/* LBREC_TRAIN_PLAN_H */

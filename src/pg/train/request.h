@@ -7,9 +7,6 @@
 
 #include "pg/evaluate/metrics.h"
 #include "pg/listens/dataset.h"
-#include "pg/listens/histories.h"
-#include "pg/model/follow.h"
-#include "pg/model/neighbours.h"
 #include "pg/model/twotower.h"
 #include "pg/train/options.h"
 #include "pg/train/plan.h"
@@ -28,10 +25,7 @@ typedef struct TrainRequest
 
 typedef struct Trained
 {
-	TwoTower   *model;
-	UserLists  *lists;			/* of all listens, as serving needs them */
-	Neighbours *neighbours;		/* or NULL */
-	Followers  *followers;		/* or NULL */
+	TwoTower   *model;			/* with what is counted in all listens */
 	States		states;
 	int			best_epoch;
 	double		temperature;	/* which trials may have found */

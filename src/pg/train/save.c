@@ -161,15 +161,9 @@ gather_arrays(Saver *saver)
 	WeekCounts *weeks = lbrec_count_weeks(data);
 
 	*model = *trained->model;
-	model->history_last = trained->lists->last;
 	model->recording_listens = data->recording_listens + 1;
 	model->week_offsets = weeks->offsets;
 	model->week_counts = weeks->counts;
-	if (trained->neighbours)
-	{
-		model->neighbour_counts = trained->neighbours->counts;
-		model->neighbour_sums = trained->neighbours->sums;
-	}
 	for (int i = 0; i < data->n_features; i++)
 	{
 		model->features[i].numbers = data->features[i].numbers;

@@ -101,13 +101,14 @@ compare_listens(const void *a, const void *b)
 static bool *
 known_recordings(const TwoTower *model)
 {
+	const Counted *c = &model->counted;
 	bool	   *known = palloc_extended(model->n_recordings + 1,
 										MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
-	for (int64 i = 0; i < model->history_offsets[model->n_users + 1]; i++)
+	for (int64 i = 0; i < c->history_offsets[model->n_users + 1]; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		known[model->history_codes[i]] = true;
+		known[c->history_codes[i]] = true;
 	}
 	return known;
 }
@@ -133,8 +134,8 @@ find_choosers(Weigher *w)
 
 		CHECK_FOR_INTERRUPTS();
 		if (l->user > 0 && known[l->recording] &&
-			q->model->history_offsets[l->user + 1] >
-			q->model->history_offsets[l->user])
+			q->model->counted.history_offsets[l->user + 1] >
+			q->model->counted.history_offsets[l->user])
 			w->sorted[n++] = *l;
 	}
 	qsort(w->sorted, n, sizeof(Listen), compare_listens);

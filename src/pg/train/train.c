@@ -7,13 +7,11 @@
 #include "utils/memutils.h"
 
 #include "pg/listens/dataset.h"
-#include "pg/listens/histories.h"
 #include "pg/listens/rare.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
-#include "pg/model/neighbours.h"
+#include "pg/model/count.h"
 #include "pg/server/kernels.h"
-#include "pg/train/ensemble.h"
 #include "pg/train/epochs.h"
 #include "pg/train/moment_fit.h"
 #include "pg/train/options.h"
@@ -57,39 +55,26 @@ check_dataset(const Dataset *data, const TrainOptions *options)
 }
 
 /*
- * The model of a run, with the lists that serving reads: of all listens, held
- * out or not.
+ * The model of a run.  For serving, listens that were held out are counted
+ * too, and users without new ones have the histories of the older model.
  */
 static Trained *
 finish(const RunPlan *plan, const RunResult *result, LbMix mix,
 	   const LbMomentWeights *moment)
 {
 	const TrainOptions *o = plan->options;
-	ListRequest request = {.power = o->repeat_power};
+	CountRequest request = lbrec_count_request(plan->data, o, plan->warm,
+											   CurrentMemoryContext);
+	Counted		counted = plan->inputs->counted;
 	Trained    *trained = palloc0(sizeof(Trained));
 
-	if (plan->warm)
-		request.older = lbrec_warm_lists(plan->warm);
+	if (plan->split->excluded)
+		lbrec_count_listens(&counted, &request);
+	else if (plan->warm)
+		lbrec_count_histories(&counted, &request);
 	trained->model = result->model;
 	trained->states = result->states;
-	trained->lists = lbrec_make_lists(plan->data, &request,
-									  CurrentMemoryContext);
-	trained->neighbours = plan->lists->neighbours;
-	if (trained->neighbours && plan->split->excluded)
-		trained->neighbours =
-			lbrec_count_neighbours(plan->data, NULL, o->neighbours,
-								   plan->warm ?
-								   lbrec_warm_neighbours(plan->warm) : NULL,
-								   CurrentMemoryContext);
-	trained->followers = plan->lists->followers;
-	if (trained->followers && plan->split->excluded)
-		trained->followers =
-			lbrec_count_followers(plan->data, NULL, o->neighbours,
-								  plan->warm ?
-								  lbrec_warm_followers(plan->warm) : NULL,
-								  CurrentMemoryContext);
-	lbrec_set_lists(trained->model, trained->lists, trained->neighbours,
-					trained->followers);
+	lbrec_set_counted(trained->model, &counted);
 	trained->model->mix = lbrec_mix_of_members(mix, o->ensemble);
 	trained->model->moment = lbrec_moment_of_members(moment, 1, o->ensemble);
 	trained->temperature = o->temperature;
@@ -100,7 +85,7 @@ finish(const RunPlan *plan, const RunResult *result, LbMix mix,
 	return trained;
 }
 
-/* Trains once, on what is not held out; common has no lists yet. */
+/* Trains once, on what is not held out; common has no inputs yet. */
 static Trained *
 train_once(const RunPlan *common)
 {
@@ -109,8 +94,8 @@ train_once(const RunPlan *common)
 	LbMomentWeights moment;
 
 	plan.keeps_best = true;
-	plan.lists = lbrec_training_lists(plan.data, plan.options, plan.split,
-									  plan.warm, CurrentMemoryContext);
+	plan.inputs = lbrec_training_inputs(plan.data, plan.options, plan.split,
+										plan.warm, CurrentMemoryContext);
 	result = lbrec_run(&plan);
 	moment = lbrec_fit_moment(&plan, result->model);
 	return finish(&plan, result, result->mix, &moment);
@@ -179,7 +164,7 @@ trial_dataset(const Dataset *data, Split *split, const TrainOptions *o,
 
 /*
  * Trials without what is held out, then a training on all listens; common has
- * no lists yet.
+ * no inputs yet.
  */
 static Trained *
 train_again(const RunPlan *common, const Dataset *trial_data)
@@ -188,7 +173,7 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 	RunPlan		last = *common;
 	Split		all = {.n_train = common->data->n_listens};
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
-												  "lbrec lists of trials",
+												  "lbrec inputs of trials",
 												  ALLOCSET_DEFAULT_SIZES);
 	Trial	   *best;
 	Trained    *trained;
@@ -196,8 +181,8 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 	trial.data = trial_data;
 	trial.epochs_after = (double) last.n_members *
 		lbrec_expected_epochs(common);
-	trial.lists = lbrec_training_lists(trial.data, trial.options, trial.split,
-									   trial.warm, scratch);
+	trial.inputs = lbrec_training_inputs(trial.data, trial.options,
+										 trial.split, trial.warm, scratch);
 	best = lbrec_best_trial(&trial);
 	MemoryContextDelete(scratch);
 
@@ -211,8 +196,8 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 		ereport(INFO,
 				(errmsg("now on all listens: %d epochs of %d models side by side",
 						last.n_epochs, last.n_members)));
-	last.lists = lbrec_training_lists(last.data, last.options, &all, last.warm,
-									  CurrentMemoryContext);
+	last.inputs = lbrec_training_inputs(last.data, last.options, &all,
+										last.warm, CurrentMemoryContext);
 	trained = finish(&last, lbrec_run(&last), best->mix, &best->moment);
 	trained->best_epoch = best->best_epoch;
 	trained->reports = best->reports;
@@ -221,7 +206,7 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 }
 
 /*
- * Holds listens out and settles the recordings: a plan without lists, and the
+ * Holds listens out and settles the recordings: a plan without inputs, and the
  * plays that are not held out.  True if a last training on all listens is to
  * follow; after trials one may, whatever the options say.
  */
@@ -261,7 +246,7 @@ prepare(RunPlan *plan, TrainOptions *options, Split *split, int64 **plays,
 }
 
 /*
- * A plan of trials, whose options and lists are set for each; it lives in the
+ * A plan of trials, whose options and inputs are set for each; it lives in the
  * current context.  Recordings of the dataset are numbered anew.
  */
 RunPlan *

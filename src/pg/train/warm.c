@@ -19,13 +19,11 @@
 
 #include "pg/listens/dataset.h"
 #include "pg/listens/features.h"
-#include "pg/listens/histories.h"
 #include "pg/listens/rare.h"
 #include "pg/listens/vocabulary.h"
 #include "pg/listens/weeks.h"
 #include "pg/model/config.h"
 #include "pg/model/load.h"
-#include "pg/model/neighbours.h"
 #include "pg/model/parts.h"
 #include "pg/model/score.h"
 #include "pg/model/twotower.h"
@@ -40,9 +38,6 @@ struct WarmStart
 	ModelRow	row;
 	LoadedModel loaded;
 	TwoTower	model;			/* its arrays but for weights */
-	UserLists	lists;
-	Neighbours	neighbours;
-	Followers	followers;
 	WeekCounts	weeks;
 	double		temperature;
 };
@@ -153,33 +148,6 @@ lbrec_check_warm(const ModelRow *row)
 	pfree(config);
 }
 
-/* Gives the arrays the names that reading listens uses. */
-static void
-name_arrays(WarmStart *warm)
-{
-	const TwoTower *m = &warm->model;
-
-	warm->lists.n_users = m->n_users;
-	warm->lists.offsets = unconstify(int64 *, m->history_offsets);
-	warm->lists.codes = unconstify(int32 *, m->history_codes);
-	warm->lists.plays = unconstify(float *, m->history_plays);
-	warm->lists.recency = unconstify(float *, m->history_recency);
-	warm->lists.last = unconstify(int64 *, m->history_last);
-	warm->weeks.n = m->n_recordings;
-	warm->weeks.offsets = unconstify(int64 *, m->week_offsets);
-	warm->weeks.counts = unconstify(int32 *, m->week_counts);
-	warm->neighbours.n_recordings = m->n_recordings;
-	warm->neighbours.offsets = unconstify(int64 *, m->neighbours.offsets);
-	warm->neighbours.codes = unconstify(int32 *, m->neighbours.codes);
-	warm->neighbours.counts = unconstify(float *, m->neighbour_counts);
-	warm->neighbours.sums = unconstify(float *, m->neighbour_sums);
-	warm->followers.n_recordings = m->n_recordings;
-	warm->followers.offsets = unconstify(int64 *, m->follow.offsets);
-	warm->followers.codes = unconstify(int32 *, m->follow.codes);
-	warm->followers.counts = unconstify(float *, m->follow.counts);
-	warm->followers.sums = unconstify(float *, m->follow.sums);
-}
-
 /*
  * Opens the active version of the named model.  options become its settings;
  * what the caller gives is to be set over them.
@@ -222,7 +190,9 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 	/* weights are checked when they are loaded */
 	lbrec_check_arrays(&warm->loaded, PART_TRAINS);
 	lbrec_check_sum(&warm->row);
-	name_arrays(warm);
+	warm->weeks.n = warm->model.n_recordings;
+	warm->weeks.offsets = unconstify(int64 *, warm->model.week_offsets);
+	warm->weeks.counts = unconstify(int32 *, warm->model.week_counts);
 	SPI_finish();
 	return warm;
 }
@@ -248,24 +218,11 @@ lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options, LbMix *mix)
 	return true;
 }
 
-const UserLists *
-lbrec_warm_lists(const WarmStart *warm)
+/* The older model in memory, without its weights. */
+const TwoTower *
+lbrec_warm_model(const WarmStart *warm)
 {
-	return &warm->lists;
-}
-
-/* The older model's counts of neighbours, or NULL if it has none. */
-const Neighbours *
-lbrec_warm_neighbours(const WarmStart *warm)
-{
-	return warm->neighbours.offsets ? &warm->neighbours : NULL;
-}
-
-/* The older model's counts of transitions, or NULL if it has none. */
-const Followers *
-lbrec_warm_followers(const WarmStart *warm)
-{
-	return warm->followers.offsets ? &warm->followers : NULL;
+	return &warm->model;
 }
 
 /*

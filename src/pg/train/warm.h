@@ -6,9 +6,6 @@
 #define LBREC_TRAIN_WARM_H
 
 #include "pg/listens/dataset.h"
-#include "pg/listens/histories.h"
-#include "pg/model/follow.h"
-#include "pg/model/neighbours.h"
 #include "pg/model/twotower.h"
 #include "pg/store/versions.h"
 #include "pg/train/options.h"
@@ -23,9 +20,7 @@ extern void lbrec_warm_prepare(Dataset *data, void *warm);
 extern void lbrec_warm_time(const WarmStart *warm, TimeScale *time);
 extern bool lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options,
 						   LbMix *mix);
-extern const UserLists *lbrec_warm_lists(const WarmStart *warm);
-extern const Neighbours *lbrec_warm_neighbours(const WarmStart *warm);
-extern const Followers *lbrec_warm_followers(const WarmStart *warm);
+extern const TwoTower *lbrec_warm_model(const WarmStart *warm);
 extern bool lbrec_warm_moment(const WarmStart *warm,
 							  const TrainOptions *options,
 							  LbMomentWeights *moment);
