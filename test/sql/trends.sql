@@ -30,8 +30,14 @@ SELECT avg((found >= 19)::int) > 0.7 AS recent
 FROM generate_series(1, 200) AS u (user_id),
 	LATERAL lbrec_recommend(u.user_id, 10, 'm', exclude_listened => true) AS r JOIN month USING (recording_msid);
 
--- what goes on with new listens alone knows no trend, and says none
-SELECT count(*) > 0 AS trained FROM lbrec_train('m', 'SELECT user_id, listened_at + interval ''1 year'' AS listened_at, recording_msid
-	FROM listen WHERE user_id <= 20', start_from => 'm');
-SELECT config ? 'trend' AS trend FROM lbrec.model WHERE name = 'm' ORDER BY version DESC LIMIT 1;
-SELECT lbrec_drop_model('m') > 0 AS dropped;
+-- what goes on with new listens keeps the trend, whether it is fitted again or not
+SELECT count(*) > 0 AS trained FROM lbrec_train('first', 'SELECT * FROM listen WHERE listened_at < ''2006-08-01''', seed => 3);
+SELECT count(*) > 0 AS trained FROM lbrec_train('same', 'SELECT * FROM listen WHERE listened_at >= ''2006-08-01''', start_from => 'first',
+	epochs => 2, split => 'none', settings => '{"refit": false}');
+SELECT count(*) > 0 AS trained FROM lbrec_train('again', 'SELECT * FROM listen WHERE listened_at >= ''2006-08-01''', start_from => 'first');
+SELECT name, (config ->> 'trend')::float8 > 0 AS trend, name <> 'same' OR (config ->> 'trend') = (SELECT config ->> 'trend' FROM lbrec.model WHERE name = 'first') AS kept
+FROM lbrec.model WHERE name IN ('first', 'same', 'again') ORDER BY 1;
+SELECT name, avg((found >= 19)::int) > 0.7 AS recent
+FROM unnest('{same,again}'::text[]) AS name, generate_series(1, 200) AS u (user_id),
+	LATERAL lbrec_recommend(u.user_id, 10, name, exclude_listened => true) AS r JOIN month USING (recording_msid) GROUP BY 1 ORDER BY 1;
+DELETE FROM lbrec.model;

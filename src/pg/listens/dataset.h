@@ -43,6 +43,7 @@ typedef struct Feature
 	float	   *numbers;		/* NUMBER: (n), NaN where unknown */
 	double		mean;			/* NUMBER: of the known values */
 	double		deviation;
+	bool		scaled;			/* both are an older model's */
 	float	   *edges;			/* between buckets */
 	int			n_edges;
 } Feature;

@@ -597,7 +597,8 @@ lbrec_finish_features(Dataset *data, int buckets)
 			continue;
 		if (!f->bucketed)
 		{
-			summarize_numbers(f);
+			if (!f->scaled)
+				summarize_numbers(f);
 			continue;
 		}
 		/* a warm start brings the edges that its buckets were made with */

@@ -8,6 +8,7 @@
  */
 #include "pg/listens/histories.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "utils/memutils.h"
@@ -17,6 +18,7 @@
 #include "pg/listens/dataset.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
+#include "pg/server/time.h"
 
 /* Age of plays of which an older model does not tell when they were, days. */
 #define UNKNOWN_AGE 30
@@ -29,6 +31,7 @@ typedef struct Grouping
 	int32	   *seen;			/* (n_recordings + 1) the last user to have it */
 	int64	   *place;			/* where it is in that user's list */
 	MemoryContext context;
+	MemoryContext scratch;		/* of one user */
 } Grouping;
 
 /*
@@ -91,59 +94,224 @@ reserve(Grouping *g, int64 n)
 }
 
 /*
- * Weight, `days` later, of n plays that weighed w: each is given the mean age,
- * because their single times are not kept.
+ * Days before the user's last listen of the plays at that place, which are each
+ * given one age, because their single times are not kept.
  */
-static double
-age_plays(double w, double n, double days, double power)
+double
+lbrec_mean_age(const UserLists *lists, int64 place)
 {
-	return n * lb_mix_decay(pow(w / n, -1 / power) - 1 + days, power);
+	double		n = Max(lists->plays[place], 1);
+
+	if (lists->recency == NULL)
+		return UNKNOWN_AGE;
+	return Max(pow(exp(lists->recency[place]) / n, -1 / lists->power) - 1, 0);
 }
 
-/* Appends older recordings that the new listens lack. */
-static int64
-append_older(Grouping *g, int32 user, int64 next)
+/*
+ * When the user played each recording of the list last, as far as can be told:
+ * the first one at the user's last listen, the others at their mean age, never
+ * later than the one before.  Returns their number, 0 for a user that the lists
+ * do not have.
+ */
+int
+lbrec_last_plays(int64 *times, const UserLists *lists, int32 user)
 {
-	const UserLists *older = g->request->older;
-	double		power = g->request->power;
-	UserLists  *l = g->lists;
-	double		days = 0;
+	int			n;
+	double		time;
 
-	if (older == NULL || user > older->n_users)
-		return next;
-	reserve(g, next + lbrec_list_length(older, user));
-	if (older->last)
+	if (user > lists->n_users || lists->last[user] == PG_INT64_MIN)
+		return 0;
+	n = lbrec_list_length(lists, user);
+	time = lists->last[user];
+	for (int i = 0; i < n; i++)
 	{
-		l->last[user] = Max(l->last[user], older->last[user]);
-		days = (double) (l->last[user] - older->last[user]) / USECS_PER_DAY;
-	}
-	for (int64 i = older->offsets[user]; i < older->offsets[user + 1]; i++)
-	{
-		int32		r = older->codes[i];
-		double		plays = Max(older->plays[i], 1);
-		double		w = 0;
-
 		CHECK_FOR_INTERRUPTS();
-		if (l->recency)
-			w = age_plays(older->recency ? exp(older->recency[i]) :
-						  plays * lb_mix_decay(UNKNOWN_AGE, power), plays,
-						  days, power);
-		if (g->seen[r] == user)
-		{
-			l->plays[g->place[r]] += older->plays[i];
-			if (l->recency)
-				l->recency[g->place[r]] += w;
-		}
-		else
-		{
-			l->codes[next] = r;
-			l->plays[next] = older->plays[i];
-			if (l->recency)
-				l->recency[next] = w;
-			next++;
-		}
+		if (i > 0)
+			time = fmin(time, lists->last[user] - USECS_PER_DAY *
+						lbrec_mean_age(lists, lists->offsets[user] + i));
+		times[i] = i == 0 ? lists->last[user] :
+			(int64) fmax(time, LBREC_FIRST_TIME);
+	}
+	return n;
+}
+
+/* An entry of a list, and when it was played last. */
+typedef struct Entry
+{
+	int64		time;
+	int64		place;
+} Entry;
+
+static int
+compare_entries(const void *a, const void *b)
+{
+	const Entry *x = a;
+	const Entry *y = b;
+
+	CHECK_FOR_INTERRUPTS();
+	if (x->time != y->time)
+		return x->time > y->time ? -1 : 1;
+	return x->place < y->place ? -1 : x->place > y->place;
+}
+
+/*
+ * Puts the n entries of a list from first on into the order of their last
+ * plays, the latest first.
+ */
+static void
+order_list(UserLists *l, int64 first, Entry *entries, int64 n)
+{
+	int32	   *codes = palloc_extended(n * sizeof(int32), MCXT_ALLOC_HUGE);
+	float	   *values = palloc_extended(n * sizeof(float), MCXT_ALLOC_HUGE);
+
+	qsort(entries, n, sizeof(Entry), compare_entries);
+	memcpy(codes, l->codes + first, n * sizeof(int32));
+	for (int64 i = 0; i < n; i++)
+		l->codes[first + i] = codes[entries[i].place - first];
+	memcpy(values, l->plays + first, n * sizeof(float));
+	for (int64 i = 0; i < n; i++)
+		l->plays[first + i] = values[entries[i].place - first];
+	if (l->recency == NULL)
+		return;
+	memcpy(values, l->recency + first, n * sizeof(float));
+	for (int64 i = 0; i < n; i++)
+		l->recency[first + i] = values[entries[i].place - first];
+}
+
+/* Appends one user's listens, in the order of time, to a sequence. */
+static int64
+append_sequence(Grouping *g, int32 user, const Listen *listens, int64 n,
+				int64 next)
+{
+	UserLists  *l = g->lists;
+
+	for (int64 i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		l->codes[next] = listens[i].recording;
+		l->times[next++] = listens[i].time;
 	}
 	return next;
+}
+
+/* Appends the recordings of one user's listens, the latest first. */
+static int64
+append_listens(Grouping *g, int32 user, const Listen *listens, int64 n,
+			   int64 next)
+{
+	UserLists  *l = g->lists;
+
+	for (int64 i = n - 1; i >= 0; i--)
+	{
+		int32		r = listens[i].recording;
+
+		CHECK_FOR_INTERRUPTS();
+		if (r == 0)
+			continue;
+		if (g->seen[r] != user)
+		{
+			g->seen[r] = user;
+			g->place[r] = next;
+			l->codes[next] = r;
+			l->plays[next] = 0;
+			if (l->recency)
+				l->recency[next] = 0;
+			next++;
+		}
+		l->plays[g->place[r]]++;
+		if (l->recency)
+			l->recency[g->place[r]] +=
+				lb_mix_decay((double) (l->last[user] - listens[i].time) /
+							 USECS_PER_DAY, g->request->power);
+	}
+	return next;
+}
+
+/*
+ * Adds an older model's list of one user to what the listens gave from first
+ * on, and puts all of it into the order of last plays: listens of a dump that
+ * came late lie before those that the older model knows.
+ */
+static int64
+append_older(Grouping *g, int32 user, const Listen *listens, int64 n,
+			 int64 first, int64 next)
+{
+	const UserLists *older = g->request->older;
+	UserLists  *l = g->lists;
+	int64		n_older = lbrec_list_length(older, user);
+	int64	   *times = palloc_extended(Max(n_older, 1) * sizeof(int64),
+										MCXT_ALLOC_HUGE);
+	Entry	   *entries = palloc_extended((next - first + n_older + 1) *
+										  sizeof(Entry), MCXT_ALLOC_HUGE);
+	double		days = (double) (l->last[user] - older->last[user]) /
+		USECS_PER_DAY;
+
+	/* the order of the listens' recordings is that of their last ones */
+	for (int64 i = n - 1, at = first; i >= 0 && at < next; i--)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (listens[i].recording == l->codes[at])
+		{
+			entries[at - first] = (Entry)
+			{
+				listens[i].time, at
+			};
+			at++;
+		}
+	}
+	(void) lbrec_last_plays(times, older, user);
+	for (int64 i = 0; i < n_older; i++)
+	{
+		int64		from = older->offsets[user] + i;
+		int32		r = older->codes[from];
+		int64		at = g->seen[r] == user ? g->place[r] : next;
+
+		CHECK_FOR_INTERRUPTS();
+		if (at == next)
+		{
+			l->codes[next] = r;
+			l->plays[next] = 0;
+			if (l->recency)
+				l->recency[next] = 0;
+			entries[next - first] = (Entry)
+			{
+				times[i], next
+			};
+			next++;
+		}
+		entries[at - first].time = Max(entries[at - first].time, times[i]);
+		l->plays[at] += older->plays[from];
+		if (l->recency)
+			l->recency[at] += Max(older->plays[from], 1) *
+				lb_mix_decay(lbrec_mean_age(older, from) + days,
+							 g->request->power);
+	}
+	order_list(l, first, entries, next - first);
+	return next;
+}
+
+/* Puts an older model's list before one user's listens in a sequence. */
+static Listen *
+prepend_older(Grouping *g, int32 user, const Listen *listens, int64 *n)
+{
+	const UserLists *older = g->request->older;
+	int64		n_older = lbrec_list_length(older, user);
+	int64	   *times = palloc_extended(Max(n_older, 1) * sizeof(int64),
+										MCXT_ALLOC_HUGE);
+	Listen	   *all = palloc_extended((*n + n_older + 1) * sizeof(Listen),
+									  MCXT_ALLOC_HUGE);
+
+	(void) lbrec_last_plays(times, older, user);
+	for (int64 i = 0; i < n_older; i++)
+		all[i] = (Listen)
+	{
+		.user = user, .time = times[n_older - 1 - i],
+			.recording = older->codes[older->offsets[user + 1] - 1 - i]
+	};
+	memcpy(all + n_older, listens, *n * sizeof(Listen));
+	*n += n_older;
+	qsort(all, *n, sizeof(Listen), compare_times);
+	return all;
 }
 
 /* Appends one user's listens, in the order of time, to the lists. */
@@ -151,54 +319,41 @@ static void
 append_user(int32 user, Listen *listens, int64 n, void *arg)
 {
 	Grouping   *g = arg;
+	const UserLists *older = g->request->older;
 	UserLists  *l = g->lists;
 	int64		first = l->offsets[user];
 	int64		next = first;
+	bool		known = older && user <= older->n_users &&
+		older->last[user] != PG_INT64_MIN;
+	MemoryContext old = MemoryContextSwitchTo(g->scratch);
 
-	reserve(g, first + n);
+	reserve(g, first + n + (known ? lbrec_list_length(older, user) : 0));
 	if (g->request->sequence)
-		for (int64 i = 0; i < n; i++)
-		{
-			l->codes[next] = listens[i].recording;
-			l->times[next++] = listens[i].time;
-		}
+	{
+		if (known)
+			listens = prepend_older(g, user, listens, &n);
+		next = append_sequence(g, user, listens, n, first);
+	}
 	else
 	{
 		l->last[user] = n > 0 ? listens[n - 1].time : PG_INT64_MIN;
-		for (int64 i = n - 1; i >= 0; i--)
+		if (l->active)
+			l->active[user] = n > 0;
+		if (known)
+			l->last[user] = Max(l->last[user], older->last[user]);
+		next = append_listens(g, user, listens, n, first);
+		if (known)
+			next = append_older(g, user, listens, n, first, next);
+		for (int64 i = first; i < next && l->recency; i++)
 		{
-			int32		r = listens[i].recording;
-
 			CHECK_FOR_INTERRUPTS();
-			if (r == 0)
-				continue;
-			if (g->seen[r] != user)
-			{
-				g->seen[r] = user;
-				g->place[r] = next;
-				l->codes[next] = r;
-				l->plays[next] = 0;
-				if (l->recency)
-					l->recency[next] = 0;
-				next++;
-			}
-			l->plays[g->place[r]]++;
-			if (l->recency)
-				l->recency[g->place[r]] +=
-					lb_mix_decay((double) (listens[n - 1].time -
-										   listens[i].time) / USECS_PER_DAY,
-								 g->request->power);
+			/* 0: so old, or of such a power, that no float tells */
+			l->recency[i] = logf(Max(l->recency[i], FLT_MIN));
 		}
-		if (n > 0 || !g->request->active_only)
-			next = append_older(g, user, next);
-		if (l->recency)
-			for (int64 i = first; i < next; i++)
-			{
-				CHECK_FOR_INTERRUPTS();
-				l->recency[i] = logf(l->recency[i]);
-			}
 	}
 	l->offsets[user + 1] = next;
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(g->scratch);
 }
 
 /* Listens of each user, (n_users + 1). */
@@ -290,8 +445,15 @@ lbrec_make_lists(const Dataset *data, const ListRequest *request,
 	MemoryContext old = MemoryContextSwitchTo(scratch);
 	Grouping	g = {.data = data, .request = request, .context = context};
 
+	g.scratch = AllocSetContextCreate(scratch, "lbrec list of a user",
+									  ALLOCSET_DEFAULT_SIZES);
 	g.lists = MemoryContextAllocZero(context, sizeof(UserLists));
 	g.lists->n_users = n_users;
+	g.lists->power = request->power;
+	if (request->older && !request->sequence)
+		g.lists->active = MemoryContextAllocExtended(context,
+													 ((Size) n_users + 1) * sizeof(bool),
+													 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	g.lists->offsets = MemoryContextAllocExtended(context,
 												  ((Size) n_users + 2) * sizeof(int64),
 												  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);

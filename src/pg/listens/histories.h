@@ -22,7 +22,10 @@ typedef struct UserLists
 	float	   *recency;		/* lists: log of the sum over plays of what
 								 * each still counts (lb_mix_decay), at the
 								 * user's last listen; or NULL */
+	double		power;			/* of the decay in recency */
 	int64	   *last;			/* lists: (n_users + 1) time of that listen */
+	bool	   *active;			/* lists: (n_users + 1) true for users with a
+								 * listen beside the older lists; or NULL: all */
 	int64	   *times;			/* sequences */
 	int64		allocated;
 } UserLists;
@@ -33,12 +36,13 @@ typedef struct ListRequest
 	bool		sequence;
 	double		power;			/* of the decay; 0: recency is not needed */
 	const struct UserLists *older;	/* lists that these continue, or NULL */
-	bool		active_only;	/* no list for users without a listen here */
 } ListRequest;
 
 /* One user's listens in the order of time; they may be changed. */
 typedef void (*UserVisitor) (int32 user, Listen *listens, int64 n, void *arg);
 
+extern double lbrec_mean_age(const UserLists *lists, int64 place);
+extern int	lbrec_last_plays(int64 *times, const UserLists *lists, int32 user);
 extern void lbrec_visit_users(const Dataset *data, const uint8 *held_out,
 							  UserVisitor visit, void *arg);
 extern UserLists *lbrec_make_lists(const Dataset *data,
@@ -49,6 +53,13 @@ static inline int
 lbrec_list_length(const UserLists *lists, int32 user)
 {
 	return (int) (lists->offsets[user + 1] - lists->offsets[user]);
+}
+
+/* True if the user has listens to be trained on. */
+static inline bool
+lbrec_is_active(const UserLists *lists, int32 user)
+{
+	return lists->active == NULL || lists->active[user];
 }
 
 static inline bool

@@ -10,12 +10,13 @@
  * {"lbrec": version that trained,
  *	"options": {...},					settings of the training run
  *	"query": [input, ...], "candidate": [input, ...],
- *	"time": {...}, "best_epoch": 7, "mix": {...},
+ *	"time": {...}, "best_epoch": 7, "steps": 420, "mix": {...},
  *	"moment": {...}, "trend": 0.8}
  *
  * An input is {"source": "user_id", "table": "user_embedding"}; one of a
  * column also has "column", "kind", and "mean" and "deviation" of numbers or
- * "bucketed" where numbers became categories.  "mix" and "moment" are there if
+ * "bucketed" where numbers became categories.  "steps" are the optimiser's, of
+ * all trainings that the model continues.  "mix" and "moment" are there if
  * scores have parts, "trend" if a trial found one.
  */
 #include "pg/model/config.h"
@@ -502,7 +503,9 @@ lbrec_parse_config(ModelConfig *c, const char *json, CheckReport report,
 	static const Field best_epoch = {"best_epoch", FIELD_INT,
 		offsetof(ModelConfig, best_epoch), 0, PG_INT32_MAX};
 	static const Field trend = {"trend", FIELD_NUMBER,
-		offsetof(ModelConfig, trend), -MAX_WEIGHT, MAX_WEIGHT};
+		offsetof(ModelConfig, trend), -MAX_TREND, MAX_TREND};
+	static const Field steps = {"steps", FIELD_INT,
+		offsetof(ModelConfig, steps), 0, PG_INT32_MAX};
 	Reader		r = {report, arg, true};
 	JsonbContainer *root = &jsonb->root;
 	JsonbContainer *part;
@@ -520,6 +523,7 @@ lbrec_parse_config(ModelConfig *c, const char *json, CheckReport report,
 	check(&r, c->time.first_edge <= c->time.last_edge,
 		  "\"first_edge\" is above \"last_edge\".");
 	read_fields(&r, c, root, &best_epoch, 1);
+	read_fields(&r, c, root, &steps, 1);
 	if (getKeyJsonValueFromContainer(root, "trend", 5, &v) != NULL)
 		read_fields(&r, c, root, &trend, 1);
 	c->mixed = c->neighbours > 0 || c->repeat_power > 0;
@@ -728,7 +732,8 @@ lbrec_config_json(const ModelConfig *c, const char *settings)
 	put_inputs(&s, c, c->candidate, c->n_candidate);
 	appendStringInfoString(&s, ", \"time\": {");
 	put_fields(&s, c, time_fields, lengthof(time_fields));
-	appendStringInfo(&s, "}, \"best_epoch\": %d", c->best_epoch);
+	appendStringInfo(&s, "}, \"best_epoch\": %d, \"steps\": %d",
+					 c->best_epoch, c->steps);
 	if (c->mixed)
 	{
 		appendStringInfoString(&s, ", \"mix\": {");

@@ -23,6 +23,8 @@
 #define MAX_NEIGHBOURS 10000
 #define MAX_HASH_BUCKETS 10000000
 #define MAX_REPEAT_POWER 100
+/* of trends: beyond it vectors of unit length have no room for tastes */
+#define MAX_TREND 4
 #define MIN_TEMPERATURE 1e-4
 #define MAX_TEMPERATURE 1000
 
@@ -50,6 +52,7 @@ typedef struct ModelConfig
 	LbMix		mix;			/* their weights */
 	LbMomentWeights moment;		/* those of what comes next */
 	double		trend;			/* 0: none was found */
+	int			steps;			/* of the optimiser, at least: for Adam */
 	/* of the settings of the training run */
 	int			n_layers;		/* 0: towers are the sums of their inputs */
 	int			layers[LB_MAX_LAYERS];

@@ -10,8 +10,8 @@
 #include "pg/model/twotower.h"
 
 /* The histories of a model, as those that continue them are made from. */
-static UserLists
-histories_of(const TwoTower *model)
+UserLists
+lbrec_histories_of(const TwoTower *model)
 {
 	const Counted *c = &model->counted;
 
@@ -22,22 +22,23 @@ histories_of(const TwoTower *model)
 			.codes = unconstify(int32 *, c->history_codes),
 			.plays = unconstify(float *, c->history_plays),
 			.recency = unconstify(float *, c->history_recency),
+			.power = c->history_power,
 			.last = unconstify(int64 *, c->history_last)
 	};
 }
 
 /* The histories alone; returns them as lists too. */
-UserLists *
-lbrec_count_histories(Counted *counted, const CountRequest *q)
+static UserLists *
+count_histories(Counted *counted, const CountRequest *q)
 {
 	ListRequest request = {.held_out = q->held_out, .power = q->repeat_power,
-		.active_only = q->active_only};
+		};
 	UserLists	older;
 	UserLists  *lists;
 
 	if (q->older)
 	{
-		older = histories_of(q->older);
+		older = lbrec_histories_of(q->older);
 		request.older = &older;
 	}
 	lists = lbrec_make_lists(q->data, &request, q->context);
@@ -46,6 +47,7 @@ lbrec_count_histories(Counted *counted, const CountRequest *q)
 	counted->history_plays = lists->plays;
 	counted->history_recency = lists->recency;
 	counted->history_last = lists->last;
+	counted->history_power = lists->power;
 	return lists;
 }
 
@@ -59,7 +61,7 @@ lbrec_count_listens(Counted *counted, const CountRequest *q)
 		lbrec_count_neighbours(counted, q);
 		lbrec_count_followers(counted, q);
 	}
-	return lbrec_count_histories(counted, q);
+	return count_histories(counted, q);
 }
 
 /* Gives a model what was counted for it. */

@@ -8,8 +8,7 @@
 #include "pg/listens/histories.h"
 #include "pg/model/twotower.h"
 
-extern UserLists *lbrec_count_histories(Counted *counted,
-										const CountRequest *request);
+extern UserLists lbrec_histories_of(const TwoTower *model);
 extern UserLists *lbrec_count_listens(Counted *counted,
 									  const CountRequest *request);
 extern void lbrec_set_counted(TwoTower *model, const Counted *counted);

@@ -20,6 +20,7 @@ typedef struct Counted
 	const int32 *history_codes;
 	const float *history_plays; /* how often each was played */
 	const float *history_recency;	/* log of what that counts, or NULL */
+	double		history_power;	/* of the decay in it, in training */
 	const int64 *history_last;	/* (n_users + 1) time of the last listen */
 
 	/* of recordings, row 0 is empty too; offsets NULL: none */
@@ -38,7 +39,6 @@ typedef struct CountRequest
 								 * transitions */
 	double		repeat_power;	/* of the plays' decay; 0: no recency */
 	const struct TwoTower *older;	/* the model that is continued, or NULL */
-	bool		active_only;	/* no history for users without a listen here */
 	MemoryContext context;		/* of the arrays */
 } CountRequest;
 

@@ -6,9 +6,8 @@
 
 #include <math.h>
 
-#include "utils/timestamp.h"
-
 #include "pg/listens/weeks.h"
+#include "pg/server/time.h"
 
 /* Owners of arrays: an array exists once for each. */
 typedef enum PartOf
@@ -568,7 +567,7 @@ check_integers(const StoredPart *part, PartValues *seen, const char *data,
 			(odd ? value < 1 : value < -MAX_WEEK || value > MAX_WEEK))
 			return "It has a week or a number of listens that is out of range.";
 		if (part->check == CHECK_TIMES && value != PG_INT64_MIN &&
-			!IS_VALID_TIMESTAMP(value))
+			(value < LBREC_FIRST_TIME || value > LBREC_LAST_TIME))
 			return "It has a time that is out of range.";
 		seen->last = value;
 		seen->least = Min(seen->least, value);

@@ -140,10 +140,7 @@ read_options(FunctionCallInfo fcinfo, TrainRequest *request, TrainOptions *o,
 
 	lbrec_preset(o, preset);
 	if (start_from)
-	{
 		request->warm = lbrec_warm_open(start_from, o, context);
-		o->given = 0;
-	}
 	for (int i = 0; i < lengthof(setting_arguments); i++)
 	{
 		int			place = setting_arguments[i].place;
@@ -169,8 +166,6 @@ read_options(FunctionCallInfo fcinfo, TrainRequest *request, TrainOptions *o,
 	request->test_listens = text_or_null(fcinfo, ARG_TEST_LISTENS);
 	read_hold_out(fcinfo, request->test_listens, o);
 	lbrec_fit_options(o);
-	if (request->warm)
-		o->find_temperature = false;
 	lbrec_check_options(o);
 }
 

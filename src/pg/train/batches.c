@@ -62,12 +62,33 @@ lbrec_batch_shape(const RunPlan *plan)
 		return shape;
 	}
 	for (int32 u = 1; u <= lists->n_users; u++)
-		shape.n_rows += (lbrec_list_length(lists, u) + o->targets - 1) /
-			o->targets;
+		if (lbrec_is_active(lists, u))
+			shape.n_rows += (lbrec_list_length(lists, u) + o->targets - 1) /
+				o->targets;
 	shape.max_rows = (int) Min(Min(o->batch_size, shape.n_rows), n_recordings);
 	shape.max_columns = (int) Min((int64) shape.max_rows * o->targets +
 								  o->extra_negatives, n_recordings);
 	return shape;
+}
+
+/*
+ * How many users have each recording (n_recordings + 1), of all users or of
+ * those that have rows.  Returns the sum.
+ */
+static double
+count_pairs(double *counts, const UserLists *lists, bool active_only)
+{
+	double		total = 0;
+
+	for (int32 u = 1; u <= lists->n_users; u++)
+		for (int64 i = lists->offsets[u]; i < lists->offsets[u + 1] &&
+			 (!active_only || lbrec_is_active(lists, u)); i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			counts[lists->codes[i]]++;
+			total++;
+		}
+	return total;
 }
 
 /* log q of each recording: see above. */
@@ -78,6 +99,8 @@ compute_log_q(Batcher *b, const float *trends, double trend,
 	int64		n = lbrec_vocabulary_size(b->data->recordings);
 	double		extra = b->options->extra_negatives;
 	double		total = 0;
+	double	   *every = NULL;
+	double		of_every = 0;
 	double	   *counts = MemoryContextAllocExtended(context,
 													(n + 1) * sizeof(double),
 													MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -85,14 +108,15 @@ compute_log_q(Batcher *b, const float *trends, double trend,
 	b->log_q = MemoryContextAllocHuge(context, (n + 1) * sizeof(float));
 	if (b->options->batch_by == BATCH_USERS)
 	{
-		int64		pairs = b->lists->offsets[b->lists->n_users + 1];
-
-		for (int64 i = 0; i < pairs; i++)
+		total = count_pairs(counts, b->lists, true);
+		if (b->lists->active && b->options->popular_negatives)
 		{
-			CHECK_FOR_INTERRUPTS();
-			counts[b->lists->codes[i]]++;
+			/* these are drawn from the lists of all */
+			every = MemoryContextAllocExtended(context,
+											   (n + 1) * sizeof(double),
+											   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+			of_every = count_pairs(every, b->lists, false);
 		}
-		total = pairs;
 	}
 	else
 	{
@@ -110,7 +134,8 @@ compute_log_q(Batcher *b, const float *trends, double trend,
 	for (int64 r = 0; r <= n; r++)
 	{
 		double		share = counts[r] / total;
-		double		drawn = b->options->popular_negatives ? share : 1.0 / n;
+		double		drawn = !b->options->popular_negatives ? 1.0 / n :
+		every ? every[r] / of_every : share;
 		double		q;
 
 		CHECK_FOR_INTERRUPTS();
@@ -127,6 +152,8 @@ compute_log_q(Batcher *b, const float *trends, double trend,
 			b->log_q[r] += (float) (trend * trends[r]);
 	}
 	pfree(counts);
+	if (every)
+		pfree(every);
 }
 
 /* The batches of one member of an ensemble. */
@@ -185,7 +212,8 @@ lbrec_batcher_init(Batcher *b, const RunPlan *plan, const BatchShape *shape,
 											  b->n_rows * sizeof(uint32));
 		for (int32 u = 1; u <= b->lists->n_users; u++)
 		{
-			int			length = lbrec_list_length(b->lists, u);
+			int			length = lbrec_is_active(b->lists, u) ?
+				lbrec_list_length(b->lists, u) : 0;
 
 			longest = Max(longest, length);
 			for (int part = 0; part * b->options->targets < length; part++)

@@ -186,9 +186,13 @@ allocate_member(Ensemble *e, int m, MemoryContext context)
 									 lbrec_cancel_flag());
 	} while (lbrec_again(status == LB_CANCELLED));
 	if (plan->warm)
+	{
+		member->optimizer.step = lbrec_warm_steps(plan->warm,
+												  &member->optimizer);
 		lbrec_warm_weights(plan->warm, plan->data, plan->options,
 						   member->model->recording_rows, core,
 						   &member->optimizer, m);
+	}
 }
 
 /*
@@ -338,6 +342,7 @@ lbrec_end_member(Ensemble *e, int m)
 				MemoryContextAllocZero(e->context,
 									   n_tensors * sizeof(float *));
 	}
+	states->steps = Max(states->steps, e->members[m].optimizer.step);
 	lbrec_lay_member(e, m);
 	lay_states(e, m);
 	if (e->n > 1)

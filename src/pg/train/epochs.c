@@ -383,6 +383,7 @@ lbrec_run(const RunPlan *plan)
 	set_schedule(&run.schedule, plan->options);
 	run.ensemble = lbrec_make_ensemble(plan);
 	run.fitted.mix = prior_mix(plan, run.ensemble->model);
+	run.fitted.trend = plan->trend;
 	if (plan->split->n_test > 0)
 		run_side_by_side(&run);
 	else

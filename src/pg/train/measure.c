@@ -13,6 +13,7 @@
 #include "pg/train/batches.h"
 #include "pg/train/ensemble.h"
 #include "pg/train/score_fit.h"
+#include "pg/train/trends.h"
 
 /* Mean of the batches' losses over the listens held out, of one member. */
 static double
@@ -56,10 +57,12 @@ fit_score(FittedScore *fitted, Ensemble *e, const float *candidates,
 	WeighRequest request = {.model = e->model,
 		.candidates = candidates, .n_members = e->n,
 		.temperature = plan->options->temperature,
-		.trends = plan->inputs->trends,
+		.trend = plan->trend,
 		.test = plan->split->test, .n_test = plan->split->n_test,
 	.seed = plan->options->seed};
 
+	if (lbrec_fits_trends(plan->options))
+		request.trends = plan->inputs->trends;
 	fitted->mix = lbrec_weigh(&fitted->trend, &request, plan->pool, context);
 	e->model->mix = lbrec_mix_of_members(fitted->mix, e->n);
 }

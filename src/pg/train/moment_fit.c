@@ -27,6 +27,7 @@
 #include "pg/listens/dataset.h"
 #include "pg/listens/histories.h"
 #include "pg/listens/spool.h"
+#include "pg/model/count.h"
 #include "pg/server/kernels.h"
 #include "pg/train/options.h"
 #include "pg/train/split.h"
@@ -238,6 +239,56 @@ add_event(Fitter *f, int32 user, const LbPlay *plays, int64 n, int32 truth,
 	MemoryContextReset(f->event);
 }
 
+/*
+ * What a user played before anything held out: listens (n) that were trained
+ * on, and those that a model which is continued knows, each recording once.
+ * Their number is in n_plays.
+ */
+static LbPlay *
+gather_plays(const Fitter *f, int32 user, const Listen *listens, int64 n,
+			 int64 *n_plays)
+{
+	UserLists	older = {0};
+	int64		n_older;
+	int64	   *times;
+	LbPlay	   *plays;
+	int64		next = 0;
+	int64		i = 0;
+
+	if (f->plan->warm)
+		older = lbrec_histories_of(lbrec_warm_model(f->plan->warm));
+	n_older = user <= older.n_users ? lbrec_list_length(&older, user) : 0;
+	times = palloc_extended(Max(n_older, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
+	plays = palloc_extended((n + n_older + 1) * sizeof(LbPlay),
+							MCXT_ALLOC_HUGE);
+	if (n_older > 0)
+		n_older = lbrec_last_plays(times, &older, user);
+	/* the older model's list has the latest first */
+	while (i < n || n_older > 0)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (n_older == 0 || (i < n && listens[i].time < times[n_older - 1]))
+		{
+			plays[next++] = (LbPlay)
+			{
+				listens[i].recording, listens[i].time
+			};
+			i++;
+		}
+		else
+		{
+			n_older--;
+			plays[next++] = (LbPlay)
+			{
+				older.codes[older.offsets[user] + n_older], times[n_older]
+			};
+		}
+	}
+	pfree(times);
+	*n_plays = next;
+	return plays;
+}
+
 /* A user's listens (n) that were trained on, with those held out. */
 static void
 visit_user(int32 user, Listen *listens, int64 n, void *arg)
@@ -247,13 +298,16 @@ visit_user(int32 user, Listen *listens, int64 n, void *arg)
 	int64		done = 0;
 	int64		n_plays = 0;
 	int64		end = next;
+	LbPlay	   *before;
+	int64		n_before;
 	LbPlay	   *plays;
 
 	while (end < f->n_test && f->test[end].user == user)
 		end++;
 	if (end == next)
 		return;
-	plays = palloc_extended((n + end - next) * sizeof(LbPlay),
+	before = gather_plays(f, user, listens, n, &n_before);
+	plays = palloc_extended((n_before + end - next) * sizeof(LbPlay),
 							MCXT_ALLOC_HUGE);
 	for (; next < end; next++)
 	{
@@ -262,14 +316,8 @@ visit_user(int32 user, Listen *listens, int64 n, void *arg)
 		double		p;
 
 		CHECK_FOR_INTERRUPTS();
-		while (done < n && listens[done].time <= l->time)
-		{
-			plays[n_plays++] = (LbPlay)
-			{
-				listens[done].recording, listens[done].time
-			};
-			done++;
-		}
+		while (done < n_before && before[done].time <= l->time)
+			plays[n_plays++] = before[done++];
 		for (int64 i = n_plays - 1; i >= 0 && !played; i--)
 			played = plays[i].code == l->recording;
 		if (l->recording > 0 && n_plays > 0)
@@ -289,6 +337,7 @@ visit_user(int32 user, Listen *listens, int64 n, void *arg)
 		};
 	}
 	pfree(plays);
+	pfree(before);
 }
 
 /* Fits one vector of weights, beginning with the prior that b has. */

@@ -20,8 +20,9 @@ void
 lbrec_fix_epochs(TrainOptions *o)
 {
 	if (o->early_stopping != METRIC_NONE && !lbrec_is_given(o, "epochs"))
-		o->epochs = FIXED_EPOCHS;
-	if (o->early_stopping != METRIC_NONE && !lbrec_is_given(o, "evaluate_every"))
+		o->epochs = Min(o->epochs, FIXED_EPOCHS);
+	if (o->early_stopping != METRIC_NONE && !o->continued &&
+		!lbrec_is_given(o, "evaluate_every"))
 		o->evaluate_every = FIXED_EVALUATE_EVERY;
 	o->early_stopping = METRIC_NONE;
 }
@@ -29,6 +30,7 @@ lbrec_fix_epochs(TrainOptions *o)
 /*
  * Settings that were left out follow those that were given where the preset's
  * would not go with them: you can ask for layers without knowing of ensembles.
+ * Those of a model that is continued stay: somebody may have chosen each.
  */
 void
 lbrec_fit_options(TrainOptions *o)
@@ -36,20 +38,23 @@ lbrec_fit_options(TrainOptions *o)
 	bool		by_listens = o->time_buckets > 0 || o->hour_of_day ||
 		o->day_of_week || o->history_before || o->hard_negatives > 0;
 
-	if (o->n_layers > 0 && !lbrec_is_given(o, "ensemble"))
-		o->ensemble = 1;
-	if (lbrec_is_given(o, "logq_estimate") && !lbrec_is_given(o, "logq"))
-		o->logq = true;
-	if (by_listens && !lbrec_is_given(o, "batch_by"))
-		o->batch_by = BATCH_LISTENS;
-	if (o->batch_by == BATCH_LISTENS && !lbrec_is_given(o, "batch_size"))
-		o->batch_size = Max(o->batch_size, LISTENS_BATCH);
+	if (!o->continued)
+	{
+		if (o->n_layers > 0 && !lbrec_is_given(o, "ensemble"))
+			o->ensemble = 1;
+		if (lbrec_is_given(o, "logq_estimate") && !lbrec_is_given(o, "logq"))
+			o->logq = true;
+		if (by_listens && !lbrec_is_given(o, "batch_by"))
+			o->batch_by = BATCH_LISTENS;
+		if (o->batch_by == BATCH_LISTENS && !lbrec_is_given(o, "batch_size"))
+			o->batch_size = Max(o->batch_size, LISTENS_BATCH);
+	}
 	/* a given number of epochs is exact */
 	if ((o->split == SPLIT_NONE || lbrec_is_given(o, "epochs")) &&
 		!lbrec_is_given(o, "early_stopping"))
 		lbrec_fix_epochs(o);
 	/* losses at different temperatures do not compare */
-	o->find_temperature = o->refit && o->normalize &&
+	o->find_temperature = o->refit && o->normalize && !o->continued &&
 		!lbrec_is_given(o, "temperature") && o->early_stopping != METRIC_NONE &&
 		o->early_stopping != METRIC_TEST_LOSS;
 }

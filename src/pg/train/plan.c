@@ -29,14 +29,13 @@ lbrec_expected_epochs(const RunPlan *plan)
 }
 
 /*
- * True if a run uses trends: their weight comes from a trial (refit), and a
- * warm start has no times to compute them from.
+ * True if a run uses trends: their weight comes from a trial (refit), or from
+ * the model that is continued.
  */
 static bool
 uses_trends(const TrainOptions *o, const WarmStart *warm)
 {
-	return o->refit && o->repeat_power > 0 && o->batch_by == BATCH_USERS &&
-		o->logq && !o->streaming_logq && warm == NULL;
+	return lbrec_fits_trends(o) || lbrec_warm_trend(warm, o) != 0;
 }
 
 /* What a model counts in all listens; it continues the older one. */
@@ -54,8 +53,8 @@ lbrec_count_request(const Dataset *data, const TrainOptions *o,
 
 /*
  * What the model counts in the listens that the split does not exclude, and
- * what training alone reads.  Users without a listen there are not trained, so
- * they have no history.
+ * what training alone reads.  Of a model that is continued all users have their
+ * histories, to be measured; those without a new listen are not trained on.
  */
 TrainingInputs *
 lbrec_training_inputs(const Dataset *data, const TrainOptions *o,
@@ -66,15 +65,21 @@ lbrec_training_inputs(const Dataset *data, const TrainOptions *o,
 												  sizeof(TrainingInputs));
 	CountRequest request = lbrec_count_request(data, o, warm, context);
 	ListRequest sequence = {.held_out = split->excluded, .sequence = true};
+	UserLists	older;
 
 	lbrec_progress_phase("counting what was played");
 	request.held_out = split->excluded;
-	request.active_only = warm != NULL;
 	made->histories = lbrec_count_listens(&made->counted, &request);
+	if (warm)
+		older = lbrec_histories_of(lbrec_warm_model(warm));
 	if (uses_trends(o, warm))
 		made->trends = lbrec_find_trends(data, split->excluded,
-										 made->histories, context);
+										 made->histories,
+										 warm ? &older : NULL, context);
 	if (o->history_length > 0 && o->history_before)
+	{
+		sequence.older = warm ? &older : NULL;
 		made->sequence = lbrec_make_lists(data, &sequence, context);
+	}
 	return made;
 }

@@ -69,6 +69,7 @@ typedef struct States
 	int			n;
 	float	  **values[2];		/* by tensor: (rows, cols) */
 	int		   *cols;
+	int64		steps;			/* that made them */
 } States;
 
 typedef struct RunResult

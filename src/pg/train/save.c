@@ -334,6 +334,7 @@ lbrec_save_model(const char *name, const Trained *trained,
 	lbrec_describe(config, model);
 	config->best_epoch = trained->best_epoch;
 	config->trend = trained->trend;
+	config->steps = (int) Min(trained->states.steps, PG_INT32_MAX);
 	row.config = lbrec_config_json(config, lbrec_options_json(options));
 	lbrec_begin_model(&saver->writer, &version, &text, &row);
 	insert_epochs(saver->writer.id, epochs, n_epochs);

@@ -32,6 +32,7 @@
 #include "core/scan/lb_scan_top.h"
 
 #include "pg/listens/spool.h"
+#include "pg/model/config.h"
 #include "pg/model/score.h"
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"
@@ -48,9 +49,6 @@
 
 /* Parts, and the dot product, trend and what was found before them. */
 #define MAX_FEATURES_HERE (LB_N_PARTS + 2)
-
-/* More than vectors of unit length can show leaves no room for tastes. */
-#define MAX_TREND 4
 
 /* a user of the held out, and that user's listens there */
 typedef struct Chooser
@@ -457,7 +455,7 @@ fit_new(LbMix *mix, double *trend, float *found, const Weigher *w)
 			lbrec_score_parts[p].present(q->model))
 			mix->weight[p] = f.weight[place[p]] / f.weight[dot];
 	if (trend)
-		*trend = fmin(fmax(f.weight[of_trend] /
+		*trend = fmin(fmax(q->trend + f.weight[of_trend] /
 						   (f.weight[dot] * q->temperature), -MAX_TREND),
 					  MAX_TREND);
 	return f.weight[dot];

@@ -16,6 +16,7 @@ typedef struct WeighRequest
 	int			n_members;		/* their dot products add up to the model's */
 	double		temperature;	/* that they were trained with */
 	const float *trends;		/* (n_recordings + 1), or NULL */
+	double		trend;			/* their weight in the training so far */
 	const Listen *test;			/* held out */
 	int64		n_test;
 	int64		seed;
@@ -23,7 +24,7 @@ typedef struct WeighRequest
 
 /*
  * Of a model with one member; n members' dot products add up.  trend, unless
- * NULL, is what a recording's trend should add to the logit in training.
+ * NULL, is the weight that trends should have in the logits of training.
  */
 extern LbMix lbrec_weigh(double *trend, const WeighRequest *request,
 						 LbThreads *pool, MemoryContext context);

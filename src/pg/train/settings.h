@@ -96,6 +96,7 @@ typedef struct TrainOptions
 	bool		activate;
 	bool		make_default;
 	bool		verbose;
+	bool		continued;		/* an older model's, but for what is given */
 	uint64		given;			/* settings of the table that were set since
 								 * the last preset, by place */
 } TrainOptions;

@@ -56,7 +56,7 @@ check_dataset(const Dataset *data, const TrainOptions *options)
 
 /*
  * The model of a run.  For serving, listens that were held out are counted
- * too, and users without new ones have the histories of the older model.
+ * too.
  */
 static Trained *
 finish(const RunPlan *plan, const RunResult *result, LbMix mix,
@@ -70,8 +70,6 @@ finish(const RunPlan *plan, const RunResult *result, LbMix mix,
 
 	if (plan->split->excluded)
 		lbrec_count_listens(&counted, &request);
-	else if (plan->warm)
-		lbrec_count_histories(&counted, &request);
 	trained->model = result->model;
 	trained->states = result->states;
 	lbrec_set_counted(trained->model, &counted);
@@ -235,6 +233,7 @@ prepare(RunPlan *plan, TrainOptions *options, Split *split, int64 **plays,
 	plan->data = request->data;
 	plan->split = split;
 	plan->warm = request->warm;
+	plan->trend = lbrec_warm_trend(request->warm, options);
 	plan->callback = request->callback;
 	plan->arg = request->arg;
 	plan->n_members = options->ensemble;

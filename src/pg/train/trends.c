@@ -14,6 +14,10 @@
  * users.  Now is when the last one in a hundred users was last heard of: a
  * clock that is years ahead does not make everything old.
  *
+ * A model that is continued has no first listens, only how much all plays of a
+ * recording by a user count: their mean age stands for that of the first one,
+ * which it is where there was but one play.
+ *
  * The weight of trends is fitted on the held-out listens (score_fit.c).  A
  * trend is no part of the score: the towers are trained to have it in their dot
  * products, by adding it to what logQ subtracts (batches.c), as they have
@@ -38,6 +42,7 @@
 
 typedef struct Finds
 {
+	const UserLists *older;		/* of the model that is continued, or NULL */
 	int64		now;
 	int32	   *seen;			/* (n_recordings + 1) the last user to have it */
 	float	   *users;			/* (n_recordings + 1) */
@@ -46,27 +51,36 @@ typedef struct Finds
 	double		sum;
 } Finds;
 
+/* The user has found the recording at that time, if not before. */
+static void
+count_find(Finds *f, int32 user, int32 recording, double time)
+{
+	double		decay;
+
+	CHECK_FOR_INTERRUPTS();
+	if (f->seen[recording] == user)
+		return;
+	f->seen[recording] = user;
+	decay = lb_mix_decay((f->now - time) / MONTH, TREND_POWER);
+	f->users[recording]++;
+	f->recent[recording] += (float) decay;
+	f->n++;
+	f->sum += decay;
+}
+
 static void
 count_user(int32 user, Listen *listens, int64 n, void *arg)
 {
 	Finds	   *f = arg;
+	const UserLists *older = f->older;
 
+	if (older && user <= older->n_users &&
+		older->last[user] != PG_INT64_MIN)
+		for (int64 i = older->offsets[user]; i < older->offsets[user + 1]; i++)
+			count_find(f, user, older->codes[i], older->last[user] -
+					   USECS_PER_DAY * lbrec_mean_age(older, i));
 	for (int64 i = 0; i < n; i++)
-	{
-		int32		r = listens[i].recording;
-		double		decay;
-
-		CHECK_FOR_INTERRUPTS();
-		if (f->seen[r] == user)
-			continue;
-		f->seen[r] = user;
-		decay = lb_mix_decay((double) (f->now - listens[i].time) / MONTH,
-							 TREND_POWER);
-		f->users[r]++;
-		f->recent[r] += (float) decay;
-		f->n++;
-		f->sum += decay;
-	}
+		count_find(f, user, listens[i].recording, (double) listens[i].time);
 }
 
 static int
@@ -97,6 +111,14 @@ find_now(const UserLists *lists)
 	return now;
 }
 
+/* True if a training with these settings fits the weight of trends. */
+bool
+lbrec_fits_trends(const TrainOptions *o)
+{
+	return o->refit && o->repeat_power > 0 && o->batch_by == BATCH_USERS &&
+		o->logq && !o->streaming_logq;
+}
+
 static void *
 alloc_zeros(MemoryContext context, Size n, Size size)
 {
@@ -105,18 +127,19 @@ alloc_zeros(MemoryContext context, Size n, Size size)
 }
 
 /*
- * The trends of all recordings (n + 1), from listens not held out; lists are
- * made of the same.
+ * The trends of all recordings (n + 1), from listens not held out and from the
+ * older model's lists, if a model is continued; lists are made of the same.
  */
 float *
 lbrec_find_trends(const Dataset *data, const uint8 *held_out,
-				  const UserLists *lists, MemoryContext context)
+				  const UserLists *lists, const UserLists *older,
+				  MemoryContext context)
 {
 	Size		n = (Size) lbrec_vocabulary_size(data->recordings) + 1;
 	MemoryContext scratch = AllocSetContextCreate(context, "lbrec trends",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(scratch);
-	Finds		f = {.now = find_now(lists)};
+	Finds		f = {.older = older, .now = find_now(lists)};
 	float	   *trends = alloc_zeros(context, n, sizeof(float));
 	double		share;
 

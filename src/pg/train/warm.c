@@ -64,12 +64,19 @@ rows_of(const WarmStart *warm, const Feature *f, const char *array)
 	return i < 0 ? 0 : warm->loaded.parts->part[i].shape.rows;
 }
 
-/* A setting of the older model's training; the preset's name is none. */
+/* A setting of the older model's training, or the name of its preset. */
 static void
-set_option(const char *name, const JsonbValue *value, void *options)
+set_option(const char *name, const JsonbValue *value, void *arg)
 {
+	TrainOptions *options = arg;
+
 	if (strcmp(name, "preset") != 0)
 		lbrec_set_json(options, name, value);
+	else if (value->type == jbvString && value->val.string.len == 5 &&
+			 memcmp(value->val.string.val, "paper", 5) == 0)
+		options->preset = "paper";
+	else
+		options->preset = "default";
 }
 
 /* True if names, a text[] or NULL, are those of the bucketed columns. */
@@ -174,6 +181,8 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 	lbrec_find_arrays(&warm->loaded, &warm->row, PART_TRAINS);
 	lbrec_visit_settings(lbrec_stored_config(&warm->row), set_option,
 						 options);
+	options->given = 0;
+	options->continued = true;
 	MemoryContextSwitchTo(old);
 	warm->temperature = options->temperature;
 	parts = warm->loaded.parts;
@@ -190,6 +199,7 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 	/* weights are checked when they are loaded */
 	lbrec_check_arrays(&warm->loaded, PART_TRAINS);
 	lbrec_check_sum(&warm->row);
+	warm->model.counted.history_power = warm->loaded.config.repeat_power;
 	warm->weeks.n = warm->model.n_recordings;
 	warm->weeks.offsets = unconstify(int64 *, warm->model.week_offsets);
 	warm->weeks.counts = unconstify(int32 *, warm->model.week_counts);
@@ -216,6 +226,25 @@ lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options, LbMix *mix)
 		return false;
 	*mix = lbrec_mix_of_one(warm->model.mix, warm->loaded.config.ensemble);
 	return true;
+}
+
+/*
+ * The weight of trends in the logits that the older model's dot products have,
+ * 0 without one, or where these settings do not subtract log q.
+ */
+double
+lbrec_warm_trend(const WarmStart *warm, const TrainOptions *options)
+{
+	return warm && options->batch_by == BATCH_USERS && options->logq &&
+		!options->streaming_logq ? warm->loaded.config.trend : 0;
+}
+
+/* Steps that made the states which that optimiser continues. */
+int64
+lbrec_warm_steps(const WarmStart *warm, const LbOptimizer *opt)
+{
+	return (int) opt->kind == warm->loaded.config.optimizer ?
+		warm->loaded.config.steps : 0;
 }
 
 /* The older model in memory, without its weights. */
@@ -297,6 +326,10 @@ prepare_feature(const WarmStart *warm, Feature *f)
 	if (f->kind != FEATURE_NUMBER)
 		f->codes = unconstify(int32 *, old->codes);
 	f->numbers = unconstify(float *, old->numbers);
+	/* the weights were trained on numbers of this scale */
+	f->scaled = true;
+	f->mean = old->mean;
+	f->deviation = old->deviation;
 	f->edges = unconstify(float *, old->edges);
 	f->n_edges = (int) rows_of(warm, f, "edges");
 	f->offsets = unconstify(int64 *, old->offsets);

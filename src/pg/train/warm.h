@@ -20,6 +20,10 @@ extern void lbrec_warm_prepare(Dataset *data, void *warm);
 extern void lbrec_warm_time(const WarmStart *warm, TimeScale *time);
 extern bool lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options,
 						   LbMix *mix);
+extern double lbrec_warm_trend(const WarmStart *warm,
+							   const TrainOptions *options);
+extern int64 lbrec_warm_steps(const WarmStart *warm,
+							  const LbOptimizer *opt);
 extern const TwoTower *lbrec_warm_model(const WarmStart *warm);
 extern bool lbrec_warm_moment(const WarmStart *warm,
 							  const TrainOptions *options,
