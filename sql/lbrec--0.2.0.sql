@@ -48,6 +48,7 @@ CREATE TABLE lbrec.epoch (
 	top_100 double precision,
 	recall_20 double precision,
 	ndcg_20 double precision,
+	ndcg_100 double precision,
 	mrr double precision,
 	seconds double precision NOT NULL,
 	listens_per_second double precision NOT NULL,
@@ -101,6 +102,12 @@ AS 'MODULE_PATHNAME', 'lbrec_list_settings'
 LANGUAGE C IMMUTABLE PARALLEL SAFE ROWS 50;
 COMMENT ON FUNCTION lbrec.settings IS 'the rows of lbrec_settings';
 
+CREATE FUNCTION lbrec.figure(value double precision)
+RETURNS real
+AS 'MODULE_PATHNAME', 'lbrec_figure'
+LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION lbrec.figure IS 'a measured figure with the four digits that are shown of it';
+
 CREATE VIEW lbrec_settings AS SELECT * FROM lbrec.settings();
 COMMENT ON VIEW lbrec_settings IS 'the settings of lbrec_train, with their values in both presets';
 COMMENT ON COLUMN lbrec_settings.name IS 'key in the argument settings';
@@ -128,18 +135,19 @@ CREATE FUNCTION lbrec_train(
 	make_default boolean DEFAULT false,
 	verbose boolean DEFAULT false,
 	OUT epoch integer,
-	OUT loss double precision,
-	OUT test_loss double precision,
-	OUT top_1 double precision,
-	OUT top_5 double precision,
-	OUT top_10 double precision,
-	OUT top_50 double precision,
-	OUT top_100 double precision,
-	OUT recall_20 double precision,
-	OUT ndcg_20 double precision,
-	OUT mrr double precision,
-	OUT seconds double precision,
-	OUT listens_per_second double precision)
+	OUT loss real,
+	OUT test_loss real,
+	OUT top_1 real,
+	OUT top_5 real,
+	OUT top_10 real,
+	OUT top_50 real,
+	OUT top_100 real,
+	OUT recall_20 real,
+	OUT ndcg_20 real,
+	OUT ndcg_100 real,
+	OUT mrr real,
+	OUT seconds real,
+	OUT listens_per_second bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_train'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10;
@@ -161,8 +169,8 @@ CREATE FUNCTION lbrec_tune(
 	OUT trial integer,
 	OUT trial_settings jsonb,
 	OUT epochs_trained integer,
-	OUT value double precision,
-	OUT seconds double precision,
+	OUT value real,
+	OUT seconds real,
 	OUT saved boolean)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_tune'
@@ -410,13 +418,13 @@ CREATE FUNCTION lbrec_evaluate(
 	version integer DEFAULT NULL,
 	OUT recommender text,
 	OUT k integer,
-	OUT top_k_accuracy double precision,
-	OUT ndcg double precision,
-	OUT mrr double precision,
-	OUT new_recall double precision,
-	OUT new_ndcg double precision,
-	OUT coverage double precision,
-	OUT mean_popularity double precision,
+	OUT top_k_accuracy real,
+	OUT ndcg real,
+	OUT mrr real,
+	OUT new_recall real,
+	OUT new_ndcg real,
+	OUT coverage real,
+	OUT mean_popularity real,
 	OUT listens_evaluated bigint,
 	OUT unknown_recordings bigint,
 	OUT users_evaluated bigint)
@@ -435,10 +443,10 @@ CREATE FUNCTION lbrec_evaluate_next(
 	version integer DEFAULT NULL,
 	OUT recommender text,
 	OUT k integer,
-	OUT recall double precision,
-	OUT mrr double precision,
-	OUT new_recall double precision,
-	OUT new_mrr double precision,
+	OUT recall real,
+	OUT mrr real,
+	OUT new_recall real,
+	OUT new_mrr real,
 	OUT listens_evaluated bigint,
 	OUT new_listens bigint,
 	OUT unknown_recordings bigint)
@@ -527,12 +535,13 @@ COMMENT ON FUNCTION lbrec_import IS
 
 CREATE FUNCTION lbrec_curves_svg(
 	models text[],
-	figure text DEFAULT 'top_100')
+	figure text DEFAULT 'top_100',
+	versions integer[] DEFAULT NULL)
 RETURNS text
 AS 'MODULE_PATHNAME', 'lbrec_curves_svg'
-LANGUAGE C STABLE STRICT PARALLEL SAFE COST 1000;
+LANGUAGE C STABLE PARALLEL SAFE COST 1000;
 COMMENT ON FUNCTION lbrec_curves_svg IS
-'a figure as SVG text: loss, test_loss or top_1 to top_100 by epoch, a line for each model''s active version';
+'a figure as SVG text: a measure of lbrec.epoch by epoch, a line for each model''s active version, or for versions of theirs';
 
 CREATE VIEW lbrec_models AS
 SELECT m.name, m.version,
@@ -549,7 +558,7 @@ SELECT m.name, m.version,
 		AS is_default,
 	m.owner, m.created, m.n_listens, m.n_users, m.n_recordings,
 	m.config OPERATOR(pg_catalog.->) 'options' AS options,
-	e.epochs, e.loss, e.top_10, e.top_100, m.query, m.comment
+	e.epochs, lbrec.figure(e.loss) AS loss, lbrec.figure(e.top_10) AS top_10, lbrec.figure(e.top_100) AS top_100, m.query, m.comment
 FROM lbrec.model AS m
 LEFT JOIN LATERAL (
 	-- of the epoch that is saved; where none is the best, of the last measured

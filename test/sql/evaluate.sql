@@ -18,7 +18,7 @@ hits AS (
 		WHERE o.user_id = l.user_id AND o.score > (SELECT score FROM ranked AS t
 			WHERE t.user_id = l.user_id AND t.recording_msid = l.recording_msid)) < k) AS hits, count(*) AS n
 	FROM listens AS l, unnest('{1,3,10,30,90}'::int[]) AS k GROUP BY k)
-SELECT k, e.top_k_accuracy = h.hits::float8 / h.n AS agrees, e.listens_evaluated, e.unknown_recordings
+SELECT k, e.top_k_accuracy = lbrec.figure(h.hits::float8 / h.n) AS agrees, e.listens_evaluated, e.unknown_recordings
 FROM lbrec_evaluate('m', 'SELECT * FROM listen WHERE user_id <= 5', '{1,3,10,30,90}') AS e
 JOIN hits AS h USING (k) WHERE e.recommender = 'model' ORDER BY k;
 
@@ -39,9 +39,9 @@ FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at >= '2005-0
 -- what the model was trained on says little, and the notice says so
 SELECT count(*) FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at < '2005-03-25'$$, '{5}');
 -- popularity as SQL counts it
-SELECT e.top_k_accuracy = (SELECT avg((recording_msid IN (SELECT recording_msid FROM listen WHERE listened_at < '2005-03-25'
+SELECT e.top_k_accuracy = (SELECT lbrec.figure(avg((recording_msid IN (SELECT recording_msid FROM listen WHERE listened_at < '2005-03-25'
 	GROUP BY 1 HAVING count(*) >= (SELECT n FROM (SELECT count(*) AS n FROM listen WHERE listened_at < '2005-03-25'
-		GROUP BY recording_msid ORDER BY 1 DESC LIMIT 1 OFFSET 9) AS x)))::int)::float8
+		GROUP BY recording_msid ORDER BY 1 DESC LIMIT 1 OFFSET 9) AS x)))::int))
 	FROM listen WHERE listened_at >= '2005-03-25') AS agrees
 FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at >= '2005-03-25'$$, '{10}') AS e WHERE recommender = 'popular';
 -- new recordings as SQL counts them from lbrec_score, of a model whose scores
@@ -61,7 +61,7 @@ per_user AS (
 	FROM ranked AS r, unnest('{5,20}'::int[]) AS k
 	WHERE EXISTS (SELECT FROM listen AS l WHERE l.listened_at >= '2005-03-25' AND l.user_id = r.user_id AND l.recording_msid = r.recording_msid)
 	GROUP BY 1, 2, 3)
-SELECT p.m, p.k, count(*) = max(e.users_evaluated) AS users, abs(avg(p.recall) - max(e.new_recall)) < 1e-9 AS recall
+SELECT p.m, p.k, count(*) = max(e.users_evaluated) AS users, lbrec.figure(avg(p.recall)) = max(e.new_recall) AS recall
 FROM per_user AS p JOIN (SELECT m, e.* FROM unnest('{train,towers}'::text[]) AS m,
 	lbrec_evaluate(m, $$SELECT * FROM listen WHERE listened_at >= '2005-03-25'$$, '{5,20}') AS e WHERE recommender = 'model') AS e USING (m, k)
 GROUP BY 1, 2 ORDER BY 1, 2;

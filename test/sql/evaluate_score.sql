@@ -12,7 +12,7 @@ FROM generate_series(1, 40) AS u (user_id),
 	LATERAL (SELECT array_agg(recording_msid) AS keys FROM catalogue) AS c,
 	LATERAL unnest(c.keys, lbrec_score(u.user_id, c.keys, 'm')) AS s (recording_msid, score);
 -- evaluation counts the same lists
-SELECT e.top_k_accuracy = (SELECT avg((s.place <= 10)::int)::float8 FROM listen AS l JOIN ranked AS s USING (user_id, recording_msid)) AS agrees
+SELECT e.top_k_accuracy = (SELECT lbrec.figure(avg((s.place <= 10)::int)) FROM listen AS l JOIN ranked AS s USING (user_id, recording_msid)) AS agrees
 FROM lbrec_evaluate('m', 'listen', '{10}') AS e WHERE recommender = 'model';
 
 -- somebody with more recordings than are looked at first, all played once, so
@@ -30,7 +30,7 @@ SELECT u.user_id, s.recording_msid, s.score, row_number() OVER (PARTITION BY u.u
 FROM generate_series(1, 60) AS u (user_id),
 	LATERAL (SELECT array_agg(DISTINCT recording_msid) AS keys FROM singles) AS c,
 	LATERAL unnest(c.keys, lbrec_score(u.user_id, c.keys, 'singles')) AS s (recording_msid, score);
-SELECT e.top_k_accuracy = (SELECT avg((s.place <= e.k)::int)::float8 FROM singles AS l JOIN ranked_singles AS s USING (user_id, recording_msid)) AS agrees,
+SELECT e.top_k_accuracy = (SELECT lbrec.figure(avg((s.place <= e.k)::int)) FROM singles AS l JOIN ranked_singles AS s USING (user_id, recording_msid)) AS agrees,
 	users_evaluated
 FROM lbrec_evaluate('singles', 'singles', '{10,1000}') AS e WHERE recommender = 'model' ORDER BY e.k;
 -- recordings that are as popular as each other: no two have one place

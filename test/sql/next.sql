@@ -66,7 +66,7 @@ SELECT count(*) FROM lbrec_next(5, user_id => 7, model => 'paper');
 SELECT recommender, k, recall >= 0.8 AS foretold, new_listens >= 0 AS counted, listens_evaluated
 FROM lbrec_evaluate_next('2023-11-25 00:00+00', model => 'n', ks => '{3}') WHERE recommender IN ('model', 'last_to_next')
 ORDER BY recommender;
-SELECT e.k, e.recall = h.hits / e.listens_evaluated AS agrees
+SELECT e.k, e.recall = lbrec.figure(h.hits / e.listens_evaluated) AS agrees
 FROM lbrec_evaluate_next('2023-11-25 12:00+00', model => 'n', ks => '{1,5}') AS e,
 	LATERAL (SELECT count(*)::float8 AS hits FROM listen AS l WHERE l.listened_at >= '2023-11-25 12:00+00'
 		AND EXISTS (SELECT FROM lbrec_next(e.k, user_id => l.user_id, model => 'n', at => l.listened_at,

@@ -20,14 +20,14 @@ FROM lbrec_train('early', settings => '{"early_stopping": "test_loss", "patience
 SELECT (config ->> 'best_epoch')::int = (SELECT epoch FROM lbrec.epoch AS e WHERE e.model = m.id ORDER BY test_loss LIMIT 1) AS best
 FROM lbrec.model AS m WHERE name = 'early';
 -- lbrec_models shows the measures of that epoch, not of the last
-SELECT v.top_100 = e.top_100 AND v.loss = e.loss AS of_the_saved_epoch, e.epoch < v.epochs AS not_the_last
+SELECT v.top_100 = lbrec.figure(e.top_100) AND v.loss = lbrec.figure(e.loss) AS of_the_saved_epoch, e.epoch < v.epochs AS not_the_last
 FROM lbrec_models AS v JOIN lbrec.model AS m USING (name, version) JOIN lbrec.epoch AS e ON e.model = m.id AND e.epoch = (m.config ->> 'best_epoch')::int
 WHERE name = 'early';
 
-SELECT count(*) > 0 AS trained FROM unnest('{top_1,top_5,top_50}'::text[]) AS m,
+SELECT count(*) > 0 AS trained FROM unnest('{top_1,top_5,top_50,ndcg_100}'::text[]) AS m,
 	LATERAL lbrec_train('early_' || m, settings => jsonb_build_object('early_stopping', m, 'evaluate_every', 1, 'ensemble', 1), epochs => 10);
 SELECT m.name, (config ->> 'best_epoch')::int = (SELECT epoch FROM lbrec.epoch AS e WHERE e.model = m.id
-	ORDER BY CASE m.name WHEN 'early_top_1' THEN top_1 WHEN 'early_top_5' THEN top_5 ELSE top_50 END DESC, epoch LIMIT 1) AS best
+	ORDER BY CASE m.name WHEN 'early_top_1' THEN top_1 WHEN 'early_top_5' THEN top_5 WHEN 'early_top_50' THEN top_50 ELSE ndcg_100 END DESC, epoch LIMIT 1) AS best
 FROM lbrec.model AS m WHERE name LIKE 'early\_%' ORDER BY 1;
 
 DELETE FROM lbrec.model;

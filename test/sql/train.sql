@@ -11,6 +11,11 @@ SELECT epoch, loss > 0 AS loss, test_loss > 0 AS test_loss,
 	seconds >= 0 AS seconds, listens_per_second > 0 AS rate
 FROM lbrec_train('plain', settings => '{"evaluate_every": 2}', epochs => 5);
 
+-- figures have four digits, and the table has all
+SELECT pg_typeof(ndcg_100), ndcg_100 > 0 AS measured, length(translate(ltrim(loss::text, '0.'), '.', '')) <= 4 AS short FROM lbrec_train('figures', epochs => 1);
+SELECT bool_and(length(loss::text) > 8) AS exact FROM lbrec.epoch;
+SELECT v, lbrec.figure(v) FROM unnest('{0,0.123456,-0.00123456,15542.3,1e300,1e-300,NaN,Infinity,NULL}'::float8[]) AS v;
+DELETE FROM lbrec.model WHERE name = 'figures';
 -- what was written
 SELECT name, version, n_listens, n_users, n_recordings, query,
 	checksum <> 0 AS checksum, activation > 0 AS active

@@ -112,7 +112,7 @@ FROM lbrec_recommend(31337, 20, 'rare', listens => 'rare') AS a JOIN lbrec_recom
 SELECT bool_and(a.basis = 'popular' AND a.recording_msid = b.recording_msid AND a.score = b.score) AS popular
 FROM lbrec_recommend_all(20, 'rare', '{31337,7}', listens => 'rare') AS a JOIN lbrec_recommend(31337, 20, 'rare', listens => 'rare') AS b USING (rank)
 WHERE a.user_id = 31337;
-SELECT coverage = 10.0 / (SELECT count(*) FROM lbrec_recording_embeddings('rare')) AS popular, mean_popularity = (SELECT avg(n) FROM popular JOIN lbrec_recommend(424242, 10, 'rare', listens => 'rare') USING (recording_msid)) AS mean
+SELECT coverage = lbrec.figure(10.0 / (SELECT count(*) FROM lbrec_recording_embeddings('rare'))) AS popular, mean_popularity = (SELECT lbrec.figure(avg(n)) FROM popular JOIN lbrec_recommend(424242, 10, 'rare', listens => 'rare') USING (recording_msid)) AS mean
 FROM unnest('{31337,424242}'::bigint[]) AS u, lbrec_evaluate('rare', format('SELECT %s AS user_id, ''2005-04-20''::timestamptz AS listened_at, recording_msid FROM recording', u), '{10}') WHERE recommender = 'model';
 -- and has played well-known ones since
 INSERT INTO rare SELECT u, listened_at, recording_msid FROM listen, unnest('{31337,31338}'::bigint[]) AS u WHERE user_id = 3;

@@ -16,6 +16,8 @@
 #include "pg/server/declaration.h"
 #include "pg/server/fault.h"
 
+PG_FUNCTION_INFO_V1(lbrec_figure);
+
 RowSink
 lbrec_begin_rows(FunctionCallInfo fcinfo, int least_args, int most_args,
 				 int most_columns)
@@ -54,4 +56,25 @@ lbrec_put_row(RowSink *sink, Datum *values, bool *nulls)
 	lbrec_check_maps();
 	CHECK_FOR_INTERRUPTS();
 	tuplestore_putvalues(sink->store, sink->desc, values, nulls);
+}
+
+/*
+ * A measured figure as rows show it: a real of four significant digits.  More
+ * of them are noise, and make tables too wide to read; lbrec.epoch has all.
+ */
+Datum
+lbrec_figure_datum(double value)
+{
+	char		text[32];
+
+	snprintf(text, sizeof(text), "%.3e", value);
+	return Float4GetDatum(strtof(text, NULL));
+}
+
+/* lbrec.figure(value): the same for views */
+Datum
+lbrec_figure(PG_FUNCTION_ARGS)
+{
+	lbrec_check_declaration(fcinfo, 1, 1, 0);
+	return lbrec_figure_datum(PG_GETARG_FLOAT8(0));
 }

@@ -15,6 +15,7 @@ typedef struct RowSink
 
 extern RowSink lbrec_begin_rows(FunctionCallInfo fcinfo, int least_args,
 								int most_args, int most_columns);
+extern Datum lbrec_figure_datum(double value);
 extern void lbrec_put_row(RowSink *sink, Datum *values, bool *nulls);
 
 #endif							/* LBREC_SERVER_SRF_H */

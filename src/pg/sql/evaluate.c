@@ -359,17 +359,17 @@ put_rows(Evaluation *e, Recommender recommender, RowSink *sink)
 					  e->truth, e->n);
 		values[0] = CStringGetTextDatum(recommender_names[recommender]);
 		values[1] = Int32GetDatum(e->ks[j]);
-		values[2] = Float8GetDatum(m.top_k);
-		values[3] = Float8GetDatum(m.ndcg);
-		values[4] = Float8GetDatum(m.mrr);
-		values[5] = Float8GetDatum(m.new_recall);
-		values[6] = Float8GetDatum(m.new_ndcg);
+		values[2] = lbrec_figure_datum(m.top_k);
+		values[3] = lbrec_figure_datum(m.ndcg);
+		values[4] = lbrec_figure_datum(m.mrr);
+		values[5] = lbrec_figure_datum(m.new_recall);
+		values[6] = lbrec_figure_datum(m.new_ndcg);
 		nulls[5] = nulls[6] = m.users == 0;
 		e->any_new |= m.users > 0;
-		values[7] = Float8GetDatum((double) spreads[j].n_shown /
-								   e->serving->tower.n_recordings);
-		values[8] = Float8GetDatum(spreads[j].listens /
-								   Max(spreads[j].entries, 1));
+		values[7] = lbrec_figure_datum((double) spreads[j].n_shown /
+									   e->serving->tower.n_recordings);
+		values[8] = lbrec_figure_datum(spreads[j].listens /
+									   Max(spreads[j].entries, 1));
 		values[9] = Int64GetDatum(e->n);
 		values[10] = Int64GetDatum(e->unknown);
 		values[11] = Int64GetDatum(m.users);

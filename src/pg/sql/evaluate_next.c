@@ -238,10 +238,10 @@ put_rows(const Evaluation *e, RowSink *sink)
 
 			values[0] = CStringGetTextDatum(recommender_names[by]);
 			values[1] = Int32GetDatum(e->ks[j]);
-			values[2] = Float8GetDatum(s->hits[j] / Max(e->n, 1));
-			values[3] = Float8GetDatum(s->reciprocal / Max(e->n, 1));
-			values[4] = Float8GetDatum(s->new_hits[j] / Max(e->n_new, 1));
-			values[5] = Float8GetDatum(s->new_reciprocal / Max(e->n_new, 1));
+			values[2] = lbrec_figure_datum(s->hits[j] / Max(e->n, 1));
+			values[3] = lbrec_figure_datum(s->reciprocal / Max(e->n, 1));
+			values[4] = lbrec_figure_datum(s->new_hits[j] / Max(e->n_new, 1));
+			values[5] = lbrec_figure_datum(s->new_reciprocal / Max(e->n_new, 1));
 			nulls[2] = nulls[3] = e->n == 0;
 			nulls[4] = nulls[5] = e->n_new == 0;
 			values[6] = Int64GetDatum(e->n);

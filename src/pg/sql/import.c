@@ -254,9 +254,9 @@ read_manifest(Import *import, const char *data, Size len)
 	values[1] = manifest;
 	if (SPI_execute_with_args("INSERT INTO lbrec.epoch (model, epoch, loss, test_loss,"
 							  " top_1, top_5, top_10, top_50, top_100, recall_20,"
-							  " ndcg_20, mrr, seconds, listens_per_second) "
+							  " ndcg_20, ndcg_100, mrr, seconds, listens_per_second) "
 							  "SELECT $1, epoch, loss, test_loss, top_1, top_5, top_10, top_50, top_100, "
-							  "recall_20, ndcg_20, mrr, seconds, listens_per_second "
+							  "recall_20, ndcg_20, ndcg_100, mrr, seconds, listens_per_second "
 							  "FROM pg_catalog.jsonb_populate_recordset(NULL::lbrec.epoch, "
 							  "$2::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'epochs')",
 							  2, epoch_types, values, NULL, false,

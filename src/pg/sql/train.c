@@ -30,7 +30,7 @@
 
 PG_FUNCTION_INFO_V1(lbrec_train);
 
-#define N_COLUMNS 13
+#define N_COLUMNS 14
 
 /* Between two lines of verbose. */
 #define INFO_MS 2000
@@ -193,13 +193,13 @@ tell_epoch(const RunPlan *plan, const EpochReport *report, void *arg)
 	teller->told = now;
 	if (report->evaluated)
 		ereport(INFO,
-				(errmsg("%s, epoch %d of %d: loss %.1f, test loss %.1f, top-10 %.4f, top-100 %.4f, %.2f s",
+				(errmsg("%s, epoch %d of %d: loss %.5g, test loss %.5g, top-10 %.4f, top-100 %.4f, %.2f s",
 						plan->phase, report->epoch, plan->n_epochs,
 						report->loss, report->test_loss, report->top_k[2],
 						report->top_k[4], report->seconds)));
 	else
 		ereport(INFO,
-				(errmsg("%s, epoch %d of %d: loss %.1f, %.2f s", plan->phase,
+				(errmsg("%s, epoch %d of %d: loss %.5g, %.2f s", plan->phase,
 						report->epoch, plan->n_epochs, report->loss,
 						report->seconds)));
 }
@@ -211,16 +211,18 @@ put_epoch(RowSink *sink, const EpochReport *report)
 	bool		nulls[N_COLUMNS] = {0};
 
 	values[0] = Int32GetDatum(report->epoch);
-	values[1] = Float8GetDatum(report->loss);
-	values[2] = Float8GetDatum(report->test_loss);
+	values[1] = lbrec_figure_datum(report->loss);
+	values[2] = lbrec_figure_datum(report->test_loss);
 	for (int k = 0; k < N_TOP_KS; k++)
-		values[3 + k] = Float8GetDatum(report->top_k[k]);
-	values[8] = Float8GetDatum(report->recall);
-	values[9] = Float8GetDatum(report->ndcg);
-	values[10] = Float8GetDatum(report->mrr);
-	values[11] = Float8GetDatum(report->seconds);
-	values[12] = Float8GetDatum(report->listens_per_second);
-	for (int i = 2; i < 11; i++)
+		values[3 + k] = lbrec_figure_datum(report->top_k[k]);
+	values[8] = lbrec_figure_datum(report->recall);
+	values[9] = lbrec_figure_datum(report->ndcg);
+	values[10] = lbrec_figure_datum(report->ndcg_100);
+	values[11] = lbrec_figure_datum(report->mrr);
+	values[12] = lbrec_figure_datum(report->seconds);
+	values[13] = Int64GetDatum((int64) Min(report->listens_per_second,
+										   (double) PG_INT32_MAX));
+	for (int i = 2; i < 12; i++)
 		nulls[i] = !report->evaluated;
 	lbrec_put_row(sink, values, nulls);
 }

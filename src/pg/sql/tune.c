@@ -372,10 +372,10 @@ put_trials(const Tuning *t, int saved, RowSink *sink)
 		values[1] = Int32GetDatum(trial->number);
 		values[2] = trial_settings(t, trial);
 		values[3] = Int32GetDatum(trial->epochs);
-		values[4] = Float8GetDatum(t->metric == METRIC_TEST_LOSS ?
-								   -trial->metric : trial->metric);
+		values[4] = lbrec_figure_datum(t->metric == METRIC_TEST_LOSS ?
+									   -trial->metric : trial->metric);
 		nulls[4] = trial->epochs == 0;
-		values[5] = Float8GetDatum(trial->seconds);
+		values[5] = lbrec_figure_datum(trial->seconds);
 		values[6] = BoolGetDatum(trial->number == saved);
 		lbrec_put_row(sink, values, nulls);
 	}

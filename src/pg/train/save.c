@@ -265,27 +265,27 @@ save_part(Saver *saver, StoredPart *p)
 static void
 insert_epochs(int64 id, const EpochReport *epochs, int n_epochs)
 {
-	Oid			types[14] = {INT8OID, INT4OID, FLOAT8OID, FLOAT8OID,
+	Oid			types[15] = {INT8OID, INT4OID, FLOAT8OID, FLOAT8OID,
 		FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID,
-	FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID};
+	FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID, FLOAT8OID};
 	SPIPlanPtr	plan;
 
 	plan = SPI_prepare("INSERT INTO lbrec.epoch (model, epoch, loss, test_loss,"
 					   " top_1, top_5, top_10, top_50, top_100, recall_20,"
-					   " ndcg_20, mrr, seconds, listens_per_second) "
+					   " ndcg_20, ndcg_100, mrr, seconds, listens_per_second) "
 					   "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,"
-					   " $12, $13, $14)",
-					   14, types);
+					   " $12, $13, $14, $15)",
+					   15, types);
 	if (plan == NULL)
 		elog(ERROR, "could not prepare the insertion into lbrec.epoch");
 	for (int i = 0; i < n_epochs; i++)
 	{
 		const EpochReport *e = &epochs[i];
-		Datum		values[14];
-		char		nulls[14];
+		Datum		values[15];
+		char		nulls[15];
 
 		memset(nulls, e->evaluated ? ' ' : 'n', sizeof(nulls));
-		nulls[0] = nulls[1] = nulls[2] = nulls[12] = nulls[13] = ' ';
+		nulls[0] = nulls[1] = nulls[2] = nulls[13] = nulls[14] = ' ';
 		values[0] = Int64GetDatum(id);
 		values[1] = Int32GetDatum(e->epoch);
 		values[2] = Float8GetDatum(e->loss);
@@ -294,9 +294,10 @@ insert_epochs(int64 id, const EpochReport *epochs, int n_epochs)
 			values[4 + k] = Float8GetDatum(e->top_k[k]);
 		values[9] = Float8GetDatum(e->recall);
 		values[10] = Float8GetDatum(e->ndcg);
-		values[11] = Float8GetDatum(e->mrr);
-		values[12] = Float8GetDatum(e->seconds);
-		values[13] = Float8GetDatum(e->listens_per_second);
+		values[11] = Float8GetDatum(e->ndcg_100);
+		values[12] = Float8GetDatum(e->mrr);
+		values[13] = Float8GetDatum(e->seconds);
+		values[14] = Float8GetDatum(e->listens_per_second);
 		if (SPI_execute_plan(plan, values, nulls, false, 0) != SPI_OK_INSERT)
 			elog(ERROR, "could not insert into lbrec.epoch");
 	}

@@ -1,0 +1,53 @@
+/*
+ * svg.h
+ *		What all figures have in common: texts, colours, markers and axes.
+ */
+#ifndef LBREC_FIGURES_SVG_H
+#define LBREC_FIGURES_SVG_H
+
+#include "pg/server/lbrec.h"
+
+#include "lib/stringinfo.h"
+
+/* Lines, or kinds of bars, that a reader can tell apart. */
+#define MAX_SERIES 8
+
+/* The span of an axis, relative to its values, and the values, at most. */
+#define LARGEST_VALUE 1e300
+
+typedef struct Scale
+{
+	double		low;
+	double		high;
+	double		step;			/* between ticks */
+} Scale;
+
+/* Where a scale begins. */
+typedef enum ScaleStart
+{
+	START_ZERO,					/* at zero */
+	START_NEAR,					/* at zero if that is as near as the values
+								 * are to one another */
+} ScaleStart;
+
+extern const char *const lbrec_colours[MAX_SERIES];
+
+extern void lbrec_append_escaped(StringInfo out, const char *text);
+extern void lbrec_append_clipped(StringInfo out, const char *text, int most);
+extern void lbrec_begin_svg(StringInfo out, int width, int height,
+							const char *title, const char *described);
+extern void lbrec_append_marker(StringInfo out, int series, double x,
+								double y);
+extern Scale lbrec_nice_scale(double low, double high, ScaleStart start,
+							  bool whole);
+extern int	lbrec_scale_steps(const Scale *s);
+extern int	lbrec_scale_digits(const Scale *s);
+
+/* The share of the scale that lies below the value. */
+static inline double
+lbrec_place(const Scale *s, double value)
+{
+	return (value - s->low) / (s->high - s->low);
+}
+
+#endif							/* LBREC_FIGURES_SVG_H */
