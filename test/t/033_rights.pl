@@ -98,7 +98,7 @@ is(sql(q{SELECT count(*) FROM pg_proc AS p, pg_depend AS d
 # Whatever else there is that PUBLIC may execute, a stranger gets nothing from
 # it; but for keys, which are computed, and the names of kernels.
 {
-	my %value = (bigint => '1', 'bigint[]' => q{'{1}'}, integer => '1', uuid => q{md5('1')::uuid}, 'uuid[]' => q{ARRAY[md5('1')::uuid]}, 'text[]' => q{'{a}'}, regclass => q{'pg_class'}, bytea => q{'\x00'}, jsonb => q{'{}'}, 'timestamp with time zone' => q{'2020-01-01'});
+	my %value = (bigint => '1', 'bigint[]' => q{'{1}'}, integer => '1', 'double precision' => '1', uuid => q{md5('1')::uuid}, 'uuid[]' => q{ARRAY[md5('1')::uuid]}, 'text[]' => q{'{a}'}, regclass => q{'pg_class'}, bytea => q{'\x00'}, jsonb => q{'{}'}, 'timestamp with time zone' => q{'2020-01-01'});
 	my @functions = split /\n/, sql(q{SELECT p.oid::regproc || '|' || coalesce((SELECT string_agg(quote_ident(p.proargnames[n]) || ':' || format_type(p.proargtypes[n - 1], NULL), '|' ORDER BY n)
 			FROM generate_series(1, p.pronargs - p.pronargdefaults) AS n), '')
 		FROM pg_proc AS p, pg_depend AS d

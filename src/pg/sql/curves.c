@@ -92,20 +92,31 @@ find_figure(const char *name)
 }
 
 /*
- * What was held out of a version, in a few words, from the settings of its
- * training.
+ * What was held out of a version to measure on, in a few words: from the
+ * settings of its training, as texts or null.
  */
-#define HELD_OUT \
-	"CASE m.config OPERATOR(pg_catalog.#>>) '{options,split}' " \
-	"WHEN 'none' THEN 'nothing held out' " \
-	"WHEN 'query' THEN 'on listens of a query' " \
-	"WHEN 'paper' THEN 'on a shuffled fifth' " \
-	"WHEN 'random' THEN 'on a random ' OPERATOR(pg_catalog.||) f.share " \
-	"WHEN 'time' THEN 'on the latest listens' " \
-	"WHEN 'last' THEN CASE WHEN f.last OPERATOR(pg_catalog.=) '0' " \
-	"THEN 'on users'' last ' OPERATOR(pg_catalog.||) f.share " \
-	"ELSE 'on users'' last ' OPERATOR(pg_catalog.||) f.last END " \
-	"ELSE '' END"
+static char *
+held_out(const char *split, const char *fraction, const char *last)
+{
+	char	   *share = psprintf("%.4g %%", fraction ? 100 * atof(fraction) : 0);
+
+	if (split == NULL)
+		return "";
+	if (strcmp(split, "none") == 0)
+		return "nothing held out";
+	if (strcmp(split, "query") == 0)
+		return "on listens of a query";
+	if (strcmp(split, "time") == 0)
+		return "on the latest listens";
+	if (strcmp(split, "paper") == 0)
+		return "on a shuffled fifth";
+	if (strcmp(split, "random") == 0)
+		return psprintf("on a random %s", share);
+	if (strcmp(split, "last") == 0)
+		return psprintf("on users' last %s",
+						last && strcmp(last, "0") != 0 ? last : share);
+	return "";
+}
 
 /* Epochs of a version at which the figure has a value. */
 static void
@@ -126,13 +137,12 @@ read_line(Line *line, const char *name, int32 version, const Figure *figure,
 				 errmsg("model \"%s\" does not exist, or no version of it is active", name),
 				 errdetail("A model is visible to others when the transaction that trained it has committed."),
 				 errhint("List models with SELECT * FROM lbrec_models.")));
-	sql = psprintf("SELECT e.epoch, e.%s, " HELD_OUT
-				   " FROM lbrec.model AS m LEFT JOIN lbrec.epoch AS e "
-				   "ON e.model OPERATOR(pg_catalog.=) m.id AND e.%s IS NOT NULL, "
-				   "LATERAL (SELECT m.config OPERATOR(pg_catalog.#>>) '{options,test_last}' AS last, "
-				   "pg_catalog.rtrim(pg_catalog.to_char(100 OPERATOR(pg_catalog.*) "
-				   "(m.config OPERATOR(pg_catalog.#>>) '{options,test_fraction}')::pg_catalog.numeric, 'FM990.9'), '.') "
-				   "OPERATOR(pg_catalog.||) ' %%' AS share) AS f "
+	sql = psprintf("SELECT e.epoch, e.%s, "
+				   "m.config OPERATOR(pg_catalog.#>>) '{options,split}', "
+				   "m.config OPERATOR(pg_catalog.#>>) '{options,test_fraction}', "
+				   "m.config OPERATOR(pg_catalog.#>>) '{options,test_last}' "
+				   "FROM lbrec.model AS m LEFT JOIN lbrec.epoch AS e "
+				   "ON e.model OPERATOR(pg_catalog.=) m.id AND e.%s IS NOT NULL "
 				   "WHERE m.id OPERATOR(pg_catalog.=) $1 ORDER BY e.epoch",
 				   figure->column, figure->column);
 	values[0] = Int64GetDatum(row.id);
@@ -151,12 +161,14 @@ read_line(Line *line, const char *name, int32 version, const Figure *figure,
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
 		TupleDesc	desc = SPI_tuptable->tupdesc;
-		char	   *held_out = SPI_getvalue(tuple, desc, 3);
 		double		value = DatumGetFloat8(SPI_getbinval(tuple, desc, 2,
 														 &isnull));
 
-		if (i == 0 && held_out)
-			line->held_out = MemoryContextStrdup(context, held_out);
+		if (i == 0)
+			line->held_out = MemoryContextStrdup(context,
+												 held_out(SPI_getvalue(tuple, desc, 3),
+														  SPI_getvalue(tuple, desc, 4),
+														  SPI_getvalue(tuple, desc, 5)));
 		/* an imported model's may be anything */
 		if (isnull || !(fabs(value) <= LARGEST_VALUE))
 			continue;
