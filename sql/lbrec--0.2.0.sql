@@ -487,6 +487,18 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION lbrec_prune IS
 'drops the versions of a model but for the newest keep, the active one, and those that a training run continues; returns how many';
 
+CREATE FUNCTION lbrec_forget_user(
+	user_id bigint,
+	OUT model text,
+	OUT version integer,
+	OUT dropped boolean,
+	OUT recordings bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_forget_user'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION lbrec_forget_user IS
+'takes a user out of all versions of all models; a row for each that knew them, with the number of recordings of theirs that it had, or dropped, if it was a model of nobody else';
+
 CREATE FUNCTION lbrec_comment(
 	model text,
 	comment text,
@@ -635,8 +647,8 @@ GRANT SELECT ON lbrec_models, lbrec_progress TO @extowner@ WITH GRANT OPTION;
 -- Nobody trains or changes models by default; reading needs SELECT on the
 -- tables of schema lbrec, which PUBLIC has not.
 REVOKE EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model,
-	lbrec_prune, lbrec_comment, lbrec_import
+	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user
 	FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model,
-	lbrec_prune, lbrec_comment, lbrec_import
+	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user
 	TO @extowner@ WITH GRANT OPTION;

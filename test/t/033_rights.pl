@@ -44,7 +44,7 @@ sql(q{SET ROLE dbowner;
 	GRANT SELECT ON ALL TABLES IN SCHEMA lbrec TO reader, trainer;
 	GRANT SELECT ON lbrec_models, lbrec_progress TO reader, trainer;
 	-- docs/rights.md: a trainer
-	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model, lbrec_prune, lbrec_comment, lbrec_import TO trainer;
+	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model, lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user TO trainer;
 	GRANT INSERT, UPDATE, DELETE ON lbrec.model, lbrec.epoch, lbrec.tensor TO trainer;
 	GRANT USAGE ON ALL SEQUENCES IN SCHEMA lbrec TO trainer;
 	GRANT SELECT ON listen TO trainer});
@@ -57,6 +57,7 @@ my @table = (
 	[ 'activate', q{SELECT lbrec_activate('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'drop a model', q{SELECT lbrec_drop_model('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'prune', q{SELECT lbrec_prune('a', 1)}, 'yes', 'yes', '42501', '42501' ],
+	[ 'forget a user', q{SELECT lbrec_forget_user(1)}, 'yes', 'yes', '42501', '42501' ],
 	[ 'comment', q{SELECT lbrec_comment('a', 'x')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'import', q{SELECT lbrec_import('SELECT * FROM lbrec_export(''a'')', 'c')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'check', q{SELECT lbrec_check('a')}, 'yes', 'yes', 'yes', '42501' ],

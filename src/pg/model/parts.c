@@ -151,6 +151,7 @@ typedef struct Subject
 	const char *name;
 	int			column;			/* in the order of the inputs */
 	bool		of_user;		/* serving needs it all */
+	bool		by_user;		/* a row of the matrix is a user's */
 	int64		rows;			/* of a matrix; -1: follows from vocabulary */
 	int			cols;
 	int			state_cols;
@@ -244,7 +245,12 @@ add_part(Lister *l, const PartKind *k, const Subject *s)
 		k->of == OF_TENSOR ? s->cols : lbrec_vector_width(l->config);
 	if (s)
 		strlcpy(p->subject, s->name, sizeof(p->subject));
-	p->cut_by = p->cuts = p->vocabulary = -1;
+	p->cut_by = p->cuts = p->vocabulary = p->first_user = -1;
+	if (k->rows == ROWS_USERS)
+		p->first_user = k->more == 0 ? 0 : 1;
+	else if ((k->rows == ROWS_ENTITIES && s->of_user) ||
+			 (k->rows == ROWS_TENSOR && s->by_user))
+		p->first_user = 1;		/* row 0 is of unknown ones */
 	if (k->rows == ROWS_CUT)
 	{
 		p->cut_by = me - 1;
@@ -308,6 +314,7 @@ find_rows(Subject *s, const Lister *l, const ConfigInput *input)
 	{
 		case SOURCE_USER:
 			s->rows = l->n_users + 1;
+			s->by_user = true;
 			return;
 		case SOURCE_TIME_BUCKET:
 			s->rows = c->time.buckets + 1;

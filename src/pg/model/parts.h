@@ -63,6 +63,9 @@ typedef struct StoredPart
 								 * part tells */
 	bool		unique;			/* no two rows are alike */
 	bool		weight;			/* a matrix of weights, or a state of it */
+	int			first_user;		/* the row of the user with code 1, of offsets
+								 * the one where theirs begin; -1: rows are
+								 * not of users */
 } StoredPart;
 
 /* All arrays of a model, in the order in which they are saved. */
