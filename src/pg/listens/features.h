@@ -16,12 +16,5 @@ extern void lbrec_replace_value(Feature *f, int64 entity, Datum value,
 								bool isnull, bool if_before,
 								MemoryContext context);
 extern void lbrec_begin_features(Dataset *data);
-extern void lbrec_order_feature(Feature *f, const int32 *map,
-								MemoryContext context);
-extern void lbrec_finish_features(Dataset *data, int buckets);
-extern int64 lbrec_feature_rows(const Feature *f);
-extern int32 lbrec_bucket_of(const float *edges, int n_edges, float value);
-extern void lbrec_renumber_feature(Feature *f, const int32 *map, int32 n,
-								   MemoryContext context);
 
 #endif							/* LBREC_LISTENS_FEATURES_H */

@@ -15,7 +15,7 @@
  */
 #include "pg/listens/order.h"
 
-#include "pg/listens/features.h"
+#include "pg/listens/feature_codes.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
 

@@ -40,6 +40,7 @@
 #include "utils/varlena.h"
 
 #include "pg/listens/dataset.h"
+#include "pg/listens/feature_codes.h"
 #include "pg/listens/features.h"
 #include "pg/listens/order.h"
 #include "pg/listens/spool.h"

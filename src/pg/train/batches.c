@@ -32,6 +32,7 @@
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
 #include "pg/model/twotower.h"
+#include "pg/server/search.h"
 #include "pg/train/feeder.h"
 #include "pg/train/options.h"
 #include "pg/train/plan.h"
@@ -296,23 +297,14 @@ thin_before(Batcher *b, int32 user, int64 time)
 {
 	const UserLists *s = b->sequence;
 	int64		first = s->offsets[user];
-	int64		low = first;
-	int64		high = s->offsets[user + 1];
+	int64		next;
 	int32	   *out = b->arena + b->arena_used;
 	int			met = 0;
 	int			kept = 0;
 
-	while (low < high)
-	{
-		int64		middle = (low + high) / 2;
-
-		if (s->times[middle] < time)
-			low = middle + 1;
-		else
-			high = middle;
-	}
+	LBREC_SEARCH(next, first, s->offsets[user + 1], s->times[next] < time);
 	b->stamp++;
-	for (int64 i = low - 1; i >= first && met < b->model->history_length; i--)
+	for (int64 i = next - 1; i >= first && met < b->model->history_length; i--)
 	{
 		int32		r = s->codes[i];
 

@@ -14,7 +14,7 @@
 #include "utils/memutils.h"
 
 #include "pg/listens/dataset.h"
-#include "pg/listens/features.h"
+#include "pg/listens/feature_codes.h"
 #include "pg/listens/rare.h"
 #include "pg/listens/vocabulary.h"
 #include "pg/model/config.h"

@@ -29,6 +29,7 @@
 #include "pg/listens/spool.h"
 #include "pg/model/count.h"
 #include "pg/server/kernels.h"
+#include "pg/server/search.h"
 #include "pg/train/options.h"
 #include "pg/train/split.h"
 #include "pg/train/warm.h"
@@ -100,19 +101,10 @@ compare_listens(const void *a, const void *b)
 static int64
 first_test(const Fitter *f, int32 user)
 {
-	int64		low = 0;
-	int64		high = f->n_test;
+	int64		at;
 
-	while (low < high)
-	{
-		int64		middle = low + (high - low) / 2;
-
-		if (f->test[middle].user < user)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	LBREC_SEARCH(at, 0, f->n_test, f->test[at].user < user);
+	return at;
 }
 
 static void
