@@ -5,6 +5,7 @@
 #include "pg/server/lbrec.h"
 
 #include "pg/image/image.h"
+#include "pg/model/layout.h"
 #include "pg/model/parts.h"
 #include "pg/model/twotower.h"
 #include "pg/server/search.h"

@@ -24,14 +24,12 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 
 #include "pg/model/score.h"
-#include "pg/store/tensors.h"
 
 const char *const lbrec_pooling_names[] = {
 	[POOL_MEAN] = "mean",
@@ -748,70 +746,4 @@ lbrec_config_json(const ModelConfig *c, const char *settings)
 		appendStringInfo(&s, ", \"trend\": %.17g", c->trend);
 	appendStringInfoChar(&s, '}');
 	return s.data;
-}
-
-static void
-damaged_config(const char *tensor, int32 chunk, const char *text, void *arg)
-{
-	lbrec_damaged(arg, tensor, Max(chunk, 0), text);
-}
-
-/* The configuration in a model's row, as text.  Called within SPI. */
-char *
-lbrec_row_config(const ModelRow *row)
-{
-	Oid			types[] = {INT8OID};
-	Datum		values[] = {Int64GetDatum(row->id)};
-	MemoryContext context = CurrentMemoryContext;
-	char	   *config;
-
-	if (SPI_execute_with_args("SELECT config FROM lbrec.model "
-							  "WHERE id OPERATOR(pg_catalog.=) $1",
-							  1, types, values, NULL, true,
-							  0) != SPI_OK_SELECT || SPI_processed != 1)
-		elog(ERROR, "could not read a model's config");
-	/* SPI's calls leave its own memory behind them */
-	MemoryContextSwitchTo(context);
-	config = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	SPI_freetuptable(SPI_tuptable);
-	return config;
-}
-
-/*
- * The same, verified: what lbrec.model says must be what was saved with the
- * tensors, for nothing else would tell a changed configuration from another
- * model's.
- */
-char *
-lbrec_stored_config(const ModelRow *row)
-{
-	MemoryContext context = CurrentMemoryContext;
-	TensorShape shape;
-	char	   *saved;
-	char	   *stored;
-
-	if (!lbrec_tensor_shape(row, "config", &shape) ||
-		shape.type != TENSOR_BYTES || shape.cols != 1 ||
-		lbrec_tensor_size(&shape) > MaxAllocSize / 2)
-		lbrec_damaged(row, "config", 0,
-					  "The tensor is missing, or its shape does not fit the model's.");
-	saved = MemoryContextAllocZero(context, lbrec_tensor_size(&shape) + 1);
-	lbrec_load_tensor(row, "config", &shape, saved, NULL, NULL);
-	MemoryContextSwitchTo(context);
-	stored = lbrec_row_config(row);
-	if (strcmp(stored, saved) != 0)
-		lbrec_damaged(row, "config", 0, CONFIG_DIFFERS);
-	pfree(stored);
-	return saved;
-}
-
-/* Reads a stored model's configuration.  Called within SPI. */
-void
-lbrec_load_config(ModelConfig *config, const ModelRow *row)
-{
-	char	   *json = lbrec_stored_config(row);
-
-	(void) lbrec_parse_config(config, json, damaged_config,
-							  unconstify(ModelRow *, row));
-	pfree(json);
 }

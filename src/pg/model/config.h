@@ -113,8 +113,5 @@ extern bool lbrec_parse_config(ModelConfig *config, const char *json,
 							   CheckReport report, void *arg);
 extern void lbrec_visit_settings(const char *json, SettingVisitor visit,
 								 void *arg);
-extern char *lbrec_row_config(const ModelRow *row);
-extern char *lbrec_stored_config(const ModelRow *row);
-extern void lbrec_load_config(ModelConfig *config, const ModelRow *row);
 
 #endif							/* LBREC_MODEL_CONFIG_H */

@@ -10,6 +10,10 @@
  */
 #include "pg/model/load.h"
 
+#include "pg/model/part_values.h"
+#include "pg/model/parts.h"
+#include "pg/model/stored_config.h"
+
 void
 lbrec_bad_array(const ModelRow *row, const char *name, const char *problem)
 {

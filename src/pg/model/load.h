@@ -5,6 +5,7 @@
 #ifndef LBREC_MODEL_LOAD_H
 #define LBREC_MODEL_LOAD_H
 
+#include "pg/model/part_values.h"
 #include "pg/model/parts.h"
 
 /* A stored model: its arrays' shapes, and those arrays that are loaded. */

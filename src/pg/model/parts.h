@@ -13,6 +13,7 @@
 #define LBREC_MODEL_PARTS_H
 
 #include "pg/model/config.h"
+#include "pg/model/twotower.h"
 #include "pg/store/tensors.h"
 
 /* Features of a model that need an array. */
@@ -75,32 +76,12 @@ typedef struct StoredParts
 	StoredPart	part[MAX_PARTS];
 } StoredParts;
 
-/* Facts on an array's values seen so far; begins as zeros. */
-typedef struct PartValues
-{
-	int64		n;
-	int64		first;			/* integers */
-	int64		last;
-	int64		least;
-	int64		most;
-	int64		above;			/* CHECK_COUNTS of integers: from beyond on */
-	double		previous;		/* CHECK_ASCENDING */
-} PartValues;
-
 extern StoredParts *lbrec_list_parts(const ModelConfig *config, int64 n_users,
 									 int64 n_recordings);
 extern const char *lbrec_check_names(const StoredParts *parts);
 extern int	lbrec_find_part(const StoredParts *parts, const char *name);
 extern const char *lbrec_accept_shape(StoredPart *part,
 									  const TensorShape *shape);
-extern const char *lbrec_check_values(const StoredPart *part,
-									  PartValues *seen, const char *data,
-									  Size bytes);
-extern const char *lbrec_check_part(const StoredParts *parts,
-									const PartValues *seen, int i);
-extern void lbrec_lay_out(TwoTower *model, const ModelConfig *config,
-						  bool both_towers, const StoredParts *parts,
-						  int64 n_users, int64 n_recordings);
 extern const void **lbrec_part_place(const StoredPart *part, TwoTower *model);
 
 #endif							/* LBREC_MODEL_PARTS_H */

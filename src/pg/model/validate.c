@@ -12,6 +12,10 @@
 
 #include "executor/spi.h"
 
+#include "pg/model/part_values.h"
+#include "pg/model/parts.h"
+#include "pg/model/stored_config.h"
+
 /*
  * Begins the checks of a model with that configuration and those numbers of
  * users and recordings.

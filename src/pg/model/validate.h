@@ -5,6 +5,7 @@
 #ifndef LBREC_MODEL_VALIDATE_H
 #define LBREC_MODEL_VALIDATE_H
 
+#include "pg/model/part_values.h"
 #include "pg/model/parts.h"
 #include "pg/store/check.h"
 
