@@ -25,7 +25,6 @@
 #include <math.h>
 
 #include "access/xact.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "port/pg_bitutils.h"
@@ -37,12 +36,12 @@
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/timestamp.h"
-#include "utils/varlena.h"
 
 #include "pg/listens/dataset.h"
 #include "pg/listens/feature_codes.h"
 #include "pg/listens/features.h"
 #include "pg/listens/order.h"
+#include "pg/listens/query.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
 #include "pg/server/progress.h"
@@ -65,71 +64,6 @@ typedef struct ListenColumns
 	Oid			time_type;
 } ListenColumns;
 
-static const char *const needed_columns =
-	"A query of listens has the columns user_id (bigint), listened_at "
-	"(timestamp with time zone) and recording_msid (uuid).";
-
-/* True if the text's first word can begin a query. */
-static bool
-looks_like_query(const char *text)
-{
-	static const char *const words[] = {"select", "with", "values", "table"};
-
-	text += strspn(text, " \t\r\n");
-	if (*text == '(' || strncmp(text, "--", 2) == 0 ||
-		strncmp(text, "/*", 2) == 0)
-		return true;
-	for (int i = 0; i < lengthof(words); i++)
-	{
-		size_t		len = strlen(words[i]);
-
-		if (pg_strncasecmp(text, words[i], len) == 0 && text[len] != '\0' &&
-			strchr(" \t\r\n(", text[len]) != NULL)
-			return true;
-	}
-	return false;
-}
-
-/*
- * What the user calls listens, a query or the name of a table, as a query.  Of
- * a table only the columns are asked for, so that rights to them suffice.
- */
-char *
-lbrec_listens_columns(const char *listens, const char *columns)
-{
-	List	   *names;
-
-	if (looks_like_query(listens))
-		return pstrdup(listens);
-	if (listens[strspn(listens, " \t\r\n")] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("listens must not be empty"),
-				 errdetail("%s", needed_columns),
-				 errhint("Give the name of a table or a query.")));
-	names = textToQualifiedNameList(cstring_to_text(listens));
-	return psprintf("SELECT %s FROM %s", columns,
-					NameListToQuotedString(names));
-}
-
-/* The same, with all columns. */
-char *
-lbrec_listens_query(const char *listens)
-{
-	return lbrec_listens_columns(listens, "*");
-}
-
-/*
- * While a query of listens is parsed: the default names a table that only
- * lbrec-convert makes.  arg is what the caller gave.
- */
-void
-lbrec_explain_no_listens(void *arg)
-{
-	if (geterrcode() == ERRCODE_UNDEFINED_TABLE && strcmp(arg, "listen") == 0)
-		errhint("Give your table or query of listens as the argument listens, or make a view of the name \"listen\".");
-}
-
 static int
 find_column(TupleDesc desc, const char *name)
 {
@@ -139,7 +73,7 @@ find_column(TupleDesc desc, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
 			 errmsg("the query of listens has no column \"%s\"", name),
-			 errdetail("%s", needed_columns),
+			 errdetail(LBREC_LISTEN_COLUMNS),
 			 errhint("Rename a column with AS, for example SELECT account AS user_id.")));
 	return -1;					/* keep compiler quiet */
 }
@@ -577,7 +511,7 @@ run_query(Dataset *data, const ListenSource *source)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_CURSOR_DEFINITION),
 				 errmsg("listens must be one query that returns rows"),
-				 errdetail("%s", needed_columns),
+				 errdetail(LBREC_LISTEN_COLUMNS),
 				 errhint("Give the name of a table or a single SELECT.")));
 	refuse_modifying(only_query(plan));
 	XactReadOnly = true;

@@ -25,7 +25,7 @@
 #include "utils/timestamp.h"
 
 #include "pg/listens/default.h"
-#include "pg/listens/read.h"
+#include "pg/listens/query.h"
 #include "pg/server/time.h"
 
 /*

@@ -19,6 +19,7 @@
 #include "pg/image/image.h"
 #include "pg/listens/dataset.h"
 #include "pg/listens/default.h"
+#include "pg/listens/query.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"

@@ -22,7 +22,7 @@
 
 #include "pg/image/image.h"
 #include "pg/image/ready.h"
-#include "pg/listens/read.h"
+#include "pg/listens/query.h"
 #include "pg/model/validate.h"
 #include "pg/server/declaration.h"
 #include "pg/store/records.h"

@@ -1,0 +1,22 @@
+/*
+ * query.h
+ *		The query that an argument listens stands for.
+ */
+#ifndef LBREC_LISTENS_QUERY_H
+#define LBREC_LISTENS_QUERY_H
+
+#include "pg/server/lbrec.h"
+
+/* The columns that every query of listens has, as a detail of an error. */
+#define LBREC_LISTEN_COLUMNS \
+	"A query of listens has the columns user_id (bigint), listened_at (timestamp with time zone) and recording_msid (uuid)."
+
+/* The hint for a key of recordings that is no uuid. */
+#define LBREC_UUID_HINT \
+	"In the query, use lbrec_key(x), which makes a key of a bigint or a text."
+
+extern char *lbrec_listens_query(const char *listens);
+extern char *lbrec_listens_columns(const char *listens, const char *columns);
+extern void lbrec_explain_no_listens(void *arg);
+
+#endif							/* LBREC_LISTENS_QUERY_H */
