@@ -8,6 +8,7 @@
 
 #include "pg/server/srf.h"
 #include "pg/train/options.h"
+#include "pg/train/setting_values.h"
 #include "pg/train/settings.h"
 
 PG_FUNCTION_INFO_V1(lbrec_list_settings);

@@ -38,6 +38,7 @@
 #include "pg/train/plan.h"
 #include "pg/train/request.h"
 #include "pg/train/save.h"
+#include "pg/train/setting_values.h"
 #include "pg/train/settings.h"
 #include "pg/train/train.h"
 #include "pg/train/trials.h"

@@ -6,6 +6,7 @@
 
 #include "pg/evaluate/metrics.h"
 #include "pg/model/config.h"
+#include "pg/train/setting_values.h"
 #include "pg/train/settings.h"
 
 /* Rows of a batch of listens, where the preset's are of users. */

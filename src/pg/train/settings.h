@@ -129,20 +129,14 @@ typedef struct Setting
 } Setting;
 
 extern const Setting *lbrec_settings(int *n);
-extern void lbrec_preset(TrainOptions *options, const char *name);
-extern char *lbrec_options_json(const TrainOptions *options);
+extern const Setting *lbrec_find_setting(const char *name);
+extern void lbrec_refuse_unknown(const char *name);
 extern const char *lbrec_setting_type(const Setting *setting);
 extern char *lbrec_setting_values(const Setting *setting);
 extern char *lbrec_setting_json(const Setting *setting,
 								const TrainOptions *options);
-extern int	lbrec_setting_choice(const char *name, const char *called,
-								 const char *value);
+extern char *lbrec_options_json(const TrainOptions *options);
+extern uint64 lbrec_setting_bit(const Setting *setting);
 extern bool lbrec_is_given(const TrainOptions *options, const char *name);
-extern bool lbrec_set_option(TrainOptions *options, const char *name,
-							 const char *value);
-extern void lbrec_set_json(TrainOptions *options, const char *name,
-						   const JsonbValue *value);
-extern void lbrec_set_settings(TrainOptions *options, Jsonb *settings);
-extern void lbrec_check_settings(const TrainOptions *options);
 
 #endif							/* LBREC_TRAIN_SETTINGS_H */

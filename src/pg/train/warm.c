@@ -32,6 +32,7 @@
 #include "pg/store/tensors.h"
 #include "pg/store/versions.h"
 #include "pg/train/options.h"
+#include "pg/train/setting_values.h"
 #include "pg/train/settings.h"
 
 struct WarmStart
