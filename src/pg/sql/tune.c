@@ -24,8 +24,6 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "core/lb_random.h"
-
 #include "pg/evaluate/metrics.h"
 #include "pg/image/ready.h"
 #include "pg/listens/dataset.h"
@@ -38,6 +36,7 @@
 #include "pg/train/plan.h"
 #include "pg/train/request.h"
 #include "pg/train/save.h"
+#include "pg/train/search.h"
 #include "pg/train/setting_values.h"
 #include "pg/train/settings.h"
 #include "pg/train/train.h"
@@ -47,20 +46,11 @@ PG_FUNCTION_INFO_V1(lbrec_tune);
 
 #define N_COLUMNS 7
 #define MAX_TRIALS 1000
-#define MAX_KEYS 64
-#define STREAM_TUNE 1003
-
-typedef struct Knob
-{
-	char	   *name;
-	int			n_values;
-	JsonbValue **values;
-} Knob;
 
 typedef struct TuneTrial
 {
 	int			number;			/* 0: nothing of the search */
-	int			choice[MAX_KEYS];
+	const int  *choice;			/* of the search; NULL for trial 0 */
 	double		metric;			/* larger is better */
 	int			epochs;			/* of its last round; 0: not begun */
 	double		seconds;
@@ -69,11 +59,7 @@ typedef struct TuneTrial
 typedef struct Tuning
 {
 	const char *model;
-	const char *preset;
-	Jsonb	   *settings;		/* of all trials, or NULL */
-	Knob		knobs[MAX_KEYS];
-	int			n_knobs;
-	bool		tunes_ensemble;
+	Search		search;
 	TuneTrial  *trials;			/* the first is trial 0 */
 	int			n_trials;
 	Metric		metric;
@@ -83,116 +69,10 @@ typedef struct Tuning
 	Dataset    *data;
 } Tuning;
 
-/* Settings read before the first trial; they cannot differ between trials. */
-static const char *const fixed[] = {
-	"min_listens", "hash_buckets", "bucketize", "number_buckets", "split", "test_fraction",
-	"test_last", "test_limit", "epochs", "seed", "evaluate_every",
-	"early_stopping"
-};
-
 static bool
 past_deadline(const Tuning *t)
 {
 	return t->deadline != 0 && GetCurrentTimestamp() >= t->deadline;
-}
-
-/* Errors if all trials must have the same value of a setting. */
-static void
-check_tunable(const char *name)
-{
-	for (int f = 0; f < lengthof(fixed); f++)
-		if (strcmp(fixed[f], name) == 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"%s\" cannot be tuned", name),
-					 errdetail("All trials are measured on the same listens, for as many epochs as the search decides."),
-					 errhint("Leave it out of search.")));
-}
-
-/* The values of a setting, from an array in search. */
-static void
-read_knob(Knob *k, char *name, const JsonbValue *list)
-{
-	JsonbContainer *array = list->val.binary.data;
-	TrainOptions unused;
-
-	lbrec_preset(&unused, "default");
-	check_tunable(name);
-	if (list->type != jbvBinary || !JsonContainerIsArray(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("search has no array of values for \"%s\"", name),
-				 errdetail("All values that are to be tried are listed; there are no ranges."),
-				 errhint("For example: search => '{\"temperature\": [0.05, 0.1, 0.2]}'.")));
-	k->name = name;
-	k->n_values = JsonContainerSize(array);
-	k->values = palloc(Max(k->n_values, 1) * sizeof(JsonbValue *));
-	for (int i = 0; i < k->n_values; i++)
-	{
-		k->values[i] = getIthJsonbValueFromContainer(array, i);
-		/* an error names what does not exist or fit */
-		lbrec_set_json(&unused, name, k->values[i]);
-	}
-}
-
-/* The settings' names and values from a JSON object of arrays. */
-static void
-read_knobs(Tuning *t, Jsonb *search)
-{
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue	v;
-	char	   *name = NULL;
-
-	if (JB_ROOT_IS_OBJECT(search))
-	{
-		it = JsonbIteratorInit(&search->root);
-		while ((token = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)
-		{
-			if (token == WJB_KEY)
-				name = pnstrdup(v.val.string.val, v.val.string.len);
-			if (token != WJB_VALUE)
-				continue;
-			/* names differ and exist, so there are no more than settings */
-			if (t->n_knobs == MAX_KEYS)
-				elog(ERROR, "lbrec_train has more settings than lbrec_tune can try");
-			read_knob(&t->knobs[t->n_knobs], name, &v);
-			if (t->knobs[t->n_knobs].n_values > 0)
-				t->n_knobs++;
-		}
-	}
-	for (int k = 0; k < t->n_knobs; k++)
-		if (strcmp(t->knobs[k].name, "ensemble") == 0)
-			t->tunes_ensemble = true;
-	if (t->n_knobs == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("search names nothing to try"),
-				 errdetail("It is a JSON object of arrays: settings of lbrec_train, each with the values to try."),
-				 errhint("For example: search => '{\"temperature\": [0.05, 0.1, 0.2], \"history_dropout\": [0.4, 0.7]}'.")));
-}
-
-/* The settings that the winner would be trained with. */
-static void
-train_options(TrainOptions *o, const Tuning *t, const TuneTrial *trial)
-{
-	lbrec_preset(o, t->preset);
-	if (t->settings)
-		lbrec_set_settings(o, t->settings);
-	for (int k = 0; k < t->n_knobs; k++)
-	{
-		if (lbrec_is_given(o, t->knobs[k].name))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("\"%s\" is given twice", t->knobs[k].name),
-					 errdetail("It is in search and in settings, too."),
-					 errhint("Leave one of them out.")));
-		if (trial->number > 0)
-			lbrec_set_json(o, t->knobs[k].name,
-						   t->knobs[k].values[trial->choice[k]]);
-	}
-	lbrec_fit_options(o);
-	lbrec_check_options(o);
 }
 
 /* The settings of a trial of so many epochs at most. */
@@ -200,7 +80,7 @@ static void
 trial_options(TrainOptions *o, const Tuning *t, const TuneTrial *trial,
 			  int epochs)
 {
-	train_options(o, t, trial);
+	lbrec_search_options(o, &t->search, trial->choice);
 	if (t->temperature > 0 && !lbrec_is_given(o, "temperature"))
 		o->temperature = t->temperature;
 	o->find_temperature = false;
@@ -210,50 +90,19 @@ trial_options(TrainOptions *o, const Tuning *t, const TuneTrial *trial,
 	lbrec_check_options(o);
 }
 
-static bool
-same_choice(const Tuning *t, const TuneTrial *a, const TuneTrial *b)
-{
-	return memcmp(a->choice, b->choice, t->n_knobs * sizeof(int)) == 0;
-}
-
-/* All combinations if they are few enough, else some at random, all distinct. */
+/* Trial 0, and some of the search. */
 static void
 choose_trials(Tuning *t, int wanted)
 {
-	double		combinations = 1;
-	LbRandom	rng;
 	int			n;
+	int		   *choices = lbrec_search_choices(&n, &t->search, wanted);
 
-	lb_random_seed(&rng, 42, STREAM_TUNE);
-	for (int k = 0; k < t->n_knobs; k++)
-		combinations *= t->knobs[k].n_values;
-	n = combinations <= wanted ? (int) combinations : wanted;
-	t->trials = palloc0((n + 1) * sizeof(TuneTrial));
-	t->n_trials = 1;
-	while (t->n_trials <= n)
+	t->n_trials = n + 1;
+	t->trials = palloc0(t->n_trials * sizeof(TuneTrial));
+	for (int i = 1; i <= n; i++)
 	{
-		TuneTrial  *trial = &t->trials[t->n_trials];
-		int			rest = t->n_trials - 1;
-		bool		is_new = true;
-		TrainOptions unused;
-
-		CHECK_FOR_INTERRUPTS();
-		trial->number = t->n_trials;
-		for (int k = 0; k < t->n_knobs; k++)
-		{
-			int			values = t->knobs[k].n_values;
-
-			trial->choice[k] = combinations <= wanted ? rest % values :
-				(int) lb_random_below(&rng, values);
-			rest /= values;
-		}
-		for (int i = 1; i < t->n_trials && is_new; i++)
-			is_new = !same_choice(t, &t->trials[i], trial);
-		if (!is_new)
-			continue;
-		/* better now than after the first trials */
-		train_options(&unused, t, trial);
-		t->n_trials++;
+		t->trials[i].number = i;
+		t->trials[i].choice = choices + (i - 1) * t->search.n_knobs;
 	}
 }
 
@@ -278,7 +127,7 @@ measure(const Tuning *t, const RunPlan *plan, const TuneTrial *trial,
 	own.inputs = lbrec_training_inputs(plan->data, &options, plan->split,
 									   NULL, scratch);
 	found = lbrec_run_trial(&own, &options,
-							t->tunes_ensemble ? options.ensemble : 1);
+							t->search.tunes_ensemble ? options.ensemble : 1);
 	for (int i = 0; i < found.n_reports; i++)
 		*seconds += found.reports[i].seconds;
 	MemoryContextSwitchTo(old);
@@ -296,7 +145,7 @@ default_temperature(const Tuning *t, const RunPlan *plan)
 	RunPlan		own = *plan;
 	double		temperature;
 
-	train_options(&options, t, &t->trials[0]);
+	lbrec_search_options(&options, &t->search, NULL);
 	if (!options.find_temperature)
 		return 0;
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "lbrec trial",
@@ -319,7 +168,7 @@ tuning_plan(const Tuning *t, int seed_step)
 	TrainRequest request = {.name = t->model, .data = t->data,
 		.options = &options};
 
-	train_options(&options, t, &t->trials[0]);
+	lbrec_search_options(&options, &t->search, NULL);
 	options.seed += seed_step;
 	return lbrec_trial_plan(&request);
 }
@@ -338,28 +187,6 @@ compare_trials(const void *a, const void *b)
 	return x->number < y->number ? -1 : 1;
 }
 
-/* The values that a trial had of what is tried, as a JSON object. */
-static Datum
-trial_settings(const Tuning *t, const TuneTrial *trial)
-{
-	JsonbParseState *state = NULL;
-	JsonbValue *object;
-
-	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
-	for (int k = 0; k < t->n_knobs && trial->number > 0; k++)
-	{
-		JsonbValue	key = {.type = jbvString};
-
-		key.val.string.val = t->knobs[k].name;
-		key.val.string.len = strlen(t->knobs[k].name);
-		pushJsonbValue(&state, WJB_KEY, &key);
-		pushJsonbValue(&state, WJB_VALUE,
-					   t->knobs[k].values[trial->choice[k]]);
-	}
-	object = pushJsonbValue(&state, WJB_END_OBJECT, NULL);
-	return JsonbPGetDatum(JsonbValueToJsonb(object));
-}
-
 static void
 put_trials(const Tuning *t, int saved, RowSink *sink)
 {
@@ -371,7 +198,8 @@ put_trials(const Tuning *t, int saved, RowSink *sink)
 
 		values[0] = Int32GetDatum(i + 1);
 		values[1] = Int32GetDatum(trial->number);
-		values[2] = trial_settings(t, trial);
+		values[2] = JsonbPGetDatum(lbrec_search_json(&t->search,
+													 trial->choice));
 		values[3] = Int32GetDatum(trial->epochs);
 		values[4] = lbrec_figure_datum(t->metric == METRIC_TEST_LOSS ?
 									   -trial->metric : trial->metric);
@@ -391,7 +219,7 @@ epochs_to_come(const Tuning *t, int left, int r, int max_epochs)
 {
 	TrainOptions options;
 
-	train_options(&options, t, &t->trials[0]);
+	lbrec_search_options(&options, &t->search, NULL);
 	return (double) Max(left, 0) * Max(max_epochs >> r, 1) +
 		(double) r * Max(t->n_trials / 2, 1) * Max(max_epochs >> r, 1) +
 		2.0 * max_epochs + (double) options.epochs * (options.ensemble + 1) / 2;
@@ -483,7 +311,7 @@ train_winner(const Tuning *t, const TuneTrial *winner, bool activate,
 		.options = &options};
 	Trained    *trained;
 
-	train_options(&options, t, winner);
+	lbrec_search_options(&options, &t->search, winner->choice);
 	options.activate = activate;
 	trained = lbrec_run_training(&request, context);
 	options.temperature = trained->temperature;
@@ -499,7 +327,7 @@ read_listens(Tuning *t, const char *listens, MemoryContext context)
 	ListenSource source = {.with_features = true, .listens = listens};
 	TrainOptions options;
 
-	train_options(&options, t, &t->trials[0]);
+	lbrec_search_options(&options, &t->search, NULL);
 	if (options.split == SPLIT_NONE || options.split == SPLIT_QUERY)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -559,7 +387,7 @@ lbrec_tune(PG_FUNCTION_ARGS)
 	t.model = text_to_cstring(PG_GETARG_TEXT_PP(ARG_MODEL));
 	trials = PG_GETARG_INT32(ARG_TRIALS);
 	max_epochs = PG_GETARG_INT32(ARG_EPOCHS);
-	t.preset = text_to_cstring(PG_GETARG_TEXT_PP(ARG_PRESET));
+	t.search.preset = text_to_cstring(PG_GETARG_TEXT_PP(ARG_PRESET));
 	if (trials < 1 || trials > MAX_TRIALS || max_epochs < 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -580,8 +408,8 @@ lbrec_tune(PG_FUNCTION_ARGS)
 															 TimestampTzGetDatum(GetCurrentTimestamp()),
 															 PG_GETARG_DATUM(ARG_TIME_LIMIT)));
 	if (!PG_ARGISNULL(ARG_SETTINGS))
-		t.settings = PG_GETARG_JSONB_P(ARG_SETTINGS);
-	read_knobs(&t, PG_GETARG_JSONB_P(ARG_SEARCH));
+		t.search.settings = PG_GETARG_JSONB_P(ARG_SETTINGS);
+	lbrec_read_search(&t.search, PG_GETARG_JSONB_P(ARG_SEARCH));
 	choose_trials(&t, trials);
 	lbrec_progress_start("lbrec_tune", t.model, context);
 	lbrec_progress("reading", -1, 0);
