@@ -71,13 +71,65 @@ ALTER TABLE lbrec.tensor ALTER COLUMN data SET STORAGE EXTERNAL;
 COMMENT ON TABLE lbrec.tensor IS 'the arrays of a model, row-major, little-endian, in chunks of 1 MB';
 COMMENT ON COLUMN lbrec.tensor.crc32c IS 'CRC-32C over model, name, chunk, type, rows, cols and data';
 
+-- Rows stay when their version goes: model is null then.
+CREATE TABLE lbrec.evaluation (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	name text NOT NULL,
+	version integer NOT NULL,
+	model bigint REFERENCES lbrec.model ON DELETE SET NULL,
+	kind text NOT NULL CHECK (kind IN ('training', 'evaluation', 'retraining')),
+	measured timestamptz NOT NULL,
+	listens text NOT NULL,
+	split text,
+	first_listen timestamptz NOT NULL,
+	last_listen timestamptz NOT NULL,
+	recommender text NOT NULL,
+	k integer NOT NULL,
+	top_k_accuracy double precision,
+	ndcg double precision,
+	mrr double precision,
+	new_recall double precision,
+	new_ndcg double precision,
+	coverage double precision,
+	mean_popularity double precision,
+	listens_evaluated bigint NOT NULL,
+	unknown_recordings bigint NOT NULL,
+	users_evaluated bigint NOT NULL
+);
+CREATE INDEX ON lbrec.evaluation (model);
+COMMENT ON TABLE lbrec.evaluation IS 'how good versions were when they were trained, and whenever lbrec_record_evaluation measured them: a row for each recommender and k';
+COMMENT ON COLUMN lbrec.evaluation.id IS 'of the row';
+COMMENT ON COLUMN lbrec.evaluation.name IS 'name of the model';
+COMMENT ON COLUMN lbrec.evaluation.version IS 'version of the model';
+COMMENT ON COLUMN lbrec.evaluation.model IS 'id of the version; null when it is gone';
+COMMENT ON COLUMN lbrec.evaluation.kind IS 'training: on what the training held out; evaluation: by lbrec_record_evaluation; retraining: by lbrec_retrain, before the last training';
+COMMENT ON COLUMN lbrec.evaluation.measured IS 'when; all rows of one evaluation have the same time';
+COMMENT ON COLUMN lbrec.evaluation.listens IS 'the query of listens, for the record';
+COMMENT ON COLUMN lbrec.evaluation.split IS 'how a training held them out; null for other kinds';
+COMMENT ON COLUMN lbrec.evaluation.first_listen IS 'time of the first listen that was evaluated';
+COMMENT ON COLUMN lbrec.evaluation.last_listen IS 'time of the last one';
+COMMENT ON COLUMN lbrec.evaluation.recommender IS 'model, or a baseline on the same listens: popular, most_played; in a retraining also candidate, what the new settings make of the listens before those';
+COMMENT ON COLUMN lbrec.evaluation.k IS 'length of the list that was looked at';
+COMMENT ON COLUMN lbrec.evaluation.top_k_accuracy IS 'share of listens whose recording is among the first k';
+COMMENT ON COLUMN lbrec.evaluation.ndcg IS 'NDCG of listens';
+COMMENT ON COLUMN lbrec.evaluation.mrr IS 'mean of 1 / rank over listens, 0 beyond k';
+COMMENT ON COLUMN lbrec.evaluation.new_recall IS 'recall of recordings new to their users, a mean over users; null if there were none';
+COMMENT ON COLUMN lbrec.evaluation.new_ndcg IS 'NDCG of recordings new to their users, a mean over users; null if there were none';
+COMMENT ON COLUMN lbrec.evaluation.coverage IS 'share of recordings that are in some list; null of trainings';
+COMMENT ON COLUMN lbrec.evaluation.mean_popularity IS 'mean number of listens of what is listed; null of trainings';
+COMMENT ON COLUMN lbrec.evaluation.listens_evaluated IS 'how many listens';
+COMMENT ON COLUMN lbrec.evaluation.unknown_recordings IS 'of them, those of recordings that the model does not know';
+COMMENT ON COLUMN lbrec.evaluation.users_evaluated IS 'users with a recording that is new to them';
+
 CREATE SEQUENCE lbrec.activation_seq;
 COMMENT ON SEQUENCE lbrec.activation_seq IS 'numbers the activations of models';
 
 SELECT pg_catalog.pg_extension_config_dump('lbrec.model', '');
 SELECT pg_catalog.pg_extension_config_dump('lbrec.epoch', '');
 SELECT pg_catalog.pg_extension_config_dump('lbrec.tensor', '');
+SELECT pg_catalog.pg_extension_config_dump('lbrec.evaluation', '');
 SELECT pg_catalog.pg_extension_config_dump('lbrec.model_id_seq', '');
+SELECT pg_catalog.pg_extension_config_dump('lbrec.evaluation_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('lbrec.activation_seq', '');
 
 -- The role that ran CREATE EXTENSION may use it, also where it is trusted and
@@ -434,6 +486,29 @@ LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 15;
 COMMENT ON FUNCTION lbrec_evaluate IS
 'how well unseen listens are found by the model and by two baselines (recommender: model, popular, most_played). Of all listens: top_k_accuracy (ties count for the recording), ndcg, mrr. Of recordings new to their users: new_recall, new_ndcg. Of the lists of k: coverage, mean_popularity';
 
+CREATE FUNCTION lbrec_record_evaluation(
+	model text DEFAULT NULL,
+	listens text DEFAULT NULL,
+	ks integer[] DEFAULT '{1,5,10,20,50,100}',
+	version integer DEFAULT NULL,
+	OUT recommender text,
+	OUT k integer,
+	OUT top_k_accuracy real,
+	OUT ndcg real,
+	OUT mrr real,
+	OUT new_recall real,
+	OUT new_ndcg real,
+	OUT coverage real,
+	OUT mean_popularity real,
+	OUT listens_evaluated bigint,
+	OUT unknown_recordings bigint,
+	OUT users_evaluated bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_record_evaluation'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 18;
+COMMENT ON FUNCTION lbrec_record_evaluation IS
+'lbrec_evaluate, whose rows it also keeps in lbrec.evaluation';
+
 CREATE FUNCTION lbrec_evaluate_next(
 	since timestamptz,
 	until timestamptz DEFAULT NULL,
@@ -555,23 +630,34 @@ LANGUAGE C STABLE PARALLEL SAFE COST 1000;
 COMMENT ON FUNCTION lbrec_curves_svg IS
 'a figure as SVG text: a measure of lbrec.epoch by epoch, a line for each model''s active version, or for versions of theirs';
 
+CREATE FUNCTION lbrec.listens_since(since timestamptz)
+RETURNS real
+AS 'MODULE_PATHNAME', 'lbrec_listens_since'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100000;
+COMMENT ON FUNCTION lbrec.listens_since IS
+'share of the listens in the default table that are later than a time, from a sample of its pages where there are many; null if there is no such table, or none that the caller may read';
+
 CREATE VIEW lbrec_models AS
-SELECT m.name, m.version,
-	m.activation OPERATOR(pg_catalog.>) 0 AND m.activation OPERATOR(pg_catalog.=)
-		pg_catalog.max(m.activation) OVER (PARTITION BY m.name) AS active,
-	m.activation OPERATOR(pg_catalog.>) 0 AND m.activation OPERATOR(pg_catalog.=)
-		pg_catalog.max(m.activation) OVER (PARTITION BY m.name) AND
-		COALESCE(m.precedence OPERATOR(pg_catalog.=)
-			pg_catalog.max(m.precedence) FILTER (WHERE m.activation OPERATOR(pg_catalog.>) 0) OVER (),
-			pg_catalog.max(m.precedence) FILTER (WHERE m.activation OPERATOR(pg_catalog.>) 0) OVER () IS NULL
-			AND pg_catalog.min(m.name) FILTER (WHERE m.activation OPERATOR(pg_catalog.>) 0) OVER ()
-				OPERATOR(pg_catalog.=)
-				pg_catalog.max(m.name) FILTER (WHERE m.activation OPERATOR(pg_catalog.>) 0) OVER ())
+SELECT m.name, m.version, m.active,
+	m.active AND COALESCE(m.precedence OPERATOR(pg_catalog.=) m.top_precedence,
+		m.top_precedence IS NULL AND m.first_active OPERATOR(pg_catalog.=) m.last_active)
 		AS is_default,
 	m.owner, m.created, m.n_listens, m.n_users, m.n_recordings,
 	m.config OPERATOR(pg_catalog.->) 'options' AS options,
-	e.epochs, lbrec.figure(e.loss) AS loss, lbrec.figure(e.top_10) AS top_10, lbrec.figure(e.top_100) AS top_100, m.query, m.comment
-FROM lbrec.model AS m
+	e.epochs, lbrec.figure(e.loss) AS loss, lbrec.figure(e.top_10) AS top_10, lbrec.figure(e.top_100) AS top_100,
+	lbrec.figure(v.ndcg_100) AS ndcg_100, lbrec.figure(v.popular_ndcg_100) AS popular_ndcg_100,
+	pg_catalog.now() OPERATOR(pg_catalog.-) v.measured AS age,
+	CASE WHEN m.active THEN lbrec.listens_since(least(m.created, pg_catalog.to_timestamp(
+		(m.config OPERATOR(pg_catalog.#>>) '{time,last}')::pg_catalog.float8))) END AS listens_since,
+	m.query, m.comment
+FROM (
+	SELECT x.*,
+		x.activation OPERATOR(pg_catalog.>) 0 AND x.activation OPERATOR(pg_catalog.=)
+			pg_catalog.max(x.activation) OVER (PARTITION BY x.name) AS active,
+		pg_catalog.max(x.precedence) FILTER (WHERE x.activation OPERATOR(pg_catalog.>) 0) OVER () AS top_precedence,
+		pg_catalog.min(x.name) FILTER (WHERE x.activation OPERATOR(pg_catalog.>) 0) OVER () AS first_active,
+		pg_catalog.max(x.name) FILTER (WHERE x.activation OPERATOR(pg_catalog.>) 0) OVER () AS last_active
+	FROM lbrec.model AS x) AS m
 LEFT JOIN LATERAL (
 	-- of the epoch that is saved; where none is the best, of the last measured
 	SELECT pg_catalog.count(*) AS epochs,
@@ -583,9 +669,50 @@ LEFT JOIN LATERAL (
 	FROM (SELECT x.model, x.epoch, x.loss, x.top_10, x.top_100, coalesce(x.epoch::pg_catalog.text OPERATOR(pg_catalog.=)
 			(m.config OPERATOR(pg_catalog.->>) 'best_epoch'), false) AS saved
 		FROM lbrec.epoch AS x) AS l
-	WHERE l.model OPERATOR(pg_catalog.=) m.id) AS e ON true;
+	WHERE l.model OPERATOR(pg_catalog.=) m.id) AS e ON true
+LEFT JOIN LATERAL (
+	SELECT pg_catalog.max(x.new_ndcg) FILTER (WHERE x.recommender OPERATOR(pg_catalog.=) 'model') AS ndcg_100,
+		pg_catalog.max(x.new_ndcg) FILTER (WHERE x.recommender OPERATOR(pg_catalog.=) 'popular') AS popular_ndcg_100,
+		pg_catalog.max(x.measured) AS measured
+	FROM lbrec.evaluation AS x
+	WHERE x.model OPERATOR(pg_catalog.=) m.id AND x.kind OPERATOR(pg_catalog.=) 'training'
+		AND x.k OPERATOR(pg_catalog.=) 100) AS v ON true;
 COMMENT ON VIEW lbrec_models IS
 'versions of models: which is active of its name, which answers when none is named (is_default), settings, measures of the epoch that is saved, the query that it was trained on and its comment';
+
+CREATE VIEW lbrec_weeks AS
+SELECT e.name, e.kind, e.recommender, e.k,
+	pg_catalog.count(*) FILTER (WHERE e.latest) AS evaluations,
+	pg_catalog.count(*) FILTER (WHERE NOT e.latest) AS evaluations_before,
+	lbrec.figure(pg_catalog.avg(e.new_ndcg) FILTER (WHERE e.latest)) AS new_ndcg,
+	lbrec.figure(pg_catalog.avg(e.new_ndcg) FILTER (WHERE NOT e.latest)) AS new_ndcg_before,
+	lbrec.figure(pg_catalog.avg(e.new_recall) FILTER (WHERE e.latest)) AS new_recall,
+	lbrec.figure(pg_catalog.avg(e.new_recall) FILTER (WHERE NOT e.latest)) AS new_recall_before,
+	lbrec.figure(pg_catalog.avg(e.top_k_accuracy) FILTER (WHERE e.latest)) AS top_k_accuracy,
+	lbrec.figure(pg_catalog.avg(e.top_k_accuracy) FILTER (WHERE NOT e.latest)) AS top_k_accuracy_before,
+	lbrec.figure(pg_catalog.avg(e.mrr) FILTER (WHERE e.latest)) AS mrr,
+	lbrec.figure(pg_catalog.avg(e.mrr) FILTER (WHERE NOT e.latest)) AS mrr_before
+FROM (
+	SELECT x.*, x.measured OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) interval '7 days') AS latest
+	FROM lbrec.evaluation AS x
+	WHERE x.measured OPERATOR(pg_catalog.>) (pg_catalog.now() OPERATOR(pg_catalog.-) interval '14 days')) AS e
+GROUP BY e.name, e.kind, e.recommender, e.k;
+COMMENT ON VIEW lbrec_weeks IS
+'measures in lbrec.evaluation of the last seven days beside those of the seven days before: means over evaluations, by name, kind, recommender and k';
+COMMENT ON COLUMN lbrec_weeks.name IS 'name of the model, whatever the version';
+COMMENT ON COLUMN lbrec_weeks.kind IS 'as in lbrec.evaluation';
+COMMENT ON COLUMN lbrec_weeks.recommender IS 'as in lbrec.evaluation';
+COMMENT ON COLUMN lbrec_weeks.k IS 'length of the list that was looked at';
+COMMENT ON COLUMN lbrec_weeks.evaluations IS 'how many in the last seven days';
+COMMENT ON COLUMN lbrec_weeks.evaluations_before IS 'how many in the seven days before';
+COMMENT ON COLUMN lbrec_weeks.new_ndcg IS 'NDCG of recordings new to their users, in the last seven days';
+COMMENT ON COLUMN lbrec_weeks.new_ndcg_before IS 'the same in the seven days before';
+COMMENT ON COLUMN lbrec_weeks.new_recall IS 'recall of recordings new to their users, in the last seven days';
+COMMENT ON COLUMN lbrec_weeks.new_recall_before IS 'the same in the seven days before';
+COMMENT ON COLUMN lbrec_weeks.top_k_accuracy IS 'share of listens whose recording is among the first k, in the last seven days';
+COMMENT ON COLUMN lbrec_weeks.top_k_accuracy_before IS 'the same in the seven days before';
+COMMENT ON COLUMN lbrec_weeks.mrr IS 'mean of 1 / rank over listens, in the last seven days';
+COMMENT ON COLUMN lbrec_weeks.mrr_before IS 'the same in the seven days before';
 
 -- A view reads with its owner's rights, past the row security that its reader
 -- is under, unless told otherwise, which PostgreSQL 14 cannot be.
@@ -593,6 +720,7 @@ DO $$
 BEGIN
 	IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 150000 THEN
 		ALTER VIEW lbrec_models SET (security_invoker = true);
+		ALTER VIEW lbrec_weeks SET (security_invoker = true);
 	END IF;
 END $$;
 
@@ -642,13 +770,13 @@ COMMENT ON COLUMN lbrec_progress.listens_per_second IS 'read, or trained on in t
 COMMENT ON COLUMN lbrec_progress.memory IS 'bytes that the session has allocated';
 COMMENT ON COLUMN lbrec_progress.started IS 'when the statement began';
 
-GRANT SELECT ON lbrec_models, lbrec_progress TO @extowner@ WITH GRANT OPTION;
+GRANT SELECT ON lbrec_models, lbrec_weeks, lbrec_progress TO @extowner@ WITH GRANT OPTION;
 
 -- Nobody trains or changes models by default; reading needs SELECT on the
 -- tables of schema lbrec, which PUBLIC has not.
 REVOKE EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model,
-	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user
+	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation
 	FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model,
-	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user
+	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation
 	TO @extowner@ WITH GRANT OPTION;

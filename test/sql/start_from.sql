@@ -96,7 +96,7 @@ SELECT count(*) FROM lbrec_train('scale', $$SELECT *, (ascii(recording_msid::tex
 	epochs => 1, user_features => '{age}', settings => '{"ensemble": 1}');
 SELECT count(*) FROM lbrec_train('scale_later', $$SELECT *, (1000 + ascii(recording_msid::text))::real AS length, 9 * user_id::float8 AS age FROM listen WHERE listened_at >= '2005-03-15'$$,
 	epochs => 1, user_features => '{age}', start_from => 'scale');
-SELECT a.config -> 'candidate' = b.config -> 'candidate' AND a.config -> 'query' = b.config -> 'query' AS same, a.config -> 'time' = b.config -> 'time' AS same_time
+SELECT a.config -> 'candidate' = b.config -> 'candidate' AND a.config -> 'query' = b.config -> 'query' AS same, (a.config -> 'time') - 'last' = (b.config -> 'time') - 'last' AS same_time
 FROM lbrec.model AS a, lbrec.model AS b WHERE a.name = 'scale' AND b.name = 'scale_later';
 
 -- settings are the older model's but for those that are given, and what follows from these

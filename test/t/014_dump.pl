@@ -20,10 +20,12 @@ $node->safe_psql('postgres', q{
 	SELECT lbrec_train('a', epochs => 2);
 	SELECT lbrec_train('"quoted" \\ name''s', 'SELECT user_id, listened_at, recording_msid, artist FROM listen', epochs => 1);
 	SELECT lbrec_train('a', epochs => 3);
+	SELECT lbrec_record_evaluation('a', version => 2);
 	SELECT lbrec_drop_model('a', 2);
 	SELECT lbrec_activate('a', 1)});
 my $rows = q{SELECT m::text FROM lbrec.model AS m ORDER BY id;
 	SELECT e::text FROM lbrec.epoch AS e ORDER BY model, epoch;
+	SELECT v::text FROM lbrec.evaluation AS v ORDER BY id;
 	SELECT md5(string_agg(t::text, ' ' ORDER BY model, name COLLATE "C", chunk)) FROM lbrec.tensor AS t};
 my $before = $node->safe_psql('postgres', $rows);
 my $answer = answer($node, undef);

@@ -42,10 +42,10 @@ sql(q{SET ROLE dbowner;
 	-- docs/rights.md: a reader
 	GRANT USAGE ON SCHEMA lbrec TO reader, trainer;
 	GRANT SELECT ON ALL TABLES IN SCHEMA lbrec TO reader, trainer;
-	GRANT SELECT ON lbrec_models, lbrec_progress TO reader, trainer;
+	GRANT SELECT ON lbrec_models, lbrec_weeks, lbrec_progress TO reader, trainer;
 	-- docs/rights.md: a trainer
-	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model, lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user TO trainer;
-	GRANT INSERT, UPDATE, DELETE ON lbrec.model, lbrec.epoch, lbrec.tensor TO trainer;
+	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model, lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation TO trainer;
+	GRANT INSERT, UPDATE, DELETE ON lbrec.model, lbrec.epoch, lbrec.tensor, lbrec.evaluation TO trainer;
 	GRANT USAGE ON ALL SEQUENCES IN SCHEMA lbrec TO trainer;
 	GRANT SELECT ON listen TO trainer});
 
@@ -66,6 +66,7 @@ my @table = (
 	[ 'recommend, without listens', q{SELECT lbrec_recommend(1, 5, 'a', exclude_listened => true)}, 'yes', 'yes', '42501', '42501' ],
 	[ 'evaluate', q{SELECT lbrec_evaluate('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'evaluate on own listens', q{CREATE TEMP TABLE mine AS SELECT 1::bigint AS user_id, now() AS listened_at, md5('1')::uuid AS recording_msid; SELECT lbrec_evaluate('a', 'mine')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'record an evaluation', q{SELECT lbrec_record_evaluation('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'score', q{SELECT lbrec_score(1, ARRAY[md5('1')::uuid], 'a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'similar recordings', q{SELECT lbrec_similar(ARRAY[md5('1')::uuid], 5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'recommend to a group', q{SELECT lbrec_recommend_group('{1,2}', 5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
@@ -74,6 +75,7 @@ my @table = (
 	[ 'plan a call', q{EXPLAIN SELECT * FROM lbrec_recommend(1, 5, 'a')}, 'yes', 'yes', 'yes', 'yes' ],
 	[ 'draw', q{SELECT lbrec_curves_svg('{a}')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'list models', 'SELECT * FROM lbrec_models', 'yes', 'yes', 'yes', '42501' ],
+	[ 'compare weeks', 'SELECT * FROM lbrec_weeks', 'yes', 'yes', 'yes', '42501' ],
 	[ 'see progress', 'SELECT * FROM lbrec_progress', 'yes', 'yes', 'yes', '42501' ],
 	[ 'read tensors', 'SELECT * FROM lbrec.tensor', 'yes', 'yes', 'yes', '42501' ],
 	[ 'write tensors', 'DELETE FROM lbrec.tensor', 'yes', 'yes', '42501', '42501' ]);

@@ -19,6 +19,7 @@
 #include "core/lb_core.h"
 
 const int	lbrec_top_ks[N_TOP_KS] = {1, 5, 10, 50, 100};
+const int	lbrec_kept_ks[N_KEPT_KS] = {1, 5, 10, REPORT_K, 50, 100};
 
 typedef struct Target
 {

@@ -28,21 +28,6 @@ extern const int lbrec_top_ks[N_TOP_KS];
 /* The K of an epoch's recall and NDCG. */
 #define REPORT_K 20
 
-typedef struct EpochReport
-{
-	int			epoch;
-	double		loss;			/* of a batch: mean over the epoch's batches */
-	bool		evaluated;
-	double		test_loss;
-	double		top_k[N_TOP_KS];
-	double		recall;			/* of new recordings, at REPORT_K */
-	double		ndcg;
-	double		ndcg_100;		/* the same at the largest of lbrec_top_ks */
-	double		mrr;			/* of listens, at the largest of lbrec_top_ks */
-	double		seconds;
-	double		listens_per_second;
-} EpochReport;
-
 /* Metrics of ranks at one K. */
 typedef struct Metrics
 {
@@ -54,6 +39,26 @@ typedef struct Metrics
 	double		new_ndcg;
 	int64		users;			/* with a target that is new to them */
 } Metrics;
+
+/* The K that a training keeps the measures of, REPORT_K among them. */
+#define N_KEPT_KS 6
+extern const int lbrec_kept_ks[N_KEPT_KS];
+
+typedef struct EpochReport
+{
+	int			epoch;
+	double		loss;			/* of a batch: mean over the epoch's batches */
+	bool		evaluated;
+	double		test_loss;
+	double		top_k[N_TOP_KS];
+	double		recall;			/* of new recordings, at REPORT_K */
+	double		ndcg;
+	double		ndcg_100;		/* the same at the largest of lbrec_top_ks */
+	double		mrr;			/* of listens, at the largest of lbrec_top_ks */
+	Metrics		kept[N_KEPT_KS];
+	double		seconds;
+	double		listens_per_second;
+} EpochReport;
 
 extern void lbrec_metrics(Metrics *m, int k, const int64 *ranks,
 						  const int64 *new_ranks, const int32 *users,

@@ -23,8 +23,8 @@
 #define DEFAULT_NAME "listen"
 
 /* The relation, or InvalidOid. */
-static Oid
-find_default(void)
+Oid
+lbrec_default_relation(void)
 {
 	int			n = fetch_search_path_array(NULL, 0);	/* without pg_temp */
 	Oid		   *schemas = palloc(Max(n, 1) * sizeof(Oid));
@@ -41,7 +41,7 @@ find_default(void)
 char *
 lbrec_default_listens(void)
 {
-	Oid			relation = find_default();
+	Oid			relation = lbrec_default_relation();
 
 	if (!OidIsValid(relation))
 		return NULL;
@@ -97,7 +97,7 @@ lbrec_default_is_readable(void)
 	static const Oid integers[] = {INT8OID, INT4OID, INT2OID};
 	static const Oid times[] = {TIMESTAMPTZOID, TIMESTAMPOID, INT8OID, INT4OID};
 	static const Oid keys[] = {UUIDOID};
-	Oid			relation = find_default();
+	Oid			relation = lbrec_default_relation();
 
 	return OidIsValid(relation) &&
 		has_type(relation, "user_id", integers, lengthof(integers)) &&

@@ -102,6 +102,7 @@ static const Field time_fields[] = {
 	MAX_SECONDS},
 	{"last_edge", FIELD_NUMBER, AT(time.last_edge), -MAX_SECONDS,
 	MAX_SECONDS},
+	{"last", FIELD_NUMBER, AT(time.last), -MAX_SECONDS, MAX_SECONDS},
 	{"buckets", FIELD_INT, AT(time.buckets), 0, MAX_TIME_BUCKETS},
 };
 

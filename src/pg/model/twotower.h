@@ -66,6 +66,7 @@ typedef struct TimeScale
 	double		deviation;
 	double		first_edge;
 	double		last_edge;
+	double		last;			/* no listen of the training was later */
 	int			buckets;
 } TimeScale;
 

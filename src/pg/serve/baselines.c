@@ -11,10 +11,14 @@
 
 #include "utils/memutils.h"
 
-#include "pg/image/image.h"
 #include "pg/model/candidates.h"
 #include "pg/model/twotower.h"
 #include "pg/server/search.h"
+
+const char *const lbrec_baseline_names[N_BASELINES] = {
+	[BASELINE_POPULAR] = "popular",
+	[BASELINE_OWN_PLAYS] = "most_played",
+};
 
 typedef struct Popular
 {
@@ -34,14 +38,15 @@ compare_popular(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
+/* Makes what all users share; the tower must stay. */
 void
-lbrec_baselines_init(Baselines *b, const ServingModel *serving)
+lbrec_baselines_init(Baselines *b, const TwoTower *tower)
 {
-	int64		n = serving->tower.n_recordings;
+	int64		n = tower->n_recordings;
 	Popular    *sorted = palloc_extended(n * sizeof(Popular),
 										 MCXT_ALLOC_HUGE);
 
-	b->serving = serving;
+	b->tower = tower;
 	b->place = palloc_extended(n * sizeof(int32),
 							   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	b->own_listens = palloc(sizeof(int64));
@@ -51,7 +56,7 @@ lbrec_baselines_init(Baselines *b, const ServingModel *serving)
 	for (int64 i = 0; i < n; i++)
 		sorted[i] = (Popular)
 	{
-		serving->tower.recording_listens[i], (int32) i
+		tower->recording_listens[i], (int32) i
 	};
 	qsort(sorted, n, sizeof(Popular), compare_popular);
 	for (int64 i = 0; i < n; i++)
@@ -92,7 +97,7 @@ compare_plays(const void *a, const void *b)
 void
 lbrec_baseline_user(Baselines *b, int32 user)
 {
-	const TwoTower *tower = &b->serving->tower;
+	const TwoTower *tower = b->tower;
 	int64		from = tower->counted.history_offsets[user];
 	int			n = user == 0 ? 0 :
 	(int) (tower->counted.history_offsets[user + 1] - from);
@@ -107,13 +112,13 @@ lbrec_baseline_user(Baselines *b, int32 user)
 	}
 	b->n = n;
 	b->codes = tower->counted.history_codes + from;
-	b->plays = b->serving->tower.counted.history_plays + from;
+	b->plays = tower->counted.history_plays + from;
 	for (int i = 0; i < n; i++)
 	{
 		int32		candidate = lbrec_candidate_with(b->codes[i]);
 
 		b->place[candidate] = i + 1;
-		b->own_listens[i] = b->serving->tower.recording_listens[candidate];
+		b->own_listens[i] = tower->recording_listens[candidate];
 		b->own_plays[i] = b->plays[i];
 	}
 	qsort(b->own_listens, n, sizeof(int64), compare_listens);
@@ -135,7 +140,7 @@ lbrec_baseline_rank(int64 *rank, int64 *new_rank, const Baselines *b,
 	place = b->place[truth] - 1;
 	popular = b->above[truth];
 	LBREC_SEARCH(own_above, 0, b->n, b->own_listens[own_above] >
-				 b->serving->tower.recording_listens[truth]);
+				 b->tower->recording_listens[truth]);
 	*new_rank = place >= 0 ? -1 : popular - own_above;
 	*rank = own ? b->n + popular - own_above : popular;
 	if (!own || place < 0)
@@ -160,7 +165,7 @@ lbrec_baseline_top(int64 *ids, const Baselines *b, bool own, int64 k)
 	qsort(sorted, n, sizeof(Popular), compare_popular);
 	for (; found < Min(n, k); found++)
 		ids[found] = sorted[found].id;
-	for (int64 i = 0; found < k && i < b->serving->tower.n_recordings; i++)
+	for (int64 i = 0; found < k && i < b->tower->n_recordings; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!own || b->place[b->by_listens[i]] == 0)

@@ -6,11 +6,19 @@
 #ifndef LBREC_SERVE_BASELINES_H
 #define LBREC_SERVE_BASELINES_H
 
-#include "pg/image/image.h"
+#include "pg/model/twotower.h"
+
+typedef enum Baseline
+{
+	BASELINE_POPULAR,
+	BASELINE_OWN_PLAYS
+} Baseline;
+#define N_BASELINES 2
+extern const char *const lbrec_baseline_names[N_BASELINES];
 
 typedef struct Baselines
 {
-	const ServingModel *serving;
+	const TwoTower *tower;		/* of which only counts and lists are read */
 	int64	   *above;			/* (n_recordings) candidates with more listens */
 	int32	   *by_listens;		/* (n_recordings) candidates, most first */
 
@@ -24,7 +32,7 @@ typedef struct Baselines
 	int			allocated;
 } Baselines;
 
-extern void lbrec_baselines_init(Baselines *b, const ServingModel *serving);
+extern void lbrec_baselines_init(Baselines *b, const TwoTower *tower);
 extern void lbrec_baseline_user(Baselines *b, int32 user);
 extern void lbrec_baseline_rank(int64 *rank, int64 *new_rank,
 								const Baselines *b, bool own, int32 truth);

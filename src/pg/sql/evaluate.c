@@ -1,12 +1,15 @@
 /*
  * evaluate.c
- *		lbrec_evaluate(): how well a model finds what was listened to.
+ *		lbrec_evaluate(), lbrec_record_evaluation(): how well a model finds what
+ *		was listened to.
  */
 #include "pg/server/lbrec.h"
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -32,8 +35,10 @@
 #include "pg/server/kernels.h"
 #include "pg/server/srf.h"
 #include "pg/sql/calls.h"
+#include "pg/store/evaluations.h"
 
 PG_FUNCTION_INFO_V1(lbrec_evaluate);
+PG_FUNCTION_INFO_V1(lbrec_record_evaluation);
 
 #define N_COLUMNS 12
 
@@ -144,6 +149,8 @@ typedef struct Evaluation
 	int			n_ks;
 	int64		most;			/* the largest of ks, or all candidates */
 	LbThreads  *pool;
+	EvaluationRow *rows;		/* what was put out */
+	int			n_rows;
 	MemoryContext context;
 } Evaluation;
 
@@ -355,6 +362,10 @@ put_rows(Evaluation *e, Recommender recommender, RowSink *sink)
 		Metrics		m;
 		Datum		values[N_COLUMNS];
 		bool		nulls[N_COLUMNS] = {0};
+		double		coverage = (double) spreads[j].n_shown /
+			e->serving->tower.n_recordings;
+		double		popularity = spreads[j].listens /
+			Max(spreads[j].entries, 1);
 
 		lbrec_metrics(&m, e->ks[j], e->ranks, e->new_ranks, e->users,
 					  e->truth, e->n);
@@ -367,26 +378,31 @@ put_rows(Evaluation *e, Recommender recommender, RowSink *sink)
 		values[6] = lbrec_figure_datum(m.new_ndcg);
 		nulls[5] = nulls[6] = m.users == 0;
 		e->any_new |= m.users > 0;
-		values[7] = lbrec_figure_datum((double) spreads[j].n_shown /
-									   e->serving->tower.n_recordings);
-		values[8] = lbrec_figure_datum(spreads[j].listens /
-									   Max(spreads[j].entries, 1));
+		values[7] = lbrec_figure_datum(coverage);
+		values[8] = lbrec_figure_datum(popularity);
 		values[9] = Int64GetDatum(e->n);
 		values[10] = Int64GetDatum(e->unknown);
 		values[11] = Int64GetDatum(m.users);
 		lbrec_put_row(sink, values, nulls);
+		e->rows[e->n_rows++] = (EvaluationRow)
+		{
+			.recommender = recommender_names[recommender], .k = e->ks[j],
+				.top_k = m.top_k, .ndcg = m.ndcg, .mrr = m.mrr,
+				.new_recall = nulls[5] ? NAN : m.new_recall,
+				.new_ndcg = nulls[6] ? NAN : m.new_ndcg,
+				.coverage = coverage, .mean_popularity = popularity,
+				.users = m.users
+		};
 	}
 }
 
 /*
- * lbrec_evaluate(model, listens, ks, version)
- *
- * The listens should be later than those that the model was trained on.  A
+ * Evaluates as the arguments say, and keeps the rows if they are wanted.  A
  * recording that the model does not know is a miss; an unknown user is scored
  * with the out-of-vocabulary embedding.
  */
-Datum
-lbrec_evaluate(PG_FUNCTION_ARGS)
+static void
+evaluate(FunctionCallInfo fcinfo, bool keep)
 {
 	RowSink		sink = lbrec_begin_rows(fcinfo, EVALUATE_ARGS, EVALUATE_ARGS,
 										N_COLUMNS);
@@ -417,6 +433,7 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 	e.times = MemoryContextAllocHuge(context, e.n * sizeof(int64));
 	e.ranks = MemoryContextAllocHuge(context, e.n * sizeof(int64));
 	e.new_ranks = MemoryContextAllocHuge(context, e.n * sizeof(int64));
+	e.rows = palloc(3 * e.n_ks * sizeof(EvaluationRow));
 	for (int j = 0; j < e.n_ks; j++)
 		e.most = Max(e.most, e.ks[j]);
 	e.most = Min(e.most, e.serving->tower.n_recordings);
@@ -430,7 +447,7 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 	}
 	e.pool = lbrec_start_threads(context);
 	find_users(&e);
-	lbrec_baselines_init(&e.baselines, e.serving);
+	lbrec_baselines_init(&e.baselines, &e.serving->tower);
 	for (int r = BY_MODEL; r <= BY_OWN_PLAYS; r++)
 		put_rows(&e, r, &sink);
 	if (e.known && !e.any_new)
@@ -439,7 +456,42 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 				 errdetail("Model \"%s\" was trained on these listens, or on others of the same recordings by the same users; how well it finds them again says little.",
 						   e.serving->image->row.name),
 				 errhint("Evaluate listens that are later than those of the training.")));
+	if (keep)
+	{
+		EvaluationHead head = {.model = e.serving->image->row.id,
+			.kind = "evaluation", .listens = data->query,
+			.first_time = data->first_time, .last_time = data->last_time,
+		.n_listens = e.n, .unknown = e.unknown};
+
+		SPI_connect();
+		lbrec_keep_evaluation(&head, e.rows, e.n_rows);
+		SPI_finish();
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
+}
+
+/*
+ * lbrec_evaluate(model, listens, ks, version): the listens should be later
+ * than those that the model was trained on.
+ */
+Datum
+lbrec_evaluate(PG_FUNCTION_ARGS)
+{
+	evaluate(fcinfo, false);
+	return (Datum) 0;
+}
+
+/*
+ * lbrec_record_evaluation(model, listens, ks, version): the same, and keeps
+ * the rows.
+ */
+Datum
+lbrec_record_evaluation(PG_FUNCTION_ARGS)
+{
+	/* better now than after a long evaluation */
+	PreventCommandIfReadOnly("lbrec_record_evaluation()");
+	PreventCommandIfParallelMode("lbrec_record_evaluation()");
+	evaluate(fcinfo, true);
 	return (Datum) 0;
 }

@@ -316,7 +316,7 @@ lbrec_evaluate_next(PG_FUNCTION_ARGS)
 		e.sums[by].hits = palloc0(Max(e.n_ks, 1) * sizeof(double));
 		e.sums[by].new_hits = palloc0(Max(e.n_ks, 1) * sizeof(double));
 	}
-	lbrec_baselines_init(&e.baselines, e.serving);
+	lbrec_baselines_init(&e.baselines, &e.serving->tower);
 	map_recordings(&e);
 	lbrec_visit_users(e.data, NULL, visit_user, &e);
 	MemoryContextSwitchTo(old);

@@ -262,6 +262,21 @@ read_manifest(Import *import, const char *data, Size len)
 							  2, epoch_types, values, NULL, false,
 							  0) != SPI_OK_INSERT)
 		elog(ERROR, "could not insert into lbrec.epoch");
+	if (SPI_execute_with_args("INSERT INTO lbrec.evaluation (name, version, model, kind, measured, listens,"
+							  " split, first_listen, last_listen, recommender, k, top_k_accuracy, ndcg, mrr,"
+							  " new_recall, new_ndcg, coverage, mean_popularity, listens_evaluated,"
+							  " unknown_recordings, users_evaluated) "
+							  "SELECT m.name, m.version, m.id, v.kind, v.measured, v.listens, v.split,"
+							  " v.first_listen, v.last_listen, v.recommender, v.k, v.top_k_accuracy, v.ndcg,"
+							  " v.mrr, v.new_recall, v.new_ndcg, v.coverage, v.mean_popularity,"
+							  " v.listens_evaluated, v.unknown_recordings, v.users_evaluated "
+							  "FROM lbrec.model AS m, "
+							  "pg_catalog.jsonb_populate_recordset(NULL::lbrec.evaluation, "
+							  "$2::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'evaluations') AS v "
+							  "WHERE m.id OPERATOR(pg_catalog.=) $1",
+							  2, epoch_types, values, NULL, false,
+							  0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert into lbrec.evaluation");
 }
 
 static void

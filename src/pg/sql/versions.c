@@ -16,6 +16,7 @@
 #include "pg/image/ready.h"
 #include "pg/image/sweep.h"
 #include "pg/server/declaration.h"
+#include "pg/store/evaluations.h"
 #include "pg/store/versions.h"
 
 PG_FUNCTION_INFO_V1(lbrec_activate);
@@ -101,7 +102,8 @@ lbrec_activate(PG_FUNCTION_ARGS)
 
 /*
  * lbrec_drop_model(model, version): that version, or all for NULL, with its
- * tensors.  Returns how many were dropped.
+ * tensors; the measures that were kept go with the last version only.  Returns
+ * how many versions were dropped.
  */
 Datum
 lbrec_drop_model(PG_FUNCTION_ARGS)
@@ -117,6 +119,12 @@ lbrec_drop_model(PG_FUNCTION_ARGS)
 							"RETURNING id");
 	if (dropped == 0)
 		no_such_version(fcinfo);
+	if (PG_ARGISNULL(1))
+	{
+		SPI_connect();
+		lbrec_drop_evaluations(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+		SPI_finish();
+	}
 	PG_RETURN_INT32((int32) dropped);
 }
 

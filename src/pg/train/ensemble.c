@@ -119,6 +119,7 @@ build_towers(const Ensemble *e, TwoTower *model, int dim, int64 n_rows)
 	model->time.deviation = data->time_deviation;
 	model->time.first_edge = data->first_time / 1e6;
 	model->time.last_edge = data->last_time / 1e6;
+	model->time.last = ceil(data->last_time / 1e6);
 	model->time.buckets = o->time_buckets;
 	if (e->plan->warm)
 		lbrec_warm_time(e->plan->warm, &model->time);

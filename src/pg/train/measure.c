@@ -8,7 +8,9 @@
 
 #include "pg/evaluate/metrics.h"
 #include "pg/evaluate/ranks.h"
+#include "pg/listens/spool.h"
 #include "pg/model/twotower.h"
+#include "pg/serve/baselines.h"
 #include "pg/server/kernels.h"
 #include "pg/train/batches.h"
 #include "pg/train/ensemble.h"
@@ -67,6 +69,28 @@ fit_score(FittedScore *fitted, Ensemble *e, const float *candidates,
 	e->model->mix = lbrec_mix_of_members(fitted->mix, e->n);
 }
 
+/* What an epoch's row has of the measures. */
+static void
+sum_up(EpochReport *report)
+{
+	int			top = 0;
+
+	for (int i = 0; i < N_KEPT_KS; i++)
+	{
+		const Metrics *m = &report->kept[i];
+
+		if (lbrec_kept_ks[i] == REPORT_K)
+		{
+			report->recall = m->new_recall;
+			report->ndcg = m->new_ndcg;
+		}
+		else
+			report->top_k[top++] = m->top_k;
+	}
+	report->mrr = report->kept[N_KEPT_KS - 1].mrr;
+	report->ndcg_100 = report->kept[N_KEPT_KS - 1].new_ndcg;
+}
+
 /*
  * Measures the wide model on the listens held out, against every recording;
  * the test loss is that of the first member.  The weights of the score's parts
@@ -89,7 +113,6 @@ lbrec_measure(EpochReport *report, FittedScore *fitted, Ensemble *e,
 	RankRequest request = {.model = model, .n = n, .users = users,
 		.times = times, .truth = truth,
 	.most = lbrec_top_ks[N_TOP_KS - 1]};
-	Metrics		metrics;
 	float	   *candidates;
 
 	for (int m = 0; m < e->n; m++)
@@ -112,20 +135,78 @@ lbrec_measure(EpochReport *report, FittedScore *fitted, Ensemble *e,
 	request.ranks = MemoryContextAllocHuge(scratch, n * sizeof(int64));
 	request.new_ranks = MemoryContextAllocHuge(scratch, n * sizeof(int64));
 	lbrec_rank_listens(&request, plan->pool, scratch);
-	for (int k = 0; k < N_TOP_KS; k++)
-	{
-		lbrec_metrics(&metrics, lbrec_top_ks[k], request.ranks,
+	for (int i = 0; i < N_KEPT_KS; i++)
+		lbrec_metrics(&report->kept[i], lbrec_kept_ks[i], request.ranks,
 					  request.new_ranks, users, truth, n);
-		report->top_k[k] = metrics.top_k;
-	}
-	report->mrr = metrics.mrr;
-	report->ndcg_100 = metrics.new_ndcg;
-	lbrec_metrics(&metrics, REPORT_K, request.ranks, request.new_ranks,
-				  users, truth, n);
-	report->recall = metrics.new_recall;
-	report->ndcg = metrics.new_ndcg;
+	sum_up(report);
 	report->test_loss = test_loss(e, objective);
 	report->evaluated = true;
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(scratch);
+}
+
+static int
+compare_users(const void *a, const void *b)
+{
+	const Listen *x = a;
+	const Listen *y = b;
+
+	CHECK_FOR_INTERRUPTS();
+	return x->user < y->user ? -1 : x->user > y->user;
+}
+
+/*
+ * The same measures of recommenders without a model, on the same listens held
+ * out and with what the plan counts of the others.
+ */
+void
+lbrec_measure_baselines(HeldOut *held, const RunPlan *plan)
+{
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
+												  "lbrec baselines",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(scratch);
+	int64		n = plan->split->n_test;
+	TwoTower	counts = {.n_users = lbrec_vocabulary_size(plan->data->users),
+		.n_recordings = lbrec_vocabulary_size(plan->data->recordings),
+		.recording_listens = plan->data->recording_listens + 1,
+	.counted = plan->inputs->counted};
+	Listen	   *test = MemoryContextAllocHuge(scratch, n * sizeof(Listen));
+	int32	   *users = MemoryContextAllocHuge(scratch, n * sizeof(int32));
+	int32	   *truth = MemoryContextAllocHuge(scratch, n * sizeof(int32));
+	int64	   *ranks = MemoryContextAllocHuge(scratch, n * sizeof(int64));
+	int64	   *new_ranks = MemoryContextAllocHuge(scratch, n * sizeof(int64));
+	Baselines	baselines = {0};
+
+	lbrec_copy(test, plan->split->test, n * sizeof(Listen));
+	qsort(test, n, sizeof(Listen), compare_users);
+	memset(held, 0, sizeof(HeldOut));
+	held->n = n;
+	held->first_time = test[0].time;
+	held->last_time = test[0].time;
+	for (int64 i = 0; i < n; i++)
+	{
+		users[i] = test[i].user;
+		truth[i] = test[i].recording - 1;
+		held->unknown += truth[i] < 0;
+		held->first_time = Min(held->first_time, test[i].time);
+		held->last_time = Max(held->last_time, test[i].time);
+	}
+	lbrec_baselines_init(&baselines, &counts);
+	for (int b = 0; b < N_BASELINES; b++)
+	{
+		for (int64 i = 0; i < n; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (i == 0 || users[i] != users[i - 1])
+				lbrec_baseline_user(&baselines, users[i]);
+			lbrec_baseline_rank(&ranks[i], &new_ranks[i], &baselines,
+								b == BASELINE_OWN_PLAYS, truth[i]);
+		}
+		for (int i = 0; i < N_KEPT_KS; i++)
+			lbrec_metrics(&held->baselines[b][i], lbrec_kept_ks[i], ranks,
+						  new_ranks, users, truth, n);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);
 }

@@ -6,7 +6,9 @@
 #define LBREC_TRAIN_MEASURE_H
 
 #include "pg/evaluate/metrics.h"
+#include "pg/serve/baselines.h"
 #include "pg/train/ensemble.h"
+#include "pg/train/plan.h"
 
 #include "core/model/lb_model.h"
 
@@ -17,7 +19,18 @@ typedef struct FittedScore
 	double		trend;			/* in the logits of training */
 } FittedScore;
 
+/* The listens held out, and how baselines find them. */
+typedef struct HeldOut
+{
+	int64		n;				/* 0: nothing was held out */
+	int64		unknown;		/* of recordings that are no candidates */
+	int64		first_time;		/* microseconds since 1970 */
+	int64		last_time;
+	Metrics		baselines[N_BASELINES][N_KEPT_KS];
+} HeldOut;
+
 extern void lbrec_measure(EpochReport *report, FittedScore *fitted,
 						  Ensemble *e, const LbObjective *objective);
+extern void lbrec_measure_baselines(HeldOut *held, const RunPlan *plan);
 
 #endif							/* LBREC_TRAIN_MEASURE_H */

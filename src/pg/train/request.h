@@ -8,6 +8,7 @@
 #include "pg/evaluate/metrics.h"
 #include "pg/listens/dataset.h"
 #include "pg/model/twotower.h"
+#include "pg/train/measure.h"
 #include "pg/train/options.h"
 #include "pg/train/plan.h"
 #include "pg/train/warm.h"
@@ -32,6 +33,7 @@ typedef struct Trained
 	double		trend;			/* weight in the logits of training */
 	EpochReport *reports;		/* with refit, of the best trial */
 	int			n_reports;
+	HeldOut		held;			/* what the reports were measured on */
 } Trained;
 
 #endif							/* LBREC_TRAIN_REQUEST_H */

@@ -7,6 +7,8 @@
  */
 #include "pg/train/save.h"
 
+#include <math.h>
+
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -23,8 +25,10 @@
 #include "pg/model/parts.h"
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"
+#include "pg/store/evaluations.h"
 #include "pg/store/tensors.h"
 #include "pg/store/write.h"
+#include "pg/train/measure.h"
 #include "pg/train/options.h"
 #include "pg/train/request.h"
 
@@ -303,6 +307,61 @@ insert_epochs(int64 id, const EpochReport *epochs, int n_epochs)
 	}
 }
 
+static EvaluationRow
+evaluation_row(const char *recommender, int k, const Metrics *m)
+{
+	return (EvaluationRow)
+	{
+		.recommender = recommender, .k = k, .top_k = m->top_k,
+			.ndcg = m->ndcg, .mrr = m->mrr,
+			.new_recall = m->users > 0 ? m->new_recall : NAN,
+			.new_ndcg = m->users > 0 ? m->new_ndcg : NAN,
+			.coverage = NAN, .mean_popularity = NAN, .users = m->users
+	};
+}
+
+/*
+ * The report of the epoch that is saved: the best, or the last that was
+ * measured; NULL if none was.
+ */
+static const EpochReport *
+saved_report(const Trained *trained)
+{
+	if (trained->best_epoch > 0)
+		return &trained->reports[trained->best_epoch - 1];
+	for (int i = trained->n_reports - 1; i >= 0; i--)
+		if (trained->reports[i].evaluated)
+			return &trained->reports[i];
+	return NULL;
+}
+
+/* Keeps what the epoch that is saved measured, and the baselines beside it. */
+static void
+keep_measures(int64 id, const Trained *trained, const Dataset *data,
+			  const TrainOptions *options)
+{
+	const EpochReport *report = saved_report(trained);
+	const HeldOut *held = &trained->held;
+	EvaluationHead head = {.model = id, .kind = "training",
+		.listens = data->query, .split = lbrec_split_name(options->split),
+		.first_time = held->first_time, .last_time = held->last_time,
+	.n_listens = held->n, .unknown = held->unknown};
+	EvaluationRow rows[(1 + N_BASELINES) * N_KEPT_KS];
+	int			n = 0;
+
+	if (report == NULL)
+		return;
+	for (int i = 0; i < N_KEPT_KS; i++)
+		rows[n++] = evaluation_row("model", lbrec_kept_ks[i],
+								   &report->kept[i]);
+	for (int b = 0; b < N_BASELINES; b++)
+		for (int i = 0; i < N_KEPT_KS; i++)
+			rows[n++] = evaluation_row(lbrec_baseline_names[b],
+									   lbrec_kept_ks[i],
+									   &held->baselines[b][i]);
+	lbrec_keep_evaluation(&head, rows, n);
+}
+
 /* Reports a problem of a configuration that we made ourselves. */
 static void
 bad_config(const char *tensor, int32 chunk, const char *problem, void *arg)
@@ -339,6 +398,7 @@ lbrec_save_model(const char *name, const Trained *trained,
 	row.config = lbrec_config_json(config, lbrec_options_json(options));
 	lbrec_begin_model(&saver->writer, &version, &text, &row);
 	insert_epochs(saver->writer.id, epochs, n_epochs);
+	keep_measures(saver->writer.id, trained, data, options);
 
 	/* what is saved follows from what others will read */
 	(void) lbrec_parse_config(config, text, bad_config, NULL);

@@ -68,6 +68,13 @@ static const char *const metric_names[] = {
 
 #define AT(field) offsetof(TrainOptions, field)
 
+/* A SplitKind as the setting split has it. */
+const char *
+lbrec_split_name(int split)
+{
+	return split_names[split];
+}
+
 static const Setting table[] = {
 	{"epochs", SETTING_INT, AT(epochs), "20", "30", 1, MAX_EPOCHS, NULL,
 	"passes over the training listens; if given, exactly that many, unless early_stopping is given too"},

@@ -137,6 +137,7 @@ extern char *lbrec_setting_json(const Setting *setting,
 								const TrainOptions *options);
 extern char *lbrec_options_json(const TrainOptions *options);
 extern uint64 lbrec_setting_bit(const Setting *setting);
+extern const char *lbrec_split_name(int split);
 extern bool lbrec_is_given(const TrainOptions *options, const char *name);
 
 #endif							/* LBREC_TRAIN_SETTINGS_H */

@@ -12,7 +12,9 @@
 #include "pg/listens/vocabulary.h"
 #include "pg/model/count.h"
 #include "pg/server/kernels.h"
+#include "pg/server/progress.h"
 #include "pg/train/epochs.h"
+#include "pg/train/measure.h"
 #include "pg/train/moment_fit.h"
 #include "pg/train/options.h"
 #include "pg/train/plan.h"
@@ -83,6 +85,15 @@ finish(const RunPlan *plan, const RunResult *result, LbMix mix,
 	return trained;
 }
 
+static void
+measure_baselines(HeldOut *held, const RunPlan *plan)
+{
+	if (plan->split->n_test == 0)
+		return;
+	lbrec_progress_phase("measuring baselines");
+	lbrec_measure_baselines(held, plan);
+}
+
 /* Trains once, on what is not held out; common has no inputs yet. */
 static Trained *
 train_once(const RunPlan *common)
@@ -90,13 +101,16 @@ train_once(const RunPlan *common)
 	RunPlan		plan = *common;
 	RunResult  *result;
 	LbMomentWeights moment;
+	Trained    *trained;
 
 	plan.keeps_best = true;
 	plan.inputs = lbrec_training_inputs(plan.data, plan.options, plan.split,
 										plan.warm, CurrentMemoryContext);
 	result = lbrec_run(&plan);
 	moment = lbrec_fit_moment(&plan, result->model);
-	return finish(&plan, result, result->mix, &moment);
+	trained = finish(&plan, result, result->mix, &moment);
+	measure_baselines(&trained->held, &plan);
+	return trained;
 }
 
 /*
@@ -173,6 +187,7 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec inputs of trials",
 												  ALLOCSET_DEFAULT_SIZES);
+	HeldOut		held = {0};
 	Trial	   *best;
 	Trained    *trained;
 
@@ -182,6 +197,7 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 	trial.inputs = lbrec_training_inputs(trial.data, trial.options,
 										 trial.split, trial.warm, scratch);
 	best = lbrec_best_trial(&trial);
+	measure_baselines(&held, &trial);
 	MemoryContextDelete(scratch);
 
 	last.options = &best->options;
@@ -200,6 +216,7 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 	trained->best_epoch = best->best_epoch;
 	trained->reports = best->reports;
 	trained->n_reports = best->n_reports;
+	trained->held = held;
 	return trained;
 }
 

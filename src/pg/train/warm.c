@@ -213,8 +213,11 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 void
 lbrec_warm_time(const WarmStart *warm, TimeScale *time)
 {
+	double		last = fmax(time->last, warm->model.time.last);
+
 	if (time->buckets == warm->model.time.buckets)
 		*time = warm->model.time;
+	time->last = last;
 }
 
 /*
