@@ -32,6 +32,8 @@ PG_CPPFLAGS = -I$(srcdir)/src -DLBREC_VERSION='"$(LBREC_VERSION)"'
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Werror -Wno-unused-parameter \
 	-Wno-sign-compare -Wno-missing-field-initializers \
 	-Wno-declaration-after-statement
+# A sum of products has the same bits also on CPUs that could fuse them.
+PG_CFLAGS += -ffp-contract=off
 # The server's flags are those of the compiler that built it, mostly gcc.
 PG_CFLAGS += $(if $(findstring clang,$(CC)),-Wno-unknown-warning-option \
 	-Wno-ignored-optimization-argument -Wno-ignored-attributes)
@@ -80,7 +82,7 @@ include $(PGXS)
 # would break isnan() and, at link time, flush denormals in the whole server.
 # No -fassociative-math either: a score is one sequential chain of fused
 # multiply-adds, the same bits in every kernel and on every CPU.
-CORE_CFLAGS = -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off
+CORE_CFLAGS = -O3 -fno-math-errno -fno-trapping-math
 $(CORE_OBJS): CFLAGS += $(CORE_CFLAGS)
 
 # Debian's PGXS does not track headers; an object of older structs crashes.

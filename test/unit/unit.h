@@ -72,6 +72,21 @@ unit_normal(void)
 	return (float) (sum * 1.4142135623730951);
 }
 
+/*
+ * A checksum of bytes, to compare with what another machine gave: FNV-1a.
+ * Begins with UNIT_CHECKSUM_START, goes on with what it returned.
+ */
+#define UNIT_CHECKSUM_START UINT64_C(0xcbf29ce484222325)
+
+__attribute__((unused)) static uint64_t
+unit_checksum(uint64_t sum, const void *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		sum = (sum ^ ((const unsigned char *) bytes)[i]) *
+			UINT64_C(0x100000001b3);
+	return sum;
+}
+
 /* memory aligned as kernels want it, exact in size so that sanitizers see */
 __attribute__((unused)) static void *
 unit_alloc(size_t bytes)

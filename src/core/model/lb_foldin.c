@@ -17,6 +17,9 @@
  * Anal. 1988), halved until the loss falls, find the minimum to more digits
  * than a ranking needs.
  *
+ * All of it is in one order and with our own exp and log, so that a stranger
+ * is recommended the same on every machine.
+ *
  * Cost: two products of the sample (n_negatives x D) a step, some 30 steps.
  */
 #include "core/model/lb_foldin.h"
@@ -25,6 +28,7 @@
 #include <string.h>
 
 #include "core/lb_arena.h"
+#include "core/lb_math.h"
 
 #define MAX_STEPS 60
 #define MAX_HALVINGS 20
@@ -94,10 +98,10 @@ lb_fold_in_loss(float *dz, const LbFoldIn *f, const float *z, float *q,
 	}
 	for (int j = 0; j < f->n_negatives; j++)
 	{
-		p[j] = expf(p[j] - max);
+		p[j] = (float) lb_exp(p[j] - max);
 		sum += p[j];
 	}
-	loss += f->n_positives * (max + log(sum));
+	loss += f->n_positives * (max + lb_log(sum));
 	for (int j = 0; j < f->n_negatives; j++)
 	{
 		const float *c = f->c + (size_t) f->negatives[j] * D;

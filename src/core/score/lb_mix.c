@@ -19,6 +19,7 @@
  */
 #include "core/score/lb_mix.h"
 
+#include <math.h>
 #include <string.h>
 
 #define MAX_STEPS 50

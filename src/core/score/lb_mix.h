@@ -7,9 +7,7 @@
 #ifndef LB_MIX_H
 #define LB_MIX_H
 
-#include <math.h>
-
-#include "core/lb_core.h"
+#include "core/lb_math.h"
 
 /* The parts of a score beside the dot product, in the order of their sum. */
 typedef enum LbPart
@@ -34,7 +32,7 @@ typedef struct LbMix
 static inline double
 lb_mix_decay(double days, double power)
 {
-	return pow(1 + (days > 0 ? days : 0), -power);
+	return lb_pow(1 + (days > 0 ? days : 0), -power);
 }
 
 /* Features of a row of choices, at most. */

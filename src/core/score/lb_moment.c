@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/lb_arena.h"
+#include "core/lb_math.h"
 
 #define MICROSECONDS_PER_DAY 86400e6
 #define SCALE 0.01				/* l(x) = log(1 + x / SCALE) */
@@ -192,7 +193,7 @@ gather_neighbours(LbMoment *m, const LbNeighbours *nb, const LbPlay *plays,
 	for (int64_t i = 0; i < own; i++)
 	{
 		int32_t		code = m->rows[i].code;
-		float		factor = log1pf(m->rows[i].plays);
+		float		factor = (float) lb_log1p(m->rows[i].plays);
 
 		for (int64_t k = nb->offsets[code]; k < nb->offsets[code + 1]; k++)
 			row_of(m, nb->codes[k])->near += factor * nb->weights[k];
@@ -276,7 +277,7 @@ lb_moment_gather(LbMoment *m, const LbMomentModel *model, const LbPlay *plays,
 static double
 l(double x)
 {
-	return log1p(x / SCALE);
+	return lb_log1p(x / SCALE);
 }
 
 void

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "core/lb_arena.h"
+#include "core/lb_math.h"
 #include "core/scan/lb_scan_top.h"
 
 int64_t
@@ -207,7 +208,7 @@ lb_related_gather(LbRelated *t, const LbNeighbours *nb, const int32_t *codes,
 		relate(t, codes[i], 0);
 	for (int64_t i = 0; nb != NULL && i < n_sources; i++)
 	{
-		double		factor = log1p(plays[i]);
+		double		factor = lb_log1p(plays[i]);
 
 		for (int64_t k = nb->offsets[codes[i]]; k < nb->offsets[codes[i] + 1];
 			 k++)

@@ -13,6 +13,7 @@
 
 #include "utils/memutils.h"
 
+#include "core/lb_math.h"
 #include "core/score/lb_mix.h"
 
 #include "pg/listens/dataset.h"
@@ -104,7 +105,8 @@ lbrec_mean_age(const UserLists *lists, int64 place)
 
 	if (lists->recency == NULL)
 		return UNKNOWN_AGE;
-	return Max(pow(exp(lists->recency[place]) / n, -1 / lists->power) - 1, 0);
+	return Max(lb_pow(lb_exp(lists->recency[place]) / n, -1 / lists->power) - 1,
+			   0);
 }
 
 /*
@@ -348,7 +350,7 @@ append_user(int32 user, Listen *listens, int64 n, void *arg)
 		{
 			CHECK_FOR_INTERRUPTS();
 			/* 0: so old, or of such a power, that no float tells */
-			l->recency[i] = logf(Max(l->recency[i], FLT_MIN));
+			l->recency[i] = (float) lb_log(Max(l->recency[i], FLT_MIN));
 		}
 	}
 	l->offsets[user + 1] = next;

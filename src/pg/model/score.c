@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+#include "core/lb_math.h"
 
 #include "pg/model/candidates.h"
 #include "pg/model/twotower.h"
@@ -53,7 +54,7 @@ neighbour_sources(const Scorer *s, int64 place, double value,
 			 k < nb->offsets[s->codes[i] + 1]; k++)
 			if (nb->codes[k] == code)
 				source(s->codes[i], value *
-					   (log1p(s->plays[i]) * nb->weights[k]) /
+					   (lb_log1p(s->plays[i]) * nb->weights[k]) /
 					   s->related.sums[place], arg);
 }
 

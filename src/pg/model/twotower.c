@@ -9,6 +9,8 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "core/lb_math.h"
+
 #include "pg/listens/dataset.h"
 #include "pg/server/kernels.h"
 
@@ -199,13 +201,13 @@ put_number(void *array, LbInputKind kind, int k, double x)
 	};
 }
 
-/* A place on the circle of the given number of seconds, from 0 to 2 pi. */
+/* A place on the circle of the given number of seconds, in turns. */
 static double
-angle(int64 time, int64 seconds)
+turns(int64 time, int64 seconds)
 {
 	int64		s = time / 1000000 - (time % 1000000 < 0);
 
-	return 2 * M_PI * (double) ((s % seconds + seconds) % seconds) / seconds;
+	return (double) ((s % seconds + seconds) % seconds) / seconds;
 }
 
 /* A feature's values for n entities; an entity beyond its n is unknown. */
@@ -280,22 +282,22 @@ lbrec_query_inputs(InputBuffers *buffers, const TwoTower *model,
 			case SOURCE_HOUR_SIN:
 				for (int k = 0; k < n; k++)
 					put_number(array, input->kind, k,
-							   sin(angle(times[k], SECS_PER_DAY)));
+							   lb_sin_turns(turns(times[k], SECS_PER_DAY)));
 				break;
 			case SOURCE_HOUR_COS:
 				for (int k = 0; k < n; k++)
 					put_number(array, input->kind, k,
-							   cos(angle(times[k], SECS_PER_DAY)));
+							   lb_cos_turns(turns(times[k], SECS_PER_DAY)));
 				break;
 			case SOURCE_WEEK_SIN:
 				for (int k = 0; k < n; k++)
 					put_number(array, input->kind, k,
-							   sin(angle(times[k], 7 * SECS_PER_DAY)));
+							   lb_sin_turns(turns(times[k], 7 * SECS_PER_DAY)));
 				break;
 			case SOURCE_WEEK_COS:
 				for (int k = 0; k < n; k++)
 					put_number(array, input->kind, k,
-							   cos(angle(times[k], 7 * SECS_PER_DAY)));
+							   lb_cos_turns(turns(times[k], 7 * SECS_PER_DAY)));
 				break;
 			case SOURCE_HISTORY:
 				if (histories)

@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "core/lb_math.h"
 #include "core/model/lb_foldin.h"
 
 #include "pg/image/image.h"
@@ -144,7 +145,7 @@ collect(Played *played, const ServingModel *serving, const ListenList *list)
 						 USECS_PER_DAY, image->config.repeat_power);
 	}
 	for (int i = 0; i < played->n; i++)
-		played->recency[i] = logf(played->recency[i]);
+		played->recency[i] = (float) lb_log(played->recency[i]);
 }
 
 static void *
@@ -259,7 +260,7 @@ fit(float *query, const ServingModel *serving, const Played *played,
 	{
 		negatives[i] = (int32) (i * serving->tower.n_recordings / n_negatives);
 		bias[i] = image->config.logq ? 0 :
-			logf((float) Max(serving->tower.recording_listens[negatives[i]], 1));
+			(float) lb_log(Max(serving->tower.recording_listens[negatives[i]], 1));
 	}
 	f.positives = positives;
 	f.n_positives = Min(played->n, MAX_POSITIVES);
