@@ -170,15 +170,19 @@ if wanted parity && [ "$need_build" = yes ]; then
 		fi
 		as mkdir -p "$work/vectors/$name"
 		(cd "$set" && tar -cf - .) | as tar -C "$work/vectors/$name" --no-same-owner -xf -
-		start=$(now)
-		status=0
-		run "$work/log/$name" make -s parity PG_CONFIG="$PG_CONFIG" VECTORS="$work/vectors/$name" || status=$?
-		p=$(grep -cE '^[^ ]+ loss .* ok$' "$work/log/$name")
-		f=$(grep -cE '^[^ ]+ .*FAILED$' "$work/log/$name")
-		[ "$f" -gt 0 ] || [ $status = 0 ] || f=1
-		[ $((p + f)) -gt 0 ] || f=1
-		verdict $name "$p" "$f"
-		sed 's/^/    /' "$work/log/$name"
+		for kernels in '' blas; do
+			replay=$name${kernels:+-$kernels}
+			start=$(now)
+			status=0
+			run "$work/log/$replay" env ${kernels:+"LBREC_CPU=$kernels"} \
+				make -s parity PG_CONFIG="$PG_CONFIG" VECTORS="$work/vectors/$name" || status=$?
+			p=$(grep -cE '^[^ ]+ loss .* ok$' "$work/log/$replay")
+			f=$(grep -cE '^[^ ]+ .*FAILED$' "$work/log/$replay")
+			[ "$f" -gt 0 ] || [ $status = 0 ] || f=1
+			[ $((p + f)) -gt 0 ] || f=1
+			verdict "$replay" "$p" "$f"
+			sed 's/^/    /' "$work/log/$replay"
+		done
 	done
 fi
 
@@ -186,21 +190,26 @@ if [ "$need_build" = yes ] && { wanted install || wanted regress || wanted tap; 
 	command_step install make -s install PG_CONFIG="$PG_CONFIG" || need_build=failed
 fi
 
+# With the best kernels of this machine, and with OpenBLAS'.
 if wanted regress && [ "$need_build" = yes ]; then
-	start=$(now)
-	status=0
-	regress "$work/log/regress" || status=$?
-	# "test a ... ok" to PostgreSQL 15, "ok 1 - a" from 16.
-	p=$(grep -cE '^(test .*\.\.\. ok|ok [0-9]+ )' "$work/log/regress")
-	f=$(grep -cE '^(test .*\.\.\. FAILED|not ok [0-9]+ )' "$work/log/regress")
-	[ "$f" -gt 0 ] || [ $status = 0 ] || f=1
-	[ $((p + f)) -gt 0 ] || f=1
-	verdict regress "$p" "$f"
-	if [ "$f" != 0 ]; then
-		tail -n 20 "$work/log/regress" | sed 's/^/    /'
-		head -n 150 "$work/src/regression.diffs" 2>/dev/null | sed 's/^/    /'
-		tail -n 20 "$work/regress/log/postmaster.log" 2>/dev/null | sed 's/^/    /'
-	fi
+	for kernels in '' blas; do
+		name=regress${kernels:+-$kernels}
+		start=$(now)
+		status=0
+		regress "$work/log/$name" || status=$?
+		# "test a ... ok" to PostgreSQL 15, "ok 1 - a" from 16.
+		p=$(grep -cE '^(test .*\.\.\. ok|ok [0-9]+ )' "$work/log/$name")
+		f=$(grep -cE '^(test .*\.\.\. FAILED|not ok [0-9]+ )' "$work/log/$name")
+		[ "$f" -gt 0 ] || [ $status = 0 ] || f=1
+		[ $((p + f)) -gt 0 ] || f=1
+		verdict "$name" "$p" "$f"
+		if [ "$f" != 0 ]; then
+			tail -n 20 "$work/log/$name" | sed 's/^/    /'
+			head -n 150 "$work/src/regression.diffs" 2>/dev/null | sed 's/^/    /'
+			tail -n 20 "$work/regress/log/postmaster.log" 2>/dev/null | sed 's/^/    /'
+		fi
+	done
+	kernels=
 fi
 
 if wanted tap && [ "$need_build" = yes ]; then

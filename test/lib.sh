@@ -252,13 +252,19 @@ step()
 }
 
 # regress LOG [TEST...]: regress tests, by default all, on a server that
-# pg_regress makes.  Differences are in $work/src/regression.diffs.
+# pg_regress makes.  Differences are in $work/src/regression.diffs.  With
+# $kernels set, that set of kernels computes; test/sql/cpu.sql sees that it does.
 regress()
 {
 	log=$1
 	shift
-	set -- "$log" make -s installcheck PG_CONFIG="$PG_CONFIG" \
-		EXTRA_REGRESS_OPTS="--temp-instance=$work/regress --encoding=UTF8 --no-locale" \
+	config=
+	if [ -n "${kernels:-}" ]; then
+		config="--temp-config=$work/$kernels.conf"
+		echo "lbrec.cpu = '$kernels'" | as tee "$work/$kernels.conf" >/dev/null
+	fi
+	set -- "$log" env LBREC_CPU="${kernels:-}" make -s installcheck PG_CONFIG="$PG_CONFIG" \
+		EXTRA_REGRESS_OPTS="--temp-instance=$work/regress $config --encoding=UTF8 --no-locale" \
 		${1:+"REGRESS=$*"}
 	run "$@"
 }

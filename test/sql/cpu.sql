@@ -4,6 +4,9 @@ SELECT count(*) > 1 AS sets, count(*) FILTER (WHERE in_use) AS in_use,
 	bool_and(usable = (problem IS NULL)) AS problem_if_not,
 	count(*) FILTER (WHERE kernels = 'portable' AND usable) AS portable
 FROM lbrec_cpu();
+-- the suite runs with the set that its caller names, if any
+\set wanted `echo $LBREC_CPU`
+SELECT count(*) AS asked_for_another FROM lbrec_cpu() WHERE in_use AND :'wanted' NOT IN ('', kernels);
 -- a library is told of with the set that has one
 SELECT bool_and(library IS NULL AND version IS NULL AND core IS NULL) AS none
 FROM lbrec_cpu() WHERE kernels <> 'blas';
