@@ -172,7 +172,7 @@ GRANT SELECT ON lbrec_settings TO PUBLIC;
 
 CREATE FUNCTION lbrec_train(
 	model text,
-	listens text DEFAULT 'listen',
+	listens text DEFAULT NULL,
 	preset text DEFAULT 'default',
 	epochs integer DEFAULT NULL,
 	layers integer[] DEFAULT NULL,
@@ -208,7 +208,7 @@ COMMENT ON FUNCTION lbrec_train IS
 
 CREATE FUNCTION lbrec_tune(
 	model text,
-	listens text DEFAULT 'listen',
+	listens text DEFAULT NULL,
 	search jsonb DEFAULT '{"temperature": [0.07, 0.1, 0.15, 0.2], "history_dropout": [0.4, 0.6, 0.8], "learning_rate": [0.05, 0.1, 0.2]}',
 	trials integer DEFAULT 16,
 	metric text DEFAULT 'ndcg_20',
@@ -513,7 +513,7 @@ CREATE FUNCTION lbrec_evaluate_next(
 	since timestamptz,
 	until timestamptz DEFAULT NULL,
 	model text DEFAULT NULL,
-	listens text DEFAULT 'listen',
+	listens text DEFAULT NULL,
 	ks integer[] DEFAULT '{1,10,20}',
 	version integer DEFAULT NULL,
 	OUT recommender text,

@@ -34,7 +34,7 @@ SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id, listened_at
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT * FROM listen; SELECT 1')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', '  ')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'no_such_table')$$);
-SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', NULL)$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', preset => NULL)$$);
 -- no table "listen", which is the default of all calls
 ALTER TABLE listen RENAME TO scrobble;
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x')$$);

@@ -65,6 +65,24 @@ SELECT p.m, p.k, count(*) = max(e.users_evaluated) AS users, lbrec.figure(avg(p.
 FROM per_user AS p JOIN (SELECT m, e.* FROM unnest('{train,towers}'::text[]) AS m,
 	lbrec_evaluate(m, $$SELECT * FROM listen WHERE listened_at >= '2005-03-25'$$, '{5,20}') AS e WHERE recommender = 'model') AS e USING (m, k)
 GROUP BY 1, 2 ORDER BY 1, 2;
+-- a user that the model does not know is ranked in the list that lbrec_recommend gives at that time
+CREATE TABLE stranger AS SELECT 1000 + user_id AS user_id, listened_at - interval '30 days' AS listened_at, recording_msid FROM listen WHERE user_id <= 3;
+WITH ranked AS (
+	SELECT m, (SELECT count(*) FROM lbrec_recommend(s.user_id, 90, m, at => s.listened_at) AS r WHERE r.score > t.score) AS rank
+	FROM unnest('{train,towers}'::text[]) AS m, stranger AS s,
+		LATERAL (SELECT score FROM lbrec_recommend(s.user_id, 90, m, at => s.listened_at) AS r WHERE r.recording_msid = s.recording_msid AND r.basis = 'popular') AS t)
+SELECT m, e.k, abs(e.top_k_accuracy - (SELECT count(*) FILTER (WHERE rank < e.k)::float8 / 120 FROM ranked AS r WHERE r.m = n.m)) < 1e-3 AS same, e.top_k_accuracy BETWEEN 0.01 AND 0.99 AS some
+FROM unnest('{train,towers}'::text[]) AS n (m), lbrec_evaluate(m, 'stranger', ks => '{5,20}') AS e WHERE recommender = 'model' ORDER BY 1, 2;
+DROP TABLE stranger;
+-- of several listens of a recording the first one's rank counts, where the time is an input and ranks differ
+SELECT count(*) > 0 AS trained FROM lbrec_train('timed', $$SELECT user_id, listened_at, recording_msid, artist_name FROM listen JOIN recording USING (recording_msid)
+	WHERE extract(minute FROM listened_at)::int % 3 > 0$$, preset => 'paper', epochs => 10, settings => '{"time_buckets": 50}');
+CREATE TABLE late AS SELECT * FROM listen WHERE extract(minute FROM listened_at)::int % 3 = 0;
+SELECT a.k, a.new_recall = b.new_recall AND a.new_ndcg = b.new_ndcg AS same, a.new_ndcg > 0 AS some, a.new_ndcg <> c.new_ndcg AS the_last_ones_differ
+FROM lbrec_evaluate('timed', 'late', '{20}') AS a, lbrec_evaluate('timed', 'SELECT DISTINCT ON (user_id, recording_msid) * FROM late ORDER BY 1, 3, 2', '{20}') AS b,
+	lbrec_evaluate('timed', 'SELECT DISTINCT ON (user_id, recording_msid) * FROM late ORDER BY 1, 3, 2 DESC', '{20}') AS c
+WHERE a.recommender = 'model' AND b.recommender = 'model' AND c.recommender = 'model';
+DROP TABLE late;
 -- nothing is new in what a model was trained on
 SELECT k, new_recall, new_ndcg, users_evaluated
 FROM lbrec_evaluate('towers', $$SELECT * FROM listen WHERE listened_at < '2005-03-25'$$, '{5}') WHERE recommender = 'model';

@@ -4,7 +4,8 @@
 --
 SET client_min_messages = warning;	-- versions.sql tells of the default
 \set VERBOSITY terse
-CREATE TEMP TABLE listen AS
+DROP TABLE IF EXISTS listen;
+CREATE TABLE listen AS
 SELECT u::bigint AS user_id, to_timestamp(1100000000 + u * 1000 + n) AS listened_at,
 	md5('similar ' || u % 6 * 300 + (hashint8(u * 1000003::bigint + n) & 1048575) % 300)::uuid AS recording_msid
 FROM generate_series(1, 300) AS u, generate_series(1, 30) AS n;

@@ -13,7 +13,8 @@ SELECT u::bigint AS user_id, m AS month, n,
 	greatest(m - pg_temp.draw(u || ' month ' || m || ' ' || n) % 2, 0) AS found,
 	pg_temp.draw(u || ' which ' || m || ' ' || n) % 12 AS which
 FROM generate_series(1, 200) AS u, generate_series(0, 23) AS m, generate_series(1, 2) AS n;
-CREATE TEMP TABLE listen AS
+DROP TABLE IF EXISTS listen CASCADE;
+CREATE TABLE listen AS
 SELECT user_id, timestamptz '2005-01-01 00:00+00' + (30 * month + n) * interval '1 day' AS listened_at,
 	md5(found || ' ' || which)::uuid AS recording_msid
 FROM play;
@@ -41,3 +42,4 @@ SELECT name, avg((found >= 19)::int) > 0.7 AS recent
 FROM unnest('{same,again}'::text[]) AS name, generate_series(1, 200) AS u (user_id),
 	LATERAL lbrec_recommend(u.user_id, 10, name, exclude_listened => true) AS r JOIN month USING (recording_msid) GROUP BY 1 ORDER BY 1;
 DELETE FROM lbrec.model;
+DROP TABLE listen;

@@ -28,6 +28,9 @@ FROM lbrec_tune('ties', epochs => 1, search => '{"patience": [3, 4, 5]}', settin
 SELECT m.activation > 0 AS active FROM lbrec.model AS m, lbrec_tune('asked', activate => true, epochs => 1, search => '{"patience": [3]}', settings => '{"embedding_dim": 4, "temperature": 0.2, "ensemble": 1}') AS t
 WHERE m.name = 'ties' AND t.place = 1;
 SELECT activation > 0 AS active FROM lbrec.model WHERE name = 'asked';
+-- nothing new to be found: mrr orders the trials
+SELECT count(*), count(value) AS values FROM lbrec_tune('heard', 'SELECT user_id, listened_at + n * interval ''1 year'' AS listened_at, recording_msid FROM listen, generate_series(0, 4) AS n',
+	search => '{"learning_rate": [0.1, 0.2]}', settings => '{"split": "time", "temperature": 0.12, "epochs": 2}', epochs => 2);
 -- the preprint's preset can be tuned, too
 SET client_min_messages = warning;
 SELECT count(*) FROM lbrec_tune('paper', 'SELECT *, ''a'' AS artist_name FROM listen', preset => 'paper', search => '{"learning_rate": [0.05, 0.2]}', epochs => 2, settings => '{"split": "random"}');

@@ -221,6 +221,47 @@ for my $ask (q{(SELECT basis FROM lbrec_recommend(78, 1, 'a'%s))}, q{(SELECT bas
 	is(sql("CREATE TEMP TABLE listen AS SELECT 79::bigint AS user_id, listened_at, recording_msid FROM public.listen WHERE user_id = 78; " . ($default =~ s/78/79/r)), 'popular', 'a temporary table is no default');
 	is(sql("CREATE TEMP TABLE listen AS SELECT 79::bigint AS user_id, listened_at, recording_msid FROM public.listen WHERE user_id = 78; SET search_path = pg_temp, public; $default; RESET search_path; " . ($named =~ s/78/79/r)), "listens\nlistens", '... and is read where it is named');
 }
+# docs/rights.md: the wrapper that is SECURITY DEFINER, of an owner with a
+# reader's rights, against what its caller can plant.
+sql(q{CREATE ROLE app; GRANT reader TO app; GRANT SELECT ON listen TO app; CREATE TABLE account (name name, user_id bigint); INSERT INTO account VALUES ('asker', 1);
+	GRANT SELECT ON account TO app; CREATE ROLE asker LOGIN; CREATE SCHEMA own AUTHORIZATION asker});
+{
+	open my $doc, '<', "$FindBin::Bin/../../docs/rights.md" or die;
+	my ($wrapper) = do { local $/; <$doc> } =~ /(CREATE FUNCTION my_recommendations.*?\n\$\$;)\n/s;
+	like($wrapper, qr/SECURITY DEFINER SET search_path/, 'docs/rights.md has the wrapper');
+	sql("$wrapper ALTER FUNCTION my_recommendations OWNER TO app; REVOKE EXECUTE ON FUNCTION my_recommendations FROM PUBLIC; GRANT EXECUTE ON FUNCTION my_recommendations TO asker");
+}
+my $right = sql(q{SELECT string_agg(recording_msid::text, ',' ORDER BY rank) FROM lbrec_recommend(1, 3, exclude_listened => true)});
+for my $schema (qw(pg_temp own))
+{
+	my $planted = qq{SET search_path = $schema, pg_catalog, public; CREATE FUNCTION $schema.boom() RETURNS bigint LANGUAGE plpgsql AS \$\$ BEGIN RAISE EXCEPTION 'planted code ran as %', current_user USING errcode = 'EV111'; END \$\$;}
+		. join('', map { "CREATE VIEW $schema.$_ AS SELECT $schema.boom() AS user_id, now() AS listened_at, NULL::pg_catalog.uuid AS recording_msid, 'asker'::pg_catalog.name AS name;" } qw(listen account recording model tensor))
+		. "CREATE FUNCTION $schema.lbrec_recommend(bigint, integer, exclude_listened boolean DEFAULT true, listens text DEFAULT '') RETURNS TABLE (rank integer, recording_msid pg_catalog.uuid) LANGUAGE sql AS 'SELECT $schema.boom()::int, NULL::pg_catalog.uuid';"
+		. "CREATE FUNCTION $schema.lbrec_recommend(bigint, integer) RETURNS TABLE (rank integer, recording_msid pg_catalog.uuid) LANGUAGE sql AS 'SELECT $schema.boom()::int, NULL::pg_catalog.uuid';"
+		. "CREATE FUNCTION $schema.same(name, name) RETURNS boolean LANGUAGE sql AS 'SELECT $schema.boom() > 0'; CREATE OPERATOR $schema.= (FUNCTION = $schema.same, LEFTARG = name, RIGHTARG = name);"
+		. "CREATE TYPE $schema.uuid AS ENUM ('x'); CREATE TYPE $schema.bigint AS ENUM ('x');";
+	is($node->safe_psql('music', qq{$planted SELECT string_agg(recording_msid::text, ',' ORDER BY rank) FROM public.my_recommendations(3)}, extra_params => [ '-U', 'asker' ]),
+		$right, "a wrapper that is SECURITY DEFINER, as docs/rights.md has it: planted in $schema");
+	is($node->psql('music', qq{$planted SELECT * FROM account}, extra_params => [ '-U', 'asker' ], stderr => \(my $e)), 3, "... where the plants do run for their maker");
+}
+is(may('stranger', 'SELECT my_recommendations(3)'), '42501', 'nobody else may call it');
+sql(q{DROP FUNCTION my_recommendations; DROP SCHEMA own CASCADE; DROP TABLE account; DROP OWNED BY app, asker; DROP ROLE app, asker});
+
+# A temporary table, or a view of one that calls a function of the caller's, is
+# the default of nothing, also where its schema is in the path by its own name.
+{
+	my $planted = q{SET ROLE dbowner; CREATE FUNCTION pg_temp.boom() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'planted' USING errcode = 'EV111'; END $$;
+		CREATE TEMP VIEW listen AS SELECT user_id, listened_at, recording_msid FROM public.listen WHERE user_id <> pg_temp.boom();};
+	my $own = q{SELECT set_config('search_path', (SELECT n.nspname FROM pg_namespace AS n WHERE n.oid = pg_my_temp_schema()) || ', public', false);};
+	for my $call (q{lbrec_train('t', epochs => 1)}, q{lbrec_tune('t', search => '{"temperature": [1]}', epochs => 1)}, q{lbrec_evaluate('a')}, q{lbrec_evaluate_next('2004-11-09 12:00+00', model => 'a')},
+		q{lbrec_recommend(78, 1, 'a')}, q{lbrec_recommend(1, 1, 'a', exclude_listened => true)}, q{lbrec_recommend_all(1, 'a', '{78}')}, q{lbrec_next(1, model => 'a', user_id => 1)},
+		q{lbrec_recommend_group('{78}', 1, 'a')}, q{lbrec_score(78, ARRAY[md5('1')::uuid], 'a')}, q{lbrec_explain(78, md5('1')::uuid, 'a')}, q{lbrec_user_embedding(78, 'a')})
+	{
+		is(may('dbowner', "$planted SELECT * FROM $call"), 'yes', "a temporary listen is not read by $call");
+		is(may('dbowner', "$planted $own SELECT * FROM $call"), 'yes', "... nor by the name of its schema");
+	}
+	is(may('dbowner', "$planted SELECT * FROM lbrec_evaluate('a', 'listen')"), 'EV111', '... but where it is named');
+}
 is(sql(q{SET ROLE columns; SELECT DISTINCT listens_evaluated > 0 FROM lbrec_evaluate('a')}), 't', 'they suffice to evaluate');
 is(may('columns', q{SELECT lbrec_recommend(1, 5, 'a', exclude_listened => true, filter => 'listen')}), 'yes', '... and to exclude and filter');
 is(may('fewer', q{SELECT lbrec_evaluate('a')}), '42501', 'fewer do not');

@@ -6,7 +6,9 @@
  * repeats included: the preprint's measure.  Over users the relevant ones are
  * the user's test recordings that are not in the user's list of the training
  * time, candidates that are in it do not count, recall is hits / min(K,
- * relevant), and users are weighted alike (Liang et al., WWW 2018).
+ * relevant), and users are weighted alike (Liang et al., WWW 2018).  Of a
+ * recording with several listens by a user the first one's rank counts: where
+ * towers see the time, each has another.
  *
  * Ties count for the recording looked for.  A user's relevant ones may tie with
  * each other, as those do that nobody else has played among the most popular:
@@ -25,6 +27,7 @@ typedef struct Target
 {
 	int32		user;
 	int32		truth;
+	int64		time;
 	int64		rank;
 } Target;
 
@@ -36,7 +39,12 @@ compare_targets(const void *a, const void *b)
 
 	if (x->user != y->user)
 		return x->user < y->user ? -1 : 1;
-	return x->truth < y->truth ? -1 : x->truth > y->truth;
+	if (x->truth != y->truth)
+		return x->truth < y->truth ? -1 : 1;
+	/* the first listen is the one that was new */
+	if (x->time != y->time)
+		return x->time < y->time ? -1 : 1;
+	return x->rank < y->rank ? -1 : x->rank > y->rank;
 }
 
 static int
@@ -74,12 +82,13 @@ add_user(Metrics *m, int k, Target *targets, int n)
 }
 
 /*
- * users and truth are (n), of each listen; truth is -1 for a recording that
- * is no candidate.  ranks and new_ranks are lbrec_rank_listens()'.
+ * users, times and truth are (n), of each listen; truth is -1 for a recording
+ * that is no candidate.  ranks and new_ranks are lbrec_rank_listens()'.
  */
 void
 lbrec_metrics(Metrics *m, int k, const int64 *ranks, const int64 *new_ranks,
-			  const int32 *users, const int32 *truth, int64 n)
+			  const int32 *users, const int64 *times, const int32 *truth,
+			  int64 n)
 {
 	Target	   *targets = palloc_extended(Max(n, 1) * sizeof(Target),
 										  MCXT_ALLOC_HUGE);
@@ -99,7 +108,7 @@ lbrec_metrics(Metrics *m, int k, const int64 *ranks, const int64 *new_ranks,
 		if (truth[i] >= 0 && new_ranks && new_ranks[i] >= 0 && users[i] > 0)
 			targets[n_targets++] = (Target)
 		{
-			users[i], truth[i], new_ranks[i]
+			users[i], truth[i], times[i], new_ranks[i]
 		};
 	}
 	m->top_k /= n;
@@ -126,10 +135,23 @@ lbrec_metrics(Metrics *m, int k, const int64 *ranks, const int64 *new_ranks,
 	pfree(targets);
 }
 
-/* The metric that early stopping and tuning compare; larger is better. */
+/* True for metrics of recordings that are new to their users. */
+bool
+lbrec_metric_of_new(Metric metric)
+{
+	return metric == METRIC_RECALL || metric == METRIC_NDCG ||
+		metric == METRIC_NDCG_100;
+}
+
+/*
+ * The metric that early stopping and tuning compare; larger is better.  Where
+ * nothing held out is new to its user, MRR stands for what is not measured.
+ */
 double
 lbrec_metric(Metric metric, const EpochReport *report)
 {
+	if (lbrec_metric_of_new(metric) && report->new_users == 0)
+		return report->mrr;
 	switch (metric)
 	{
 		case METRIC_NONE:

@@ -51,6 +51,8 @@ typedef struct EpochReport
 	bool		evaluated;
 	double		test_loss;
 	double		top_k[N_TOP_KS];
+	int64		new_users;		/* with recordings new to them; 0: recall and
+								 * ndcg were not measured */
 	double		recall;			/* of new recordings, at REPORT_K */
 	double		ndcg;
 	double		ndcg_100;		/* the same at the largest of lbrec_top_ks */
@@ -62,8 +64,9 @@ typedef struct EpochReport
 
 extern void lbrec_metrics(Metrics *m, int k, const int64 *ranks,
 						  const int64 *new_ranks, const int32 *users,
-						  const int32 *truth, int64 n);
+						  const int64 *times, const int32 *truth, int64 n);
 
+extern bool lbrec_metric_of_new(Metric metric);
 extern double lbrec_metric(Metric metric, const EpochReport *report);
 
 #endif							/* LBREC_EVALUATE_METRICS_H */

@@ -32,7 +32,8 @@ lbrec_default_relation(void)
 
 	n = Min(fetch_search_path_array(schemas, n), n);
 	for (int i = 0; i < n && !OidIsValid(relation); i++)
-		relation = get_relname_relid(DEFAULT_NAME, schemas[i]);
+		if (!isAnyTempNamespace(schemas[i]))	/* by its own name */
+			relation = get_relname_relid(DEFAULT_NAME, schemas[i]);
 	pfree(schemas);
 	return relation;
 }

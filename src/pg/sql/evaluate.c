@@ -31,6 +31,7 @@
 #include "pg/serve/arguments.h"
 #include "pg/serve/baselines.h"
 #include "pg/serve/listener.h"
+#include "pg/serve/popularity.h"
 #include "pg/serve/select.h"
 #include "pg/server/kernels.h"
 #include "pg/server/srf.h"
@@ -326,6 +327,41 @@ find_spreads(Evaluation *e, Recommender recommender)
 	return spreads;
 }
 
+/*
+ * The ranks of listens by users that the model knows nothing about, in the list
+ * that is served to them at that time.
+ */
+static void
+rank_strangers(Evaluation *e)
+{
+	int64	   *places = palloc_extended(e->n * sizeof(int64),
+										 MCXT_ALLOC_HUGE);
+	int64	   *times = palloc_extended(e->n * sizeof(int64),
+										MCXT_ALLOC_HUGE);
+	int32	   *truth = palloc_extended(e->n * sizeof(int32),
+										MCXT_ALLOC_HUGE);
+	int64	   *ranks = palloc_extended(e->n * sizeof(int64),
+										MCXT_ALLOC_HUGE);
+	int64		n = 0;
+
+	for (int64 i = 0; i < e->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (e->truth[i] < 0 || lbrec_is_warm(e->serving, e->users[i]))
+			continue;
+		places[n] = i;
+		times[n] = e->times[i];
+		truth[n++] = e->truth[i];
+	}
+	lbrec_popular_ranks(ranks, e->serving, times, truth, n);
+	for (int64 i = 0; i < n; i++)
+		e->ranks[places[i]] = e->new_ranks[places[i]] = ranks[i];
+	pfree(places);
+	pfree(times);
+	pfree(truth);
+	pfree(ranks);
+}
+
 static void
 find_ranks(Evaluation *e, Recommender recommender)
 {
@@ -337,6 +373,7 @@ find_ranks(Evaluation *e, Recommender recommender)
 	if (recommender == BY_MODEL)
 	{
 		lbrec_rank_listens(&request, e->pool, e->context);
+		rank_strangers(e);
 		return;
 	}
 	for (int64 i = 0; i < e->n; i++)
@@ -368,7 +405,7 @@ put_rows(Evaluation *e, Recommender recommender, RowSink *sink)
 			Max(spreads[j].entries, 1);
 
 		lbrec_metrics(&m, e->ks[j], e->ranks, e->new_ranks, e->users,
-					  e->truth, e->n);
+					  e->times, e->truth, e->n);
 		values[0] = CStringGetTextDatum(recommender_names[recommender]);
 		values[1] = Int32GetDatum(e->ks[j]);
 		values[2] = lbrec_figure_datum(m.top_k);
@@ -398,8 +435,8 @@ put_rows(Evaluation *e, Recommender recommender, RowSink *sink)
 
 /*
  * Evaluates as the arguments say, and keeps the rows if they are wanted.  A
- * recording that the model does not know is a miss; an unknown user is scored
- * with the out-of-vocabulary embedding.
+ * recording that the model does not know is a miss; an unknown user is answered
+ * with what is popular at that time, as lbrec_recommend() does it.
  */
 static void
 evaluate(FunctionCallInfo fcinfo, bool keep)

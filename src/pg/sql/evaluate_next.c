@@ -24,6 +24,7 @@
 #include "pg/image/cache.h"
 #include "pg/image/image.h"
 #include "pg/listens/dataset.h"
+#include "pg/listens/default.h"
 #include "pg/listens/histories.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
@@ -282,7 +283,9 @@ read_ks(Evaluation *e, ArrayType *array)
 Datum
 lbrec_evaluate_next(PG_FUNCTION_ARGS)
 {
-	static const char *const names[EVALUATE_NEXT_ARGS] = {"since", NULL, NULL, "listens", "ks"};
+	static const char *const names[EVALUATE_NEXT_ARGS] = {
+		[EVALUATE_NEXT_SINCE] = "since",[EVALUATE_NEXT_KS] = "ks"
+	};
 	RowSink		sink = lbrec_begin_rows(fcinfo, EVALUATE_NEXT_ARGS,
 										EVALUATE_NEXT_ARGS, N_COLUMNS);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
@@ -300,11 +303,15 @@ lbrec_evaluate_next(PG_FUNCTION_ARGS)
 					 errhint(arg == EVALUATE_NEXT_SINCE ?
 							 "Give the time from which on listens are foretold, such as that of the training's last listen." :
 							 "Leave the argument out to use its default.")));
-	e.since = lbrec_unix_time(PG_GETARG_TIMESTAMPTZ(EVALUATE_NEXT_SINCE));
+	e.since = lbrec_argument_time(PG_GETARG_TIMESTAMPTZ(EVALUATE_NEXT_SINCE),
+								  "since");
 	if (!PG_ARGISNULL(EVALUATE_NEXT_UNTIL))
-		e.until = lbrec_unix_time(PG_GETARG_TIMESTAMPTZ(EVALUATE_NEXT_UNTIL));
+		e.until = lbrec_argument_time(PG_GETARG_TIMESTAMPTZ(EVALUATE_NEXT_UNTIL),
+									  "until");
 	read_ks(&e, PG_GETARG_ARRAYTYPE_P(EVALUATE_NEXT_KS));
-	source.listens = text_to_cstring(PG_GETARG_TEXT_PP(EVALUATE_NEXT_LISTENS));
+	source.listens = PG_ARGISNULL(EVALUATE_NEXT_LISTENS) ?
+		lbrec_needed_listens() :
+		text_to_cstring(PG_GETARG_TEXT_PP(EVALUATE_NEXT_LISTENS));
 	e.data = lbrec_read_listens(&source, context);
 	e.serving = lbrec_open_argument(fcinfo, EVALUATE_NEXT_MODEL,
 									EVALUATE_NEXT_VERSION);

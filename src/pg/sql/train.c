@@ -15,6 +15,7 @@
 #include "pg/image/ready.h"
 #include "pg/image/sweep.h"
 #include "pg/listens/dataset.h"
+#include "pg/listens/default.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
 #include "pg/server/progress.h"
@@ -225,7 +226,25 @@ put_epoch(RowSink *sink, const EpochReport *report)
 										   (double) PG_INT32_MAX));
 	for (int i = 2; i < 12; i++)
 		nulls[i] = !report->evaluated;
+	for (int i = 8; i < 11; i++)
+		nulls[i] |= report->new_users == 0;
 	lbrec_put_row(sink, values, nulls);
+}
+
+/* Tells that what was held out has no recording new to its user. */
+static void
+tell_nothing_new(const TrainOptions *o, const Trained *trained)
+{
+	const EpochReport *last = &trained->reports[trained->n_reports - 1];
+
+	if (!last->evaluated || last->new_users > 0)
+		return;
+	ereport(NOTICE,
+			(errmsg("nothing that was held out is new to its user"),
+			 lbrec_metric_of_new(o->early_stopping) ?
+			 errdetail("recall_20, ndcg_20 and ndcg_100 are NULL; early_stopping looked at mrr instead.") :
+			 errdetail("recall_20, ndcg_20 and ndcg_100 are NULL."),
+			 errhint("Hold out listens that are later than those that are trained on, for example split => 'time'.")));
 }
 
 /* A loss can explode without ever being infinite; the user should know. */
@@ -281,7 +300,8 @@ lbrec_train(PG_FUNCTION_ARGS)
 	context = AllocSetContextCreate(CurrentMemoryContext, "lbrec training",
 									ALLOCSET_DEFAULT_SIZES);
 	request.name = needed_text(fcinfo, ARG_MODEL, "model");
-	source.listens = needed_text(fcinfo, ARG_LISTENS, "listens");
+	source.listens = PG_ARGISNULL(ARG_LISTENS) ? lbrec_needed_listens() :
+		text_or_null(fcinfo, ARG_LISTENS);
 	read_options(fcinfo, &request, &options, context);
 	lbrec_check_name(request.name);
 	teller.verbose = options.verbose;
@@ -307,6 +327,7 @@ lbrec_train(PG_FUNCTION_ARGS)
 	options.temperature = trained->temperature;
 	for (int i = 0; i < trained->n_reports; i++)
 		put_epoch(&sink, &trained->reports[i]);
+	tell_nothing_new(&options, trained);
 	warn_of_rising_loss(request.name, &options, trained);
 	lbrec_progress_phase("saving");
 	version = lbrec_save_model(request.name, trained, data, &options,

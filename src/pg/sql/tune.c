@@ -27,6 +27,7 @@
 #include "pg/evaluate/metrics.h"
 #include "pg/image/ready.h"
 #include "pg/listens/dataset.h"
+#include "pg/listens/default.h"
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
 #include "pg/server/progress.h"
@@ -63,6 +64,7 @@ typedef struct Tuning
 	TuneTrial  *trials;			/* the first is trial 0 */
 	int			n_trials;
 	Metric		metric;
+	bool		nothing_new;	/* held out, so that mrr orders the trials */
 	double		temperature;	/* where the search has none; 0: the preset's */
 	TimestampTz deadline;		/* 0: none */
 	double		epochs_after;	/* that follow the present trial, about */
@@ -108,7 +110,7 @@ choose_trials(Tuning *t, int wanted)
 
 /* Trains a trial and measures it; adds its seconds. */
 static double
-measure(const Tuning *t, const RunPlan *plan, const TuneTrial *trial,
+measure(Tuning *t, const RunPlan *plan, const TuneTrial *trial,
 		int epochs, double *seconds)
 {
 	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext,
@@ -128,6 +130,8 @@ measure(const Tuning *t, const RunPlan *plan, const TuneTrial *trial,
 									   NULL, scratch);
 	found = lbrec_run_trial(&own, &options,
 							t->search.tunes_ensemble ? options.ensemble : 1);
+	t->nothing_new = lbrec_metric_of_new(t->metric) && found.n_reports > 0 &&
+		found.reports[found.n_reports - 1].new_users == 0;
 	for (int i = 0; i < found.n_reports; i++)
 		*seconds += found.reports[i].seconds;
 	MemoryContextSwitchTo(old);
@@ -203,7 +207,7 @@ put_trials(const Tuning *t, int saved, RowSink *sink)
 		values[3] = Int32GetDatum(trial->epochs);
 		values[4] = lbrec_figure_datum(t->metric == METRIC_TEST_LOSS ?
 									   -trial->metric : trial->metric);
-		nulls[4] = trial->epochs == 0;
+		nulls[4] = trial->epochs == 0 || t->nothing_new;
 		values[5] = lbrec_figure_datum(trial->seconds);
 		values[6] = BoolGetDatum(trial->number == saved);
 		lbrec_put_row(sink, values, nulls);
@@ -376,11 +380,12 @@ lbrec_tune(PG_FUNCTION_ARGS)
 	int32		version;
 
 	for (int i = 0; i < N_ARGS; i++)
-		if (PG_ARGISNULL(i) && i != ARG_TIME_LIMIT && i != ARG_SETTINGS)
+		if (PG_ARGISNULL(i) && i != ARG_LISTENS && i != ARG_TIME_LIMIT &&
+			i != ARG_SETTINGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("arguments of lbrec_tune must not be null"),
-					 errdetail("Only time_limit and settings may be."),
+					 errdetail("Only listens, time_limit and settings may be."),
 					 errhint("Leave the argument out to use its default, if it has one.")));
 	PreventCommandIfReadOnly("lbrec_tune()");
 	PreventCommandIfParallelMode("lbrec_tune()");
@@ -413,7 +418,8 @@ lbrec_tune(PG_FUNCTION_ARGS)
 	choose_trials(&t, trials);
 	lbrec_progress_start("lbrec_tune", t.model, context);
 	lbrec_progress("reading", -1, 0);
-	read_listens(&t, text_to_cstring(PG_GETARG_TEXT_PP(ARG_LISTENS)), context);
+	read_listens(&t, PG_ARGISNULL(ARG_LISTENS) ? lbrec_needed_listens() :
+				 text_to_cstring(PG_GETARG_TEXT_PP(ARG_LISTENS)), context);
 
 	scratch = AllocSetContextCreate(context, "lbrec rounds",
 									ALLOCSET_DEFAULT_SIZES);
@@ -425,6 +431,11 @@ lbrec_tune(PG_FUNCTION_ARGS)
 	MemoryContextDelete(scratch);
 
 	winner = find_winner(&t, max_epochs);
+	if (t.nothing_new)
+		ereport(NOTICE,
+				(errmsg("nothing that was held out is new to its user"),
+				 errdetail("The metric counts recordings that a user has not played before, so value is NULL; mrr ordered the trials."),
+				 errhint("Use metric => 'mrr', or a split that holds out later listens.")));
 	if (winner->number == 0)
 		ereport(NOTICE,
 				(errmsg("no trial is surely better than the settings without a search"),

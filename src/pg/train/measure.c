@@ -87,6 +87,7 @@ sum_up(EpochReport *report)
 		else
 			report->top_k[top++] = m->top_k;
 	}
+	report->new_users = report->kept[0].users;
 	report->mrr = report->kept[N_KEPT_KS - 1].mrr;
 	report->ndcg_100 = report->kept[N_KEPT_KS - 1].new_ndcg;
 }
@@ -137,7 +138,7 @@ lbrec_measure(EpochReport *report, FittedScore *fitted, Ensemble *e,
 	lbrec_rank_listens(&request, plan->pool, scratch);
 	for (int i = 0; i < N_KEPT_KS; i++)
 		lbrec_metrics(&report->kept[i], lbrec_kept_ks[i], request.ranks,
-					  request.new_ranks, users, truth, n);
+					  request.new_ranks, users, times, truth, n);
 	sum_up(report);
 	report->test_loss = test_loss(e, objective);
 	report->evaluated = true;
@@ -173,6 +174,7 @@ lbrec_measure_baselines(HeldOut *held, const RunPlan *plan)
 	.counted = plan->inputs->counted};
 	Listen	   *test = MemoryContextAllocHuge(scratch, n * sizeof(Listen));
 	int32	   *users = MemoryContextAllocHuge(scratch, n * sizeof(int32));
+	int64	   *times = MemoryContextAllocHuge(scratch, n * sizeof(int64));
 	int32	   *truth = MemoryContextAllocHuge(scratch, n * sizeof(int32));
 	int64	   *ranks = MemoryContextAllocHuge(scratch, n * sizeof(int64));
 	int64	   *new_ranks = MemoryContextAllocHuge(scratch, n * sizeof(int64));
@@ -187,6 +189,7 @@ lbrec_measure_baselines(HeldOut *held, const RunPlan *plan)
 	for (int64 i = 0; i < n; i++)
 	{
 		users[i] = test[i].user;
+		times[i] = test[i].time;
 		truth[i] = test[i].recording - 1;
 		held->unknown += truth[i] < 0;
 		held->first_time = Min(held->first_time, test[i].time);
@@ -205,7 +208,7 @@ lbrec_measure_baselines(HeldOut *held, const RunPlan *plan)
 		}
 		for (int i = 0; i < N_KEPT_KS; i++)
 			lbrec_metrics(&held->baselines[b][i], lbrec_kept_ks[i], ranks,
-						  new_ranks, users, truth, n);
+						  new_ranks, users, times, truth, n);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(scratch);

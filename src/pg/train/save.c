@@ -290,6 +290,8 @@ insert_epochs(int64 id, const EpochReport *epochs, int n_epochs)
 
 		memset(nulls, e->evaluated ? ' ' : 'n', sizeof(nulls));
 		nulls[0] = nulls[1] = nulls[2] = nulls[13] = nulls[14] = ' ';
+		if (e->new_users == 0)
+			nulls[9] = nulls[10] = nulls[11] = 'n';
 		values[0] = Int64GetDatum(id);
 		values[1] = Int32GetDatum(e->epoch);
 		values[2] = Float8GetDatum(e->loss);
