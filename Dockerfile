@@ -10,5 +10,5 @@ COPY . /lbrec
 RUN make -C /lbrec -s -j2 PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config && make -C /lbrec -s install DESTDIR=/installed PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
 
 FROM postgres:17-bookworm
-RUN apt-get update && apt-get install -y --no-install-recommends libarchive13 libsimdjson14 libuuid1 libpq5 && rm -rf /var/lib/apt/lists/*
+RUN apt-get update && apt-get install -y --no-install-recommends libarchive13 libsimdjson14 libuuid1 libpq5 libopenblas0-pthread && rm -rf /var/lib/apt/lists/*
 COPY --from=build /installed /

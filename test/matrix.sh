@@ -21,11 +21,12 @@
 # converts a dump, trains and recommends with them, and they are removed,
 # installed again and purged.  It takes the last commit.
 #
-# And one: arm64, which is a bare bookworm where test/arm64.sh runs the unit
-# tests emulated on other CPUs and cross-builds the packages for arm64.
+# And one: arm64, which is a bare bookworm where test/arm64.sh emulates other
+# CPUs: the unit tests, and a server for arm64 with its cross-built package.
 #
 # And one: docker, which runs the steps of the Dockerfile (test/docker.sh) in
-# bare bookworms with Debian's server in the place of the official image.
+# bare bookworms with Debian's server in the place of the official image; after
+# package it runs without being asked.
 #
 # --cache DIR keeps the bare roots as DIR/SUITE.tar for the next time.
 #
@@ -51,6 +52,7 @@ while [ $# -gt 0 ]; do
 		;;
 	-h | --help) show_help ;;
 	-*) die "unknown option $1" ;;
+	package) suites="$suites package docker" ;;
 	*) suites="$suites $1" ;;
 	esac
 	shift

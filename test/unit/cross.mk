@@ -3,6 +3,7 @@
 #	make cross-unit ARCH=arm64		also armhf, i386
 #	make cross-short				in a minute: what differs most between CPUs
 #	make cross-parity ARCH=arm64 VECTORS=DIR
+#	make cross-old					on x86-64 without AVX2, this machine's programs
 #	make cross-refused				a big-endian machine is refused at build time
 #	make build/cross/arm64/test_scan && qemu-aarch64 build/cross/arm64/test_scan
 #
@@ -35,7 +36,7 @@ $(CROSS_DIR)/%: test/unit/%.c $(CROSS_CORE)
 -include $(wildcard build/cross/*/*.d build/cross/*/core/*.d build/cross/*/core/*/*.d)
 
 # TESTS='test_scan test_tower': those alone
-.PHONY: cross-unit cross-short cross-refused
+.PHONY: cross-unit cross-short cross-old cross-refused
 cross-unit: $(if $(TESTS),$(TESTS:%=$(CROSS_DIR)/%),$(CROSS_TESTS))
 	@failed=0; \
 	for t in $^; do \
@@ -44,16 +45,24 @@ cross-unit: $(if $(TESTS),$(TESTS:%=$(CROSS_DIR)/%),$(CROSS_TESTS))
 	done; \
 	exit $$failed
 
-# arm64 on a CPU with all, and one test of each 32-bit machine
-CROSS_SHORT = test_tower test_dense test_rows test_softmax test_model
+# arm64 on a CPU with all, and what tells machines apart on the others
+CROSS_SHORT = test_math test_tower test_dense test_rows test_softmax test_model
 cross-short:
 	$(MAKE) -s cross-unit ARCH=arm64 TESTS='$(CROSS_SHORT)' \
 		CROSS_RUN_arm64='$(CROSS_RUN2_arm64)' CROSS_RUN2_arm64=
-	$(MAKE) -s cross-unit ARCH=i386 TESTS=test_tower
-	$(MAKE) -s cross-unit ARCH=armhf TESTS=test_tower
+	$(MAKE) -s cross-unit ARCH=arm64 TESTS=test_tower CROSS_RUN2_arm64=
+	$(MAKE) -s cross-unit ARCH=i386 TESTS='test_tower test_math'
+	$(MAKE) -s cross-unit ARCH=armhf TESTS='test_tower test_math'
+	$(MAKE) -s cross-old TESTS='test_tower test_math'
 	$(MAKE) -s cross-refused
 
+cross-old: $(if $(TESTS),$(TESTS:%=build/unit/%),$(UNIT_PLAIN))
+	@failed=0; \
+	for t in $^; do qemu-x86_64 -cpu Nehalem $$t || failed=1; done; \
+	exit $$failed
+
 cross-refused:
+	@mkdir -p build/cross
 	@if s390x-linux-gnu-gcc -ffreestanding -Isrc -fsyntax-only -x c src/core/lb_core.h \
 		2>build/cross/refused; then \
 		echo 'a big-endian machine was not refused' >&2; exit 1; \
@@ -65,4 +74,5 @@ cross-refused:
 cross-parity: $(CROSS_CORE)
 	$(CROSS_CC) $(PARITY_CFLAGS) -Isrc -o $(CROSS_DIR)/parity \
 		test/parity/parity.c $(CROSS_CORE) -ljansson $(UNIT_LIBS)
+	qemu-aarch64 -cpu cortex-a53 -L / $(CROSS_DIR)/parity "$(VECTORS)"
 	qemu-aarch64 -cpu max -L / $(CROSS_DIR)/parity "$(VECTORS)"
