@@ -257,6 +257,7 @@ CREATE FUNCTION lbrec_recommend(
 	artist_column text DEFAULT 'artist_name',
 	diversity double precision DEFAULT NULL,
 	version integer DEFAULT NULL,
+	fresh boolean DEFAULT true,
 	OUT rank integer,
 	OUT recording_msid uuid,
 	OUT score real,
@@ -266,7 +267,7 @@ AS 'MODULE_PATHNAME', 'lbrec_recommend'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend IS
-'the k recordings with the highest scores for a user at a time (default: now), best first, exactly. exclude_listened leaves out the user''s recordings in listens; candidates and filter (a query that returns recording_msid) name the recordings that qualify, min_listens and max_listens bound their popularity; per_artist limits the recordings of one artist, diversity (0 to 1) makes the list varied. basis: model; listens, for an unknown user with listens; popular, for one without';
+'the k recordings with the highest scores for a user at a time (default: now), best first, exactly. exclude_listened leaves out the user''s recordings in listens; candidates and filter (a query that returns recording_msid) name the recordings that qualify, min_listens and max_listens bound their popularity; per_artist limits the recordings of one artist, diversity (0 to 1) makes the list varied. fresh: a known user''s listens since the training count, up to at. basis: model, as of the training; fresh, with later listens; listens, from listens alone (an unknown user, or a time before the user''s last listen in the training); popular, where there are none';
 
 CREATE FUNCTION lbrec_next(
 	k integer DEFAULT 10,
@@ -301,6 +302,7 @@ CREATE FUNCTION lbrec_recommend_all(
 	at timestamptz DEFAULT NULL,
 	listens text DEFAULT NULL,
 	version integer DEFAULT NULL,
+	fresh boolean DEFAULT true,
 	OUT user_id bigint,
 	OUT rank integer,
 	OUT recording_msid uuid,
@@ -329,6 +331,7 @@ CREATE FUNCTION lbrec_recommend_group(
 	artist_column text DEFAULT 'artist_name',
 	diversity double precision DEFAULT NULL,
 	version integer DEFAULT NULL,
+	fresh boolean DEFAULT true,
 	OUT rank integer,
 	OUT recording_msid uuid,
 	OUT score real,
@@ -338,7 +341,7 @@ AS 'MODULE_PATHNAME', 'lbrec_recommend_group'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend_group IS
-'the k recordings with the highest mean of several users'' scores, best first, exactly. Each user of user_ids counts once; nulls and users without listens do not count, but if no user has any the list is of popular recordings. exclude_listened leaves out each user''s recordings in listens, exclude the recordings of an array; the other arguments are as for lbrec_recommend. basis: model, if the model knows all that count; listens; popular';
+'the k recordings with the highest mean of several users'' scores, best first, exactly. Each user of user_ids counts once; nulls and users without listens do not count, but if no user has any the list is of popular recordings. exclude_listened leaves out each user''s recordings in listens, exclude the recordings of an array; the other arguments are as for lbrec_recommend. basis: that of the user of whom the model knows least (model, fresh, listens); popular';
 
 CREATE FUNCTION lbrec_score(
 	user_id bigint,
@@ -346,13 +349,14 @@ CREATE FUNCTION lbrec_score(
 	model text DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
 	listens text DEFAULT NULL,
-	version integer DEFAULT NULL)
+	version integer DEFAULT NULL,
+	fresh boolean DEFAULT true)
 RETURNS real[]
 AS 'MODULE_PATHNAME', 'lbrec_score'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_score IS
-'scores of given recordings for a user, in the order of the array, as lbrec_recommend has them, also for an unknown user; null for an unknown recording';
+'scores of given recordings for a user, in the order of the array, as lbrec_recommend has them, with listens since the training and for an unknown user, too; null for an unknown recording';
 
 CREATE FUNCTION lbrec_explain(
 	user_id bigint,
@@ -361,6 +365,7 @@ CREATE FUNCTION lbrec_explain(
 	at timestamptz DEFAULT NULL,
 	listens text DEFAULT NULL,
 	version integer DEFAULT NULL,
+	fresh boolean DEFAULT true,
 	OUT part text,
 	OUT because uuid,
 	OUT value double precision)
@@ -375,12 +380,13 @@ CREATE FUNCTION lbrec_user_embedding(
 	model text DEFAULT NULL,
 	at timestamptz DEFAULT NULL,
 	listens text DEFAULT NULL,
-	version integer DEFAULT NULL)
+	version integer DEFAULT NULL,
+	fresh boolean DEFAULT true)
 RETURNS real[]
 AS 'MODULE_PATHNAME', 'lbrec_user_embedding'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION lbrec_user_embedding IS
-'the query tower''s vector for a user at a time (default: now); for an unknown user one made of their listens, or an error if there are none';
+'the query tower''s vector for a user at a time (default: now), with listens since the training; for an unknown user one made of their listens, or an error if there are none';
 
 CREATE FUNCTION lbrec_key(id bigint)
 RETURNS uuid

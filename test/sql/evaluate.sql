@@ -51,7 +51,7 @@ WITH scored AS (
 	SELECT m, u.user_id, s.recording_msid, s.score
 	FROM unnest('{train,towers}'::text[]) AS m, generate_series(1, 60) AS u (user_id),
 		LATERAL (SELECT array_agg(DISTINCT recording_msid) AS keys FROM listen) AS c,
-		LATERAL unnest(c.keys, lbrec_score(u.user_id, c.keys, m)) AS s (recording_msid, score)
+		LATERAL unnest(c.keys, lbrec_score(u.user_id, c.keys, m, fresh => false)) AS s (recording_msid, score)
 	WHERE s.score IS NOT NULL AND NOT EXISTS (SELECT FROM listen AS l
 		WHERE l.listened_at < '2005-03-25' AND l.user_id = u.user_id AND l.recording_msid = s.recording_msid)),
 ranked AS (

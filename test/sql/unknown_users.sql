@@ -37,7 +37,7 @@ SELECT m, count(*), count(l.user_id) AS repeats
 FROM unnest('{m,dense}'::text[]) AS m, LATERAL lbrec_recommend(1001, 10, m, exclude_listened => true) AS r
 LEFT JOIN listen AS l ON l.user_id = 1001 AND l.recording_msid = r.recording_msid GROUP BY m ORDER BY m;
 -- from another table or query, whatever the type of its time
-SELECT DISTINCT basis FROM lbrec_recommend(5, 3, listens => 'SELECT 5 AS user_id');
+SELECT DISTINCT basis FROM lbrec_recommend(5, 3, listens => 'SELECT 5 AS user_id', fresh => false);
 SELECT a.t, bool_and(r.recording_msid = o.recording_msid) AS same
 FROM unnest('{timestamptz,timestamp,int8}'::text[]) AS a (t),
 	LATERAL lbrec_recommend(77, 5, 'm', listens => format('SELECT user_id + 76 - 1000 AS user_id, recording_msid, %s AS listened_at FROM listen',

@@ -315,8 +315,8 @@ is($node->safe_psql('postgres', "SET ROLE reader; $ask"), '5', 'one that may');
 	my ($id) = $node->safe_psql('postgres', q{SELECT id FROM lbrec.model WHERE name = 'c' ORDER BY activation DESC LIMIT 1});
 	# a chunk more, or one whose checksum is changed
 	for my $change ("INSERT INTO lbrec.tensor VALUES ($id, 'more', 0, 'bytes', 0, 1, 7, '')",
-		"DELETE FROM lbrec.tensor WHERE model = $id AND name = 'history_last'",
-		"UPDATE lbrec.tensor SET crc32c = crc32c + 1 WHERE model = $id AND name = 'history_last'")
+		"DELETE FROM lbrec.tensor WHERE model = $id AND name = 'neighbour_sums'",
+		"UPDATE lbrec.tensor SET crc32c = crc32c + 1 WHERE model = $id AND name = 'neighbour_sums'")
 	{
 		my ($out, $err) = ('', '');
 		$node->psql('postgres', "BEGIN; $change; SELECT count(*) FROM lbrec_recommend(1, 5, 'c'); ROLLBACK", stdout => \$out, stderr => \$err);

@@ -179,7 +179,34 @@ test_cancel(void)
 	CHECK(lb_mix_fit(b, &c, unit_cancel) == LB_CANCELLED);
 }
 
+/* One play ages exactly, and many of one age; nothing passes its own log. */
+static void
+test_ages(void)
+{
+	static const double powers[] = {0.1, 0.7, 2};
+
+	for (int p = 0; p < 3; p++)
+		for (double days = 0; days < 5000; days = 3 * days + 0.1)
+			for (int n = 1; n <= 100; n += 33)
+			{
+				double		power = powers[p];
+				float		log_n = (float) log(n);
+				float		then = log_n +
+					(float) log(lb_mix_decay(days, power));
+				double		later = log(n * lb_mix_decay(days + 40, power));
+
+				CHECK(lb_mix_aged(then, (float) n, 0, power) == then);
+				CHECK_MSG(fabs(lb_mix_aged(then, (float) n, 40, power) -
+							   later) < 1e-4,
+						  "%g days, %d plays", days, n);
+			}
+	/* what a forged model may have */
+	CHECK(isfinite(lb_mix_aged(3e38f, 1, 1, 0.01)));
+	CHECK(isfinite(lb_mix_aged(-1e30f, 0, 1, 0.01)));
+}
+
 UNIT_MAIN(
+		  RUN(test_ages);
 		  RUN(test_differences);
 		  RUN(test_finds_the_weights);
 		  RUN(test_prior_without_choices);

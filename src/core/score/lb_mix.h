@@ -35,6 +35,22 @@ lb_mix_decay(double days, double power)
 	return lb_pow(1 + (days > 0 ? days : 0), -power);
 }
 
+/*
+ * The log of what plays count `days` later, from the log of what they counted.
+ * Their single times are not kept: each is given the age that all would have
+ * if they were equally old, so one play ages exactly.
+ */
+static inline float
+lb_mix_aged(float log_weight, float plays, double days, double power)
+{
+	/* log of (1 + age)^-power, which no play passes */
+	double		each = log_weight - (plays > 1 ? lb_log(plays) : 0);
+	double		inverse_age = lb_exp((each < 0 ? each : 0) / power);
+
+	return (float) (log_weight -
+					power * lb_log(1 + (days > 0 ? days : 0) * inverse_age));
+}
+
 /* Features of a row of choices, at most. */
 #define LB_MAX_CHOICE_FEATURES 16
 

@@ -17,7 +17,7 @@
 #include "port/pg_bswap.h"
 
 #define IMAGE_MAGIC 0x4c42494d	/* "LBIM" */
-#define IMAGE_VERSION 8
+#define IMAGE_VERSION 9
 
 /*
  * The stored arrays that serving needs lie in the block as the tables have

@@ -11,6 +11,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "access/xact.h"
 #include "utils/memutils.h"
 
 #include "core/lb_math.h"
@@ -31,6 +32,7 @@ typedef struct Grouping
 	UserLists  *lists;
 	int32	   *seen;			/* (n_recordings + 1) the last user to have it */
 	int64	   *place;			/* where it is in that user's list */
+	int64		now;
 	MemoryContext context;
 	MemoryContext scratch;		/* of one user */
 } Grouping;
@@ -316,6 +318,22 @@ prepend_older(Grouping *g, int32 user, const Listen *listens, int64 *n)
 	return all;
 }
 
+/*
+ * How many of a user's n listens, in the order of time, a list has: those that
+ * are not in the future.  Such a one comes from a wrong clock; as the last
+ * listen it would hide all that come after the training, and make what is
+ * recent seem old.  Where all are in the future, that is how the data are.
+ */
+static int64
+count_past(const Grouping *g, const Listen *listens, int64 n, bool known)
+{
+	int64		past = n;
+
+	while (past > 0 && listens[past - 1].time > g->now)
+		past--;
+	return past > 0 || known ? past : n;
+}
+
 /* Appends one user's listens, in the order of time, to the lists. */
 static void
 append_user(int32 user, Listen *listens, int64 n, void *arg)
@@ -338,6 +356,7 @@ append_user(int32 user, Listen *listens, int64 n, void *arg)
 	}
 	else
 	{
+		n = count_past(g, listens, n, known);
 		l->last[user] = n > 0 ? listens[n - 1].time : PG_INT64_MIN;
 		if (l->active)
 			l->active[user] = n > 0;
@@ -352,6 +371,7 @@ append_user(int32 user, Listen *listens, int64 n, void *arg)
 			/* 0: so old, or of such a power, that no float tells */
 			l->recency[i] = (float) lb_log(Max(l->recency[i], FLT_MIN));
 		}
+		l->last[user] = Min(l->last[user], g->now);
 	}
 	l->offsets[user + 1] = next;
 	MemoryContextSwitchTo(old);
@@ -445,7 +465,8 @@ lbrec_make_lists(const Dataset *data, const ListRequest *request,
 	MemoryContext scratch = AllocSetContextCreate(context, "lbrec grouping",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(scratch);
-	Grouping	g = {.data = data, .request = request, .context = context};
+	Grouping	g = {.data = data, .request = request, .context = context,
+		.now = lbrec_unix_time(GetCurrentTransactionStartTimestamp())};
 
 	g.scratch = AllocSetContextCreate(scratch, "lbrec list of a user",
 									  ALLOCSET_DEFAULT_SIZES);

@@ -107,7 +107,7 @@ static const PartKind kinds[] = {
 	CHECK_COUNTS, false, MODEL(counted.history_plays)},
 	{"history_recency", TENSOR_FLOAT4, OF_HISTORY, ROWS_CUT, 0, 1, BOTH,
 	CHECK_FINITE, false, MODEL(counted.history_recency)},
-	{"history_last", TENSOR_INT8, OF_MODEL, ROWS_USERS, 1, 1, PART_TRAINS,
+	{"history_last", TENSOR_INT8, OF_MODEL, ROWS_USERS, 1, 1, BOTH,
 	CHECK_TIMES, false, MODEL(counted.history_last)},
 
 	{"neighbour_offsets", TENSOR_INT8, OF_NEIGHBOURS, ROWS_RECORDINGS, 2, 1,

@@ -10,6 +10,9 @@
 
 #include "utils/array.h"
 
+/* The place of an argument that a function does not have. */
+#define NO_ARGUMENT (-1)
+
 extern RecordingList lbrec_array_recordings(ArrayType *array,
 											const char *argument);
 extern const ServingModel *lbrec_open_argument(FunctionCallInfo fcinfo,

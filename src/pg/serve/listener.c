@@ -2,12 +2,17 @@
  * listener.c
  *		The user of a call: known to the model, known by listens, or unknown.
  *
- * A stranger is a user without recordings in the model.
- * A stranger's listens are read now, as the transaction sees them, through the
- * table or query that the caller names and with the caller's rights; never
- * through the query that the model was trained on, which another role wrote.
+ * Listens are read now, as the transaction sees them, from the table or query
+ * that the caller names and with the caller's rights; never from the query
+ * that the model was trained on, which another role wrote.
  *
- * A model with a history input takes them as it takes a known user's, so the
+ * Of a user whose recordings the model has, those are read that came after the
+ * user's last listen in the training, and the two are joined; the weights of
+ * the model stay as they are.  A time before that last listen is one of which
+ * the model has no lists: they are made anew of the listens up to it.
+ *
+ * A stranger is a user without recordings in the model.  A model with a
+ * history input takes a stranger's listens as it takes a known user's, so the
  * answer is the one that it would give after training on those that enter the
  * history.  For other models the query vector is fitted with the candidates
  * frozen (src/core/model/lb_foldin.c).  A user without listens gets what is
@@ -22,15 +27,18 @@
 
 #include "core/lb_math.h"
 #include "core/model/lb_foldin.h"
+#include "core/scan/lb_scan.h"
 
 #include "pg/image/image.h"
 #include "pg/listens/default.h"
 #include "pg/model/score.h"
 #include "pg/model/twotower.h"
 #include "pg/serve/arguments.h"
+#include "pg/serve/played.h"
 #include "pg/serve/popularity.h"
-#include "pg/serve/queries.h"
+#include "pg/serve/user_listens.h"
 #include "pg/server/kernels.h"
+#include "pg/server/time.h"
 
 /* Trained users that make the prior, and candidates sampled for the fit. */
 #define PRIOR_USERS 256
@@ -41,6 +49,7 @@
 
 static const char *const basis_names[] = {
 	[BASIS_MODEL] = "model",
+	[BASIS_FRESH] = "fresh",
 	[BASIS_LISTENS] = "listens",
 	[BASIS_POPULAR] = "popular",
 };
@@ -67,19 +76,6 @@ lbrec_warm_user(const ServingModel *serving, int64 user_id)
 	return lbrec_is_warm(serving, user) ? user : 0;
 }
 
-/* The query vector (D) of a user at a time. */
-float *
-lbrec_user_vector(const ServingModel *serving, int32 user, int64 time)
-{
-	float	   *query = lbrec_alloc_aligned(CurrentMemoryContext,
-											serving->image->D * sizeof(float),
-											"query");
-
-	lbrec_query_vectors(query, &serving->tower, &user, &time, 1, NULL,
-						CurrentMemoryContext);
-	return query;
-}
-
 const char *
 lbrec_basis_name(Basis basis)
 {
@@ -97,81 +93,34 @@ lbrec_has_listens(const Moment *moment)
 	return moment->named || lbrec_default_is_readable();
 }
 
-/*
- * Recordings considered for an unknown user, unless the history input takes
- * more.
- */
-#define STRANGER_LENGTH 100
-
-/* A user's recordings, distinct, latest first. */
-typedef struct Played
-{
-	int			n;
-	int32	   *codes;			/* candidates plus one */
-	float	   *plays;
-	float	   *recency;		/* log of what they count, at the last listen */
-} Played;
-
+/* The listener's recordings. */
 static void
-collect(Played *played, const ServingModel *serving, const ListenList *list)
+set_played(Listener *listener, const ServingModel *serving,
+		   const Played *played)
 {
-	const ImageHeader *image = serving->image;
-	int			most = Max(image->config.history_length, STRANGER_LENGTH);
-
-	most = Max(most, MAX_POSITIVES);
-	played->n = 0;
-	played->codes = palloc(most * sizeof(int32));
-	played->plays = palloc0(most * sizeof(float));
-	played->recency = palloc0(most * sizeof(float));
-	for (int64 i = 0; i < list->n; i++)
-	{
-		int32		code =
-			lbrec_code_of(lbrec_candidate_of(serving, &list->keys[i]));
-		int			at = 0;
-
-		if (code == 0)
-			continue;
-		if (i % 1024 == 0)
-			CHECK_FOR_INTERRUPTS();
-		while (at < played->n && played->codes[at] != code)
-			at++;
-		if (at == most)
-			continue;
-		if (at == played->n)
-			played->codes[played->n++] = code;
-		played->plays[at]++;
-		played->recency[at] +=
-			lb_mix_decay((double) (list->times[0] - list->times[i]) /
-						 USECS_PER_DAY, image->config.repeat_power);
-	}
-	for (int i = 0; i < played->n; i++)
-		played->recency[i] = (float) lb_log(played->recency[i]);
-}
-
-static void *
-copy_array(const void *array, Size bytes, MemoryContext context)
-{
-	void	   *copy = MemoryContextAlloc(context, bytes);
-
-	memcpy(copy, array, bytes);
-	return copy;
-}
-
-/* The scorer, as of users that the model knows. */
-static void
-set_scorer(Listener *listener, const ServingModel *serving,
-		   const Played *played, MemoryContext context)
-{
-	const ImageHeader *image = serving->image;
-	int			n = Min(played->n, Max(image->config.history_length, STRANGER_LENGTH));
 	Scorer	   *s = &listener->scorer;
 
 	s->model = &serving->tower;
-	s->n_own = n;
-	s->codes = copy_array(played->codes, n * sizeof(int32), context);
-	s->plays = copy_array(played->plays, n * sizeof(float), context);
-	if (image->config.repeat_power > 0)
-		s->recency = copy_array(played->recency, n * sizeof(float), context);
+	s->n_own = played->n;
+	s->codes = played->codes;
+	s->plays = played->plays;
+	s->recency = played->recency;
+	listener->history = lbrec_history(&serving->tower, played->codes,
+									  played->n);
+}
+
+/* A listener whose scores come from the towers. */
+static void
+begin_listener(Listener *listener, const ServingModel *serving, int32 user,
+			   Basis basis)
+{
+	memset(listener, 0, sizeof(Listener));
+	listener->basis = basis;
+	listener->user = user;
+	listener->D = serving->image->D;
+	listener->vectors = serving->tower.candidates;
+	listener->index = serving->index;
+	listener->scorer.model = &serving->tower;
 }
 
 /* mean and deviation (D) over vectors (n, D) */
@@ -279,18 +228,127 @@ fit(float *query, const ServingModel *serving, const Played *played,
 		unit_groups(query, D, image->config.ensemble);
 }
 
-/* The arguments at and listens; the default of listens is looked up. */
+/* A time that nobody has reached whose clock is right, or some zone behind. */
+static int64
+end_of_today(void)
+{
+	return lbrec_unix_time(GetCurrentTimestamp()) + USECS_PER_DAY;
+}
+
+/*
+ * The arguments at, listens and fresh, which may be NO_ARGUMENT; the default of
+ * listens is looked up.
+ */
 Moment
-lbrec_moment(FunctionCallInfo fcinfo, int at, int listens)
+lbrec_moment(FunctionCallInfo fcinfo, int at, int listens, int fresh)
 {
 	Moment		o;
 
 	o.time = lbrec_time_argument(fcinfo, at);
-	o.dated = !PG_ARGISNULL(at);
+	/* infinity is after all listens, as if there were no bound */
+	o.dated = !PG_ARGISNULL(at) && o.time < LBREC_LAST_TIME;
 	o.named = !PG_ARGISNULL(listens);
 	o.listens = o.named ? text_to_cstring(PG_GETARG_TEXT_PP(listens)) :
 		lbrec_default_listens();
+	o.fresh = fresh == NO_ARGUMENT || PG_ARGISNULL(fresh) ||
+		PG_GETARG_BOOL(fresh);
 	return o;
+}
+
+/*
+ * With exclude_listened the caller may name a query of recordings without
+ * times.  Nothing of it is known to be later than the training.
+ */
+void
+lbrec_read_for_exclusion(Moment *moment)
+{
+	if (moment->fresh && moment->named)
+		moment->fresh = lbrec_listens_have_times(moment->listens);
+}
+
+/*
+ * True if a known user's listens can be read; needed: if not, it is an error.
+ */
+static bool
+can_read(const Moment *moment, bool needed)
+{
+	if (moment->named ||
+		(lbrec_default_is_readable() &&
+		 lbrec_default_is_cheap(moment->listens)))
+		return true;
+	if (needed)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("there are no listens to read"),
+				 errdetail("at is before a user's last listen in the training; what the user had played until then is read from listens."),
+				 errhint("Give the table or query of listens as the argument listens, or fresh => false for the answer as of the training.")));
+	return false;
+}
+
+/*
+ * Joins what the model has of a user with what was played since, or, for a
+ * time in the past, finds what was played until then.  False if that is
+ * nothing.
+ */
+static bool
+catch_up(Listener *listener, const ServingModel *serving, int64 user_id,
+		 const Moment *moment)
+{
+	const TwoTower *model = &serving->tower;
+	MemoryContext caller = CurrentMemoryContext;
+	MemoryContext working;
+	Played		stored = lbrec_stored_plays(model, listener->user);
+	Played		played;
+	int64		last = model->counted.history_last[listener->user];
+	bool		past = moment->dated && moment->time < last;
+	int64		until = moment->dated ? moment->time : end_of_today();
+	ListenPeriod period = {past ? NULL : &last, &until};
+	ListenList	list = {0};
+	LbPlay	   *plays;
+	int64		n;
+	bool		ages;
+
+	working = AllocSetContextCreate(caller, "lbrec later listens",
+									ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(working);
+	if (can_read(moment, past))
+		list = lbrec_user_listens(moment->listens, user_id, period);
+	plays = lbrec_known_plays(&n, serving, &list);
+	MemoryContextSwitchTo(caller);
+	ages = moment->dated && stored.recency != NULL && moment->time > last;
+	if (past || n > 0 || ages)
+	{
+		played = lbrec_gather_plays(serving, plays, n, past ? NULL : &stored,
+									last, moment->dated ? moment->time :
+									plays[0].time);
+		set_played(listener, serving, &played);
+	}
+	if (past)
+		listener->basis = BASIS_LISTENS;
+	else if (n > 0)
+		listener->basis = BASIS_FRESH;
+	MemoryContextDelete(working);
+	return !past || listener->scorer.n_own > 0;
+}
+
+/*
+ * Makes the listener of a user that the model knows, but for the query.  False
+ * if nothing was played up to the time.
+ */
+bool
+lbrec_know(Listener *listener, const ServingModel *serving, int32 user,
+		   int64 user_id, const Moment *moment)
+{
+	const TwoTower *model = &serving->tower;
+	Played		stored = lbrec_stored_plays(model, user);
+
+	begin_listener(listener, serving, user, BASIS_MODEL);
+	listener->scorer = lbrec_scorer(model, user);
+	listener->history = lbrec_history(model, stored.codes, stored.n);
+	/* what the user played tells nothing to other models */
+	if (!moment->fresh || !(model->mixed || lbrec_has_history(model)))
+		return true;
+	return catch_up(listener, serving, user_id, moment);
 }
 
 /*
@@ -303,7 +361,10 @@ lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext working;
+	ListenPeriod period = {NULL, moment->dated ? &moment->time : NULL};
 	ListenList	list;
+	LbPlay	   *plays;
+	int64		n;
 	Played		played;
 	float	   *query;
 
@@ -312,34 +373,29 @@ lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
 	working = AllocSetContextCreate(caller, "lbrec new user",
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(working);
-	list = lbrec_user_listens(moment->listens, user_id,
-							  moment->dated ? &moment->time : NULL);
-	collect(&played, serving, &list);
-	if (played.n > 0)
+	list = lbrec_user_listens(moment->listens, user_id, period);
+	plays = lbrec_known_plays(&n, serving, &list);
+	if (n > 0)
 	{
-		listener->basis = BASIS_LISTENS;
-		listener->user = 0;
-		listener->D = serving->image->D;
-		listener->vectors = serving->tower.candidates;
-		listener->index = serving->index;
+		MemoryContextSwitchTo(caller);
+		played = lbrec_gather_plays(serving, plays, n, NULL, 0,
+									moment->dated ? moment->time :
+									plays[0].time);
+		begin_listener(listener, serving, 0, BASIS_LISTENS);
+		set_played(listener, serving, &played);
 		listener->query = query = lbrec_alloc_aligned(caller, listener->D *
 													  sizeof(float), "query");
+		MemoryContextSwitchTo(working);
 		if (lbrec_has_history(&serving->tower))
-		{
-			LbSpan		history = lbrec_history(&serving->tower, played.codes,
-												played.n);
-
 			lbrec_query_vectors_from(query, &serving->tower, &listener->user,
-									 &moment->time, &history, 1, NULL,
-									 working);
-		}
+									 &moment->time, &listener->history, 1,
+									 NULL, working);
 		else
 			fit(query, serving, &played, moment->time);
-		set_scorer(listener, serving, &played, caller);
 	}
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(working);
-	return played.n > 0;
+	return n > 0;
 }
 
 /* The listener of a user without listens. */
@@ -356,27 +412,26 @@ lbrec_popular_listener(Listener *listener, const ServingModel *serving,
 	listener->vectors = lbrec_popularity(serving, moment->time);
 }
 
-/*
- * Finds the listener that user_id is to this model.  Listens are read only for
- * a user that it does not know.
- */
+/* Finds the listener that user_id is to this model. */
 void
 lbrec_find_listener(Listener *listener, const ServingModel *serving, int64 user_id,
 					const Moment *moment)
 {
-	memset(listener, 0, sizeof(Listener));
-	listener->user = lbrec_warm_user(serving, user_id);
-	if (listener->user != 0)
-	{
-		listener->basis = BASIS_MODEL;
-		listener->D = serving->image->D;
-		listener->vectors = serving->tower.candidates;
-		listener->index = serving->index;
-		listener->query = lbrec_user_vector(serving, listener->user, moment->time);
-		listener->scorer = lbrec_scorer(&serving->tower, listener->user);
-	}
-	else if (!lbrec_fold_in(listener, serving, user_id, moment))
+	int32		user = lbrec_warm_user(serving, user_id);
+	float	   *query;
+
+	if (user == 0 ? !lbrec_fold_in(listener, serving, user_id, moment) :
+		!lbrec_know(listener, serving, user, user_id, moment))
 		lbrec_popular_listener(listener, serving, moment);
+	else if (user != 0)
+	{
+		listener->query = query =
+			lbrec_alloc_aligned(CurrentMemoryContext,
+								listener->D * sizeof(float), "query");
+		lbrec_query_vectors_from(query, &serving->tower, &user, &moment->time,
+								 &listener->history, 1, NULL,
+								 CurrentMemoryContext);
+	}
 	lbrec_find_related(&listener->scorer);
 }
 

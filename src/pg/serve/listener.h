@@ -11,7 +11,8 @@
 typedef enum Basis
 {
 	BASIS_MODEL,				/* the model knows what the user played */
-	BASIS_LISTENS,				/* folded in from listens of now */
+	BASIS_FRESH,				/* and what came later was read now */
+	BASIS_LISTENS,				/* all was read now */
 	BASIS_POPULAR				/* nothing is known */
 } Basis;
 
@@ -23,7 +24,8 @@ typedef enum Basis
 typedef struct Listener
 {
 	Basis		basis;
-	int32		user;			/* code; 0 but for BASIS_MODEL */
+	int32		user;			/* code; 0: unknown to the model */
+	LbSpan		history;		/* the bag of the history input */
 	int			D;
 	const float *query;			/* (D) */
 	const float *vectors;		/* (n_recordings, D) */
@@ -40,15 +42,19 @@ typedef struct Moment
 	const char *listens;		/* table or query; NULL: there is no default */
 	bool		named;			/* the caller gave them: not to be able to
 								 * read them is an error */
+	bool		fresh;			/* listens since the training count for users
+								 * that the model knows, too */
 } Moment;
 
 extern bool lbrec_has_listens(const Moment *moment);
 extern bool lbrec_is_warm(const ServingModel *serving, int32 user);
 extern int32 lbrec_warm_user(const ServingModel *serving, int64 user_id);
-extern float *lbrec_user_vector(const ServingModel *serving, int32 user,
-								int64 time);
 extern const char *lbrec_basis_name(Basis basis);
-extern Moment lbrec_moment(FunctionCallInfo fcinfo, int at, int listens);
+extern Moment lbrec_moment(FunctionCallInfo fcinfo, int at, int listens,
+						   int fresh);
+extern void lbrec_read_for_exclusion(Moment *moment);
+extern bool lbrec_know(Listener *listener, const ServingModel *serving,
+					   int32 user, int64 user_id, const Moment *moment);
 extern bool lbrec_fold_in(Listener *listener, const ServingModel *serving,
 						  int64 user_id, const Moment *moment);
 extern void lbrec_popular_listener(Listener *listener, const ServingModel *serving,

@@ -22,11 +22,9 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
-#include "utils/timestamp.h"
 
 #include "pg/listens/default.h"
 #include "pg/listens/query.h"
-#include "pg/server/time.h"
 
 /*
  * The columns are asked for by a query around the caller's; that one of them
@@ -44,9 +42,13 @@ explain_columns(void *arg)
 				   "column recording_msid");
 }
 
-static SPIPlanPtr
-prepare_reading(const char *sql, const char *argument, int n_args,
-				Oid *types)
+/*
+ * Plans a query that has a caller's in it, which is of the argument of that
+ * name.  Within SPI.
+ */
+SPIPlanPtr
+lbrec_prepare_reading(const char *sql, const char *argument, int n_args,
+					  Oid *types)
 {
 	ErrorContextCallback explain = {error_context_stack, explain_columns,
 		unconstify(char *, argument)};
@@ -71,8 +73,8 @@ prepare_reading(const char *sql, const char *argument, int n_args,
 }
 
 /* The type of a plan's first column. */
-static Oid
-column_type(SPIPlanPtr plan)
+Oid
+lbrec_column_type(SPIPlanPtr plan)
 {
 	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(plan));
 
@@ -80,20 +82,20 @@ column_type(SPIPlanPtr plan)
 }
 
 /*
- * Runs a query of the caller's.  Its rows go to dest, or to SPI_tuptable when
- * that is NULL.
+ * Runs such a plan.  Its rows go to dest, or to SPI_tuptable when that is
+ * NULL.
  */
-static void
-execute_reading(const char *sql, const char *argument, int n_args, Oid *types,
-				Datum *values, DestReceiver *dest)
+void
+lbrec_execute_reading(SPIPlanPtr plan, const char *argument, int n_args,
+					  const Oid *types, const Datum *values,
+					  DestReceiver *dest)
 {
-	SPIPlanPtr	plan = prepare_reading(sql, argument, n_args, types);
 	ParamListInfo params = makeParamList(n_args);
 	SPIExecuteOptions options = {.params = params, .read_only = true,
 		.dest = dest};
 	bool		was_read_only = XactReadOnly;
 
-	if (column_type(plan) != UUIDOID)
+	if (lbrec_column_type(plan) != UUIDOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"recording_msid\" of %s is not of type uuid",
@@ -173,114 +175,10 @@ run_reading(const char *sql, const char *argument, int n_args, Oid *types,
 	r.pub.mydest = DestTuplestore;
 	r.list.keys = palloc(r.allocated * sizeof(pg_uuid_t));
 	SPI_connect();
-	execute_reading(sql, argument, n_args, types, values, &r.pub);
+	lbrec_execute_reading(lbrec_prepare_reading(sql, argument, n_args, types),
+						  argument, n_args, types, values, &r.pub);
 	SPI_finish();
 	return r.list;
-}
-
-static int64
-seconds_time(int64 seconds)
-{
-	int64		time;
-
-	if (!lbrec_seconds_time(&time, seconds))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
-				 errmsg("column \"listened_at\" of the query of listens is out of range"),
-				 errdetail("It is %lld; an integer is read as seconds since 1970, up to the year 9999.",
-						   (long long) seconds),
-				 errhint("Divide it by 1000 in the query if it counts milliseconds.")));
-	return time;
-}
-
-/* listened_at, as lbrec_train takes it, in microseconds since 1970 */
-static int64
-listen_time(Datum d, Oid type)
-{
-	switch (type)
-	{
-		case TIMESTAMPTZOID:
-		case TIMESTAMPOID:
-			return lbrec_argument_time(DatumGetTimestampTz(d),
-									   "column \"listened_at\" of the query of listens");
-		case INT8OID:
-			return seconds_time(DatumGetInt64(d));
-		case INT4OID:
-			return seconds_time(DatumGetInt32(d));
-		case INT2OID:
-			return seconds_time(DatumGetInt16(d));
-		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("column \"%s\" of the query of listens has type %s",
-							"listened_at", format_type_be(type)),
-					 errdetail("Expected is a timestamp, or an integer of seconds since 1970."),
-					 errhint("Cast the column in the query.")));
-	}
-	return 0;					/* keep compiler quiet */
-}
-
-/* A time, in microseconds since 1970, as a column of that type has it. */
-static Datum
-time_datum(int64 time, Oid type)
-{
-	if (type == INT8OID || type == INT4OID || type == INT2OID)
-		return Int64GetDatum(time / USECS_PER_SEC -
-							 (time % USECS_PER_SEC < 0));
-	return TimestampTzGetDatum(lbrec_timestamp(time));
-}
-
-/*
- * The latest listens of a user, as of now: none after until, if that is not
- * NULL.  A listened_at of a type that listen_time() refuses is told by it.
- */
-ListenList
-lbrec_user_listens(const char *listens, int64 user_id, const int64 *until)
-{
-	MemoryContext context = CurrentMemoryContext;
-	const char *query = lbrec_listens_columns(listens, "user_id, listened_at, recording_msid");
-	const char *bound = "";
-	Oid			types[] = {INT8OID, INT8OID};
-	Datum		values[] = {Int64GetDatum(user_id), (Datum) 0};
-	ListenList	list = {0};
-	Oid			type;
-
-	SPI_connect();
-	if (until)
-	{
-		type = column_type(prepare_reading(psprintf("SELECT l.listened_at FROM (%s\n) AS l",
-													query),
-										   "listens", 0, NULL));
-		if (type == TIMESTAMPTZOID || type == TIMESTAMPOID)
-			types[1] = type;
-		values[1] = time_datum(*until, type);
-		if (types[1] == type || type == INT4OID || type == INT2OID)
-			bound = "AND l.listened_at OPERATOR(pg_catalog.<=) $2 ";
-	}
-	execute_reading(psprintf("SELECT l.recording_msid, l.listened_at FROM (%s\n) AS l "
-							 "WHERE l.user_id OPERATOR(pg_catalog.=) $1 %s"
-							 "AND l.recording_msid IS NOT NULL AND l.listened_at IS NOT NULL "
-							 "ORDER BY l.listened_at DESC, l.recording_msid LIMIT 10000",
-							 query, bound),
-					"listens", 2, types, values, NULL);
-	type = getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, 2));
-	list.keys = MemoryContextAlloc(context, Max(SPI_processed, 1) *
-								   sizeof(pg_uuid_t));
-	list.times = MemoryContextAlloc(context, Max(SPI_processed, 1) *
-									sizeof(int64));
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-
-		list.keys[list.n] = *DatumGetUUIDP(SPI_getbinval(tuple, desc, 1,
-														 &isnull));
-		list.times[list.n++] = listen_time(SPI_getbinval(tuple, desc, 2,
-														 &isnull), type);
-	}
-	SPI_finish();
-	return list;
 }
 
 /*

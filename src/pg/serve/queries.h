@@ -7,7 +7,8 @@
 
 #include "pg/server/lbrec.h"
 
-#include "core/scan/lb_scan.h"
+#include "executor/spi.h"
+#include "tcop/dest.h"
 
 /* Recordings that a query returned. */
 typedef struct RecordingList
@@ -16,16 +17,12 @@ typedef struct RecordingList
 	pg_uuid_t  *keys;
 } RecordingList;
 
-/* A user's listens, latest first, times in microseconds since 1970. */
-typedef struct ListenList
-{
-	int64		n;
-	pg_uuid_t  *keys;
-	int64	   *times;
-} ListenList;
-
-extern ListenList lbrec_user_listens(const char *listens, int64 user_id,
-									 const int64 *until);
+extern SPIPlanPtr lbrec_prepare_reading(const char *sql, const char *argument,
+										int n_args, Oid *types);
+extern Oid	lbrec_column_type(SPIPlanPtr plan);
+extern void lbrec_execute_reading(SPIPlanPtr plan, const char *argument,
+								  int n_args, const Oid *types,
+								  const Datum *values, DestReceiver *dest);
 extern RecordingList lbrec_listened_recordings(const char *listens,
 											   int64 user_id);
 extern RecordingList lbrec_query_recordings(const char *query,

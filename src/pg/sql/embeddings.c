@@ -22,7 +22,10 @@ PG_FUNCTION_INFO_V1(lbrec_user_embedding);
 PG_FUNCTION_INFO_V1(lbrec_recording_embedding);
 PG_FUNCTION_INFO_V1(lbrec_recording_embeddings);
 
-/* lbrec_user_embedding(user_id, model, at, listens, version): the query vector */
+/*
+ * lbrec_user_embedding(user_id, model, at, listens, version, fresh): the query
+ * vector
+ */
 Datum
 lbrec_user_embedding(PG_FUNCTION_ARGS)
 {
@@ -36,7 +39,8 @@ lbrec_user_embedding(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(USER_EMBEDDING_USER_ID))
 		PG_RETURN_NULL();
 	user_id = PG_GETARG_INT64(USER_EMBEDDING_USER_ID);
-	moment = lbrec_moment(fcinfo, USER_EMBEDDING_AT, USER_EMBEDDING_LISTENS);
+	moment = lbrec_moment(fcinfo, USER_EMBEDDING_AT, USER_EMBEDDING_LISTENS,
+						  USER_EMBEDDING_FRESH);
 	serving = lbrec_open_argument(fcinfo, USER_EMBEDDING_MODEL, USER_EMBEDDING_VERSION);
 	lbrec_find_listener(&listener, serving, user_id, &moment);
 	if (listener.basis == BASIS_POPULAR)

@@ -19,6 +19,8 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "core/scan/lb_scan.h"
+
 #include "pg/image/cache.h"
 #include "pg/image/image.h"
 #include "pg/model/score.h"
@@ -143,14 +145,12 @@ explain_inputs(Explanation *e, int64 time, double dot)
 	const TwoTower *tower = &e->serving->tower;
 	const LbTower *query = &tower->core.query;
 	int			width = e->listener->D / query->groups;
-	const Scorer *s = &e->listener->scorer;
-	LbSpan		history = lbrec_history(tower, s->codes, s->n_own);
 	InputBuffers buffers;
 	double		total = 0;
 
 	lbrec_make_buffers(&buffers, query, 1, CurrentMemoryContext);
 	lbrec_query_inputs(&buffers, tower, &e->listener->user, &time,
-					   e->listener->basis == BASIS_LISTENS ? &history : NULL, 1);
+					   &e->listener->history, 1);
 	e->sum = palloc0(e->listener->D * sizeof(double));
 	e->inverse = palloc(query->groups * sizeof(double));
 	visit_inputs(e, &buffers, false);
@@ -255,8 +255,8 @@ explain(Explanation *e, int64 time)
 		add_part(e, "popularity", 0, dot);
 		return;
 	}
-	if (tower->summed &&
-		(listener->basis == BASIS_MODEL || lbrec_has_history(tower)))
+	/* where a stranger's vector was fitted, no inputs have made it */
+	if (tower->summed && (listener->user != 0 || lbrec_has_history(tower)))
 		explain_inputs(e, time, dot);
 	else
 		add_part(e, "towers", 0, dot);
@@ -272,7 +272,9 @@ explain(Explanation *e, int64 time)
 	qsort(e->parts, e->n, sizeof(Part), compare_parts);
 }
 
-/* lbrec_explain(user_id, recording_msid, model, at, listens, version) */
+/*
+ * lbrec_explain(user_id, recording_msid, model, at, listens, version, fresh)
+ */
 Datum
 lbrec_explain(PG_FUNCTION_ARGS)
 {
@@ -283,7 +285,7 @@ lbrec_explain(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(EXPLAIN_USER_ID) || PG_ARGISNULL(EXPLAIN_RECORDING))
 		return (Datum) 0;
-	moment = lbrec_moment(fcinfo, EXPLAIN_AT, EXPLAIN_LISTENS);
+	moment = lbrec_moment(fcinfo, EXPLAIN_AT, EXPLAIN_LISTENS, EXPLAIN_FRESH);
 	e.serving = lbrec_open_argument(fcinfo, EXPLAIN_MODEL, EXPLAIN_VERSION);
 	e.candidate = lbrec_candidate_of(e.serving,
 									 PG_GETARG_UUID_P(EXPLAIN_RECORDING));

@@ -193,7 +193,7 @@ rank_by_mean(const void *whom, const CandidateSet *allowed, int64 k)
 /*
  * lbrec_recommend_group(user_ids, k, model, at, exclude_listened, listens,
  * exclude, candidates, filter, min_listens, max_listens, per_artist,
- * artist_column, diversity)
+ * artist_column, diversity, version, fresh)
  */
 Datum
 lbrec_recommend_group(PG_FUNCTION_ARGS)
@@ -201,7 +201,8 @@ lbrec_recommend_group(PG_FUNCTION_ARGS)
 	RowSink		sink = lbrec_begin_rows(fcinfo, GROUP_ARGS, GROUP_ARGS, 4);
 	Conditions	conditions = {0};
 	Wanted		wanted = {0};
-	Moment		moment = lbrec_moment(fcinfo, GROUP_AT, GROUP_LISTENS);
+	Moment		moment = lbrec_moment(fcinfo, GROUP_AT, GROUP_LISTENS,
+									  GROUP_FRESH);
 	UserGroup	group = {0};
 	Listener	nobody;
 	int64	   *users;
@@ -215,7 +216,10 @@ lbrec_recommend_group(PG_FUNCTION_ARGS)
 	lbrec_read_conditions(&conditions, fcinfo, &wish_places, NULL, NULL);
 	if (!PG_ARGISNULL(GROUP_EXCLUDE_LISTENED) &&
 		PG_GETARG_BOOL(GROUP_EXCLUDE_LISTENED))
+	{
+		lbrec_read_for_exclusion(&moment);
 		exclude_each(&conditions, moment.listens, users, n);
+	}
 	group.serving = lbrec_open_argument(fcinfo, GROUP_MODEL,
 										GROUP_VERSION);
 	wanted.k = lbrec_bounded_k(PG_ARGISNULL(GROUP_K) ? 10 :

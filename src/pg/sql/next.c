@@ -17,6 +17,7 @@
 #include "pg/serve/next.h"
 #include "pg/serve/queries.h"
 #include "pg/serve/select.h"
+#include "pg/serve/user_listens.h"
 #include "pg/server/srf.h"
 #include "pg/sql/calls.h"
 #include "pg/sql/wishes.h"
@@ -80,7 +81,9 @@ lbrec_next(PG_FUNCTION_ARGS)
 	RowSink		sink = lbrec_begin_rows(fcinfo, NEXT_ARGS, NEXT_ARGS, 3);
 	Conditions	conditions = {0};
 	const ServingModel *serving;
-	Moment		moment = lbrec_moment(fcinfo, NEXT_AT, NEXT_LISTENS);
+	Moment		moment = lbrec_moment(fcinfo, NEXT_AT, NEXT_LISTENS,
+									  NO_ARGUMENT);
+	ListenPeriod until = {NULL, &moment.time};
 	bool		has_user = !PG_ARGISNULL(NEXT_USER_ID);
 	int64		user_id = has_user ? PG_GETARG_INT64(NEXT_USER_ID) : 0;
 	RecordingList recent = {0};
@@ -103,7 +106,7 @@ lbrec_next(PG_FUNCTION_ARGS)
 		recent = lbrec_array_recordings(PG_GETARG_ARRAYTYPE_P(NEXT_RECENT),
 										"recent");
 	if (has_user && lbrec_has_listens(&moment))
-		listens = lbrec_user_listens(moment.listens, user_id, &moment.time);
+		listens = lbrec_user_listens(moment.listens, user_id, until);
 	wanted.k = PG_ARGISNULL(NEXT_K) ? 10 : PG_GETARG_INT32(NEXT_K);
 	lbrec_read_conditions(&conditions, fcinfo, &wish_places, moment.listens,
 						  has_user ? &user_id : NULL);

@@ -32,7 +32,7 @@ static const WishPlaces wish_places = {
 /*
  * lbrec_recommend(user_id, k, model, at, exclude_listened, listens,
  * candidates, filter, min_listens, max_listens, per_artist, artist_column,
- * diversity, version)
+ * diversity, version, fresh)
  */
 Datum
 lbrec_recommend(PG_FUNCTION_ARGS)
@@ -41,7 +41,8 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 										4);
 	Conditions	conditions = {0};
 	const ServingModel *serving;
-	Moment		moment = lbrec_moment(fcinfo, RECOMMEND_AT, RECOMMEND_LISTENS);
+	Moment		moment = lbrec_moment(fcinfo, RECOMMEND_AT, RECOMMEND_LISTENS,
+									  RECOMMEND_FRESH);
 	int64		user_id;
 	Wanted		wanted = {0};
 	Listener	listener;
@@ -52,6 +53,9 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	user_id = PG_GETARG_INT64(RECOMMEND_USER_ID);
 	wanted.k = PG_ARGISNULL(RECOMMEND_K) ? 10 : PG_GETARG_INT32(RECOMMEND_K);
+	if (!PG_ARGISNULL(RECOMMEND_EXCLUDE_LISTENED) &&
+		PG_GETARG_BOOL(RECOMMEND_EXCLUDE_LISTENED))
+		lbrec_read_for_exclusion(&moment);
 	lbrec_read_conditions(&conditions, fcinfo, &wish_places, moment.listens,
 						  &user_id);
 	serving = lbrec_open_argument(fcinfo, RECOMMEND_MODEL, RECOMMEND_VERSION);

@@ -94,7 +94,7 @@ begin(FunctionCallInfo fcinfo)
 
 	b->k = PG_ARGISNULL(RECOMMEND_ALL_K) ? 10 : PG_GETARG_INT32(RECOMMEND_ALL_K);
 	b->moment = lbrec_moment(fcinfo, RECOMMEND_ALL_AT,
-							 RECOMMEND_ALL_LISTENS);
+							 RECOMMEND_ALL_LISTENS, RECOMMEND_ALL_FRESH);
 	b->serving = lbrec_open_argument(fcinfo, RECOMMEND_ALL_MODEL, RECOMMEND_ALL_VERSION);
 	b->k = lbrec_bounded_k(b->k, b->serving->tower.n_recordings);
 	b->all = PG_ARGISNULL(RECOMMEND_ALL_USERS);
@@ -122,36 +122,45 @@ identify(Batch *b, float *queries, int *at, LbThreads *pool)
 	Size		D = serving->image->D;
 	int32	   *codes = palloc(b->n * sizeof(int32));
 	int64	   *times = palloc(b->n * sizeof(int64));
+	LbSpan	   *histories = palloc(b->n * sizeof(LbSpan));
 	int			m = 0;
+	int			known;
 
 	for (int u = 0; u < b->n; u++)
 	{
+		Listener   *listener = &b->listeners[u];
 		int32		code = lbrec_warm_user(serving, b->users[u]);
 
+		listener->basis = BASIS_POPULAR;
+		CHECK_FOR_INTERRUPTS();
 		if (code == 0)
 			continue;
-		b->listeners[u].user = code;
-		b->listeners[u].scorer = lbrec_scorer(&serving->tower, code);
+		if (!lbrec_know(listener, serving, code, b->users[u], &b->moment))
+		{
+			listener->basis = BASIS_POPULAR;
+			continue;
+		}
 		times[m] = b->moment.time;
+		histories[m] = listener->history;
 		at[m] = u;
 		codes[m++] = code;
 	}
-	if (m > 0)
-		lbrec_query_vectors(queries, &serving->tower, codes, times, m, pool,
-							CurrentMemoryContext);
+	known = m;
 	for (int u = 0; u < b->n; u++)
 	{
 		Listener   *listener = &b->listeners[u];
 
-		if (listener->user != 0)
-			continue;
 		CHECK_FOR_INTERRUPTS();
-		listener->basis = BASIS_POPULAR;
-		if (!lbrec_fold_in(listener, serving, b->users[u], &b->moment))
+		if (lbrec_warm_user(serving, b->users[u]) != 0 ||
+			!lbrec_fold_in(listener, serving, b->users[u], &b->moment))
 			continue;
 		memcpy(queries + m * D, listener->query, D * sizeof(float));
 		at[m++] = u;
 	}
+	if (known > 0)
+		lbrec_query_vectors_from(queries, &serving->tower, codes, times,
+								 histories, known, pool,
+								 CurrentMemoryContext);
 	return m;
 }
 
@@ -264,7 +273,7 @@ next_row(Batch *b, Datum *values)
 	return true;
 }
 
-/* lbrec_recommend_all(k, model, users, at, listens) */
+/* lbrec_recommend_all(k, model, users, at, listens, version, fresh) */
 Datum
 lbrec_recommend_all(PG_FUNCTION_ARGS)
 {

@@ -19,8 +19,8 @@
 PG_FUNCTION_INFO_V1(lbrec_score);
 
 /*
- * lbrec_score(user_id, recordings, model, at, listens, version): scores in the
- * order of the array, null where the model does not know the recording.
+ * lbrec_score(user_id, recordings, model, at, listens, version, fresh): scores
+ * in the order of the array, null where the model does not know the recording.
  */
 Datum
 lbrec_score(PG_FUNCTION_ARGS)
@@ -37,7 +37,7 @@ lbrec_score(PG_FUNCTION_ARGS)
 	lbrec_check_declaration(fcinfo, SCORE_ARGS, SCORE_ARGS, 0);
 	if (PG_ARGISNULL(SCORE_USER_ID) || PG_ARGISNULL(SCORE_RECORDINGS))
 		PG_RETURN_NULL();
-	moment = lbrec_moment(fcinfo, SCORE_AT, SCORE_LISTENS);
+	moment = lbrec_moment(fcinfo, SCORE_AT, SCORE_LISTENS, SCORE_FRESH);
 	serving = lbrec_open_argument(fcinfo, SCORE_MODEL, SCORE_VERSION);
 	lbrec_find_listener(&listener, serving, PG_GETARG_INT64(SCORE_USER_ID), &moment);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(SCORE_RECORDINGS), UUIDOID, UUID_LEN, false,

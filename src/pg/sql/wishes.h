@@ -6,12 +6,11 @@
 #define LBREC_SQL_WISHES_H
 
 #include "pg/image/image.h"
+#include "pg/serve/arguments.h"
 #include "pg/serve/filter.h"
 #include "pg/serve/select.h"
 
 /* The places of a function's arguments; NO_ARGUMENT: it has none. */
-#define NO_ARGUMENT (-1)
-
 typedef struct WishPlaces
 {
 	int			exclude_listened;
