@@ -105,12 +105,6 @@ manifest_of(const ModelRow *row)
 							  "'query', m.query, 'config', m.config, "
 							  "'n_listens', m.n_listens, 'n_users', m.n_users, "
 							  "'n_recordings', m.n_recordings, "
-							  "'epochs', (SELECT COALESCE(pg_catalog.jsonb_agg("
-							  "pg_catalog.to_jsonb(e) OPERATOR(pg_catalog.-) 'model'::pg_catalog.text ORDER BY e.epoch), '[]') "
-							  "FROM lbrec.epoch AS e WHERE e.model OPERATOR(pg_catalog.=) m.id), "
-							  "'evaluations', (SELECT COALESCE(pg_catalog.jsonb_agg("
-							  "pg_catalog.to_jsonb(v) OPERATOR(pg_catalog.-) '{id,name,version,model}'::pg_catalog.text[] ORDER BY v.id), '[]') "
-							  "FROM lbrec.evaluation AS v WHERE v.model OPERATOR(pg_catalog.=) m.id), "
 							  "'tensors', (SELECT COALESCE(pg_catalog.jsonb_agg("
 							  "pg_catalog.jsonb_build_object('name', t.name, 'type', t.type, 'rows', t.rows, 'cols', t.cols) "
 							  "ORDER BY t.name COLLATE pg_catalog.\"C\"), '[]') "
@@ -121,6 +115,50 @@ manifest_of(const ModelRow *row)
 		SPI_processed != 1)
 		elog(ERROR, "could not read a model's row");
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
+/*
+ * The rows of a query of (place, row), some in each record: JSON is read by
+ * functions that nothing interrupts, so lbrec_import takes no long one.
+ */
+static void
+put_rows(Export *export, RecordKind kind, const char *rows)
+{
+	Oid			types[] = {INT8OID, INT4OID};
+	Datum		values[] = {Int64GetDatum(export->row.id),
+		Int32GetDatum(RECORD_MAX_ROWS)};
+	SPITupleTable *table;
+
+	if (SPI_execute_with_args(psprintf("SELECT pg_catalog.jsonb_agg(r.json ORDER BY r.place)::pg_catalog.text "
+									   "FROM (%s) AS r (place, json) "
+									   "GROUP BY (r.place OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog./) $2 "
+									   "ORDER BY pg_catalog.min(r.place)", rows),
+							  2, types, values, NULL, true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read a model's measures");
+	table = SPI_tuptable;
+	for (uint64 i = 0, n = SPI_processed; i < n; i++)
+	{
+		char	   *json = SPI_getvalue(table->vals[i], table->tupdesc, 1);
+
+		CHECK_FOR_INTERRUPTS();
+		put_record(export, kind, NULL, 0, json, strlen(json));
+		pfree(json);
+	}
+	SPI_freetuptable(table);
+}
+
+/* The measures of a model's training and of its evaluations. */
+static void
+put_measures(Export *export)
+{
+	put_rows(export, RECORD_EPOCHS,
+			 "SELECT pg_catalog.row_number() OVER (ORDER BY e.epoch), "
+			 "pg_catalog.to_jsonb(e) OPERATOR(pg_catalog.-) 'model'::pg_catalog.text "
+			 "FROM lbrec.epoch AS e WHERE e.model OPERATOR(pg_catalog.=) $1");
+	put_rows(export, RECORD_EVALUATIONS,
+			 "SELECT pg_catalog.row_number() OVER (ORDER BY v.id), "
+			 "pg_catalog.to_jsonb(v) OPERATOR(pg_catalog.-) '{id,name,version,model}'::pg_catalog.text[] "
+			 "FROM lbrec.evaluation AS v WHERE v.model OPERATOR(pg_catalog.=) $1");
 }
 
 static void
@@ -165,6 +203,7 @@ lbrec_export(PG_FUNCTION_ARGS)
 	export->tensor = -1;
 	manifest = manifest_of(&export->row);
 	put_record(export, RECORD_MANIFEST, NULL, 0, manifest, strlen(manifest));
+	put_measures(export);
 	lbrec_validate_model(validator, &export->row, damaged_model, export,
 						 put_chunk, export);
 	end.records = export->seq + 1;

@@ -33,8 +33,13 @@
 
 PG_FUNCTION_INFO_V1(lbrec_import);
 
-/* A manifest with the epochs of the longest training is far smaller. */
-#define MAX_MANIFEST_BYTES (256 * 1024 * 1024)
+/*
+ * PostgreSQL reads JSON without looking for a cancel: so few bytes, and so few
+ * values, that this takes a fraction of 100 ms.  A manifest lists some hundred
+ * tensors; what is long in it is the text of the query.
+ */
+#define MAX_JSON_BYTES (16 * 1024 * 1024)
+#define MAX_JSON_VALUES 100000
 #define MAX_TENSORS 10000
 
 typedef struct Incoming
@@ -135,6 +140,33 @@ to_int8(const char *text)
 	return DatumGetInt64(DirectFunctionCall1(int8in, CStringGetDatum(text)));
 }
 
+/* Checks a text of JSON, len bytes, before PostgreSQL reads it. */
+static void
+check_json(const Import *import, const char *data, Size len)
+{
+	bool		in_string = false;
+	int			values = 0;
+
+	for (Size i = 0; i < len; i++)
+	{
+		char		c = data[i];
+
+		if (i % 65536 == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (in_string && c == '\\')
+			i++;
+		else if (c == '"')
+			in_string = !in_string;
+		else if (!in_string &&
+				 (c == ',' || c == ':' || c == '[' || c == '{') &&
+				 ++values > MAX_JSON_VALUES)
+			bad_record(import, psprintf("It has more than %d values.",
+										MAX_JSON_VALUES));
+	}
+	if (len == 0 || !pg_verifymbstr(data, (int) len, true))
+		bad_record(import, "It is no text in this database's encoding.");
+}
+
 static void
 read_tensors(Import *import, Datum manifest)
 {
@@ -193,7 +225,7 @@ static void
 read_manifest(Import *import, const char *data, Size len)
 {
 	Oid			types[] = {TEXTOID};
-	Oid			epoch_types[] = {INT8OID, TEXTOID};
+	Oid			text_types[] = {INT8OID, TEXTOID};
 	Datum		manifest;
 	Datum		values[2];
 	NewModel	model = {.activate = import->activate};
@@ -201,8 +233,7 @@ read_manifest(Import *import, const char *data, Size len)
 	char	   *encoding;
 	char	   *config;
 
-	if (len == 0 || !pg_verifymbstr(data, (int) len, true))
-		bad_record(import, "It is no text in this database's encoding.");
+	check_json(import, data, len);
 	manifest = PointerGetDatum(cstring_to_text_with_len(data, (int) len));
 	if (SPI_execute_with_args("SELECT m.j OPERATOR(pg_catalog.->>) 'encoding', "
 							  "m.j OPERATOR(pg_catalog.->>) 'name', m.j OPERATOR(pg_catalog.->>) 'query', "
@@ -247,36 +278,52 @@ read_manifest(Import *import, const char *data, Size len)
 		values[1] = CStringGetTextDatum(comment);
 		if (SPI_execute_with_args("UPDATE lbrec.model SET comment = $2 "
 								  "WHERE id OPERATOR(pg_catalog.=) $1",
-								  2, epoch_types, values, NULL, false,
+								  2, text_types, values, NULL, false,
 								  0) != SPI_OK_UPDATE)
 			elog(ERROR, "could not update lbrec.model");
 	}
-	values[1] = manifest;
-	if (SPI_execute_with_args("INSERT INTO lbrec.epoch (model, epoch, loss, test_loss,"
-							  " top_1, top_5, top_10, top_50, top_100, recall_20,"
-							  " ndcg_20, ndcg_100, mrr, seconds, listens_per_second) "
-							  "SELECT $1, epoch, loss, test_loss, top_1, top_5, top_10, top_50, top_100, "
-							  "recall_20, ndcg_20, ndcg_100, mrr, seconds, listens_per_second "
-							  "FROM pg_catalog.jsonb_populate_recordset(NULL::lbrec.epoch, "
-							  "$2::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'epochs')",
-							  2, epoch_types, values, NULL, false,
-							  0) != SPI_OK_INSERT)
-		elog(ERROR, "could not insert into lbrec.epoch");
-	if (SPI_execute_with_args("INSERT INTO lbrec.evaluation (name, version, model, kind, measured, listens,"
-							  " split, first_listen, last_listen, recommender, k, top_k_accuracy, ndcg, mrr,"
-							  " new_recall, new_ndcg, coverage, mean_popularity, listens_evaluated,"
-							  " unknown_recordings, users_evaluated) "
-							  "SELECT m.name, m.version, m.id, v.kind, v.measured, v.listens, v.split,"
-							  " v.first_listen, v.last_listen, v.recommender, v.k, v.top_k_accuracy, v.ndcg,"
-							  " v.mrr, v.new_recall, v.new_ndcg, v.coverage, v.mean_popularity,"
-							  " v.listens_evaluated, v.unknown_recordings, v.users_evaluated "
-							  "FROM lbrec.model AS m, "
-							  "pg_catalog.jsonb_populate_recordset(NULL::lbrec.evaluation, "
-							  "$2::pg_catalog.jsonb OPERATOR(pg_catalog.->) 'evaluations') AS v "
-							  "WHERE m.id OPERATOR(pg_catalog.=) $1",
-							  2, epoch_types, values, NULL, false,
-							  0) != SPI_OK_INSERT)
-		elog(ERROR, "could not insert into lbrec.evaluation");
+}
+
+/* A JSON array of rows is inserted by this, $1 being the model. */
+static const char *const insert_rows[] = {
+	[RECORD_EPOCHS] =
+		"INSERT INTO lbrec.epoch (model, epoch, loss, test_loss,"
+		" top_1, top_5, top_10, top_50, top_100, recall_20,"
+		" ndcg_20, ndcg_100, mrr, seconds, listens_per_second) "
+		"SELECT $1, epoch, loss, test_loss, top_1, top_5, top_10, top_50, top_100, "
+		"recall_20, ndcg_20, ndcg_100, mrr, seconds, listens_per_second "
+		"FROM pg_catalog.jsonb_populate_recordset(NULL::lbrec.epoch, "
+		"$2::pg_catalog.jsonb)",
+		[RECORD_EVALUATIONS] =
+		"INSERT INTO lbrec.evaluation (name, version, model, kind, measured, listens,"
+		" split, first_listen, last_listen, recommender, k, top_k_accuracy, ndcg, mrr,"
+		" new_recall, new_ndcg, coverage, mean_popularity, listens_evaluated,"
+		" unknown_recordings, users_evaluated) "
+		"SELECT m.name, m.version, m.id, v.kind, v.measured, v.listens, v.split,"
+		" v.first_listen, v.last_listen, v.recommender, v.k, v.top_k_accuracy, v.ndcg,"
+		" v.mrr, v.new_recall, v.new_ndcg, v.coverage, v.mean_popularity,"
+		" v.listens_evaluated, v.unknown_recordings, v.users_evaluated "
+		"FROM lbrec.model AS m, "
+		"pg_catalog.jsonb_populate_recordset(NULL::lbrec.evaluation, "
+		"$2::pg_catalog.jsonb) AS v "
+		"WHERE m.id OPERATOR(pg_catalog.=) $1"
+	};
+
+/* Rows of the measures of the training, or of evaluations. */
+static void
+take_rows(const Import *import, RecordKind kind, const char *data, Size len)
+{
+	Oid			types[] = {INT8OID, TEXTOID};
+	Datum		values[2];
+
+	if (import->tensor > 0 || import->chunk > 0)
+		bad_record(import, "Measures stand before the tensors.");
+	check_json(import, data, len);
+	values[0] = Int64GetDatum(import->row.id);
+	values[1] = PointerGetDatum(cstring_to_text_with_len(data, (int) len));
+	if (SPI_execute_with_args(insert_rows[kind], 2, types, values, NULL,
+							  false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not insert a model's measures");
 }
 
 static void
@@ -340,7 +387,7 @@ static void
 take_record(Import *import, Datum datum)
 {
 	Size		len = toast_raw_datum_size(datum) - VARHDRSZ;
-	Size		most = import->seq == 0 ? MAX_MANIFEST_BYTES :
+	Size		most = import->seq == 0 ? MAX_JSON_BYTES :
 	TENSOR_CHUNK_BYTES + sizeof(RecordHeader) + sizeof(ChunkPlace);
 	const char *record;
 	RecordKind	kind;
@@ -359,6 +406,8 @@ take_record(Import *import, Datum datum)
 		bad_record(import, "The first row, and no other, tells what follows.");
 	if (kind == RECORD_MANIFEST)
 		read_manifest(import, data, len);
+	else if (kind == RECORD_EPOCHS || kind == RECORD_EVALUATIONS)
+		take_rows(import, kind, data, len);
 	else if (kind == RECORD_CHUNK)
 		take_chunk(import, data, len);
 	else if (kind == RECORD_END)

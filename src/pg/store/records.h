@@ -21,8 +21,13 @@ typedef enum RecordKind
 {
 	RECORD_MANIFEST = 1,
 	RECORD_CHUNK = 2,
-	RECORD_END = 3
+	RECORD_END = 3,
+	RECORD_EPOCHS = 4,
+	RECORD_EVALUATIONS = 5
 } RecordKind;
+
+/* Rows of epochs or evaluations in one record, at most. */
+#define RECORD_MAX_ROWS 500
 
 typedef struct RecordHeader
 {
