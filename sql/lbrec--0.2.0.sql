@@ -29,10 +29,18 @@ CREATE TABLE lbrec.model (
 	UNIQUE (name, version)
 );
 COMMENT ON TABLE lbrec.model IS 'one row per version of a model';
+COMMENT ON COLUMN lbrec.model.id IS 'number of the version, which other tables refer to';
+COMMENT ON COLUMN lbrec.model.name IS 'name of the model';
+COMMENT ON COLUMN lbrec.model.version IS 'number of the version, from 1 for each name';
 COMMENT ON COLUMN lbrec.model.activation IS 'the version of a name with the highest number is the active one; 0: never activated';
 COMMENT ON COLUMN lbrec.model.precedence IS 'of the active names, the one with the highest number is the default: above 0 where somebody made it so, below 0 where it was the first; null: not the default, unless it is the only active name';
+COMMENT ON COLUMN lbrec.model.owner IS 'role that trained or imported it';
+COMMENT ON COLUMN lbrec.model.created IS 'when the transaction of its training began';
 COMMENT ON COLUMN lbrec.model.query IS 'the query of listens that the version was trained on';
 COMMENT ON COLUMN lbrec.model.config IS 'settings of the training run (options), inputs of the towers (query, candidate), scale of time (time)';
+COMMENT ON COLUMN lbrec.model.n_listens IS 'listens that it was trained on';
+COMMENT ON COLUMN lbrec.model.n_users IS 'users that it knows';
+COMMENT ON COLUMN lbrec.model.n_recordings IS 'recordings that it knows';
 COMMENT ON COLUMN lbrec.model.checksum IS 'sum of hashint8extended(crc32c, chunk) over all chunks of the version, modulo 2^64';
 COMMENT ON COLUMN lbrec.model.comment IS 'a note on the version, set by lbrec_comment';
 
@@ -55,6 +63,21 @@ CREATE TABLE lbrec.epoch (
 	PRIMARY KEY (model, epoch)
 );
 COMMENT ON TABLE lbrec.epoch IS 'the figures of each epoch that lbrec_train returned';
+COMMENT ON COLUMN lbrec.epoch.model IS 'id of the version';
+COMMENT ON COLUMN lbrec.epoch.epoch IS 'number of the epoch, from 1';
+COMMENT ON COLUMN lbrec.epoch.loss IS 'loss of a batch in nats, a mean over the epoch';
+COMMENT ON COLUMN lbrec.epoch.test_loss IS 'loss of a batch of held-out listens; null where not measured, as all measures that follow';
+COMMENT ON COLUMN lbrec.epoch.top_1 IS 'share of held-out listens whose recording has the highest score';
+COMMENT ON COLUMN lbrec.epoch.top_5 IS 'share of held-out listens whose recording is among the first 5';
+COMMENT ON COLUMN lbrec.epoch.top_10 IS 'share of held-out listens whose recording is among the first 10';
+COMMENT ON COLUMN lbrec.epoch.top_50 IS 'share of held-out listens whose recording is among the first 50';
+COMMENT ON COLUMN lbrec.epoch.top_100 IS 'share of held-out listens whose recording is among the first 100';
+COMMENT ON COLUMN lbrec.epoch.recall_20 IS 'recall@20 of recordings new to their users, a mean over users';
+COMMENT ON COLUMN lbrec.epoch.ndcg_20 IS 'NDCG@20 of recordings new to their users, a mean over users';
+COMMENT ON COLUMN lbrec.epoch.ndcg_100 IS 'NDCG@100 of recordings new to their users, a mean over users';
+COMMENT ON COLUMN lbrec.epoch.mrr IS 'mean of 1 / rank over held-out listens, 0 beyond 100';
+COMMENT ON COLUMN lbrec.epoch.seconds IS 'seconds of training, without measuring';
+COMMENT ON COLUMN lbrec.epoch.listens_per_second IS 'listens trained on in a second';
 
 CREATE TABLE lbrec.tensor (
 	model bigint NOT NULL REFERENCES lbrec.model ON DELETE CASCADE,
@@ -69,6 +92,13 @@ CREATE TABLE lbrec.tensor (
 );
 ALTER TABLE lbrec.tensor ALTER COLUMN data SET STORAGE EXTERNAL;
 COMMENT ON TABLE lbrec.tensor IS 'the arrays of a model, row-major, little-endian, in chunks of 1 MB';
+COMMENT ON COLUMN lbrec.tensor.model IS 'id of the version';
+COMMENT ON COLUMN lbrec.tensor.name IS 'name of the array';
+COMMENT ON COLUMN lbrec.tensor.chunk IS 'which megabyte of the array, from 0';
+COMMENT ON COLUMN lbrec.tensor.type IS 'type of the elements: float4, int4, int8, uuid or bytes';
+COMMENT ON COLUMN lbrec.tensor.rows IS 'rows of the array';
+COMMENT ON COLUMN lbrec.tensor.cols IS 'columns of the array';
+COMMENT ON COLUMN lbrec.tensor.data IS 'elements of the chunk';
 COMMENT ON COLUMN lbrec.tensor.crc32c IS 'CRC-32C over model, name, chunk, type, rows, cols and data';
 
 -- Rows stay when their version goes: model is null then.
@@ -643,19 +673,25 @@ LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100000;
 COMMENT ON FUNCTION lbrec.listens_since IS
 'share of the listens in the default table that are later than a time, from a sample of its pages where there are many; null if there is no such table, or none that the caller may read';
 
+CREATE FUNCTION lbrec_report(
+	model text DEFAULT NULL,
+	version integer DEFAULT NULL,
+	recordings text DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME', 'lbrec_report'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
+COMMENT ON FUNCTION lbrec_report IS
+'a version of a model as one HTML page: how good it is, what it recommends, to some users and in all, a map of the recordings, how it was trained. recordings is a table or query of names, by default the table recording';
+
 CREATE VIEW lbrec_models AS
 SELECT m.name, m.version, m.active,
 	m.active AND COALESCE(m.precedence OPERATOR(pg_catalog.=) m.top_precedence,
 		m.top_precedence IS NULL AND m.first_active OPERATOR(pg_catalog.=) m.last_active)
 		AS is_default,
-	m.owner, m.created, m.n_listens, m.n_users, m.n_recordings,
-	m.config OPERATOR(pg_catalog.->) 'options' AS options,
-	e.epochs, lbrec.figure(e.loss) AS loss, lbrec.figure(e.top_10) AS top_10, lbrec.figure(e.top_100) AS top_100,
-	lbrec.figure(v.ndcg_100) AS ndcg_100, lbrec.figure(v.popular_ndcg_100) AS popular_ndcg_100,
-	pg_catalog.now() OPERATOR(pg_catalog.-) v.measured AS age,
+	pg_catalog.date_trunc('minute', pg_catalog.now() OPERATOR(pg_catalog.-) m.created) AS age,
+	m.n_listens, m.n_users, m.n_recordings, lbrec.figure(v.ndcg_100) AS ndcg_100,
 	CASE WHEN m.active THEN lbrec.listens_since(least(m.created, pg_catalog.to_timestamp(
-		(m.config OPERATOR(pg_catalog.#>>) '{time,last}')::pg_catalog.float8))) END AS listens_since,
-	m.query, m.comment
+		(m.config OPERATOR(pg_catalog.#>>) '{time,last}')::pg_catalog.float8))) END AS listens_since
 FROM (
 	SELECT x.*,
 		x.activation OPERATOR(pg_catalog.>) 0 AND x.activation OPERATOR(pg_catalog.=)
@@ -664,6 +700,30 @@ FROM (
 		pg_catalog.min(x.name) FILTER (WHERE x.activation OPERATOR(pg_catalog.>) 0) OVER () AS first_active,
 		pg_catalog.max(x.name) FILTER (WHERE x.activation OPERATOR(pg_catalog.>) 0) OVER () AS last_active
 	FROM lbrec.model AS x) AS m
+LEFT JOIN LATERAL (
+	SELECT pg_catalog.max(x.new_ndcg) AS ndcg_100
+	FROM lbrec.evaluation AS x
+	WHERE x.model OPERATOR(pg_catalog.=) m.id AND x.kind OPERATOR(pg_catalog.=) 'training'
+		AND x.recommender OPERATOR(pg_catalog.=) 'model' AND x.k OPERATOR(pg_catalog.=) 100) AS v ON true;
+COMMENT ON VIEW lbrec_models IS
+'versions of models, on one screen: which is active of its name, which answers when none is named (is_default), how old and how good it is; lbrec_model_details has the rest';
+COMMENT ON COLUMN lbrec_models.name IS 'name of the model';
+COMMENT ON COLUMN lbrec_models.version IS 'number of the version';
+COMMENT ON COLUMN lbrec_models.active IS 'answers for its name';
+COMMENT ON COLUMN lbrec_models.is_default IS 'answers where no model is named';
+COMMENT ON COLUMN lbrec_models.age IS 'time since its training began, in minutes';
+COMMENT ON COLUMN lbrec_models.n_listens IS 'listens that it was trained on';
+COMMENT ON COLUMN lbrec_models.n_users IS 'users that it knows';
+COMMENT ON COLUMN lbrec_models.n_recordings IS 'recordings that it knows';
+COMMENT ON COLUMN lbrec_models.ndcg_100 IS 'NDCG@100 of recordings new to their users, on what the training held out; null if nothing';
+COMMENT ON COLUMN lbrec_models.listens_since IS 'share of the listens in the default table that are later than what it was trained on; of active versions';
+
+CREATE VIEW lbrec_model_details AS
+SELECT m.name, m.version, m.owner, m.created, e.epochs,
+	lbrec.figure(e.loss) AS loss, lbrec.figure(e.top_10) AS top_10, lbrec.figure(e.top_100) AS top_100,
+	lbrec.figure(v.popular_ndcg_100) AS popular_ndcg_100, m.comment, m.query,
+	m.config OPERATOR(pg_catalog.->) 'options' AS options
+FROM lbrec.model AS m
 LEFT JOIN LATERAL (
 	-- of the epoch that is saved; where none is the best, of the last measured
 	SELECT pg_catalog.count(*) AS epochs,
@@ -677,14 +737,24 @@ LEFT JOIN LATERAL (
 		FROM lbrec.epoch AS x) AS l
 	WHERE l.model OPERATOR(pg_catalog.=) m.id) AS e ON true
 LEFT JOIN LATERAL (
-	SELECT pg_catalog.max(x.new_ndcg) FILTER (WHERE x.recommender OPERATOR(pg_catalog.=) 'model') AS ndcg_100,
-		pg_catalog.max(x.new_ndcg) FILTER (WHERE x.recommender OPERATOR(pg_catalog.=) 'popular') AS popular_ndcg_100,
-		pg_catalog.max(x.measured) AS measured
+	SELECT pg_catalog.max(x.new_ndcg) AS popular_ndcg_100
 	FROM lbrec.evaluation AS x
 	WHERE x.model OPERATOR(pg_catalog.=) m.id AND x.kind OPERATOR(pg_catalog.=) 'training'
-		AND x.k OPERATOR(pg_catalog.=) 100) AS v ON true;
-COMMENT ON VIEW lbrec_models IS
-'versions of models: which is active of its name, which answers when none is named (is_default), settings, measures of the epoch that is saved, the query that it was trained on and its comment';
+		AND x.recommender OPERATOR(pg_catalog.=) 'popular' AND x.k OPERATOR(pg_catalog.=) 100) AS v ON true;
+COMMENT ON VIEW lbrec_model_details IS
+'versions of models: what lbrec_models has no room for: the owner, measures of the epoch that is saved, the comment, the query of listens and the settings';
+COMMENT ON COLUMN lbrec_model_details.name IS 'name of the model';
+COMMENT ON COLUMN lbrec_model_details.version IS 'number of the version';
+COMMENT ON COLUMN lbrec_model_details.owner IS 'role that trained it';
+COMMENT ON COLUMN lbrec_model_details.created IS 'when the transaction of its training began';
+COMMENT ON COLUMN lbrec_model_details.epochs IS 'epochs that were trained';
+COMMENT ON COLUMN lbrec_model_details.loss IS 'loss of a batch in the epoch that is saved';
+COMMENT ON COLUMN lbrec_model_details.top_10 IS 'top-10 accuracy after that epoch, or after the last one measured';
+COMMENT ON COLUMN lbrec_model_details.top_100 IS 'top-100 accuracy after that epoch, or after the last one measured';
+COMMENT ON COLUMN lbrec_model_details.popular_ndcg_100 IS 'what the most popular recordings reach where lbrec_models has ndcg_100';
+COMMENT ON COLUMN lbrec_model_details.comment IS 'note set by lbrec_comment';
+COMMENT ON COLUMN lbrec_model_details.query IS 'table or query of listens that it was trained on';
+COMMENT ON COLUMN lbrec_model_details.options IS 'settings of the training';
 
 CREATE VIEW lbrec_weeks AS
 SELECT e.name, e.kind, e.recommender, e.k,
@@ -726,6 +796,7 @@ DO $$
 BEGIN
 	IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 150000 THEN
 		ALTER VIEW lbrec_models SET (security_invoker = true);
+		ALTER VIEW lbrec_model_details SET (security_invoker = true);
 		ALTER VIEW lbrec_weeks SET (security_invoker = true);
 	END IF;
 END $$;
@@ -776,7 +847,7 @@ COMMENT ON COLUMN lbrec_progress.listens_per_second IS 'read, or trained on in t
 COMMENT ON COLUMN lbrec_progress.memory IS 'bytes that the session has allocated';
 COMMENT ON COLUMN lbrec_progress.started IS 'when the statement began';
 
-GRANT SELECT ON lbrec_models, lbrec_weeks, lbrec_progress TO @extowner@ WITH GRANT OPTION;
+GRANT SELECT ON lbrec_models, lbrec_model_details, lbrec_weeks, lbrec_progress TO @extowner@ WITH GRANT OPTION;
 
 -- Nobody trains or changes models by default; reading needs SELECT on the
 -- tables of schema lbrec, which PUBLIC has not.

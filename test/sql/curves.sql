@@ -63,6 +63,6 @@ END $$;
 SELECT losses, pg_temp.begins_at(losses) FROM (VALUES ('{4,2}'::float8[]), ('{104,101}'), ('{3,3}'), ('{-1,-3}')) AS v (losses);
 -- a long name is cut in the legend, between characters, and whole in its title
 UPDATE lbrec.model SET name = repeat('ö', 60) WHERE name = 'one';
-SELECT svg ~ ('>' || repeat('ö', 18) || '&#8230; 1<') AS cut, svg ~ ('<title>' || repeat('ö', 60) || '</title>') AS whole
+SELECT svg ~ ('>' || repeat('&#246;', 18) || '&#8230; 1<') AS cut, svg ~ ('<title>' || repeat('&#246;', 60) || '</title>') AS whole
 FROM lbrec_curves_svg(ARRAY[repeat('ö', 60)], 'loss', '{1}') AS svg;
 DELETE FROM lbrec.model;

@@ -24,7 +24,7 @@ FROM lbrec.model AS l JOIN lbrec.epoch AS e ON e.model = l.id AND e.epoch = (l.c
 WHERE l.name = 'm';
 -- without anything held out there are none
 SELECT count(*) FROM lbrec_train('none', 'early', split => 'none', epochs => 1, settings => '{"ensemble": 1, "embedding_dim": 4}');
-SELECT (SELECT count(*) FROM lbrec.evaluation WHERE name = 'none') AS rows, ndcg_100, age FROM lbrec_models WHERE name = 'none';
+SELECT (SELECT count(*) FROM lbrec.evaluation WHERE name = 'none') AS rows, ndcg_100 FROM lbrec_models WHERE name = 'none';
 
 -- an evaluation is what lbrec_evaluate returns, and is kept
 CREATE TEMP TABLE recorded AS SELECT * FROM lbrec_record_evaluation('m', 'late');

@@ -8,9 +8,9 @@ FROM generate_series(1, 4) AS n;
 
 -- a comment is the newest version's, or that of the one that is named
 SELECT lbrec_comment('kept', 'the newest'), lbrec_comment('kept', E'with "quotes" and\n\ttwo lines', 2);
-SELECT version, comment FROM lbrec_models WHERE name = 'kept' ORDER BY version;
+SELECT version, comment FROM lbrec_model_details WHERE name = 'kept' ORDER BY version;
 SELECT lbrec_comment('kept', NULL);
-SELECT count(comment) FROM lbrec_models WHERE name = 'kept';
+SELECT count(comment) FROM lbrec_model_details WHERE name = 'kept';
 SELECT lbrec_comment('nobody', 'x');
 SELECT lbrec_comment('kept', 'x', 5);
 SELECT lbrec_comment(NULL, 'x');
@@ -63,7 +63,7 @@ SELECT min(seq), count(*) = max(seq) + 1 AS counted, count(*) FILTER (WHERE get_
 	JOIN lbrec.model AS m ON m.id = t.model WHERE m.name = 'kept') AS each_chunk FROM rows;
 SELECT lbrec_import('rows', 'moved') AS moved, lbrec_import('rows') AS same_name,
 	lbrec_import('SELECT seq, chunk FROM rows ORDER BY seq DESC', 'moved', activate => true) AS again;
-SELECT name, version, active, comment FROM lbrec_models WHERE name IN ('kept', 'moved') ORDER BY 1, 2;
+SELECT name, version, active, comment FROM lbrec_models JOIN lbrec_model_details USING (name, version) WHERE name IN ('kept', 'moved') ORDER BY 1, 2;
 SELECT count(*), bool_and(a.recording_msid = b.recording_msid AND a.score = b.score) AS same
 FROM lbrec_recommend(7, 20, 'kept', at => '2005-04-01') AS a JOIN lbrec_recommend(7, 20, 'moved', at => '2005-04-01') AS b USING (rank);
 SELECT bool_and(ok) AS ok FROM lbrec_check('moved');
@@ -109,8 +109,8 @@ SELECT count(*) FROM lbrec_train('best', 'SELECT i % 20 AS user_id, to_timestamp
 	epochs => 4, settings => '{"evaluate_every": 1, "refit": false, "temperature": 0.2, "ensemble": 1, "embedding_dim": 4}');
 UPDATE lbrec.epoch SET loss = epoch, top_100 = epoch / 8.0 WHERE model = (SELECT max(id) FROM lbrec.model);
 UPDATE lbrec.model SET config = jsonb_set(config, '{best_epoch}', '2') WHERE name = 'best';
-SELECT epochs, loss, top_100 FROM lbrec_models WHERE name = 'best';
+SELECT epochs, loss, top_100 FROM lbrec_model_details WHERE name = 'best';
 UPDATE lbrec.model SET config = jsonb_set(config, '{best_epoch}', '0') WHERE name = 'best';
-SELECT epochs, loss, top_100 FROM lbrec_models WHERE name = 'best';
+SELECT epochs, loss, top_100 FROM lbrec_model_details WHERE name = 'best';
 SELECT lbrec_drop_model('best');
 RESET client_min_messages;

@@ -47,7 +47,7 @@ SELECT count(*) FROM lbrec_recommend(NULL);
 
 -- versions: the newest answers, an older one can be put back
 SELECT count(*) FROM lbrec_train('m', epochs => 1);
-SELECT name, version, active, is_default, epochs FROM lbrec_models ORDER BY name, version;
+SELECT name, version, active, is_default, epochs FROM lbrec_models JOIN lbrec_model_details USING (name, version) ORDER BY name, version;
 BEGIN;
 SELECT lbrec_activate('m', 1);
 SELECT name, version, active, is_default FROM lbrec_models ORDER BY name, version;

@@ -19,9 +19,9 @@ SELECT count(*) < 200 AS stopped
 FROM lbrec_train('early', settings => '{"early_stopping": "test_loss", "patience": 2, "evaluate_every": 1, "ensemble": 1}', epochs => 200);
 SELECT (config ->> 'best_epoch')::int = (SELECT epoch FROM lbrec.epoch AS e WHERE e.model = m.id ORDER BY test_loss LIMIT 1) AS best
 FROM lbrec.model AS m WHERE name = 'early';
--- lbrec_models shows the measures of that epoch, not of the last
+-- lbrec_model_details shows the measures of that epoch, not of the last
 SELECT v.top_100 = lbrec.figure(e.top_100) AND v.loss = lbrec.figure(e.loss) AS of_the_saved_epoch, e.epoch < v.epochs AS not_the_last
-FROM lbrec_models AS v JOIN lbrec.model AS m USING (name, version) JOIN lbrec.epoch AS e ON e.model = m.id AND e.epoch = (m.config ->> 'best_epoch')::int
+FROM lbrec_model_details AS v JOIN lbrec.model AS m USING (name, version) JOIN lbrec.epoch AS e ON e.model = m.id AND e.epoch = (m.config ->> 'best_epoch')::int
 WHERE name = 'early';
 
 SELECT count(*) > 0 AS trained FROM unnest('{top_1,top_5,top_50,ndcg_100}'::text[]) AS m,

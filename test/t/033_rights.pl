@@ -42,7 +42,7 @@ sql(q{SET ROLE dbowner;
 	-- docs/rights.md: a reader
 	GRANT USAGE ON SCHEMA lbrec TO reader, trainer;
 	GRANT SELECT ON ALL TABLES IN SCHEMA lbrec TO reader, trainer;
-	GRANT SELECT ON lbrec_models, lbrec_weeks, lbrec_progress TO reader, trainer;
+	GRANT SELECT ON lbrec_models, lbrec_model_details, lbrec_weeks, lbrec_progress TO reader, trainer;
 	-- docs/rights.md: a trainer
 	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model, lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation TO trainer;
 	GRANT INSERT, UPDATE, DELETE ON lbrec.model, lbrec.epoch, lbrec.tensor, lbrec.evaluation TO trainer;
@@ -74,6 +74,7 @@ my @table = (
 	[ 'recommend to all', q{SELECT lbrec_recommend_all(5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'plan a call', q{EXPLAIN SELECT * FROM lbrec_recommend(1, 5, 'a')}, 'yes', 'yes', 'yes', 'yes' ],
 	[ 'draw', q{SELECT lbrec_curves_svg('{a}')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'report', q{SELECT lbrec_report('a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'list models', 'SELECT * FROM lbrec_models', 'yes', 'yes', 'yes', '42501' ],
 	[ 'compare weeks', 'SELECT * FROM lbrec_weeks', 'yes', 'yes', 'yes', '42501' ],
 	[ 'see progress', 'SELECT * FROM lbrec_progress', 'yes', 'yes', 'yes', '42501' ],
@@ -182,8 +183,8 @@ for my $path ('evil, pg_catalog, public', 'pg_temp, evil, pg_catalog, public')
 		q{SELECT public.lbrec_recommend_group('{1,2}', 2, 'a', exclude_listened => true, listens => 'public.listen')}, q{SELECT public.lbrec_similar(ARRAY[pg_catalog.md5('1')::pg_catalog.uuid], 2, 'a')}, q{SELECT public.lbrec_user_embedding(1, 'a')}, q{SELECT public.lbrec_recording_embeddings('a')},
 		q{SELECT public.lbrec_train('a', 'public.listen', epochs => 1, start_from => 'a')},
 		q{SELECT public.lbrec_tune('attacked', 'public.listen', search => '{"temperature": [1, 2]}', epochs => 1)},
-		q{SELECT public.lbrec_curves_svg('{a}')}, q{SELECT public.lbrec_activate('a')}, q{SELECT public.lbrec_activate('a', 1)},
-		q{SELECT * FROM public.lbrec_models}, q{SELECT * FROM public.lbrec_progress},
+		q{SELECT public.lbrec_curves_svg('{a}')}, q{SELECT public.lbrec_report('a')}, q{SELECT public.lbrec_activate('a')}, q{SELECT public.lbrec_activate('a', 1)},
+		q{SELECT * FROM public.lbrec_models}, q{SELECT * FROM public.lbrec_model_details}, q{SELECT * FROM public.lbrec_progress},
 		q{SELECT public.lbrec_drop_model('a')}, q{SELECT public.lbrec_drop_model('a', 1)})
 	{
 		# in a new session, so that no plan is at hand

@@ -43,7 +43,7 @@ for my $name (qw(tiny deep chunks))
 		$node->safe_psql('postgres', "\\copy (SELECT * FROM lbrec_export('$name')) TO '$file' (FORMAT $format)");
 		is($node->safe_psql('two', "SET ROLE importer; TRUNCATE incoming;\n\\copy incoming FROM '$file' (FORMAT $format)\nSELECT lbrec_import('incoming', '$name $format')"), '1', "$name, $format: imported");
 		is($node->safe_psql('two', sprintf $content, "$name $format"), $node->safe_psql('postgres', sprintf $content, $name), "$name, $format: the same");
-		is($node->safe_psql('two', "SELECT owner, active FROM lbrec_models WHERE name = '$name $format'"), 'importer|f', "$name, $format: whose it is, and not active");
+		is($node->safe_psql('two', "SELECT owner, active FROM lbrec_models JOIN lbrec_model_details USING (name, version) WHERE name = '$name $format'"), 'importer|f', "$name, $format: whose it is, and not active");
 		$node->safe_psql('two', "SELECT lbrec_activate('$name $format')");
 		is(answer($node, "$name $format", db => 'two'), answer($node, $name), "$name, $format: answers the same");
 	}

@@ -64,6 +64,17 @@ my %relation = map { $_->[0] => [ split /,/, $_->[1] ] } rows(qq{
 	$members JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND c.relkind IN ('r', 'v', 'm', 'p')});
 my %setting = map { $_->[0] => $_->[1] } rows(q{SELECT name, current_setting(name) FROM pg_settings WHERE name LIKE 'lbrec.%'});
 
+# Every column of a table or view says what it is, so \d+ does.
+sub silent_columns
+{
+	return sql_list(qq{SELECT c.oid::regclass || '.' || a.attname $members JOIN pg_class AS c ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND c.relkind IN ('r', 'v', 'm', 'p')
+		JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped WHERE coalesce(col_description(c.oid, a.attnum), '') !~ '\\w' ORDER BY 1});
+}
+sub sql_list { return join ' ', map { $_->[0] } rows($_[0]) }
+is(silent_columns(), '', 'every column has a comment');
+$node->safe_psql('postgres', 'COMMENT ON COLUMN lbrec.epoch.mrr IS NULL');
+is(silent_columns(), 'lbrec.epoch.mrr', 'and one without is told');
+
 # --- the page --------------------------------------------------------------
 
 sub sections
@@ -196,6 +207,12 @@ for my $preset ('paper', 'default')
 		FROM lbrec.model AS m, lbrec_settings AS s WHERE m.name = '$preset' AND s.name <> 'temperature'
 		AND m.config #> ARRAY['options', s.name] IS DISTINCT FROM s.${preset}_value}), '', "settings of preset $preset");
 }
+
+# What a person sees who asks for all models, on a screen of 130 columns.
+my $seen = $node->safe_psql('postgres', 'SELECT * FROM lbrec_models', extra_params => [ '-A', '-P', 'format=aligned', '-P', 'tuples_only=off' ]);
+my ($widest) = sort { $b <=> $a } map { length } split /\n/, $seen;
+like($seen, qr/^\s*name\s*\|\s*version.*\n-.*\n\s*default/, 'lbrec_models as a table');
+cmp_ok($widest, '<=', 130, 'which fits a screen');
 
 sub all_faults
 {

@@ -23,36 +23,66 @@ const char *const lbrec_colours[MAX_SERIES] = {
 	"#e69f00", "#56b4e9", "currentColor", "#8a8a00",
 };
 
+/* A character of ASCII, between tags or quotation marks. */
+static void
+append_ascii(StringInfo out, char c)
+{
+	switch (c)
+	{
+		case '&':
+			appendStringInfoString(out, "&amp;");
+			break;
+		case '<':
+			appendStringInfoString(out, "&lt;");
+			break;
+		case '>':
+			appendStringInfoString(out, "&gt;");
+			break;
+		case '"':
+			appendStringInfoString(out, "&quot;");
+			break;
+		case '\'':
+			appendStringInfoString(out, "&#39;");
+			break;
+		default:
+			/* control characters have no form in XML */
+			appendStringInfoChar(out, (c < ' ' && c != '\n') || c == 0x7f ?
+								 ' ' : c);
+	}
+}
+
 /*
- * Appends a text as XML and HTML have it, between tags or quotation marks: a
- * name may hold anything.
+ * Appends a text as XML and HTML have it: a name may hold anything.  What is
+ * not ASCII becomes the number of its character, so the result is the same in
+ * every encoding.
  */
 void
 lbrec_append_escaped(StringInfo out, const char *text)
 {
-	for (; *text; text++)
-		switch (*text)
+	bool		known = GetDatabaseEncoding() != PG_SQL_ASCII;
+	const unsigned char *at;
+
+	if (known)
+		text = pg_server_to_any(text, strlen(text), PG_UTF8);
+	for (at = (const unsigned char *) text; *at; at++)
+	{
+		pg_wchar	code = '?';
+
+		if (!IS_HIGHBIT_SET(*at))
 		{
-			case '&':
-				appendStringInfoString(out, "&amp;");
-				break;
-			case '<':
-				appendStringInfoString(out, "&lt;");
-				break;
-			case '>':
-				appendStringInfoString(out, "&gt;");
-				break;
-			case '"':
-				appendStringInfoString(out, "&quot;");
-				break;
-			case '\'':
-				appendStringInfoString(out, "&#39;");
-				break;
-			default:
-				/* control characters have no form in XML */
-				appendStringInfoChar(out, (unsigned char) *text < ' ' ||
-									 *text == 0x7f ? ' ' : *text);
+			append_ascii(out, *at);
+			continue;
 		}
+		if (known)
+		{
+			code = utf8_to_unicode(at);
+			at += pg_utf_mblen(at) - 1;
+		}
+		/* the two that XML does not take */
+		if (code == 0xfffe || code == 0xffff)
+			code = '?';
+		appendStringInfo(out, "&#%u;", (unsigned) code);
+	}
 }
 
 /* The same; a text of more than that many characters ends with an ellipsis. */

@@ -1,0 +1,21 @@
+/*
+ * bars.h
+ *		Bars with their numbers.
+ */
+#ifndef LBREC_FIGURES_BARS_H
+#define LBREC_FIGURES_BARS_H
+
+#include "pg/figures/svg.h"
+
+typedef struct Bar
+{
+	const char *label;
+	double		value;
+	int			series;			/* which colour */
+	bool		above;			/* an empty line above it */
+} Bar;
+
+extern void lbrec_append_bars(StringInfo out, const char *title,
+							  const Bar *bars, int n);
+
+#endif							/* LBREC_FIGURES_BARS_H */

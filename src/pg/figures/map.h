@@ -1,0 +1,21 @@
+/*
+ * map.h
+ *		A map of points, the first of which have names.
+ */
+#ifndef LBREC_FIGURES_MAP_H
+#define LBREC_FIGURES_MAP_H
+
+#include "pg/figures/svg.h"
+
+typedef struct MapPoint
+{
+	double		place[2];
+	double		weight;			/* the area of its dot */
+	const char *name;			/* to hover over; NULL: none */
+} MapPoint;
+
+extern void lbrec_append_map(StringInfo out, const char *title,
+							 const char *described, const MapPoint *points,
+							 int n);
+
+#endif							/* LBREC_FIGURES_MAP_H */
