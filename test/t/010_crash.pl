@@ -1,6 +1,9 @@
 # kill -9 and immediate shutdown in each phase of a training: reading, in an
 # epoch, saving.  Crash recovery leaves the models as they were, nothing of
-# the one that was being trained, and a server that trains again.
+# the one that was being trained, and a server that trains again.  Then kill -9
+# at random moments of building images, saving and importing.
+#
+#	LBREC_CRASHES=30 LBREC_SEED=7	so many of each
 use strict;
 use warnings;
 use FindBin;
@@ -8,6 +11,7 @@ use lib "$FindBin::Bin/../perl";
 use LbrecCluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes;
 
 my $node = new_cluster('crash', settings => "restart_after_crash = on\n");
 make_listens($node, 200, 500, 30);
@@ -85,6 +89,36 @@ for my $phase (@phases)
 	like($run->{err}, qr/terminating connection due to administrator command/, 'fast shutdown: the client is told');
 	$node->start;
 	after('fast shutdown');
+}
+
+# at random moments, again and again
+$node->safe_psql('postgres', 'ALTER TABLE lbrec.tensor DISABLE TRIGGER slow_save');
+my $crashes = defined $ENV{LBREC_CRASHES} ? $ENV{LBREC_CRASHES} : 2;
+my $seed = defined $ENV{LBREC_SEED} ? $ENV{LBREC_SEED} : time % 100000;
+srand $seed;
+diag("seed: LBREC_SEED=$seed, kills: LBREC_CRASHES=$crashes");
+for my $work (
+	[ 'building', q{UPDATE lbrec.model SET activation = activation + 10 WHERE name = 'kept'; PERFORM lbrec_recommend(1, 5, 'kept')} ],
+	[ 'saving', q{PERFORM lbrec_train('lost', 'SELECT * FROM listen LIMIT 200', epochs => 1, split => 'none', settings => '{"embedding_dim": 64, "ensemble": 8}')} ],
+	[ 'importing', q{PERFORM lbrec_import('SELECT * FROM lbrec_export(''kept'')', 'lost')} ])
+{
+	my ($what, $do) = @$work;
+	for my $round (1 .. $crashes)
+	{
+		my $run = start_psql($node, "SET client_min_messages = warning; DO \$\$ BEGIN FOR i IN 1 .. 100000 LOOP $do; END LOOP; END \$\$;\n", name => 'victim');
+		my $offset = -s $node->logfile;
+		my $pid;
+		wait_until(sub { $pid = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE application_name = 'victim' AND state = 'active'}); return $pid ne '' });
+		Time::HiRes::usleep(rand 1000000);
+		is(kill('KILL', $pid), 1, "$what: killed, round $round");
+		finish_psql($run);
+		my $back = 0;
+		# a loaded machine may take longer
+		for (1 .. 8) { last if ($back = wait_until(sub { log_since($node, $offset) =~ /ready to accept connections/ })) }
+		ok($back, "$what: the server is back");
+		after("killed while $what, round $round");
+		is($node->safe_psql('postgres', 'SELECT count(*) FROM lbrec_check() WHERE NOT ok'), '0', "$what: what is there is well");
+	}
 }
 
 $node->safe_psql('postgres', q{

@@ -80,6 +80,10 @@ $node->stop;
 	like($warning, qr/could not write file "base\/pgsql_tmp\/.*DETAIL:  The model is kept in this session's own memory, \d+ MB\..*HINT:  Other sessions need as much/s,
 		'an image with a full disk: the warning tells what that means');
 	is(join(' ', images()), '', 'an image with a full disk: no file is left');
+	# importing: the tensors' TOAST table cannot grow any more
+	fails($node, q{SELECT lbrec_import('SELECT * FROM lbrec_export(''wide'')', 'copy')}, '(53100|58030|54000|XX000|58P01)', 'could not (extend|write)', 'importing with a full disk');
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM lbrec.model WHERE name = 'copy'}), '0', 'importing: no model is left');
+	is(leftovers($node), '', 'importing: nothing is left');
 	is(answer($node, 'wide'), $wide, 'an image with a full disk: the same answer');
 }
 
