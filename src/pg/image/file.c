@@ -50,6 +50,7 @@
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"
 #include "storage/lock.h"
+#include "utils/guc.h"
 
 #include "core/scan/lb_scan.h"
 
