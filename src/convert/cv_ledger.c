@@ -147,6 +147,8 @@ replace_begin(CvLedger *ledger, const CvDumpUse *use, bool *done)
 		cv_error("cannot replace by \"%s\": it is not a full dump", name);
 		cv_detail("Only a full dump with a TIMESTAMP shows which listens were "
 				  "deleted.");
+		cv_hint("If its TIMESTAMP stands behind the listens, unpack the archive "
+				"and give the folder.");
 		return false;
 	}
 	if (!cv_ledger_reach(ledger, &known, &reach))
