@@ -54,6 +54,14 @@ one_thread_less(int status)
 	return less;
 }
 
+/* True if that is the file whose number of threads is not to be believed. */
+static int
+is_emulated_status(const char *path)
+{
+	return getenv("LBREC_TEST_EMULATED") != NULL &&
+		strcmp(path, "/proc/self/status") == 0;
+}
+
 int
 open(const char *path, int flags,...)
 {
@@ -65,10 +73,7 @@ open(const char *path, int flags,...)
 	*(void **) &next = dlsym(RTLD_NEXT, "open");
 	fd = next(path, flags, va_arg(args, int));
 	va_end(args);
-	if (fd >= 0 && getenv("LBREC_TEST_EMULATED") != NULL &&
-		strcmp(path, "/proc/self/status") == 0)
-		return one_thread_less(fd);
-	return fd;
+	return fd >= 0 && is_emulated_status(path) ? one_thread_less(fd) : fd;
 }
 
 int
@@ -81,4 +86,18 @@ open64(const char *path, int flags,...)
 	fd = open(path, flags, va_arg(args, int));
 	va_end(args);
 	return fd;
+}
+
+/* pg_read_file() opens so */
+FILE *
+fopen(const char *path, const char *mode)
+{
+	FILE	   *(*next) (const char *, const char *);
+	int			fd;
+
+	*(void **) &next = dlsym(RTLD_NEXT, "fopen");
+	if (!is_emulated_status(path))
+		return next(path, mode);
+	fd = open(path, O_RDONLY);
+	return fd >= 0 ? fdopen(fd, mode) : NULL;
 }
