@@ -182,9 +182,12 @@ same_bits()
 		answers portable portable && answers blas blas && [ "$(wc -l <"$arm/answers")" -gt 1000 ]
 	held=$?
 	as_postgres "$native/pg_ctl" -D "$arm/run/bits" -w stop >/dev/null && [ $held = 0 ] || return 1
-	serve cortex-a72 bits && answers auto neon && answers blas blas && answers portable portable && stop_server &&
+	# not OpenBLAS: emulated, its products are wrong at times, which lbrec sees
+	serve cortex-a72 bits && answers auto neon && answers portable portable && stop_server &&
 		serve max bits && answers auto dotprod && stop_server &&
-		echo "$(wc -l <"$arm/answers") lines passed: the same of ${same#,}"
+		echo "$(wc -l <"$arm/answers") lines passed: the same of ${same#,}" && return
+	[ -z "$server" ] || stop_server
+	return 1
 }
 
 regress_arm64()
