@@ -80,7 +80,7 @@ index_candidates(ImageBuilder *b, const ServingModel *serving)
 
 /* Popularity as of now; see src/pg/serve/popularity.c. */
 static void
-weigh_popularity(ImageBuilder *b, const ServingModel *serving)
+put_popularity(ImageBuilder *b, const ServingModel *serving)
 {
 	ImageHeader *h = b->header;
 	int64		n = serving->tower.n_recordings;
@@ -93,8 +93,8 @@ weigh_popularity(ImageBuilder *b, const ServingModel *serving)
 		Max(Min(h->last_week,
 				lbrec_week_of(lbrec_unix_time(GetCurrentTimestamp()))),
 			h->first_week);
-	lbrec_weigh_weeks(unconstify(float *, serving->popular), offsets, counts,
-					  n, h->popular_week);
+	lbrec_popularity_of_weeks(unconstify(float *, serving->popular), offsets, counts,
+							  n, h->popular_week);
 }
 
 /*
@@ -102,7 +102,7 @@ weigh_popularity(ImageBuilder *b, const ServingModel *serving)
  * need weights, which take their place.
  */
 static void
-weigh_neighbours(ImageBuilder *b, const ServingModel *serving)
+put_neighbours(ImageBuilder *b, const ServingModel *serving)
 {
 	const LbNeighbours *nb = &serving->tower.counted.neighbours;
 	int			part = lbrec_find_part(b->loaded.parts, "neighbour_sums");
@@ -114,8 +114,8 @@ weigh_neighbours(ImageBuilder *b, const ServingModel *serving)
 	sums = palloc_extended(lbrec_tensor_size(&b->loaded.parts->part[part].shape),
 						   MCXT_ALLOC_HUGE);
 	lbrec_load_array(&b->loaded, part, sums);
-	lbrec_weigh_neighbours(weights, serving->tower.n_recordings, nb->offsets,
-						   nb->codes, weights, sums);
+	lbrec_neighbour_weights(weights, serving->tower.n_recordings, nb->offsets,
+							nb->codes, weights, sums);
 	pfree(sums);
 }
 
@@ -133,8 +133,8 @@ lbrec_plan_items(ImageBuilder *b)
 void
 lbrec_make_items(ImageBuilder *b, ServingModel *serving)
 {
-	weigh_neighbours(b, serving);
+	put_neighbours(b, serving);
 	index_candidates(b, serving);
 	measure_candidates(b, serving);
-	weigh_popularity(b, serving);
+	put_popularity(b, serving);
 }

@@ -237,8 +237,8 @@ lbrec_week_range(int32 *first, int32 *last, const int32 *counts,
 
 /* popularity (n) at a week */
 void
-lbrec_weigh_weeks(float *popularity, const int64 *offsets,
-				  const int32 *counts, int64 n, int32 week)
+lbrec_popularity_of_weeks(float *popularity, const int64 *offsets,
+						  const int32 *counts, int64 n, int32 week)
 {
 	double		weights[OLDEST + 1];
 

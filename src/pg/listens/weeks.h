@@ -20,7 +20,7 @@ extern int32 lbrec_week_of(int64 time);
 extern WeekCounts *lbrec_count_weeks(const Dataset *data);
 extern void lbrec_week_range(int32 *first, int32 *last, const int32 *counts,
 							 int64 n_pairs);
-extern void lbrec_weigh_weeks(float *popularity, const int64 *offsets,
-							  const int32 *counts, int64 n, int32 week);
+extern void lbrec_popularity_of_weeks(float *popularity, const int64 *offsets,
+									  const int32 *counts, int64 n, int32 week);
 
 #endif							/* LBREC_LISTENS_WEEKS_H */

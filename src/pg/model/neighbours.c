@@ -101,9 +101,9 @@ make_row(int32 *codes, float *counts, uint64 *entries, int64 n, int32 row,
 
 /* The weights of all entries from their counts. */
 void
-lbrec_weigh_neighbours(float *weights, int64 n_recordings,
-					   const int64 *offsets, const int32 *codes,
-					   const float *counts, const float *sums)
+lbrec_neighbour_weights(float *weights, int64 n_recordings,
+						const int64 *offsets, const int32 *codes,
+						const float *counts, const float *sums)
 {
 	for (int64 row = 1; row <= n_recordings; row++)
 	{
@@ -150,8 +150,8 @@ lbrec_count_neighbours(Counted *counted, const CountRequest *q)
 	lbrec_fill_rows(rows);
 	weights = MemoryContextAllocHuge(q->context, Max(rows->offsets[n + 1], 1) *
 									 sizeof(float));
-	lbrec_weigh_neighbours(weights, n, rows->offsets, rows->codes,
-						   rows->counts, c.sums);
+	lbrec_neighbour_weights(weights, n, rows->offsets, rows->codes,
+							rows->counts, c.sums);
 	counted->neighbours = (LbNeighbours)
 	{
 		rows->offsets, rows->codes, weights

@@ -9,8 +9,8 @@
 
 extern void lbrec_count_neighbours(Counted *counted,
 								   const CountRequest *request);
-extern void lbrec_weigh_neighbours(float *weights, int64 n_recordings,
-								   const int64 *offsets, const int32 *codes,
-								   const float *counts, const float *sums);
+extern void lbrec_neighbour_weights(float *weights, int64 n_recordings,
+									const int64 *offsets, const int32 *codes,
+									const float *counts, const float *sums);
 
 #endif							/* LBREC_MODEL_NEIGHBOURS_H */

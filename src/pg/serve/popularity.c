@@ -40,8 +40,8 @@ lbrec_popularity(const ServingModel *serving, int64 time)
 		return serving->popular;
 	popularity = lbrec_alloc_aligned(CurrentMemoryContext, n * sizeof(float),
 									 "popularity");
-	lbrec_weigh_weeks(popularity, serving->tower.week_offsets,
-					  serving->tower.week_counts, n, week);
+	lbrec_popularity_of_weeks(popularity, serving->tower.week_offsets,
+							  serving->tower.week_counts, n, week);
 	return popularity;
 }
 

@@ -1,16 +1,15 @@
 /*
  * declaration.c
- *		Does SQL declare a function as this library has it?
+ *		Checks that SQL declares a function as this library has it.
  *
  * A new package brings a new library at once, while the SQL of a database
  * stays that of the older version until ALTER EXTENSION ... UPDATE.  A call by
  * a declaration with fewer arguments would read what was never passed.
  *
- * So each entry point says first how many arguments it needs, how many it
- * knows, and how many columns it fills.  Only what has changed refuses: an
- * upgrade of the package alone does not stop the rest from serving.  New
- * arguments and columns go last; a function that looks at PG_NARGS() for a new
- * one needs no check.  A changed type or place needs a new C name.
+ * So each entry point says first how many arguments it has, and how many
+ * columns it fills.  Only a function that has changed refuses: an upgrade of
+ * the package alone does not stop the others from serving.  New columns go
+ * last.  A changed type or place of an argument needs a new C name.
  */
 #include "pg/server/declaration.h"
 
@@ -64,12 +63,12 @@ refuse(FunctionCallInfo fcinfo, const char *what, int declared)
  * rows.
  */
 void
-lbrec_check_declaration(FunctionCallInfo fcinfo, int least_args,
-						int most_args, int most_columns)
+lbrec_check_declaration(FunctionCallInfo fcinfo, int n_args,
+						int most_columns)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 
-	if (PG_NARGS() < least_args || PG_NARGS() > most_args)
+	if (PG_NARGS() != n_args)
 		refuse(fcinfo, "arguments", PG_NARGS());
 
 	/* without an expectation lbrec_begin_rows() says what is wrong */

@@ -8,7 +8,7 @@
 #include "pg/server/lbrec.h"
 
 /* An old declaration in SQL gets an error, not a crash. */
-extern void lbrec_check_declaration(FunctionCallInfo fcinfo, int least_args,
-									int most_args, int most_columns);
+extern void lbrec_check_declaration(FunctionCallInfo fcinfo, int n_args,
+									int most_columns);
 
 #endif							/* LBREC_SERVER_DECLARATION_H */

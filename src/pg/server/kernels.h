@@ -12,6 +12,8 @@
 
 /* The function that src/core asks whether to stop. */
 extern LbCancel lbrec_cancel_flag(void);
+
+/* Of LBREC_RUN() alone. */
 extern bool lbrec_again(bool cancelled);
 
 /*

@@ -19,14 +19,13 @@
 PG_FUNCTION_INFO_V1(lbrec_figure);
 
 RowSink
-lbrec_begin_rows(FunctionCallInfo fcinfo, int least_args, int most_args,
-				 int most_columns)
+lbrec_begin_rows(FunctionCallInfo fcinfo, int n_args, int most_columns)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext old;
 	RowSink		sink;
 
-	lbrec_check_declaration(fcinfo, least_args, most_args, most_columns);
+	lbrec_check_declaration(fcinfo, n_args, most_columns);
 	if (rsinfo == NULL || !IsA(rsinfo, ReturnSetInfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -75,6 +74,6 @@ lbrec_figure_datum(double value)
 Datum
 lbrec_figure(PG_FUNCTION_ARGS)
 {
-	lbrec_check_declaration(fcinfo, 1, 1, 0);
+	lbrec_check_declaration(fcinfo, 1, 0);
 	return lbrec_figure_datum(PG_GETARG_FLOAT8(0));
 }

@@ -13,8 +13,8 @@ typedef struct RowSink
 	TupleDesc	desc;
 } RowSink;
 
-extern RowSink lbrec_begin_rows(FunctionCallInfo fcinfo, int least_args,
-								int most_args, int most_columns);
+extern RowSink lbrec_begin_rows(FunctionCallInfo fcinfo, int n_args,
+								int most_columns);
 extern Datum lbrec_figure_datum(double value);
 extern void lbrec_put_row(RowSink *sink, Datum *values, bool *nulls);
 

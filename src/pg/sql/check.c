@@ -198,7 +198,7 @@ check_model(Check *check)
 Datum
 lbrec_check(PG_FUNCTION_ARGS)
 {
-	Check		check = {.sink = lbrec_begin_rows(fcinfo, 2, 2, N_COLUMNS)};
+	Check		check = {.sink = lbrec_begin_rows(fcinfo, 2, N_COLUMNS)};
 	Oid			types[] = {TEXTOID, INT4OID};
 	Datum		values[2];
 	char		nulls[2];

@@ -30,7 +30,7 @@ put_text(Datum *values, bool *nulls, int column, const char *text)
 Datum
 lbrec_cpu(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, 0, 0, N_COLUMNS);
+	RowSink		sink = lbrec_begin_rows(fcinfo, 0, N_COLUMNS);
 
 	for (int i = 0; lb_kernel_sets[i] != NULL; i++)
 	{

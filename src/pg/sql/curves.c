@@ -356,7 +356,7 @@ lbrec_curves_svg(PG_FUNCTION_ARGS)
 	Line		lines[MAX_SERIES];
 	MemoryContext context = CurrentMemoryContext;
 
-	lbrec_check_declaration(fcinfo, 3, 3, 0);
+	lbrec_check_declaration(fcinfo, 3, 0);
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), TEXTOID, -1, false,

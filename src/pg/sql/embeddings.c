@@ -34,8 +34,7 @@ lbrec_user_embedding(PG_FUNCTION_ARGS)
 	Listener	listener;
 	int64		user_id;
 
-	lbrec_check_declaration(fcinfo, USER_EMBEDDING_ARGS, USER_EMBEDDING_ARGS,
-							0);
+	lbrec_check_declaration(fcinfo, USER_EMBEDDING_ARGS, 0);
 	if (PG_ARGISNULL(USER_EMBEDDING_USER_ID))
 		PG_RETURN_NULL();
 	user_id = PG_GETARG_INT64(USER_EMBEDDING_USER_ID);
@@ -60,8 +59,7 @@ lbrec_recording_embedding(PG_FUNCTION_ARGS)
 	const ServingModel *serving;
 	int32		candidate;
 
-	lbrec_check_declaration(fcinfo, RECORDING_EMBEDDING_ARGS,
-							RECORDING_EMBEDDING_ARGS, 0);
+	lbrec_check_declaration(fcinfo, RECORDING_EMBEDDING_ARGS, 0);
 	if (PG_ARGISNULL(RECORDING_EMBEDDING_RECORDING))
 		PG_RETURN_NULL();
 	serving = lbrec_open_argument(fcinfo, RECORDING_EMBEDDING_MODEL, RECORDING_EMBEDDING_VERSION);
@@ -77,8 +75,7 @@ lbrec_recording_embedding(PG_FUNCTION_ARGS)
 Datum
 lbrec_recording_embeddings(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, RECORDING_EMBEDDINGS_ARGS,
-										RECORDING_EMBEDDINGS_ARGS, 2);
+	RowSink		sink = lbrec_begin_rows(fcinfo, RECORDING_EMBEDDINGS_ARGS, 2);
 	const ServingModel *serving;
 	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext,
 											  "lbrec embedding",

@@ -441,8 +441,7 @@ put_rows(Evaluation *e, Recommender recommender, RowSink *sink)
 static void
 evaluate(FunctionCallInfo fcinfo, bool keep)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, EVALUATE_ARGS, EVALUATE_ARGS,
-										N_COLUMNS);
+	RowSink		sink = lbrec_begin_rows(fcinfo, EVALUATE_ARGS, N_COLUMNS);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec evaluation",
 												  ALLOCSET_DEFAULT_SIZES);

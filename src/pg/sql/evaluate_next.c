@@ -286,8 +286,7 @@ lbrec_evaluate_next(PG_FUNCTION_ARGS)
 	static const char *const names[EVALUATE_NEXT_ARGS] = {
 		[EVALUATE_NEXT_SINCE] = "since",[EVALUATE_NEXT_KS] = "ks"
 	};
-	RowSink		sink = lbrec_begin_rows(fcinfo, EVALUATE_NEXT_ARGS,
-										EVALUATE_NEXT_ARGS, N_COLUMNS);
+	RowSink		sink = lbrec_begin_rows(fcinfo, EVALUATE_NEXT_ARGS, N_COLUMNS);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec evaluation",
 												  ALLOCSET_DEFAULT_SIZES);

@@ -278,7 +278,7 @@ explain(Explanation *e, int64 time)
 Datum
 lbrec_explain(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, EXPLAIN_ARGS, EXPLAIN_ARGS, 3);
+	RowSink		sink = lbrec_begin_rows(fcinfo, EXPLAIN_ARGS, 3);
 	Explanation e = {0};
 	Moment		moment;
 	Listener	listener;

@@ -187,7 +187,7 @@ lbrec_export(PG_FUNCTION_ARGS)
 	char	   *name;
 	char	   *manifest;
 
-	export->sink = lbrec_begin_rows(fcinfo, 2, 2, 2);
+	export->sink = lbrec_begin_rows(fcinfo, 2, 2);
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

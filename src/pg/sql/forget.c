@@ -215,7 +215,7 @@ forget_in(ModelRow *row, int64 user, RowSink *sink)
 Datum
 lbrec_forget_user(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, 1, 1, N_COLUMNS);
+	RowSink		sink = lbrec_begin_rows(fcinfo, 1, N_COLUMNS);
 	MemoryContext scratch;
 	MemoryContext old;
 	ModelRow   *rows;

@@ -198,7 +198,7 @@ rank_by_mean(const void *whom, const CandidateSet *allowed, int64 k)
 Datum
 lbrec_recommend_group(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, GROUP_ARGS, GROUP_ARGS, 4);
+	RowSink		sink = lbrec_begin_rows(fcinfo, GROUP_ARGS, 4);
 	Conditions	conditions = {0};
 	Wanted		wanted = {0};
 	Moment		moment = lbrec_moment(fcinfo, GROUP_AT, GROUP_LISTENS,

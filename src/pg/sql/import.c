@@ -458,7 +458,7 @@ lbrec_import(PG_FUNCTION_ARGS)
 	bool		was_read_only = XactReadOnly;
 	Portal		portal;
 
-	lbrec_check_declaration(fcinfo, 3, 3, 0);
+	lbrec_check_declaration(fcinfo, 3, 0);
 	if (PG_ARGISNULL(0))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),

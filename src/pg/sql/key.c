@@ -39,7 +39,7 @@ lbrec_key_from_bigint(PG_FUNCTION_ARGS)
 	unsigned char bytes[sizeof(uint64)];
 	pg_uuid_t  *key;
 
-	lbrec_check_declaration(fcinfo, 1, 1, 0);
+	lbrec_check_declaration(fcinfo, 1, 0);
 	bits = pg_hton64((uint64) PG_GETARG_INT64(0));
 	key = palloc(sizeof(pg_uuid_t));
 	memcpy(bytes, &bits, sizeof(bytes));
@@ -59,7 +59,7 @@ lbrec_key_from_text(PG_FUNCTION_ARGS)
 	Datum		bytes;
 	Datum		digest;
 
-	lbrec_check_declaration(fcinfo, 1, 1, 0);
+	lbrec_check_declaration(fcinfo, 1, 0);
 	t = PG_GETARG_TEXT_PP(0);
 	len = VARSIZE_ANY_EXHDR(t);
 	utf8 = pg_server_to_any(VARDATA_ANY(t), len, PG_UTF8);
@@ -79,7 +79,7 @@ lbrec_key_bigint(PG_FUNCTION_ARGS)
 	unsigned char bytes[sizeof(uint64)];
 	uint64		bits;
 
-	lbrec_check_declaration(fcinfo, 1, 1, 0);
+	lbrec_check_declaration(fcinfo, 1, 0);
 	key = PG_GETARG_UUID_P(0);
 	if (memcmp(key->data, integer_key, 4) != 0 ||
 		memcmp(key->data + 6, integer_key + 6, 4) != 0)

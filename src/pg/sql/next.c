@@ -78,7 +78,7 @@ gather_plays(int64 *n, const ServingModel *serving, const ListenList *listens,
 Datum
 lbrec_next(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, NEXT_ARGS, NEXT_ARGS, 3);
+	RowSink		sink = lbrec_begin_rows(fcinfo, NEXT_ARGS, 3);
 	Conditions	conditions = {0};
 	const ServingModel *serving;
 	Moment		moment = lbrec_moment(fcinfo, NEXT_AT, NEXT_LISTENS,

@@ -37,8 +37,7 @@ static const WishPlaces wish_places = {
 Datum
 lbrec_recommend(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, RECOMMEND_ARGS, RECOMMEND_ARGS,
-										4);
+	RowSink		sink = lbrec_begin_rows(fcinfo, RECOMMEND_ARGS, 4);
 	Conditions	conditions = {0};
 	const ServingModel *serving;
 	Moment		moment = lbrec_moment(fcinfo, RECOMMEND_AT, RECOMMEND_LISTENS,

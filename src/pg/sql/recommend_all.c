@@ -286,7 +286,7 @@ lbrec_recommend_all(PG_FUNCTION_ARGS)
 		MemoryContext old;
 		TupleDesc	desc;
 
-		lbrec_check_declaration(fcinfo, RECOMMEND_ALL_ARGS, RECOMMEND_ALL_ARGS,
+		lbrec_check_declaration(fcinfo, RECOMMEND_ALL_ARGS,
 								lengthof(values));
 		call = SRF_FIRSTCALL_INIT();
 		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);

@@ -34,7 +34,7 @@ lbrec_score(PG_FUNCTION_ARGS)
 	int			n;
 	int			lower = 1;
 
-	lbrec_check_declaration(fcinfo, SCORE_ARGS, SCORE_ARGS, 0);
+	lbrec_check_declaration(fcinfo, SCORE_ARGS, 0);
 	if (PG_ARGISNULL(SCORE_USER_ID) || PG_ARGISNULL(SCORE_RECORDINGS))
 		PG_RETURN_NULL();
 	moment = lbrec_moment(fcinfo, SCORE_AT, SCORE_LISTENS, SCORE_FRESH);

@@ -27,7 +27,7 @@ json_value(const Setting *setting, const TrainOptions *options)
 Datum
 lbrec_list_settings(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, 0, 0, N_COLUMNS);
+	RowSink		sink = lbrec_begin_rows(fcinfo, 0, N_COLUMNS);
 	TrainOptions by_default;
 	TrainOptions paper;
 	const Setting *settings;

@@ -88,7 +88,7 @@ known_seeds(const ServingModel *serving, const RecordingList *seeds, int64 *n)
 Datum
 lbrec_similar(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, SIMILAR_ARGS, SIMILAR_ARGS, 3);
+	RowSink		sink = lbrec_begin_rows(fcinfo, SIMILAR_ARGS, 3);
 	Conditions	conditions = {0};
 	Wanted		wanted = {.rank = rank_by_cosine};
 	RecordingList named;
@@ -155,8 +155,7 @@ user_table(const ServingModel *serving)
 Datum
 lbrec_similar_users(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, SIMILAR_USERS_ARGS,
-										SIMILAR_USERS_ARGS, 3);
+	RowSink		sink = lbrec_begin_rows(fcinfo, SIMILAR_USERS_ARGS, 3);
 	const ServingModel *serving;
 	int32		k = PG_ARGISNULL(SIMILAR_USERS_K) ? 10 :
 	PG_GETARG_INT32(SIMILAR_USERS_K);

@@ -65,7 +65,7 @@ lbrec_listens_since(PG_FUNCTION_ARGS)
 	bool		isnull;
 	Datum		share;
 
-	lbrec_check_declaration(fcinfo, 1, 1, 0);
+	lbrec_check_declaration(fcinfo, 1, 0);
 	since = PG_GETARG_TIMESTAMPTZ(0);
 	if (!lbrec_default_is_readable())
 		PG_RETURN_NULL();

@@ -286,7 +286,7 @@ prune(const char *name, int keep)
 Datum
 lbrec_train(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, N_ARGS, N_ARGS, N_COLUMNS);
+	RowSink		sink = lbrec_begin_rows(fcinfo, N_ARGS, N_COLUMNS);
 	TrainOptions options;
 	Teller		teller = {0};
 	ListenSource source = {.with_features = true};

@@ -366,7 +366,7 @@ enum
 Datum
 lbrec_tune(PG_FUNCTION_ARGS)
 {
-	RowSink		sink = lbrec_begin_rows(fcinfo, N_ARGS, N_ARGS, N_COLUMNS);
+	RowSink		sink = lbrec_begin_rows(fcinfo, N_ARGS, N_COLUMNS);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec tuning",
 												  ALLOCSET_DEFAULT_SIZES);

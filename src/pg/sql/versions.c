@@ -84,7 +84,7 @@ lbrec_activate(PG_FUNCTION_ARGS)
 {
 	char	   *name;
 
-	lbrec_check_declaration(fcinfo, 3, 3, 0);
+	lbrec_check_declaration(fcinfo, 3, 0);
 	need_name(fcinfo);
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (change_models(fcinfo,
@@ -110,7 +110,7 @@ lbrec_drop_model(PG_FUNCTION_ARGS)
 {
 	uint64		dropped;
 
-	lbrec_check_declaration(fcinfo, 2, 2, 0);
+	lbrec_check_declaration(fcinfo, 2, 0);
 	need_name(fcinfo);
 	dropped = change_models(fcinfo,
 							"DELETE FROM lbrec.model "
@@ -137,7 +137,7 @@ lbrec_prune(PG_FUNCTION_ARGS)
 	int64	   *pruned;
 	int			dropped;
 
-	lbrec_check_declaration(fcinfo, 2, 2, 0);
+	lbrec_check_declaration(fcinfo, 2, 0);
 	need_name(fcinfo);
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	if (PG_ARGISNULL(1))
@@ -170,7 +170,7 @@ lbrec_comment(PG_FUNCTION_ARGS)
 	Datum		values[3];
 	char		nulls[3];
 
-	lbrec_check_declaration(fcinfo, 3, 3, 0);
+	lbrec_check_declaration(fcinfo, 3, 0);
 	need_name(fcinfo);
 	for (int i = 0; i < 3; i++)
 	{

@@ -172,7 +172,6 @@ allocate_member(Ensemble *e, int m, MemoryContext context)
 	const RunPlan *plan = e->plan;
 	Member	   *member = &e->members[m];
 	LbModel    *core = &member->model->core;
-	LbStatus	status;
 
 	set_optimizer(&member->optimizer, plan->options);
 	lb_model_place(core, &member->optimizer,
@@ -180,12 +179,8 @@ allocate_member(Ensemble *e, int m, MemoryContext context)
 									   lb_model_bytes(core,
 													  &member->optimizer),
 									   "model"), plan->pool);
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_model_initialize(core, member_seed(plan, m),
-									 lbrec_cancel_flag());
-	} while (lbrec_again(status == LB_CANCELLED));
+	LBREC_RUN(lb_model_initialize(core, member_seed(plan, m),
+								  lbrec_cancel_flag()) == LB_CANCELLED);
 	if (plan->warm)
 	{
 		member->optimizer.step = lbrec_warm_steps(plan->warm,

@@ -132,14 +132,12 @@ train_epoch(const Run *run, int m, int epoch)
 
 		member->optimizer.learning_rate =
 			(float) lb_schedule_rate(&run->schedule, epoch - 1 + done);
-		do
-		{
-			CHECK_FOR_INTERRUPTS();
-			status = lb_model_step(&loss, &member->model->core,
-								   &member->optimizer, &run->objective,
-								   &batch, &e->workspace, run->plan->pool,
-								   lbrec_cancel_flag());
-		} while (lbrec_again(status == LB_CANCELLED));
+		LBREC_RUN((status = lb_model_step(&loss, &member->model->core,
+										  &member->optimizer,
+										  &run->objective, &batch,
+										  &e->workspace, run->plan->pool,
+										  lbrec_cancel_flag())) ==
+				  LB_CANCELLED);
 		steps++;
 		if (status == LB_NOT_FINITE)
 			diverged(run->plan,
@@ -317,11 +315,8 @@ check_finite(const Run *run)
 		const LbTensor *t = &core->tensors[i];
 		LbStatus	status;
 
-		do
-		{
-			CHECK_FOR_INTERRUPTS();
-			status = lb_tensor_check_finite(t, lbrec_cancel_flag());
-		} while (lbrec_again(status == LB_CANCELLED));
+		LBREC_RUN((status = lb_tensor_check_finite(t, lbrec_cancel_flag())) ==
+				  LB_CANCELLED);
 		if (status != LB_OK)
 			diverged(run->plan,
 					 psprintf("Weights of \"%s\" are not finite after the last step.",
@@ -336,14 +331,14 @@ check_finite(const Run *run)
 static LbMix
 prior_mix(const RunPlan *plan, const TwoTower *model)
 {
-	WeighRequest request = {.model = model,
+	ScoreFitRequest request = {.model = model,
 		.temperature = plan->options->temperature};
 	LbMix		mix = {0};
 
 	if (!model->mixed ||
 		(plan->warm && lbrec_warm_mix(plan->warm, plan->options, &mix)))
 		return mix;
-	return lbrec_weigh(NULL, &request, NULL, CurrentMemoryContext);
+	return lbrec_fit_score(NULL, &request, NULL, CurrentMemoryContext);
 }
 
 static void

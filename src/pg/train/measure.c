@@ -9,6 +9,7 @@
 #include "pg/evaluate/metrics.h"
 #include "pg/evaluate/ranks.h"
 #include "pg/listens/spool.h"
+#include "pg/model/score.h"
 #include "pg/model/twotower.h"
 #include "pg/serve/baselines.h"
 #include "pg/server/kernels.h"
@@ -35,14 +36,11 @@ test_loss(Ensemble *e, const LbObjective *objective)
 
 		lbrec_batcher_test(&member->batcher, &batch,
 						   split->test + from, n);
-		do
-		{
-			CHECK_FOR_INTERRUPTS();
-			status = lb_model_loss(&loss, &member->model->core,
-								   objective, &batch,
-								   &e->workspace, e->plan->pool,
-								   lbrec_cancel_flag());
-		} while (lbrec_again(status == LB_CANCELLED));
+		LBREC_RUN((status = lb_model_loss(&loss, &member->model->core,
+										  objective, &batch, &e->workspace,
+										  e->plan->pool,
+										  lbrec_cancel_flag())) ==
+				  LB_CANCELLED);
 		lbrec_check_status(status, "test loss");
 		sum += loss;
 		batches++;
@@ -56,7 +54,7 @@ fit_score(FittedScore *fitted, Ensemble *e, const float *candidates,
 		  MemoryContext context)
 {
 	const RunPlan *plan = e->plan;
-	WeighRequest request = {.model = e->model,
+	ScoreFitRequest request = {.model = e->model,
 		.candidates = candidates, .n_members = e->n,
 		.temperature = plan->options->temperature,
 		.trend = plan->trend,
@@ -65,7 +63,8 @@ fit_score(FittedScore *fitted, Ensemble *e, const float *candidates,
 
 	if (lbrec_fits_trends(plan->options))
 		request.trends = plan->inputs->trends;
-	fitted->mix = lbrec_weigh(&fitted->trend, &request, plan->pool, context);
+	fitted->mix = lbrec_fit_score(&fitted->trend, &request, plan->pool,
+								  context);
 	e->model->mix = lbrec_mix_of_members(fitted->mix, e->n);
 }
 

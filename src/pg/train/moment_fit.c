@@ -369,11 +369,8 @@ fit(double *b, const Choices *c)
 		precision[f] = (RIDGE * total + PRIOR_EVENTS) * Max(variance, 1e-6);
 		lower[f] = lb_moment_least(f);
 	}
-	do
-	{
-		CHECK_FOR_INTERRUPTS();
-		status = lb_mix_fit(b, &choices, lbrec_cancel_flag());
-	} while (lbrec_again(status == LB_CANCELLED));
+	LBREC_RUN((status = lb_mix_fit(b, &choices, lbrec_cancel_flag())) ==
+			  LB_CANCELLED);
 	lbrec_check_status(status, "a score");
 }
 

@@ -37,7 +37,7 @@
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"
 
-#define STREAM_WEIGH 1003
+#define STREAM_SCORE_FIT 1003
 
 #define MAX_USERS 1000
 #define USERS_AT_ONCE 256
@@ -58,9 +58,9 @@ typedef struct Chooser
 	int64		n;
 } Chooser;
 
-typedef struct Weigher
+typedef struct Fitter
 {
-	const WeighRequest *request;
+	const ScoreFitRequest *request;
 	MemoryContext context;
 	LbRandom	rng;
 	Listen	   *sorted;			/* by user and recording */
@@ -78,7 +78,7 @@ typedef struct Weigher
 	bool	   *own;
 	float	   *log_count;
 	float	   *plays;			/* listens held out */
-} Weigher;
+} Fitter;
 
 static int
 compare_listens(const void *a, const void *b)
@@ -113,9 +113,9 @@ known_recordings(const TwoTower *model)
 
 /* The users with listens that can be found, at most MAX_USERS, evenly. */
 static void
-find_choosers(Weigher *w)
+find_choosers(Fitter *w)
 {
-	const WeighRequest *q = w->request;
+	const ScoreFitRequest *q = w->request;
 	int64		n = 0;
 	int64		n_users = 0;
 	int64		seen = 0;
@@ -159,7 +159,7 @@ find_choosers(Weigher *w)
 }
 
 static void
-reserve_rows(Weigher *w, int64 more)
+reserve_rows(Fitter *w, int64 more)
 {
 	if (w->n_rows + more <= w->room)
 		return;
@@ -180,7 +180,7 @@ reserve_rows(Weigher *w, int64 more)
 
 /* The user's row of a recording, a new one if there is none yet. */
 static int64
-take_row(Weigher *w, int64 first, int32 code, double log_count)
+take_row(Fitter *w, int64 first, int32 code, double log_count)
 {
 	if (w->row_of[code] < first)
 	{
@@ -195,7 +195,7 @@ take_row(Weigher *w, int64 first, int32 code, double log_count)
 
 /* The neighbours with the highest sums. */
 static void
-take_neighbours(Weigher *w, int64 first, const Scorer *s)
+take_neighbours(Fitter *w, int64 first, const Scorer *s)
 {
 	const LbRelated *t = &s->related;
 	uint64	   *keys = palloc_extended(Max(t->n, 1) * sizeof(uint64),
@@ -212,7 +212,7 @@ take_neighbours(Weigher *w, int64 first, const Scorer *s)
 
 /* The rest of the catalogue, or a sample that stands for it. */
 static void
-take_tail(Weigher *w, int64 first)
+take_tail(Fitter *w, int64 first)
 {
 	int64		n = w->request->model->n_recordings;
 	int64		rest = n - (w->n_rows - first);
@@ -230,10 +230,10 @@ take_tail(Weigher *w, int64 first)
 
 /* Collects the recordings that one user chose from. */
 static void
-take_chooser(Weigher *w, int g, const Scorer *s, const float *query,
+take_chooser(Fitter *w, int g, const Scorer *s, const float *query,
 			 const int64 *head, int64 n_head)
 {
-	const WeighRequest *q = w->request;
+	const ScoreFitRequest *q = w->request;
 	int			D = lb_tower_width(&q->model->core.query);
 	const Chooser *c = &w->choosers[g];
 	int64		first = w->n_rows;
@@ -274,9 +274,9 @@ take_chooser(Weigher *w, int g, const Scorer *s, const float *query,
 }
 
 static void
-take_block(Weigher *w, int from, int m, LbThreads *pool)
+take_block(Fitter *w, int from, int m, LbThreads *pool)
 {
-	const WeighRequest *q = w->request;
+	const ScoreFitRequest *q = w->request;
 	int			D = lb_tower_width(&q->model->core.query);
 	LbCandidates set = {.c = q->candidates, .n = q->model->n_recordings, .D = D};
 	int64		k = Min(HEAD, set.n);
@@ -362,7 +362,7 @@ add_part(Features *f, LbPart p)
 
 /* Rows of choices, F features each. */
 static LbChoices
-make_choices(const Weigher *w, const Features *f)
+make_choices(const Fitter *w, const Features *f)
 {
 	int64		n = Max(w->n_rows, 1);
 	float	   *x = palloc_extended(n * f->n * sizeof(float), MCXT_ALLOC_HUGE);
@@ -379,9 +379,9 @@ make_choices(const Weigher *w, const Features *f)
  * found (n_rows) becomes their sum for all recordings, in logits.
  */
 static double
-fit_new(LbMix *mix, double *trend, float *found, const Weigher *w)
+fit_new(LbMix *mix, double *trend, float *found, const Fitter *w)
 {
-	const WeighRequest *q = w->request;
+	const ScoreFitRequest *q = w->request;
 	Features	f = {0};
 	int			place[LB_N_PARTS];
 	int			dot;
@@ -467,7 +467,7 @@ fit_new(LbMix *mix, double *trend, float *found, const Weigher *w)
  * product.
  */
 static void
-fit_played(LbMix *mix, const Weigher *w, const float *found, double scale)
+fit_played(LbMix *mix, const Fitter *w, const float *found, double scale)
 {
 	Features	f = {0};
 	int			place[LB_N_PARTS];
@@ -520,11 +520,11 @@ knows_played(const TwoTower *model)
 }
 
 LbMix
-lbrec_weigh(double *trend, const WeighRequest *request, LbThreads *pool,
-			MemoryContext context)
+lbrec_fit_score(double *trend, const ScoreFitRequest *request,
+				LbThreads *pool, MemoryContext context)
 {
 	const TwoTower *model = request->model;
-	Weigher		w = {.request = request};
+	Fitter		w = {.request = request};
 	MemoryContext old;
 	LbMix		mix = {0};
 	float	   *found;
@@ -533,7 +533,7 @@ lbrec_weigh(double *trend, const WeighRequest *request, LbThreads *pool,
 	w.context = AllocSetContextCreate(context, "lbrec choices",
 									  ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(w.context);
-	lb_random_seed(&w.rng, request->seed, STREAM_WEIGH);
+	lb_random_seed(&w.rng, request->seed, STREAM_SCORE_FIT);
 	find_choosers(&w);
 	w.offsets = palloc0((w.n_choosers + 1) * sizeof(int64));
 	w.row_of = palloc_extended((model->n_recordings + 1) * sizeof(int32),

@@ -9,7 +9,7 @@
 #include "pg/model/twotower.h"
 
 /* The data that the weights are fitted on. */
-typedef struct WeighRequest
+typedef struct ScoreFitRequest
 {
 	const TwoTower *model;		/* its mix is not looked at */
 	const float *candidates;	/* (n_recordings, D) */
@@ -20,14 +20,13 @@ typedef struct WeighRequest
 	const Listen *test;			/* held out */
 	int64		n_test;
 	int64		seed;
-} WeighRequest;
+} ScoreFitRequest;
 
 /*
- * Of a model with one member; n members' dot products add up.  trend, unless
+ * The weights for a model with one member; n members' dot products add up.  trend, unless
  * NULL, is the weight that trends should have in the logits of training.
  */
-extern LbMix lbrec_weigh(double *trend, const WeighRequest *request,
-						 LbThreads *pool, MemoryContext context);
-extern LbMix lbrec_mix_of_members(LbMix one, int n_members);
+extern LbMix lbrec_fit_score(double *trend, const ScoreFitRequest *request,
+							 LbThreads *pool, MemoryContext context);
 
 #endif							/* LBREC_TRAIN_SCORE_FIT_H */

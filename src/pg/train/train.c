@@ -11,6 +11,7 @@
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
 #include "pg/model/count.h"
+#include "pg/model/score.h"
 #include "pg/server/kernels.h"
 #include "pg/server/progress.h"
 #include "pg/train/epochs.h"
