@@ -203,6 +203,7 @@ replay(const Case *c)
 	float	   *weights = allocate((batch_size + 1) * sizeof(float));
 	int64_t    *ranks = allocate(test * sizeof(int64_t));
 	int32_t    *true_candidate = allocate(test * sizeof(int32_t));
+	LbRanking	ranking;
 	int32_t    *identity = allocate(recordings * sizeof(int32_t));
 	double		loss_error = 0;
 	double		weight_error = 0;
@@ -358,8 +359,14 @@ replay(const Case *c)
 	free(theirs);
 	for (int i = 0; i < test; i++)
 		true_candidate[i] = recording[train + i] - 1;
-	if (lb_rank_counts(ranks, queries, test, true_candidate, pass.out,
-					   recordings, D, allocate(lb_rank_counts_bytes(test, recordings, D, 1)), &pool, NULL) != LB_OK)
+	ranking = (LbRanking)
+	{
+		.q = queries, .n_queries = test, .true_candidate = true_candidate,
+			.c = pass.out, .n = recordings, .D = D
+	};
+	if (lb_rank_counts(ranks, &ranking,
+					   allocate(lb_rank_counts_bytes(test, recordings, D, 1)),
+					   &pool, NULL) != LB_OK)
 		die("%s/%s: ranking failed", c->dir, c->name);
 
 	printf("%s loss %.1e weights %.1e vectors %.1e top-K",

@@ -17,6 +17,15 @@
 #include "core/scan/lb_scan_top.h"
 #include "unit.h"
 
+static LbStatus
+topk(int64_t *found, int64_t *ids, float *scores, const float *q,
+	 const LbCandidates *set, int64_t k, void *scratch, LbCancel cancel)
+{
+	LbBest		best = {k, found, ids, scores};
+
+	return lb_topk(&best, q, set, scratch, cancel);
+}
+
 #define MAX_N 400
 #define MAX_D 40
 #define ROUNDS 400
@@ -134,8 +143,8 @@ test_vectors(void)
 
 				set.index = with ? index : NULL;
 				scratch = unit_alloc(lb_topk_bytes(&set, k));
-				CHECK(lb_topk(&found[with], ids[with], scores[with], q, &set,
-							  k, scratch, NULL) == LB_OK);
+				CHECK(topk(&found[with], ids[with], scores[with], q, &set,
+						   k, scratch, NULL) == LB_OK);
 				free(scratch);
 				check_answer(ids[with], scores[with], found[with], k, n);
 			}
@@ -263,10 +272,11 @@ test_rows(void)
 											odd_float(false));
 		most = most == 0 ? 1 : most;
 		if (n > 24)
-			CHECK(lb_neighbour_row(codes, counts, entries, n, 1, sums, most,
+			CHECK(lb_neighbour_row(codes, counts, entries, n,
 								   unit_cancel) == -1);
-		kept = lb_neighbour_row(codes, counts, entries, n, 1, sums, most,
-								NULL);
+		kept = lb_neighbour_row(codes, counts, entries, n, NULL);
+		kept = lb_neighbour_keep(codes, counts, kept, 1, sums, most, entries);
+		CHECK(kept <= most);
 		CHECK(kept >= 0 && kept <= n && kept <= N);
 		for (int64_t i = 0; i < kept; i++)
 			CHECK(codes[i] >= 1 && codes[i] <= N &&

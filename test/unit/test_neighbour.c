@@ -107,7 +107,7 @@ test_rows_of_all(void)
 		static int32_t codes[LISTENS * 10 * LB_NEIGHBOUR_REACH * 2];
 		static float counts[LISTENS * 10 * LB_NEIGHBOUR_REACH * 2];
 		int64_t		n = lb_neighbour_row(codes, counts, entries[a],
-										 n_entries[a], a, sums, N, NULL);
+										 n_entries[a], NULL);
 		int			expected = 0;
 
 		for (int b = 0; b < N; b++)
@@ -132,8 +132,10 @@ test_rows_of_the_nearest(void)
 	{
 		static int32_t codes[LISTENS * 10 * LB_NEIGHBOUR_REACH * 2];
 		static float counts[LISTENS * 10 * LB_NEIGHBOUR_REACH * 2];
-		int64_t		n = lb_neighbour_row(codes, counts, entries[a],
-										 n_entries[a], a, sums, 4, NULL);
+		int64_t		all = lb_neighbour_row(codes, counts, entries[a],
+										   n_entries[a], NULL);
+		int64_t		n = lb_neighbour_keep(codes, counts, all, a, sums, 4,
+										  entries[a]);
 		bool		kept[N] = {false};
 		double		least = 1;
 

@@ -27,6 +27,26 @@ typedef struct Ranked
 	int64_t		id;
 } Ranked;
 
+/* The calls with their results and sizes as arguments. */
+static LbStatus
+topk(int64_t *found, int64_t *ids, float *scores, const float *q,
+	 const LbCandidates *set, int64_t k, void *scratch, LbCancel cancel)
+{
+	LbBest		best = {k, found, ids, scores};
+
+	return lb_topk(&best, q, set, scratch, cancel);
+}
+
+static LbStatus
+topk_batch(int64_t *found, int64_t *ids, float *scores, const float *q,
+		   int64_t n, const LbCandidates *set, int64_t k, void *scratch,
+		   LbThreads *pool, LbCancel cancel)
+{
+	LbBest		best = {k, found, ids, scores};
+
+	return lb_topk_batch(&best, q, n, set, scratch, pool, cancel);
+}
+
 static float
 naive_score(const float *q, const float *c, int D)
 {
@@ -311,8 +331,8 @@ check_query(Data *x, const float *q, int64_t k, const char *what)
 
 		x->set.index = with_index ? x->index : NULL;
 		scratch = unit_alloc(lb_topk_bytes(&x->set, k));
-		CHECK(lb_topk(&found, x->ids, x->scores, q, &x->set, k, scratch,
-					  NULL) == LB_OK);
+		CHECK(topk(&found, x->ids, x->scores, q, &x->set, k, scratch,
+				   NULL) == LB_OK);
 		check_answer(x->right, x->n_right, k, x->ids, x->scores, found,
 					 with_index ? what : "plain", &x->set);
 		free(scratch);
@@ -330,8 +350,8 @@ check_batch(Data *x, int64_t k, int n_threads, bool with_index)
 	lb_threads_start(&pool, n_threads);
 	scratch = unit_alloc(lb_topk_batch_bytes(&x->set, x->n_queries, k,
 											 n_threads));
-	CHECK(lb_topk_batch(found, x->ids, x->scores, x->q, x->n_queries, &x->set,
-						k, scratch, &pool, NULL) == LB_OK);
+	CHECK(topk_batch(found, x->ids, x->scores, x->q, x->n_queries, &x->set,
+					 k, scratch, &pool, NULL) == LB_OK);
 	for (int i = 0; i < x->n_queries; i++)
 	{
 		int64_t		n_right = naive_rank(x->right, x->q + i * x->set.D,
@@ -613,6 +633,7 @@ test_every_width(void)
 			int64_t		count;
 			int64_t		right = 0;
 			void	   *scratch;
+			LbRanking	r;
 			Data		x;
 
 			data_make(&x, n, D, 3, kind);
@@ -624,8 +645,12 @@ test_every_width(void)
 				right += naive_score(x.q, x.c + (size_t) j * D, D) >
 					naive_score(x.q, x.c + (size_t) truth * D, D);
 			scratch = unit_alloc(lb_rank_counts_bytes(1, n, D, 1));
-			CHECK(lb_rank_counts(&count, x.q, 1, &truth, x.c, n, D, scratch,
-								 NULL, NULL) == LB_OK);
+			r = (LbRanking)
+			{
+				.q = x.q, .n_queries = 1, .true_candidate = &truth, .c = x.c,
+					.n = n, .D = D
+			};
+			CHECK(lb_rank_counts(&count, &r, scratch, NULL, NULL) == LB_OK);
 			CHECK_MSG(count == right, "%s kind %d n %d D %d: rank %ld, not %ld",
 					  set->name, kind, n, D, (long) count,
 					  (long) right);
@@ -655,6 +680,7 @@ test_rank_counts(void)
 			float	   *floor;
 			int			n_threads = 1 + round % 3;
 			LbThreads	pool;
+			LbRanking	r;
 			void	   *scratch;
 
 			if (n_queries == 2100)
@@ -676,23 +702,30 @@ test_rank_counts(void)
 			lb_threads_start(&pool, n_threads);
 			scratch = unit_alloc(lb_rank_counts_bytes(n_queries, n, D,
 													  n_threads));
-			CHECK(lb_rank_counts(counts, x.q, n_queries, truth, x.c, n, D,
-								 scratch, &pool, NULL) == LB_OK);
+			r = (LbRanking)
+			{
+				.q = x.q, .n_queries = n_queries, .true_candidate = truth,
+					.c = x.c, .n = n, .D = D
+			};
+			CHECK(lb_rank_counts(counts, &r, scratch, &pool, NULL) == LB_OK);
 			CHECK_MSG(memcmp(counts, right, n_queries * 8) == 0,
 					  "%s n %d D %d queries %d kind %d",
 					  set->name, n, D, n_queries, round % N_KINDS);
 			memset(counts, 1, n_queries * 8);
-			CHECK(lb_rank_counts_above(counts, x.q, n_queries, floor, 0, x.c,
-									   n, D, scratch, &pool, NULL) == LB_OK);
+			r.true_candidate = NULL;
+			r.floor = floor;
+			CHECK(lb_rank_counts(counts, &r, scratch, &pool, NULL) == LB_OK);
+			r.true_candidate = truth;
+			r.floor = NULL;
 			CHECK(memcmp(counts, right, n_queries * 8) == 0);
 			for (int most = 1; most < 300; most *= 3)
 			{
 				bool		same = true;
 
 				memset(counts, 1, n_queries * 8);
-				CHECK(lb_rank_counts_within(counts, x.q, n_queries, truth,
-											most, x.c, n, D, scratch, &pool,
-											NULL) == LB_OK);
+				r.most = most;
+				CHECK(lb_rank_counts(counts, &r, scratch, &pool, NULL) ==
+					  LB_OK);
 				for (int i = 0; i < n_queries; i++)
 					same = same && counts[i] ==
 						(right[i] < most ? right[i] : most);
@@ -700,8 +733,8 @@ test_rank_counts(void)
 						  set->name, n, D, n_queries, most);
 			}
 			truth[n_queries - 1] = n;
-			CHECK(lb_rank_counts(counts, x.q, n_queries, truth, x.c, n, D,
-								 scratch, &pool, NULL) == LB_BAD_ARGUMENT);
+			CHECK(lb_rank_counts(counts, &r, scratch, &pool, NULL) ==
+				  LB_BAD_ARGUMENT);
 			lb_threads_stop(&pool);
 			free(scratch);
 			free(counts);
@@ -764,16 +797,16 @@ test_index_reads_few_rows(void)
 		}
 		x.set.index = x.index;
 		scratch = unit_alloc(lb_topk_bytes(&x.set, 20));
-		CHECK(lb_topk(&found, x.ids, x.scores, x.q, &x.set, 20, scratch,
-					  NULL) == LB_OK);
+		CHECK(topk(&found, x.ids, x.scores, x.q, &x.set, 20, scratch,
+				   NULL) == LB_OK);
 		check_answer(x.right, x.set.n, 20, x.ids, x.scores, found,
 					 "few rows", &x.set);
 		free(scratch);
 		scratch = unit_alloc(lb_topk_batch_bytes(&x.set, 1, 20, 1));
 		if (set->scan.fast_codes)
 		{
-			CHECK(lb_topk_batch(&found, x.ids, x.scores, x.q, 1, &x.set, 20,
-								scratch, NULL, NULL) == LB_OK);
+			CHECK(topk_batch(&found, x.ids, x.scores, x.q, 1, &x.set, 20,
+							 scratch, NULL, NULL) == LB_OK);
 			check_answer(x.right, x.set.n, 20, x.ids, x.scores, found,
 						 "few rows, batch", &x.set);
 		}
@@ -789,6 +822,7 @@ test_cancel_and_arguments(void)
 	int64_t		found;
 	int64_t		counts[3];
 	int32_t		truth[3] = {0, 1, 2};
+	LbRanking	r;
 	void	   *scratch;
 
 	data_make(&x, 1000, 8, 3, NORMAL);
@@ -796,26 +830,31 @@ test_cancel_and_arguments(void)
 	{
 		x.set.index = with_index ? x.index : NULL;
 		scratch = unit_alloc(lb_topk_bytes(&x.set, 10));
-		CHECK(lb_topk(&found, x.ids, x.scores, x.q, &x.set, 10, scratch,
-					  unit_cancel) == LB_CANCELLED);
-		CHECK(lb_topk(&found, x.ids, x.scores, x.q, &x.set, 0, scratch,
-					  NULL) == LB_BAD_ARGUMENT);
+		CHECK(topk(&found, x.ids, x.scores, x.q, &x.set, 10, scratch,
+				   unit_cancel) == LB_CANCELLED);
+		CHECK(topk(&found, x.ids, x.scores, x.q, &x.set, 0, scratch,
+				   NULL) == LB_BAD_ARGUMENT);
 		free(scratch);
 	}
 	scratch = unit_alloc(lb_topk_batch_bytes(&x.set, 3, 10, 1));
-	CHECK(lb_topk_batch(counts, x.ids, x.scores, x.q, 3, &x.set, 10, scratch,
-						NULL, unit_cancel) == LB_CANCELLED);
+	CHECK(topk_batch(counts, x.ids, x.scores, x.q, 3, &x.set, 10, scratch,
+					 NULL, unit_cancel) == LB_CANCELLED);
 	free(scratch);
 	scratch = unit_alloc(lb_rank_counts_bytes(3, 1000, 8, 1));
-	CHECK(lb_rank_counts(counts, x.q, 3, truth, x.c, 1000, 8, scratch, NULL,
-						 unit_cancel) == LB_CANCELLED);
+	r = (LbRanking)
+	{
+		.q = x.q, .n_queries = 3, .true_candidate = truth, .c = x.c,
+			.n = 1000, .D = 8
+	};
+	CHECK(lb_rank_counts(counts, &r, scratch, NULL, unit_cancel) ==
+		  LB_CANCELLED);
 	free(scratch);
 
 	/* nothing to rank */
 	x.set.n = 0;
 	x.set.index = NULL;
 	scratch = unit_alloc(lb_topk_bytes(&x.set, 10));
-	CHECK(lb_topk(&found, x.ids, x.scores, x.q, &x.set, 10, scratch, NULL) ==
+	CHECK(topk(&found, x.ids, x.scores, x.q, &x.set, 10, scratch, NULL) ==
 		  LB_OK && found == 0);
 	free(scratch);
 	data_free(&x);

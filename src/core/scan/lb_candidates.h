@@ -50,4 +50,16 @@ lb_candidates_most(const LbCandidates *set)
 	return set->list != NULL ? set->n_list : set->n;
 }
 
+/*
+ * The best of each query: ids and scores (n_queries, k) in ranking order,
+ * found (n_queries) their numbers.
+ */
+typedef struct LbBest
+{
+	int64_t		k;				/* above 0 */
+	int64_t    *found;
+	int64_t    *ids;
+	float	   *scores;
+} LbBest;
+
 #endif							/* LB_CANDIDATES_H */

@@ -58,16 +58,17 @@ scan_index(LbIndexScan *scan, const LbCandidates *set, LbCancel cancel)
 }
 
 LbStatus
-lb_topk(int64_t *found, int64_t *ids, float *scores, const float *q,
-		const LbCandidates *set, int64_t k, void *scratch, LbCancel cancel)
+lb_topk(const LbBest *best, const float *q, const LbCandidates *set,
+		void *scratch, LbCancel cancel)
 {
 	int64_t		most = lb_candidates_most(set);
+	int64_t		k = best->k;
 	LbIndexScan *scan = NULL;
 	LbTop		top;
 	LbStatus	status;
 	LbArena		arena = {scratch};
 
-	*found = 0;
+	*best->found = 0;
 	if (k < 1 || !lb_candidates_sound(set))
 		return LB_BAD_ARGUMENT;
 	if (k > most)
@@ -84,6 +85,6 @@ lb_topk(int64_t *found, int64_t *ids, float *scores, const float *q,
 	status = scan != NULL ? scan_index(scan, set, cancel) :
 		lb_scan_plain(&top, q, set, cancel);
 	if (status == LB_OK)
-		*found = lb_top_finish(&top, ids, scores);
+		*best->found = lb_top_finish(&top, best->ids, best->scores);
 	return status;
 }

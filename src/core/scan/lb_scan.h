@@ -15,13 +15,12 @@ extern void lb_score_rows(float *out, const float *q, const float *c, int D,
 						  const int32_t *rows, int n);
 
 /*
- * The min(k, candidates allowed) best of one query: ids and scores in ranking
- * order, *found their number.  ids and scores have room for k, k > 0; scratch
- * is lb_topk_bytes(set, k) bytes, aligned to LB_ALIGN.
+ * The min(k, candidates allowed) best of one query; scratch is
+ * lb_topk_bytes(set, k) bytes, aligned to LB_ALIGN.
  */
 extern size_t lb_topk_bytes(const LbCandidates *set, int64_t k);
-extern LbStatus lb_topk(int64_t *found, int64_t *ids, float *scores,
-						const float *q, const LbCandidates *set, int64_t k,
-						void *scratch, LbCancel cancel);
+extern LbStatus lb_topk(const LbBest *best, const float *q,
+						const LbCandidates *set, void *scratch,
+						LbCancel cancel);
 
 #endif							/* LB_SCAN_H */

@@ -282,25 +282,26 @@ lb_topk_batch_bytes(const LbCandidates *set, int64_t n_queries, int64_t k,
 }
 
 LbStatus
-lb_topk_batch(int64_t *found, int64_t *ids, float *scores, const float *q,
-			  int64_t n_queries, const LbCandidates *set, int64_t k,
-			  void *scratch, LbThreads *pool, LbCancel cancel)
+lb_topk_batch(const LbBest *best, const float *q, int64_t n_queries,
+			  const LbCandidates *set, void *scratch, LbThreads *pool,
+			  LbCancel cancel)
 {
 	int64_t		most = lb_candidates_most(set);
+	int64_t		k = best->k;
 	int64_t		room;
 	Own			own = {0};
 	Job			job = {
 		.q = q, .n_queries = n_queries, .c = set->c, .n = set->n,
 		.D = set->D, .cancel = cancel, .own = scratch, .set = set,
-		.k = k < most ? k : most, .stride = k, .found = found, .ids = ids,
-		.scores = scores,
+		.k = k < most ? k : most, .stride = k, .found = best->found,
+		.ids = best->ids, .scores = best->scores,
 	};
 
 	if (n_queries < 0 || k < 1 || !lb_candidates_sound(set))
 		return LB_BAD_ARGUMENT;
 	if (most == 0)
 	{
-		memset(found, 0, n_queries * sizeof(*found));
+		memset(best->found, 0, n_queries * sizeof(*best->found));
 		return LB_OK;
 	}
 	room = lb_top_room(job.k, most);

@@ -8,14 +8,11 @@
 #include "core/scan/lb_candidates.h"
 #include "core/lb_threads.h"
 
-/*
- * lb_topk() for many queries, q (n_queries,D).  ids and scores are (n_queries,k); found is (n_queries).
- */
+/* lb_topk() for many queries, q (n_queries,D). */
 extern size_t lb_topk_batch_bytes(const LbCandidates *set, int64_t n_queries,
 								  int64_t k, int n_threads);
-extern LbStatus lb_topk_batch(int64_t *found, int64_t *ids, float *scores,
-							  const float *q, int64_t n_queries,
-							  const LbCandidates *set, int64_t k,
+extern LbStatus lb_topk_batch(const LbBest *best, const float *q,
+							  int64_t n_queries, const LbCandidates *set,
 							  void *scratch, LbThreads *pool,
 							  LbCancel cancel);
 

@@ -208,62 +208,29 @@ lb_rank_counts_bytes(int64_t n_queries, int64_t n, int D, int n_threads)
 							   tile_size(D), D);
 }
 
-static LbStatus
-count(Job *job, void *scratch, LbThreads *pool)
+LbStatus
+lb_rank_counts(int64_t *counts, const LbRanking *r, void *scratch,
+			   LbThreads *pool, LbCancel cancel)
 {
-	int			n_threads = lb_threads_count(pool);
 	Own			own = {0};
+	Job			job = {
+		.q = r->q, .n_queries = r->n_queries, .c = r->c, .n = r->n,
+		.D = r->D, .cancel = cancel, .own = scratch, .counts = counts,
+		.most = r->most, .true_candidate = r->true_candidate,
+		.floor = r->floor,
+	};
 
-	if (job->n_queries < 0 || job->n < 0 || job->n > LB_SCAN_MAX_N ||
-		job->D < 1 || job->D > LB_SCAN_MAX_D || job->most < 0)
+	if (r->n_queries < 0 || r->n < 0 || r->n > LB_SCAN_MAX_N || r->D < 1 ||
+		r->D > LB_SCAN_MAX_D || r->most < 0)
 		return LB_BAD_ARGUMENT;
-	for (int64_t i = 0; job->floor == NULL && i < job->n_queries; i++)
+	for (int64_t i = 0; r->floor == NULL && i < r->n_queries; i++)
 	{
-		if (job->true_candidate[i] < 0 || job->true_candidate[i] >= job->n)
+		if (r->true_candidate[i] < 0 || r->true_candidate[i] >= r->n)
 			return LB_BAD_ARGUMENT;
 	}
-	job->own = scratch;
-	job->group = count_group_size(job->n_queries, job->D, n_threads);
-	job->tile = tile_size(job->D);
-	job->own_bytes = cut_own(&own, NULL, job->group, job->tile, job->D);
-	return lb_threads_for(pool, job->n_queries, 1, job->group, count_part, job,
-						  job->cancel);
-}
-
-LbStatus
-lb_rank_counts(int64_t *counts, const float *q, int64_t n_queries,
-			   const int32_t *true_candidate, const float *c, int64_t n, int D,
-			   void *scratch, LbThreads *pool, LbCancel cancel)
-{
-	return lb_rank_counts_within(counts, q, n_queries, true_candidate, 0, c, n,
-								 D, scratch, pool, cancel);
-}
-
-LbStatus
-lb_rank_counts_within(int64_t *counts, const float *q, int64_t n_queries,
-					  const int32_t *true_candidate, int64_t most,
-					  const float *c, int64_t n, int D, void *scratch,
-					  LbThreads *pool, LbCancel cancel)
-{
-	Job			job = {
-		.q = q, .n_queries = n_queries, .c = c, .n = n, .D = D,
-		.cancel = cancel, .counts = counts, .most = most,
-		.true_candidate = true_candidate,
-	};
-
-	return count(&job, scratch, pool);
-}
-
-LbStatus
-lb_rank_counts_above(int64_t *counts, const float *q, int64_t n_queries,
-					 const float *floor, int64_t most, const float *c,
-					 int64_t n, int D, void *scratch, LbThreads *pool,
-					 LbCancel cancel)
-{
-	Job			job = {
-		.q = q, .n_queries = n_queries, .c = c, .n = n, .D = D,
-		.cancel = cancel, .counts = counts, .most = most, .floor = floor,
-	};
-
-	return count(&job, scratch, pool);
+	job.group = count_group_size(r->n_queries, r->D, lb_threads_count(pool));
+	job.tile = tile_size(r->D);
+	job.own_bytes = cut_own(&own, NULL, job.group, job.tile, r->D);
+	return lb_threads_for(pool, r->n_queries, 1, job.group, count_part, &job,
+						  cancel);
 }

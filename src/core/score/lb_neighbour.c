@@ -63,14 +63,13 @@ lb_neighbour_entry(int32_t code, float count)
 
 int64_t
 lb_neighbour_row(int32_t *codes, float *counts, uint64_t *entries, int64_t n,
-				 int32_t self, const float *sums, int64_t most,
 				 LbCancel cancel)
 {
 	int64_t		found = 0;
-	int64_t		kept = 0;
 
 	if (lb_key_sort_polling(entries, n, cancel) != LB_OK)
 		return -1;
+	/* they are sorted from the highest code down */
 	for (int64_t i = 0; i < n; i++)
 	{
 		int32_t		code = (int32_t) (entries[i] >> 32);
@@ -86,41 +85,44 @@ lb_neighbour_row(int32_t *codes, float *counts, uint64_t *entries, int64_t n,
 			counts[found++] = count;
 		}
 	}
-	if (found <= most)
-		kept = found;
-	else
-	{
-		uint64_t	border;
-
-		for (int64_t i = 0; i < found; i++)
-			entries[i] =
-				lb_key_make(lb_neighbour_weight(counts[i], sums[self],
-												sums[codes[i]]),
-							(uint32_t) codes[i]);
-		lb_key_select(entries, found, most);
-		border = entries[0];
-		for (int64_t i = 1; i < most; i++)
-			border = entries[i] < border ? entries[i] : border;
-		for (int64_t i = 0; i < found; i++)
-			if (lb_key_make(lb_neighbour_weight(counts[i], sums[self],
-												sums[codes[i]]),
-							(uint32_t) codes[i]) >= border)
-			{
-				codes[kept] = codes[i];
-				counts[kept++] = counts[i];
-			}
-	}
-	/* entries were sorted from the highest code down */
-	for (int64_t i = 0; i < kept / 2; i++)
+	for (int64_t i = 0; i < found / 2; i++)
 	{
 		int32_t		code = codes[i];
 		float		count = counts[i];
 
-		codes[i] = codes[kept - 1 - i];
-		counts[i] = counts[kept - 1 - i];
-		codes[kept - 1 - i] = code;
-		counts[kept - 1 - i] = count;
+		codes[i] = codes[found - 1 - i];
+		counts[i] = counts[found - 1 - i];
+		codes[found - 1 - i] = code;
+		counts[found - 1 - i] = count;
 	}
+	return found;
+}
+
+int64_t
+lb_neighbour_keep(int32_t *codes, float *counts, int64_t n, int32_t self,
+				  const float *sums, int64_t most, uint64_t *keys)
+{
+	uint64_t	border;
+	int64_t		kept = 0;
+
+	if (n <= most)
+		return n;
+	for (int64_t i = 0; i < n; i++)
+		keys[i] = lb_key_make(lb_neighbour_weight(counts[i], sums[self],
+												  sums[codes[i]]),
+							  (uint32_t) codes[i]);
+	lb_key_select(keys, n, most);
+	border = keys[0];
+	for (int64_t i = 1; i < most; i++)
+		border = keys[i] < border ? keys[i] : border;
+	for (int64_t i = 0; i < n; i++)
+		if (lb_key_make(lb_neighbour_weight(counts[i], sums[self],
+											sums[codes[i]]),
+						(uint32_t) codes[i]) >= border)
+		{
+			codes[kept] = codes[i];
+			counts[kept++] = counts[i];
+		}
 	return kept;
 }
 

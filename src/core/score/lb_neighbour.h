@@ -65,15 +65,22 @@ lb_neighbour_weight(float count, float sum_a, float sum_b)
 }
 
 /*
- * One row from its n entries, which are put out of order: codes and counts,
- * by code, of the most nearest.  sums is by code; self is the row's.  codes
- * and counts have room for n.  Returns how many there are, -1 after a cancel:
+ * One row from its n entries, which are put out of order: codes and counts, by
+ * code.  Both have room for n.  Returns how many there are, -1 after a cancel:
  * then it may be called again.
  */
 extern int64_t lb_neighbour_row(int32_t *codes, float *counts,
-								uint64_t *entries, int64_t n, int32_t self,
-								const float *sums, int64_t most,
+								uint64_t *entries, int64_t n,
 								LbCancel cancel);
+
+/*
+ * Keeps the nearest of a row (n), the most of them, by code as before.  sums
+ * is by code; self is the row's.  keys is scratch for n.  Returns how many are
+ * left.
+ */
+extern int64_t lb_neighbour_keep(int32_t *codes, float *counts, int64_t n,
+								 int32_t self, const float *sums,
+								 int64_t most, uint64_t *keys);
 
 /* Rows of neighbours: those of code r are offsets[r] up to offsets[r + 1]. */
 typedef struct LbNeighbours

@@ -115,6 +115,7 @@ static void
 rank_block(Ranker *r, int m, const int32 *users, const int64 *times,
 		   LbThreads *pool, MemoryContext context)
 {
+	LbRanking	ranking;
 	LbStatus	status;
 
 	lbrec_query_vectors(r->queries, r->request->model, users, times, m, pool,
@@ -124,13 +125,13 @@ rank_block(Ranker *r, int m, const int32 *users, const int64 *times,
 		CHECK_FOR_INTERRUPTS();
 		r->floors[k] = find_dot(r, k, r->request->truth[r->at[k]]);
 	}
-	LBREC_RUN((status = lb_rank_counts_above(r->counts, r->queries, m,
-											 r->floors, r->most,
-											 r->candidates,
-											 r->request->model->n_recordings,
-											 r->D, r->scratch, pool,
-											 lbrec_cancel_flag())) ==
-			  LB_CANCELLED);
+	ranking = (LbRanking)
+	{
+		.q = r->queries, .n_queries = m, .floor = r->floors, .most = r->most,
+			.c = r->candidates, .n = r->request->model->n_recordings, .D = r->D
+	};
+	LBREC_RUN((status = lb_rank_counts(r->counts, &ranking, r->scratch, pool,
+									   lbrec_cancel_flag())) == LB_CANCELLED);
 	lbrec_check_status(status, "ranks");
 	for (int k = 0; k < m; k++)
 	{

@@ -113,9 +113,7 @@ make_row(int32 *codes, float *counts, uint64 *entries, int64 n, int32 row,
 	if (c->older && row <= c->rows.n_older)
 		made = add_older(codes, counts, made, c->older, row);
 	/* the entries are used up: their room is scratch for as many keys */
-	if (made > c->most)
-		made = lb_follow_keep(codes, counts, made, c->most, entries);
-	return made;
+	return lb_follow_keep(codes, counts, made, c->most, entries);
 }
 
 /* Counts transitions, added to those of an older model if that has any. */

@@ -93,10 +93,11 @@ make_row(int32 *codes, float *counts, uint64 *entries, int64 n, int32 row,
 			entries[n++] = lb_neighbour_entry(c->older->neighbours.codes[k],
 											  c->older->neighbour_counts[k]);
 		}
-	LBREC_RUN((made = lb_neighbour_row(codes, counts, entries, n, row,
-									   c->sums, c->most,
+	LBREC_RUN((made = lb_neighbour_row(codes, counts, entries, n,
 									   lbrec_cancel_flag())) < 0);
-	return made;
+	/* the entries are used up: their room is scratch for as many keys */
+	return lb_neighbour_keep(codes, counts, made, row, c->sums, c->most,
+							 entries);
 }
 
 /* The weights of all entries from their counts. */

@@ -338,6 +338,7 @@ scan(RankedList *lists, const TopRequest *r, int from, int m, int64 depth)
 	float	   *scores = palloc_extended(m * depth * sizeof(float),
 										 MCXT_ALLOC_HUGE);
 	int64	   *found = palloc(m * sizeof(int64));
+	LbBest		best = {depth, found, ids, scores};
 	bool		one = m == 1 && r->pool == NULL;
 	MemoryContext working = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec selection",
@@ -349,13 +350,11 @@ scan(RankedList *lists, const TopRequest *r, int from, int m, int64 depth)
 
 	scratch = lbrec_alloc_aligned(working, bytes, "selection");
 	if (one)
-		LBREC_RUN((status = lb_topk(found, ids, scores, queries, &r->set,
-									depth, scratch, lbrec_cancel_flag())) ==
-				  LB_CANCELLED);
+		LBREC_RUN((status = lb_topk(&best, queries, &r->set, scratch,
+									lbrec_cancel_flag())) == LB_CANCELLED);
 	else
-		LBREC_RUN((status = lb_topk_batch(found, ids, scores, queries, m,
-										  &r->set, depth, scratch, r->pool,
-										  lbrec_cancel_flag())) ==
+		LBREC_RUN((status = lb_topk_batch(&best, queries, m, &r->set, scratch,
+										  r->pool, lbrec_cancel_flag())) ==
 				  LB_CANCELLED);
 	lbrec_check_status(status, "a score");
 	for (int u = 0; u < m; u++)

@@ -347,19 +347,15 @@ lbrec_candidate_inputs(InputBuffers *buffers, const TwoTower *model,
 	}
 }
 
-/*
- * Vectors (n, D) of one tower, PASS_ROWS at a time.  With users NULL the
- * candidate tower, whose n rows are the recordings from first on.
- */
-static void
-tower_vectors(float *out, const TwoTower *model, const int32 *users,
-			  const int64 *times, const LbSpan *histories, int64 first,
-			  int64 n, LbThreads *pool, MemoryContext context)
+/* Vectors (n, D) of one tower, PASS_ROWS at a time. */
+void
+lbrec_tower_vectors(float *out, const TwoTower *model, const TowerRows *all,
+					LbThreads *pool, MemoryContext context)
 {
-	const LbTower *tower = users ?
+	const LbTower *tower = all->users ?
 		&model->core.query : &model->core.candidate;
 	int			D = lb_tower_width(tower);
-	int			rows = (int) Min(n, PASS_ROWS);
+	int			rows = (int) Min(all->n, PASS_ROWS);
 	MemoryContext scratch = AllocSetContextCreate(context,
 												  "lbrec tower pass",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -373,18 +369,19 @@ tower_vectors(float *out, const TwoTower *model, const int32 *users,
 											lb_tower_pass_bytes(tower, rows,
 																1, false),
 											"pass through a tower"));
-	for (int64 from = 0; from < n; from += rows)
+	for (int64 from = 0; from < all->n; from += rows)
 	{
-		int			m = (int) Min(n - from, rows);
+		int			m = (int) Min(all->n - from, rows);
 
 		CHECK_FOR_INTERRUPTS();
-		if (users)
-			lbrec_query_inputs(&buffers, model, users + from, times + from,
-							   histories ? histories + from : NULL, m);
+		if (all->users)
+			lbrec_query_inputs(&buffers, model, all->users + from,
+							   all->times + from, all->histories ?
+							   all->histories + from : NULL, m);
 		else
 		{
 			for (int i = 0; i < m; i++)
-				codes[i] = (int32) (first + from + i);
+				codes[i] = (int32) (all->first + from + i);
 			lbrec_candidate_inputs(&buffers, model, codes, m);
 		}
 		lb_tower_forward(&pass, tower, model->core.tensors, buffers.values,
@@ -408,7 +405,9 @@ void
 lbrec_candidate_rows(float *out, const TwoTower *model, int64 row, int64 n,
 					 LbThreads *pool, MemoryContext context)
 {
-	tower_vectors(out, model, NULL, NULL, NULL, row + 1, n, pool, context);
+	TowerRows	rows = {.n = n, .first = row + 1};
+
+	lbrec_tower_vectors(out, model, &rows, pool, context);
 }
 
 /* Query vectors (n, D) of users at times. */
@@ -417,14 +416,22 @@ lbrec_query_vectors(float *out, const TwoTower *model, const int32 *users,
 					const int64 *times, int64 n, LbThreads *pool,
 					MemoryContext context)
 {
-	tower_vectors(out, model, users, times, NULL, 0, n, pool, context);
+	TowerRows	rows = {.n = n, .users = users, .times = times};
+
+	lbrec_tower_vectors(out, model, &rows, pool, context);
 }
 
+/*
+ * The query vector (D) of a user at a time, after other recordings than the
+ * stored ones; history may be NULL if the model has no such input.
+ */
 void
-lbrec_query_vectors_from(float *out, const TwoTower *model,
-						 const int32 *users, const int64 *times,
-						 const LbSpan *histories, int64 n, LbThreads *pool,
+lbrec_query_vector_after(float *out, const TwoTower *model, int32 user,
+						 int64 time, const LbSpan *history,
 						 MemoryContext context)
 {
-	tower_vectors(out, model, users, times, histories, 0, n, pool, context);
+	TowerRows	rows = {.n = 1, .users = &user, .times = &time,
+		.histories = history};
+
+	lbrec_tower_vectors(out, model, &rows, NULL, context);
 }

@@ -105,6 +105,16 @@ typedef struct InputBuffers
 	void	   *arrays[LB_MAX_INPUTS];
 } InputBuffers;
 
+/* The rows of a pass: n users at times, or recordings from first on. */
+typedef struct TowerRows
+{
+	int64		n;
+	const int32 *users;			/* (n); NULL: the candidate tower */
+	const int64 *times;			/* (n) */
+	const LbSpan *histories;	/* (n), or NULL: the stored ones */
+	int64		first;
+} TowerRows;
+
 extern bool lbrec_source_is_number(InputSource source);
 extern const char *lbrec_source_name(InputSource source);
 extern int	lbrec_source_by_name(const char *name);
@@ -128,15 +138,17 @@ extern void lbrec_candidate_vectors(float *out, const TwoTower *model,
 extern void lbrec_candidate_rows(float *out, const TwoTower *model, int64 row,
 								 int64 n, LbThreads *pool,
 								 MemoryContext context);
+extern void lbrec_tower_vectors(float *out, const TwoTower *model,
+								const TowerRows *rows, LbThreads *pool,
+								MemoryContext context);
 extern void lbrec_query_vectors(float *out, const TwoTower *model,
 								const int32 *users, const int64 *times,
 								int64 n, LbThreads *pool,
 								MemoryContext context);
 
-/* The same with histories (n) from elsewhere: NULL takes the stored lists. */
-extern void lbrec_query_vectors_from(float *out, const TwoTower *model,
-									 const int32 *users, const int64 *times,
-									 const LbSpan *histories, int64 n,
-									 LbThreads *pool, MemoryContext context);
+extern void lbrec_query_vector_after(float *out, const TwoTower *model,
+									 int32 user, int64 time,
+									 const LbSpan *history,
+									 MemoryContext context);
 
 #endif							/* LBREC_MODEL_TWOTOWER_H */

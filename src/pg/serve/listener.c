@@ -166,7 +166,7 @@ unit_groups(float *q, int D, int groups)
 	}
 }
 
-/* Fits a query vector to what was played. */
+/* Fits a query vector to the recordings played. */
 static void
 fit(float *query, const ServingModel *serving, const Played *played,
 	int64 time)
@@ -387,9 +387,9 @@ lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
 													  sizeof(float), "query");
 		MemoryContextSwitchTo(working);
 		if (lbrec_has_history(&serving->tower))
-			lbrec_query_vectors_from(query, &serving->tower, &listener->user,
-									 &moment->time, &listener->history, 1,
-									 NULL, working);
+			lbrec_query_vector_after(query, &serving->tower, listener->user,
+									 moment->time, &listener->history,
+									 working);
 		else
 			fit(query, serving, &played, moment->time);
 	}
@@ -428,9 +428,8 @@ lbrec_find_listener(Listener *listener, const ServingModel *serving, int64 user_
 		listener->query = query =
 			lbrec_alloc_aligned(CurrentMemoryContext,
 								listener->D * sizeof(float), "query");
-		lbrec_query_vectors_from(query, &serving->tower, &user, &moment->time,
-								 &listener->history, 1, NULL,
-								 CurrentMemoryContext);
+		lbrec_query_vector_after(query, &serving->tower, user, moment->time,
+								 &listener->history, CurrentMemoryContext);
 	}
 	lbrec_find_related(&listener->scorer);
 }

@@ -87,16 +87,16 @@ by_blocks(Nearest *pool, const float *vectors, int64 n, int D,
 											  lb_topk_bytes(&set, in_block),
 											  "selection");
 	CandidateWalk walk = {allowed, n, 0};
+	int64		found;
+	LbBest		best = {in_block, &found, ids, scores};
 	int64		n_pool = 0;
 
 	while ((set.n = lbrec_next_candidates(&walk, rows, BLOCK_ROWS)) > 0)
 	{
-		int64		found;
-
 		CHECK_FOR_INTERRUPTS();
 		unit_rows(block, vectors, rows, (int) set.n, D);
-		lbrec_check_status(lb_topk(&found, ids, scores, query, &set,
-								   Min(in_block, set.n), scratch, NULL),
+		best.k = Min(in_block, set.n);
+		lbrec_check_status(lb_topk(&best, query, &set, scratch, NULL),
 						   "a score");
 		for (int64 i = 0; i < found; i++)
 		{
@@ -232,18 +232,19 @@ by_index(Nearest **best, const ServingModel *serving, const float *query,
 	Nearest    *pool;
 	void	   *scratch;
 	int64		found;
+	LbBest		of_set = {.k = m, .found = &found};
 	LbStatus	status;
 
 	/* the products of a few rows take less time than the index of all */
 	if (allowed->list || allowed->n < set.n / 4 || m > set.n / 8 ||
 		!(shortest > 0.99 * serving->image->longest))
 		return -1;
-	ids = palloc_extended(m * sizeof(int64), MCXT_ALLOC_HUGE);
-	scores = palloc_extended(m * sizeof(float), MCXT_ALLOC_HUGE);
+	of_set.ids = ids = palloc_extended(m * sizeof(int64), MCXT_ALLOC_HUGE);
+	of_set.scores = scores = palloc_extended(m * sizeof(float), MCXT_ALLOC_HUGE);
 	pool = palloc_extended(m * sizeof(Nearest), MCXT_ALLOC_HUGE);
 	scratch = lbrec_alloc_aligned(CurrentMemoryContext,
 								  lb_topk_bytes(&set, m), "selection");
-	LBREC_RUN((status = lb_topk(&found, ids, scores, query, &set, m, scratch,
+	LBREC_RUN((status = lb_topk(&of_set, query, &set, scratch,
 								lbrec_cancel_flag())) == LB_CANCELLED);
 	lbrec_check_status(status, "a score");
 	for (int64 i = 0; i < found; i++)

@@ -71,8 +71,8 @@ set_query(NextListener *next, int32 user, int64 time)
 	if (n > 0 && lbrec_has_history(tower))
 	{
 		history = lbrec_history(tower, codes, n);
-		lbrec_query_vectors_from(query, tower, &user, &time, &history, 1,
-								 NULL, CurrentMemoryContext);
+		lbrec_query_vector_after(query, tower, user, time, &history,
+								 CurrentMemoryContext);
 	}
 	else if (user != 0)
 		lbrec_query_vectors(query, tower, &user, &time, 1, NULL,
@@ -248,12 +248,12 @@ rank_within(RankedList *list, const NextListener *next,
 									   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	Collector	c = {.next = next, .k = k, .added = added};
 	int64		found;
+	LbBest		best = {depth, &found, ids, dots};
 	bool		certain = true;
 	LbStatus	status;
 
-	LBREC_RUN((status = lb_topk(&found, ids, dots, next->query, &set, depth,
-								scratch, lbrec_cancel_flag())) ==
-			  LB_CANCELLED);
+	LBREC_RUN((status = lb_topk(&best, next->query, &set, scratch,
+								lbrec_cancel_flag())) == LB_CANCELLED);
 	lbrec_check_status(status, "a score");
 	c.keys = palloc_extended((found + m->n + 1) * sizeof(uint64),
 							 MCXT_ALLOC_HUGE);

@@ -158,9 +158,13 @@ identify(Batch *b, float *queries, int *at, LbThreads *pool)
 		at[m++] = u;
 	}
 	if (known > 0)
-		lbrec_query_vectors_from(queries, &serving->tower, codes, times,
-								 histories, known, pool,
-								 CurrentMemoryContext);
+	{
+		TowerRows	rows = {.n = known, .users = codes, .times = times,
+			.histories = histories};
+
+		lbrec_tower_vectors(queries, &serving->tower, &rows, pool,
+							CurrentMemoryContext);
+	}
 	return m;
 }
 

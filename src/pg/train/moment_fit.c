@@ -176,9 +176,9 @@ find_query(Fitter *f, float *query, int32 user, int64 time, const LbMoment *m)
 	for (int i = 0; i < n; i++)
 		codes[i] = m->rows[i].code;
 	history = lbrec_history(f->model, codes, n);
-	lbrec_query_vectors_from(query, f->model, &user, &time,
-							 lbrec_has_history(f->model) ? &history : NULL, 1,
-							 NULL, f->event);
+	lbrec_query_vector_after(query, f->model, user, time,
+							 lbrec_has_history(f->model) ? &history : NULL,
+							 f->event);
 }
 
 /* Adds the choices of one event: plays (n), then truth was played at time. */

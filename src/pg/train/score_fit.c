@@ -289,6 +289,7 @@ take_block(Fitter *w, int from, int m, LbThreads *pool)
 	int64	   *found = palloc(m * sizeof(int64));
 	int64	   *ids = palloc(m * k * sizeof(int64));
 	float	   *scores = palloc(m * k * sizeof(float));
+	LbBest		best = {k, found, ids, scores};
 	float	   *queries = lbrec_alloc_aligned(scratch, (Size) m * D *
 											  sizeof(float), "queries");
 	void	   *work = lbrec_alloc_aligned(scratch,
@@ -303,9 +304,8 @@ take_block(Fitter *w, int from, int m, LbThreads *pool)
 		times[i] = w->sorted[w->choosers[from + i].first].time;
 	}
 	lbrec_query_vectors(queries, q->model, users, times, m, pool, scratch);
-	LBREC_RUN((status = lb_topk_batch(found, ids, scores, queries, m, &set, k,
-									  work, pool, lbrec_cancel_flag())) ==
-			  LB_CANCELLED);
+	LBREC_RUN((status = lb_topk_batch(&best, queries, m, &set, work, pool,
+									  lbrec_cancel_flag())) == LB_CANCELLED);
 	lbrec_check_status(status, "a score");
 	for (int i = 0; i < m; i++)
 	{

@@ -209,10 +209,10 @@ topk_ours(void *arg, LbThreads *pool)
 {
 	Scan	   *x = arg;
 	const float *q = x->q + x->next++ % x->peer.n_queries * x->set.D;
+	LbBest		best = {x->k, x->found, x->ids, x->scores};
 
 	(void) pool;
-	if (lb_topk(x->found, x->ids, x->scores, q, &x->set, x->k, x->scratch,
-				NULL) != LB_OK)
+	if (lb_topk(&best, q, &x->set, x->scratch, NULL) != LB_OK)
 		abort();
 }
 
@@ -230,9 +230,10 @@ static void
 batch_ours(void *arg, LbThreads *pool)
 {
 	Scan	   *x = arg;
+	LbBest		best = {x->k, x->found, x->ids, x->scores};
 
-	if (lb_topk_batch(x->found, x->ids, x->scores, x->q, x->peer.n_queries,
-					  &x->set, x->k, x->scratch, pool, NULL) != LB_OK)
+	if (lb_topk_batch(&best, x->q, x->peer.n_queries, &x->set, x->scratch,
+					  pool, NULL) != LB_OK)
 		abort();
 }
 
@@ -240,10 +241,14 @@ static void
 count_ours(void *arg, LbThreads *pool)
 {
 	Scan	   *x = arg;
+	LbRanking	ranking = {
+		.q = x->q, .n_queries = x->peer.n_queries,
+		.true_candidate = x->peer.truth, .most = x->most, .c = x->set.c,
+		.n = x->set.n, .D = x->set.D
+	};
 
-	if (lb_rank_counts_within(x->peer.counts, x->q, x->peer.n_queries,
-							  x->peer.truth, x->most, x->set.c, x->set.n,
-							  x->set.D, x->scratch, pool, NULL) != LB_OK)
+	if (lb_rank_counts(x->peer.counts, &ranking, x->scratch, pool,
+					   NULL) != LB_OK)
 		abort();
 }
 

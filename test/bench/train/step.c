@@ -244,17 +244,21 @@ run_ranks(Best *best, char **argv, LbThreads *pool, int n_threads)
 	int32_t    *truth = allocate(m * sizeof(int32_t));
 	int64_t    *counts = allocate(m * sizeof(int64_t));
 	void	   *scratch = allocate(lb_rank_counts_bytes(m, n, D, n_threads));
+	LbRanking	ranking;
 
 	lb_random_seed(&rng, 1, 1);
 	q = random_vectors(m, &rng);
 	c = random_vectors(n, &rng);
 	for (int64_t i = 0; i < m; i++)
 		truth[i] = (int32_t) lb_random_below(&rng, n);
+	ranking = (LbRanking)
+	{
+		.q = q, .n_queries = m, .true_candidate = truth, .c = c, .n = n, .D = D
+	};
 	for (int round = 0; round <= ROUNDS; round++)
 	{
 		begin(best);
-		if (lb_rank_counts(counts, q, m, truth, c, n, D, scratch, pool,
-						   NULL) != LB_OK)
+		if (lb_rank_counts(counts, &ranking, scratch, pool, NULL) != LB_OK)
 			fail("ranks failed");
 		end(best, round);
 	}
