@@ -2,7 +2,7 @@
  * lb_mix.h
  *		The weights of a score's parts, and their fit.
  *
- * src/pg/model/score.c has the table of the parts and what they are.
+ * src/pg/model/score.c has the table of the parts.
  */
 #ifndef LB_MIX_H
 #define LB_MIX_H

@@ -82,24 +82,14 @@ lb_moment_most(const LbMoment *own, const LbMomentModel *model,
 	return most;
 }
 
-/* At least twice as many slots as rows, a power of two. */
-static int64_t
-n_slots(int64_t most)
-{
-	int64_t		n = 16;
-
-	while (n < 2 * most)
-		n *= 2;
-	return n;
-}
-
 static size_t
 lay_out(LbMoment *m, int64_t most, char *block)
 {
 	LbArena		arena = {block};
 
 	m->rows = lb_arena_cut(&arena, most * sizeof(LbMomentRow));
-	m->slots = lb_arena_cut(&arena, n_slots(most) * sizeof(int32_t));
+	m->slots.places = lb_arena_cut(&arena, lb_slots_count(most) *
+								   sizeof(int32_t));
 	return arena.used;
 }
 
@@ -117,42 +107,35 @@ lb_moment_place(LbMoment *m, int64_t most, void *block)
 	lay_out(m, most, block);
 	m->n = 0;
 	m->n_own = 0;
-	m->mask = (uint32_t) (n_slots(most) - 1);
-	memset(m->slots, 0, n_slots(most) * sizeof(int32_t));
+	lb_slots_clear(&m->slots, most);
 }
 
-/* The slot of a code, or the empty one where it belongs. */
-static inline uint32_t
+static inline int32_t *
 slot_of(const LbMoment *m, int32_t code)
 {
-	uint64_t	hash = (uint32_t) code * UINT64_C(0x9e3779b97f4a7c15);
-	uint32_t	slot = (uint32_t) (hash >> 32) & m->mask;
-
-	while (m->slots[slot] != 0 && m->rows[m->slots[slot] - 1].code != code)
-		slot = (slot + 1) & m->mask;
-	return slot;
+	return lb_slots_find(&m->slots, &m->rows->code, sizeof(LbMomentRow), code);
 }
 
 int64_t
 lb_moment_find(const LbMoment *m, int32_t code)
 {
-	return m->n == 0 ? -1 : (int64_t) m->slots[slot_of(m, code)] - 1;
+	return m->n == 0 ? -1 : (int64_t) *slot_of(m, code) - 1;
 }
 
 static inline LbMomentRow *
 row_of(LbMoment *m, int32_t code)
 {
-	uint32_t	slot = slot_of(m, code);
+	int32_t    *slot = slot_of(m, code);
 
-	if (m->slots[slot] == 0)
+	if (*slot == 0)
 	{
 		m->rows[m->n] = (LbMomentRow)
 		{
 			.code = code
 		};
-		m->slots[slot] = (int32_t) ++m->n;
+		*slot = (int32_t) ++m->n;
 	}
-	return &m->rows[m->slots[slot] - 1];
+	return &m->rows[*slot - 1];
 }
 
 static double

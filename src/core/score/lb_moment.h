@@ -86,8 +86,7 @@ typedef struct LbMoment
 	int64_t		n;
 	int64_t		n_own;			/* the first of them, latest first */
 	LbMomentRow *rows;
-	int32_t    *slots;			/* places plus one, by hash; 0 is empty */
-	uint32_t	mask;
+	LbSlots		slots;
 	double		w_sum;			/* over the own */
 	float		own_sums[LB_FOLLOW_REACH];
 	bool		in_session;		/* the last play is less than an hour ago */
@@ -133,7 +132,7 @@ extern void lb_moment_values(double *values, const LbMoment *m,
 extern void lb_moment_features(float *x, const LbMoment *m,
 							   const LbMomentRow *row, double dot);
 
-/* The score without the dot product, and what that is multiplied by. */
+/* The score without the dot product, and the factor of that. */
 extern double lb_moment_added(const LbMoment *m, const LbMomentRow *row,
 							  const double *weights);
 

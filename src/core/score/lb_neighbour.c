@@ -137,17 +137,6 @@ lb_related_most(const LbNeighbours *nb, const int32_t *codes, int64_t n,
 	return most;
 }
 
-/* At least twice as many slots as codes, a power of two. */
-static int64_t
-n_slots(int64_t most)
-{
-	int64_t		n = 16;
-
-	while (n < 2 * most)
-		n *= 2;
-	return n;
-}
-
 static size_t
 lay_out(LbRelated *t, int64_t most, char *block)
 {
@@ -155,7 +144,8 @@ lay_out(LbRelated *t, int64_t most, char *block)
 
 	t->sums = lb_arena_cut(&arena, most * sizeof(double));
 	t->codes = lb_arena_cut(&arena, most * sizeof(int32_t));
-	t->slots = lb_arena_cut(&arena, n_slots(most) * sizeof(int32_t));
+	t->slots.places = lb_arena_cut(&arena, lb_slots_count(most) *
+								   sizeof(int32_t));
 	return arena.used;
 }
 
@@ -172,34 +162,22 @@ lb_related_place(LbRelated *t, int64_t most, void *block)
 {
 	lay_out(t, most, block);
 	t->n = 0;
-	t->mask = (uint32_t) (n_slots(most) - 1);
-	memset(t->slots, 0, n_slots(most) * sizeof(int32_t));
-}
-
-/* The slot of a code, or the empty one where it belongs. */
-static inline uint32_t
-slot_of(const LbRelated *t, int32_t code)
-{
-	uint64_t	hash = (uint32_t) code * UINT64_C(0x9e3779b97f4a7c15);
-	uint32_t	slot = (uint32_t) (hash >> 32) & t->mask;
-
-	while (t->slots[slot] != 0 && t->codes[t->slots[slot] - 1] != code)
-		slot = (slot + 1) & t->mask;
-	return slot;
+	lb_slots_clear(&t->slots, most);
 }
 
 static inline void
 relate(LbRelated *t, int32_t code, double weight)
 {
-	uint32_t	slot = slot_of(t, code);
+	int32_t    *slot = lb_slots_find(&t->slots, t->codes, sizeof(int32_t),
+									 code);
 
-	if (t->slots[slot] == 0)
+	if (*slot == 0)
 	{
 		t->codes[t->n] = code;
 		t->sums[t->n] = 0;
-		t->slots[slot] = (int32_t) ++t->n;
+		*slot = (int32_t) ++t->n;
 	}
-	t->sums[t->slots[slot] - 1] += weight;
+	t->sums[*slot - 1] += weight;
 }
 
 void
@@ -221,5 +199,6 @@ lb_related_gather(LbRelated *t, const LbNeighbours *nb, const int32_t *codes,
 int64_t
 lb_related_find(const LbRelated *t, int32_t code)
 {
-	return (int64_t) t->slots[slot_of(t, code)] - 1;
+	return (int64_t) *lb_slots_find(&t->slots, t->codes, sizeof(int32_t),
+									code) - 1;
 }

@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "core/lb_core.h"
+#include "core/score/lb_slots.h"
 
 /* Listens apart, at most, of which a pair is made. */
 #define LB_NEIGHBOUR_REACH 3
@@ -99,8 +100,7 @@ typedef struct LbRelated
 	int64_t		n;
 	int32_t    *codes;
 	double	   *sums;
-	int32_t    *slots;			/* places plus one, by hash; 0 is empty */
-	uint32_t	mask;
+	LbSlots		slots;
 } LbRelated;
 
 /*
