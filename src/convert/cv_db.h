@@ -37,7 +37,7 @@ extern bool cv_db_by_month(CvDb *db, bool *by_month);
 extern bool cv_db_write_begin(CvDb *db);
 extern bool cv_db_write_end(CvDb *db);
 
-/* Brings back what a first load went without. */
+/* Makes the keys that a first load went without. */
 extern bool cv_db_bulk_end(CvDb *db, int64_t *duplicates);
 extern bool cv_db_keyless(const CvDb *db);
 extern bool cv_db_first(const CvDb *db);

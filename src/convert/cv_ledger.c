@@ -129,7 +129,7 @@ cv_ledger_reach(CvLedger *ledger, bool *known, int64_t *reach)
 
 /* --- a dump ------------------------------------------------------------- */
 
-/* Refuses what may not replace, and finds a replacement that was begun. */
+/* Refuses inputs that may not replace, and finds a replacement that was begun. */
 static bool
 replace_begin(CvLedger *ledger, const CvDumpUse *use, bool *done)
 {

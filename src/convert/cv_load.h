@@ -102,7 +102,7 @@ extern bool cv_load_listen(CvLoad *load, const CvListen *listen);
 extern void cv_load_sample_begin(CvLoad *load);
 extern const CvSample *cv_load_sample(const CvLoad *load);
 
-/* Merge what is in the open batch, if anything. */
+/* Merges the rows of the open batch, if there are any. */
 extern bool cv_load_flush(CvLoad *load);
 
 /* The last batch, and the end of a first load. */

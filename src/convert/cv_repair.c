@@ -1,9 +1,9 @@
 /*
  * cv_repair.c
- *		Reads by hand what simdjson and ListenBrainz read differently.
+ *		Reads by hand the lines that simdjson and ListenBrainz read differently.
  *
  * Both functions read lines that may not be JSON at all, so they assume
- * nothing of what they meet.
+ * nothing of the data.
  */
 #include "cv_repair.h"
 

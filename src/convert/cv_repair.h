@@ -1,6 +1,6 @@
 /*
  * cv_repair.h
- *		Reads by hand what simdjson and ListenBrainz read differently.
+ *		Reads by hand the lines that simdjson and ListenBrainz read differently.
  */
 #ifndef CV_REPAIR_H
 #define CV_REPAIR_H

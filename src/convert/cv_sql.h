@@ -7,7 +7,7 @@
 
 #include "cv.h"
 
-/* Where listens go: the table itself, or what is to replace its content. */
+/* The target of listens: the table itself, or one that will replace its rows. */
 #define CV_SQL_LISTEN "listen"
 #define CV_SQL_NEXT "lbrec_next_listen"
 

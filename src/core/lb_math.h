@@ -22,7 +22,7 @@ extern double lb_log1p(double x);
 /* x^y for x >= 0, within 2 + |y log x| ulp. */
 extern double lb_pow(double x, double y);
 
-/* Sine and cosine of so many turns, |turns| < 2^29; within 2^-52. */
+/* Sine and cosine of an angle in turns, |turns| < 2^29; within 2^-52. */
 extern double lb_sin_turns(double turns);
 extern double lb_cos_turns(double turns);
 

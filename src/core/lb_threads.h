@@ -80,7 +80,7 @@ lb_threads_pause(const LbThreads *pool)
 }
 
 /*
- * How many pieces of at most limit operations a worker should make of its
+ * The number of pieces, of at most limit operations, that a worker makes of its
  * share, without coming below one unit of n.
  */
 static inline int

@@ -1,6 +1,6 @@
 /*
  * dense.h
- *		The kernel of dense layers: what a set computes.
+ *		The kernel of dense layers, as a set has it.
  */
 #ifndef LB_KERNELS_DENSE_H
 #define LB_KERNELS_DENSE_H

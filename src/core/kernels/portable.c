@@ -1,6 +1,6 @@
 /*
  * portable.c
- *		The set for any machine, and what the other sets are tested against.
+ *		The set for any machine; the other sets are tested against it.
  */
 #include "core/kernels/generic.h"
 

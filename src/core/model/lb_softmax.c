@@ -77,7 +77,8 @@ padded(int n, int unit)
 	return (n + unit - 1) / unit * unit;
 }
 
-/* The sizes of p and what all workers share, or with block NULL its bytes. */
+/* The sizes of p and the arrays that all workers share, or with block NULL their
+ * bytes. */
 static size_t
 cut_shared(LbSoftmaxTile *t, char *block, const LbSoftmax *p)
 {

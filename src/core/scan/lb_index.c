@@ -217,7 +217,7 @@ score_near(Scan *scan)
 	scan->n_near = 0;
 }
 
-/* raises T from the lower bounds and drops what is below it */
+/* Raises T from the lower bounds and drops the rows below it. */
 static void
 thin_near(Scan *scan)
 {

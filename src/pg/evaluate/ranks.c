@@ -170,7 +170,7 @@ has_time(const TwoTower *model)
 	return false;
 }
 
-/* How many of a list's first entries are new to the user: (list->n + 1). */
+/* Numbers of a list's first entries that are new to the user: (list->n + 1). */
 static int64 *
 count_new(const Scorer *s, const RankedList *list)
 {

@@ -272,7 +272,7 @@ write_seal(const char *path, const struct stat *st)
 
 /*
  * An empty file beside an image tells when its version was last asked by its
- * number.  It is a favour to who asks: without it the image is built again.
+ * number.  It only saves time: without it the image is built again.
  */
 static void
 asked_path(char *out, int64 model, int64 checksum)

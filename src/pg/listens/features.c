@@ -380,7 +380,7 @@ lbrec_replace_value(Feature *f, int64 entity, Datum value, bool isnull,
 		store_value(f, entity, &v, context);
 }
 
-/* To be called before the first row; what a warm start brought is there. */
+/* To be called before the first row, and after the values of a warm start. */
 void
 lbrec_begin_features(Dataset *data)
 {

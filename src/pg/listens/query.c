@@ -30,8 +30,9 @@ looks_like_query(const char *text)
 }
 
 /*
- * What the user calls listens, a query or the name of a table, as a query.  Of
- * a table only the columns are asked for, so that rights to them suffice.
+ * The query that an argument listens stands for: it is a query already, or the
+ * name of a table.  Of a table only the columns are asked for, so that rights
+ * to them suffice.
  */
 char *
 lbrec_listens_columns(const char *listens, const char *columns)
@@ -59,8 +60,9 @@ lbrec_listens_query(const char *listens)
 }
 
 /*
- * While a query of listens is parsed: the default names a table that only
- * lbrec-convert makes.  arg is what the caller gave.
+ * Error context while a query of listens is parsed.  Adds a hint if the default
+ * table, which only lbrec-convert makes, does not exist; arg is the caller's
+ * argument.
  */
 void
 lbrec_explain_no_listens(void *arg)

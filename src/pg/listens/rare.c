@@ -55,7 +55,7 @@ compare_played(const Played *a, const Played *b)
 #include "lib/sort_template.h"
 
 /*
- * Numbers recordings by plays, the most played first: what is often needed
+ * Numbers recordings by plays, the most played first: rows that are often used
  * lies together.  Those with fewer than min_listens of the decisive counts are
  * forgotten, and their listens become listens of code 0, out-of-vocabulary;
  * what a warm start brought stays as it is.  Both counts are by the old codes.

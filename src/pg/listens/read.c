@@ -357,7 +357,7 @@ keep_features(Reader *reader, int i, bool of_user, int32 code, int32 known)
 	*kept = time;
 }
 
-/* Codes for the keys of row i, and features of what is new. */
+/* Codes for the keys of row i, and features of new users and recordings. */
 static void
 number_row(Reader *reader, int i)
 {
@@ -472,7 +472,7 @@ only_query(SPIPlanPtr plan)
 }
 
 /*
- * A cursor may be opened on what returns rows and modifies data as well; the
+ * A cursor may be opened on a statement that returns rows and modifies data; the
  * executor would refuse it later, in words that do not help.
  */
 static void
@@ -542,7 +542,7 @@ run_query(Dataset *data, const ListenSource *source)
 		PortalRunFetch(portal, FETCH_FORWARD, FETCH_ROWS, &reader.dest);
 		if (reader.n == 0)
 			break;
-		/* what detoasting and deconstructing leave goes with the batch */
+		/* memory of detoasted values goes with the batch */
 		old = MemoryContextSwitchTo(reader.batch);
 		number_batch(&reader);
 		MemoryContextSwitchTo(old);

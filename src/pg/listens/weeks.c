@@ -26,7 +26,7 @@
 #define HALVINGS 10
 #define OLDEST (HALF_LIFE * HALVINGS)
 
-/* One in so many listens may lie years after all others. */
+/* One in STRAYS listens may lie years after all others. */
 #define STRAYS 100
 
 /* Weeks since 1970 of a time in microseconds. */

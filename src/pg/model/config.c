@@ -1,6 +1,6 @@
 /*
  * config.c
- *		Writes, reads and checks what a stored model says of itself.
+ *		Writes, reads and checks the configuration of a stored model.
  *
  * A configuration may come from anybody (lbrec_import), so nothing of it is
  * believed: every member that is read must be there, be of its type and be
@@ -71,7 +71,7 @@ typedef struct Field
 	const char *const *names;
 } Field;
 
-/* Seconds, and weights of a score: far beyond what any model has. */
+/* Bounds of seconds and of weights, far beyond those of any model. */
 #define MAX_SECONDS 1e13
 #define MAX_WEIGHT 1e30
 

@@ -21,7 +21,7 @@
 #define MAX_ENTRIES 16000000
 #define LEAST_ENTRIES 16
 
-/* How many entries a row keeps. */
+/* The number of entries that a row keeps. */
 int
 lbrec_most_entries(const CountRequest *request)
 {

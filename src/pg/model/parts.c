@@ -300,7 +300,7 @@ add_parts(Lister *l, const Subject *s)
 	}
 }
 
-/* How many rows an input's table has. */
+/* The number of rows of an input's table. */
 static void
 find_rows(Subject *s, const Lister *l, const ConfigInput *input)
 {

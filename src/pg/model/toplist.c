@@ -216,7 +216,7 @@ has_kept(const ListMaker *l)
 	return kept >= l->k;
 }
 
-/* How many of a list are new to the user. */
+/* The number of a list's recordings that are new to the user. */
 static int64
 count_new(const ListMaker *l, const RankedList *list)
 {

@@ -1,6 +1,6 @@
 /*
  * validate.c
- *		Holds what is stored of a model to what a model is.
+ *		Checks that the stored arrays of a model are those of a model.
  *
  * The configuration tells which arrays there are, and the table of arrays
  * (parts.c) what is right in them.  Chunks are looked at one at a time: from
@@ -140,7 +140,7 @@ is_comparable(const Validator *v, int i)
 	return v->found[i] && !v->broken[i];
 }
 
-/* After the last chunk: what arrays must be to each other. */
+/* After the last chunk: checks that the arrays fit each other. */
 void
 lbrec_validator_end(Validator *v)
 {

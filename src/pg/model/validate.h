@@ -1,6 +1,6 @@
 /*
  * validate.h
- *		Is what is stored of a model a model?
+ *		Checks that the stored arrays of a model are those of a model.
  */
 #ifndef LBREC_MODEL_VALIDATE_H
 #define LBREC_MODEL_VALIDATE_H

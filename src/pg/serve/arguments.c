@@ -40,7 +40,7 @@ lbrec_array_recordings(ArrayType *array, const char *argument)
 }
 
 /*
- * Opens what two arguments name: a model, the default for NULL, and which of
+ * Opens the model that two arguments name: its name, NULL for the default, and
  * its versions, the active one for NULL.
  */
 const ServingModel *

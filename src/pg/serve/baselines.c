@@ -38,7 +38,7 @@ compare_popular(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* Makes what all users share; the tower must stay. */
+/* Makes the lists that all users share; the tower must stay. */
 void
 lbrec_baselines_init(Baselines *b, const TwoTower *tower)
 {

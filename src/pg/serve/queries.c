@@ -182,8 +182,8 @@ run_reading(const char *sql, const char *argument, int n_args, Oid *types,
 }
 
 /*
- * What a user has in a table or query of listens, as of now; NULL: in the
- * default, and it is an error that there is none.
+ * The recordings that a user has in a table or query of listens, as of now;
+ * NULL: in the default one, and without a default it is an error.
  */
 RecordingList
 lbrec_listened_recordings(const char *listens, int64 user_id)

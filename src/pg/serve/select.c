@@ -62,7 +62,7 @@ best(const ServingModel *serving, const Listener *listener,
 }
 
 /*
- * How many the list has of each category so far.  Counted by category and not
+ * The number that the list has of each category so far.  Counted by category and not
  * searched: a list of thousands, and ten times as many to choose from, would
  * take the product of the two at each place.
  */

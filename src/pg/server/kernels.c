@@ -59,7 +59,7 @@ lbrec_again(bool cancelled)
 	return repeated;
 }
 
-/* Turn a core status into what the user sees: only LB_OK returns. */
+/* Reports a status of the core as an error; only LB_OK returns. */
 void
 lbrec_check_status(LbStatus status, const char *what)
 {

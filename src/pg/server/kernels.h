@@ -37,8 +37,8 @@ extern void lbrec_check_status(LbStatus status, const char *what);
 extern LbThreads *lbrec_start_threads(MemoryContext context);
 
 /*
- * A palloc of any size, aligned for the kernels.  An error names what needs
- * the memory.
+ * A palloc of any size, aligned for the kernels.  what names the purpose in an
+ * error.
  */
 extern void *lbrec_alloc_aligned(MemoryContext context, Size bytes,
 								 const char *what);

@@ -85,7 +85,7 @@ lbrec_progress(const char *phase, double seconds_left,
 	pgstat_report_activity(STATE_RUNNING, text);
 }
 
-/* Another phase begins; what is left is as before, less the time since. */
+/* Another phase begins; the time left is as before, less the time since. */
 void
 lbrec_progress_phase(const char *phase)
 {

@@ -6,7 +6,7 @@
 
 /*
  * The time of an argument of that name, in microseconds since 1970.  The
- * infinities become the ends of what is accepted.
+ * infinities become the ends of the accepted range.
  */
 int64
 lbrec_argument_time(TimestampTz t, const char *argument)
@@ -27,7 +27,7 @@ lbrec_argument_time(TimestampTz t, const char *argument)
 	return time;
 }
 
-/* False where so many seconds since 1970 are no time that a listen may have. */
+/* True if a listen may have this time, in seconds since 1970. */
 bool
 lbrec_seconds_time(int64 *time, int64 seconds)
 {

@@ -1,6 +1,6 @@
 /*
  * check.c
- *		lbrec_check(): verifies what is stored of models.
+ *		lbrec_check(): verifies stored models.
  *
  * Every chunk is read once, one at a time: a check of any model takes the
  * memory of some chunks.  What serving would refuse is asked of the code that
@@ -181,7 +181,7 @@ check_model(Check *check)
 		put(check, psprintf("tensor %s", t->name), problem,
 			(int64) t->bytes);
 	}
-	/* what is there no more */
+	/* findings of tensors that are missing */
 	foreach(cell, check->findings)
 	{
 		Finding    *f = lfirst(cell);
@@ -194,7 +194,7 @@ check_model(Check *check)
 	put(check, "training", attempt(check_training, check), -1);
 }
 
-/* lbrec_check(model, version): rows of what was found, one a tensor */
+/* lbrec_check(model, version): a row for each tensor */
 Datum
 lbrec_check(PG_FUNCTION_ARGS)
 {

@@ -150,7 +150,7 @@ typedef struct Evaluation
 	int			n_ks;
 	int64		most;			/* the largest of ks, or all candidates */
 	LbThreads  *pool;
-	EvaluationRow *rows;		/* what was put out */
+	EvaluationRow *rows;		/* of the result */
 	int			n_rows;
 	MemoryContext context;
 } Evaluation;

@@ -1,6 +1,6 @@
 /*
  * explain.c
- *		lbrec_explain(): what a score is made of, to the last digit.
+ *		lbrec_explain(): the parts of a score, to the last digit.
  *
  * A tower without layers adds its inputs up, so a dot product is a sum over
  * them: each recording of the history, the user's embedding and so on give a
@@ -46,7 +46,7 @@ typedef struct Explanation
 	int32		candidate;
 	const float *c;				/* (D) its vector */
 	double	   *sum;			/* (D) of the inputs, before normalising */
-	double	   *inverse;		/* (groups) what they are divided by */
+	double	   *inverse;		/* (groups) one by their lengths */
 	Part	   *parts;
 	int			n;
 	int			room;

@@ -32,7 +32,7 @@ typedef struct Export
 	char	   *name;			/* of the tensor */
 } Export;
 
-/* One record of a head and what follows it. */
+/* One record: a head and its data. */
 static void
 put_record(Export *export, RecordKind kind, const void *head, Size head_len,
 		   const char *data, Size len)

@@ -88,7 +88,7 @@ distinct_users(ArrayType *array, int64 *n)
 	return users;
 }
 
-/* Leaves out what any of the users has listened to. */
+/* Leaves out the recordings that any of the users has listened to. */
 static void
 exclude_each(Conditions *conditions, const char *listens, const int64 *users,
 			 int64 n)

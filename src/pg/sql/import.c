@@ -82,7 +82,7 @@ in_record(void *arg)
 			   (long long) ((Import *) arg)->seq);
 }
 
-/* Checks a record's header.  Returns what follows it, and its kind. */
+/* Checks a record's header.  Returns its data, and its kind. */
 static const char *
 open_record(Import *import, const char *record, Size len, RecordKind *kind)
 {
@@ -352,7 +352,7 @@ take_chunk(Import *import, const char *data, Size len)
 		bad_record(import, psprintf("It has %zu bytes of \"%s\" instead of %zu.",
 									(size_t) len, t->name,
 									(size_t) Min(size - done, TENSOR_CHUNK_BYTES)));
-	/* what a later version may have added is passed over */
+	/* fields that a later version may have added are passed over */
 	if (lbrec_validate_chunk(&import->validator, t->name, &t->shape,
 							 import->chunk, data, len))
 		lbrec_write_chunk(&import->writer, t->name, &t->shape, import->chunk,
@@ -494,7 +494,7 @@ lbrec_import(PG_FUNCTION_ARGS)
 		record = SPI_getbinval(rows->vals[0], rows->tupdesc, 1, &isnull);
 		if (isnull)
 			bad_record(&import, "It is null.");
-		/* what the first row tells is needed to the end */
+		/* the head of the first row is needed to the end */
 		old = import.seq == 0 ? CurrentMemoryContext :
 			MemoryContextSwitchTo(each);
 		context.previous = error_context_stack;
@@ -516,7 +516,7 @@ lbrec_import(PG_FUNCTION_ARGS)
 				 errhint("Copy the whole file.")));
 	lbrec_end_model(&import.writer);
 
-	/* what this statement wrote is to be seen */
+	/* the rows that this statement wrote must be seen */
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
 	lbrec_validator_end(&import.validator);

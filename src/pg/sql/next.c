@@ -25,9 +25,15 @@
 PG_FUNCTION_INFO_V1(lbrec_next);
 
 static const WishPlaces wish_places = {
-	NEXT_EXCLUDE_LISTENED, NO_ARGUMENT, NEXT_CANDIDATES, NEXT_FILTER,
-	NEXT_MIN_LISTENS, NEXT_MAX_LISTENS, NEXT_PER_ARTIST, NEXT_ARTIST_COLUMN,
-	NEXT_DIVERSITY
+	.exclude_listened = NEXT_EXCLUDE_LISTENED,
+	.exclude = NO_ARGUMENT,
+	.candidates = NEXT_CANDIDATES,
+	.filter = NEXT_FILTER,
+	.min_listens = NEXT_MIN_LISTENS,
+	.max_listens = NEXT_MAX_LISTENS,
+	.per_artist = NEXT_PER_ARTIST,
+	.artist_column = NEXT_ARTIST_COLUMN,
+	.diversity = NEXT_DIVERSITY
 };
 
 /*
@@ -121,7 +127,7 @@ lbrec_next(PG_FUNCTION_ARGS)
 	lbrec_find_next(&next, serving, user, plays, n, moment.time);
 	if (user == 0 && next.moment.n == 0)
 	{
-		/* nothing is known: what is popular */
+		/* nothing is known of the user: popular recordings */
 		lbrec_popular_listener(&nobody, serving, &moment);
 		wanted.rank = NULL;
 	}

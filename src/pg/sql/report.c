@@ -741,7 +741,7 @@ lbrec_report(PG_FUNCTION_ARGS)
 	UserList   *lists;
 	MemoryContext context = CurrentMemoryContext;
 
-	lbrec_check_declaration(fcinfo, REPORT_ARGS, REPORT_ARGS, 0);
+	lbrec_check_declaration(fcinfo, REPORT_ARGS, 0);
 	initStringInfo(&r.out);
 	r.recordings = PG_ARGISNULL(REPORT_RECORDINGS) ? default_recordings() :
 		text_to_cstring(PG_GETARG_TEXT_PP(REPORT_RECORDINGS));

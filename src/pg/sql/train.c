@@ -171,7 +171,7 @@ read_options(FunctionCallInfo fcinfo, TrainRequest *request, TrainOptions *o,
 	lbrec_check_options(o);
 }
 
-/* What verbose tells, and when it told something last. */
+/* The state of verbose: whether, and when an epoch was told last. */
 typedef struct Teller
 {
 	bool		verbose;

@@ -77,7 +77,7 @@ past_deadline(const Tuning *t)
 	return t->deadline != 0 && GetCurrentTimestamp() >= t->deadline;
 }
 
-/* The settings of a trial of so many epochs at most. */
+/* The settings of a trial of that number of epochs at most. */
 static void
 trial_options(TrainOptions *o, const Tuning *t, const TuneTrial *trial,
 			  int epochs)
@@ -215,7 +215,7 @@ put_trials(const Tuning *t, int saved, RowSink *sink)
 }
 
 /*
- * Epochs that follow a trial of round r, after which so many of it are left:
+ * Epochs that follow a trial of round r, with left trials of it to come:
  * those, as many in each later round, the second look, and the last training.
  */
 static double
@@ -324,7 +324,7 @@ train_winner(const Tuning *t, const TuneTrial *winner, bool activate,
 							trained->reports, trained->n_reports);
 }
 
-/* Reads the listens with what all trials share. */
+/* Reads the listens, with the settings that all trials share. */
 static void
 read_listens(Tuning *t, const char *listens, MemoryContext context)
 {

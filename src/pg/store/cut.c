@@ -12,7 +12,7 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 
-/* What stays of a tensor, on its way back. */
+/* The part of a tensor that stays, on its way back. */
 typedef struct Remainder
 {
 	ModelRow   *model;

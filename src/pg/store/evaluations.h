@@ -7,7 +7,7 @@
 
 #include "pg/server/lbrec.h"
 
-/* What the rows of one evaluation share. */
+/* The fields that all rows of one evaluation share. */
 typedef struct EvaluationHead
 {
 	int64		model;			/* id of the version */

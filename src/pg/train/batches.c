@@ -73,7 +73,7 @@ lbrec_batch_shape(const RunPlan *plan)
 }
 
 /*
- * How many users have each recording (n_recordings + 1), of all users or of
+ * The number of users that have each recording (n_recordings + 1), of all users or of
  * those that have rows.  Returns the sum.
  */
 static double

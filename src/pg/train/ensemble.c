@@ -101,7 +101,7 @@ recording_rows(const Ensemble *e)
 
 /*
  * Describes both towers, each table dim wide.  The order of inputs is the
- * preprint's, then what it does not have.
+ * preprint's; those that it lacks follow.
  */
 static void
 build_towers(const Ensemble *e, TwoTower *model, int dim, int64 n_rows)
@@ -165,7 +165,7 @@ set_optimizer(LbOptimizer *opt, const TrainOptions *o)
 	opt->clip_norm = o->clip_norm;
 }
 
-/* Memory for a member's weights and for what training needs beside them. */
+/* Memory for a member's weights, gradients and states. */
 static void
 allocate_member(Ensemble *e, int m, MemoryContext context)
 {

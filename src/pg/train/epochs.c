@@ -90,7 +90,7 @@ seconds_left(const Run *run, int m, int epoch, double done)
 	}
 	else
 		epochs = (double) (n - m) * plan->n_epochs - (epoch - 1) - done;
-	/* one for what is saved in the end */
+	/* one for saving in the end */
 	return (Max(epochs, 0) + plan->epochs_after + 1) * of_epoch +
 		(measures + plan->measures_after) * of_measure;
 }
@@ -111,7 +111,7 @@ tell(const Run *run, int m, int epoch, double done)
 }
 
 /*
- * One pass over what a member is trained on.  Returns the mean of the
+ * One pass of a member over its training data.  Returns the mean of the
  * batches' losses.
  */
 static double
@@ -236,7 +236,7 @@ measure(Run *run, EpochReport *report)
 	times->measure = seconds_since(start);
 }
 
-/* All members go through an epoch, and what they are together is measured. */
+/* All members go through an epoch; then the ensemble is measured. */
 static void
 run_side_by_side(Run *run)
 {
@@ -326,7 +326,7 @@ check_finite(const Run *run)
 
 /*
  * The weights of the score's parts before anything is measured: the older
- * model's, which were fitted, or what is usual.
+ * model's, which were fitted, or the usual ones.
  */
 static LbMix
 prior_mix(const RunPlan *plan, const TwoTower *model)

@@ -68,7 +68,7 @@ fit_score(FittedScore *fitted, Ensemble *e, const float *candidates,
 	e->model->mix = lbrec_mix_of_members(fitted->mix, e->n);
 }
 
-/* What an epoch's row has of the measures. */
+/* Puts the measures into an epoch's row. */
 static void
 sum_up(EpochReport *report)
 {

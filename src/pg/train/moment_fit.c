@@ -232,7 +232,7 @@ add_event(Fitter *f, int32 user, const LbPlay *plays, int64 n, int32 truth,
 }
 
 /*
- * What a user played before anything held out: listens (n) that were trained
+ * A user's plays before anything held out: listens (n) that were trained
  * on, and those that a model which is continued knows, each recording once.
  * Their number is in n_plays.
  */

@@ -38,7 +38,7 @@ uses_trends(const TrainOptions *o, const WarmStart *warm)
 	return lbrec_fits_trends(o) || lbrec_warm_trend(warm, o) != 0;
 }
 
-/* What a model counts in all listens; it continues the older one. */
+/* The request to count all listens, on top of the older model's counts. */
 CountRequest
 lbrec_count_request(const Dataset *data, const TrainOptions *o,
 					const WarmStart *warm, MemoryContext context)

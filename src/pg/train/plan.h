@@ -23,7 +23,7 @@ typedef struct RunPlan RunPlan;
 typedef void (*EpochCallback) (const RunPlan *plan, const EpochReport *report,
 							   void *arg);
 
-/* What was measured of the time that runs take, to tell what is left. */
+/* Measured times, from which the time that is left is reckoned. */
 typedef struct RunTimes
 {
 	double		epoch;			/* seconds of a member's epoch, or 0 */

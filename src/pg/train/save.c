@@ -211,7 +211,7 @@ count_rows(const Saver *saver, const StoredPart *p)
 	return core->tensors[lb_model_find_tensor(core, p->subject)].rows;
 }
 
-/* The configuration must tell what shapes there are in memory. */
+/* The configuration must give the shapes that are in memory. */
 static void
 check_weight(const Saver *saver, const StoredPart *p)
 {
@@ -402,7 +402,7 @@ lbrec_save_model(const char *name, const Trained *trained,
 	insert_epochs(saver->writer.id, epochs, n_epochs);
 	keep_measures(saver->writer.id, trained, data, options);
 
-	/* what is saved follows from what others will read */
+	/* others will read the text: save what it says */
 	(void) lbrec_parse_config(config, text, bad_config, NULL);
 	saver->trained = trained;
 	saver->data = data;

@@ -2,7 +2,7 @@
  * score_fit.c
  *		Fits the weights of a score's parts on listens that were held out.
  *
- * How much the tower, the neighbours and repeats say differs between sets of
+ * The worth of the tower, the neighbours and repeats differs between sets of
  * listens: where everybody plays albums neighbours say more, where plays have
  * no order they say nothing.  So it is not a setting but fitted, by two
  * conditional logits (core/score/lb_mix.c):
@@ -50,7 +50,7 @@
 /* Parts, and the dot product, trend and what was found before them. */
 #define MAX_FEATURES_HERE (LB_N_PARTS + 2)
 
-/* a user of the held out, and that user's listens there */
+/* A user with listens held out, and where these are. */
 typedef struct Chooser
 {
 	int32		user;
@@ -375,7 +375,7 @@ make_choices(const Fitter *w, const Features *f)
 }
 
 /*
- * Fits the weights of what is new to the user: dot product, SCORE_FOUND, trend.
+ * Fits the weights for new recordings: dot product, SCORE_FOUND, trend.
  * found (n_rows) becomes their sum for all recordings, in logits.
  */
 static double
@@ -501,7 +501,7 @@ fit_played(LbMix *mix, const Fitter *w, const float *found, double scale)
 
 		if (part->kind == SCORE_FOUND || !part->present(w->request->model))
 			continue;
-		/* what was found counts once without the share */
+		/* the sum of found counts once, without the share */
 		mix->weight[p] = part->kind == SCORE_SHARE ?
 			f.weight[place[p]] / f.weight[new] - 1 :
 			f.weight[place[p]] / (scale * f.weight[new]);

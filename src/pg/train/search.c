@@ -53,7 +53,7 @@ read_knob(Knob *k, char *name, const JsonbValue *list)
 	for (int i = 0; i < k->n_values; i++)
 	{
 		k->values[i] = getIthJsonbValueFromContainer(array, i);
-		/* an error names what does not exist or fit */
+		/* an error names a setting or value that does not exist */
 		lbrec_set_json(&unused, name, k->values[i]);
 	}
 }

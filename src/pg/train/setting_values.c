@@ -1,6 +1,6 @@
 /*
  * setting_values.c
- *		The values of settings: presets, what a call gives, and their ranges.
+ *		The values of settings: presets, arguments of calls, and ranges.
  */
 #include "pg/train/setting_values.h"
 
@@ -290,8 +290,9 @@ lbrec_set_json(TrainOptions *options, const char *name,
 }
 
 /*
- * Sets what the settings argument of a call holds.  A null stands for the
- * preset's value; what an argument of the call has set may not come again.
+ * Sets the options that the settings argument of a call holds.  A null stands
+ * for the preset's value; a setting that is an argument of the call, too, is
+ * an error.
  */
 void
 lbrec_set_settings(TrainOptions *options, Jsonb *settings)

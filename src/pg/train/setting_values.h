@@ -1,6 +1,6 @@
 /*
  * setting_values.h
- *		The values of settings: presets, what a call gives, and their ranges.
+ *		The values of settings: presets, arguments of calls, and ranges.
  */
 #ifndef LBREC_TRAIN_SETTING_VALUES_H
 #define LBREC_TRAIN_SETTING_VALUES_H

@@ -7,7 +7,7 @@
  * view lbrec_settings, the table of docs/reference.md (test/t/051_reference.pl
  * compares it with the view) and lbrec.model.config follow from it.  A new
  * setting is a field of TrainOptions, a row here, a row of the page, and the
- * code that does what it says.
+ * code that uses it.
  */
 #include "pg/train/settings.h"
 

@@ -30,8 +30,7 @@
 #define USUAL_TRIALS 4
 
 /*
- * Trains so many members with these options, and frees all but what it found
- * out.
+ * Trains n_members with these options, and frees everything but the result.
  */
 Trial
 lbrec_run_trial(const RunPlan *plan, const TrainOptions *options,

@@ -350,7 +350,7 @@ prepare_feature(const WarmStart *warm, Feature *f)
 	f->n = entities;
 }
 
-/* Called before the first row is read: what is known comes first. */
+/* Called before the first row is read: the older model's keys come first. */
 void
 lbrec_warm_prepare(Dataset *data, void *arg)
 {
@@ -413,7 +413,7 @@ rows_before(int64 *n_rows, const WarmStart *warm, const Dataset *data,
 		if (row < *n_rows - options->hash_buckets)
 			from[row] = old ? old[r] : (int32) r;
 	}
-	/* what shares a bucket depends on their number */
+	/* their number decides which recordings share a bucket */
 	if (options->hash_buckets == hash_buckets)
 		for (int b = 1; b <= options->hash_buckets; b++)
 			from[*n_rows - b] = (int32) (n_old - b);
@@ -440,7 +440,7 @@ take_columns(float *to, const float *from, int64 rows, int cols, int m, int n,
 	}
 }
 
-/* Rows and columns of an array, and what it is to continue. */
+/* Rows and columns of an array, and the older rows that it continues. */
 typedef struct WarmArray
 {
 	int64		rows;
