@@ -26,10 +26,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cv_magic.h"
+
 /* An archive in an archive in an archive may be a bomb that never ends. */
 #define MAX_NESTING 3
 
-#define TAR_BLOCK 512
 #define TAR_END (2 * TAR_BLOCK)
 
 /* The decompressed bytes of one file. */
@@ -163,59 +164,6 @@ cv_archive_base_name(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
-/* A tar file's header sums up its own bytes: far stricter than a magic. */
-static bool
-is_tar_header(const unsigned char *block, size_t len)
-{
-	unsigned	sum = 0;
-	unsigned	stated = 0;
-
-	if (len < TAR_BLOCK)
-		return false;
-	for (int i = 0; i < TAR_BLOCK; i++)
-		sum += i >= 148 && i < 156 ? ' ' : block[i];
-	for (int i = 148; i < 156; i++)
-	{
-		if (block[i] >= '0' && block[i] <= '7')
-			stated = stated * 8 + (block[i] - '0');
-		else if (block[i] != ' ' && block[i] != '\0')
-			return false;
-	}
-	return block[0] != '\0' && stated == sum;
-}
-
-/* True if a file with this beginning must be unpacked before it is read. */
-static bool
-is_compressed(const void *data, size_t len)
-{
-	static const struct
-	{
-		const char *magic;
-		size_t		len;
-	}			kinds[] = {
-		{"\x28\xb5\x2f\xfd", 4},	/* zstd */
-		{"\xfd" "7zXZ", 6},		/* xz, with its NUL */
-		{"\x1f\x8b\x08", 3},	/* gzip */
-		{"\x04\x22\x4d\x18", 4},	/* lz4 */
-		{"\x5d\x00\x00", 3}		/* lzma */
-	};
-
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (len >= kinds[i].len && memcmp(data, kinds[i].magic, kinds[i].len) == 0)
-			return true;
-	/* bzip2's magic alone could begin a text. */
-	return len >= 6 && memcmp(data, "BZh", 3) == 0 &&
-		(memcmp((const char *) data + 4, "1A", 2) == 0 ||
-		 memcmp((const char *) data + 4, "\x17\x72", 2) == 0);
-}
-
-static bool
-is_zip(const void *data, size_t len)
-{
-	return len >= 4 && (memcmp(data, "PK\003\004", 4) == 0 ||
-						memcmp(data, "PK\005\006", 4) == 0);
-}
-
 static bool read_packed_member(CvReader *reader, struct archive *a,
 							   const char *path, const char *name, int depth,
 							   const void *data, size_t len);
@@ -324,14 +272,14 @@ read_each(CvReader *reader, struct archive *a, const char *path,
 		status = read_member_head(a, head, &data, &len, &offset);
 		if ((status == ARCHIVE_OK || status == ARCHIVE_WARN) && offset == 0)
 		{
-			if (is_zip(data, len))
+			if (cv_is_zip(data, len))
 			{
 				if (!send_unread(reader, name, "a zip archive in an archive"))
 					return false;
 				continue;
 			}
-			if (is_compressed(data, len) ||
-				is_tar_header(data, len))
+			if (cv_is_compressed(data, len) ||
+				cv_is_tar_header(data, len))
 			{
 				if (!read_packed_member(reader, a, path, name, depth, data,
 										len))
@@ -611,12 +559,12 @@ read_packed_member(CvReader *reader, struct archive *a, const char *path,
 			stream_fail(&stream, inner.data);
 		else if (!read_head(&stream, inner.data))
 			ok = false;
-		else if (is_zip(stream.head.data, stream.head.len))
+		else if (cv_is_zip(stream.head.data, stream.head.len))
 			ok = send_unread(reader, inner.data, "a zip archive in an archive");
-		else if (is_compressed(stream.head.data, stream.head.len))
+		else if (cv_is_compressed(stream.head.data, stream.head.len))
 			ok = send_unread(reader, inner.data, "compressed twice");
-		else if (is_tar_header((unsigned char *) stream.head.data,
-							   stream.head.len))
+		else if (cv_is_tar_header((unsigned char *) stream.head.data,
+								  stream.head.len))
 			ok = read_tar(&stream, path, inner.data, depth);
 		else
 			ok = read_plain(&stream, path, inner.data, -1, 0, true);
@@ -641,7 +589,7 @@ cv_archive_read(CvReader *reader, int fd, const char *path, const char *name,
 		return cv_archive_fail(reader, NULL, "could not read \"%s\": %s", path,
 							   strerror(errno));
 	if (S_ISREG(st.st_mode) && pread(fd, magic, 4, 0) == 4 &&
-		is_zip(magic, 4))
+		cv_is_zip(magic, 4))
 		return read_zip(reader, path, fd);
 
 	if (!create_lower(&stream))
@@ -650,12 +598,12 @@ cv_archive_read(CvReader *reader, int fd, const char *path, const char *name,
 		stream_fail(&stream, path);
 	else if (!read_head(&stream, path))
 		ok = false;
-	else if (is_zip(stream.head.data, stream.head.len))
+	else if (cv_is_zip(stream.head.data, stream.head.len))
 		cv_archive_fail(reader, "Give the name of the file: its table of "
 						"contents is at its end.",
 						"cannot read a zip archive from a pipe: \"%s\"", path);
-	else if (is_tar_header((unsigned char *) stream.head.data,
-						   stream.head.len))
+	else if (cv_is_tar_header((unsigned char *) stream.head.data,
+							  stream.head.len))
 		ok = read_tar(&stream, path, NULL, 0);
 	else
 		ok = read_plain(&stream, path, name,
