@@ -13,10 +13,39 @@ EXCEPTION WHEN OTHERS THEN
 		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 	RETURN state || ': ' || message || E'\n  detail: ' || detail || E'\n  hint: ' || hint;
 END $$;
+-- which argument an error comes from
+CREATE FUNCTION pg_temp.context(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	message text; context text;
+BEGIN
+	EXECUTE statement;
+	RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, context = PG_EXCEPTION_CONTEXT;
+	RETURN message || ' | ' || split_part(context, E'\n', 1);
+END $$;
 \pset format unaligned
 \pset tuples_only on
 
 SELECT count(*) FROM lbrec_train('m', epochs => 1);
+
+-- what newcomers write
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', epoch => 3)$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', settings => '{"epoch": 3}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', settings => '{"temperature": [0.1, 0.2]}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', settings => '{"temperature": {"from": 0.1}}')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_tune('x', metric => 'map')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'base b')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, filter => 'base b')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, filter => ' ')$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_recommend(1, listens => 'a.b.', exclude_listened => true)$$);
+SELECT pg_temp.try($$SELECT * FROM lbrec_evaluate('m', 'base b')$$);
+SELECT pg_temp.try($$SELECT lbrec_import('base b')$$);
+SELECT pg_temp.context($$SELECT * FROM lbrec_recommend(1, filter => 'nowhere')$$);
+SELECT pg_temp.context($$SELECT * FROM lbrec_recommend(1, filter => 'SELECT user_id FROM listen')$$);
+SELECT pg_temp.context($$SELECT * FROM lbrec_recommend(1, filter => 'SELECT FROM')$$);
+SELECT pg_temp.context($$SELECT * FROM lbrec_recommend(1, listens => 'nowhere', exclude_listened => true)$$);
+SELECT pg_temp.context($$SELECT * FROM lbrec_train('x', 'SELECT nothing FROM listen')$$);
 
 -- the query of listens
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id, recording_msid FROM listen')$$);

@@ -4,7 +4,7 @@
  */
 #include "pg/listens/query.h"
 
-#include "catalog/namespace.h"
+#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/varlena.h"
 
@@ -30,33 +30,45 @@ looks_like_query(const char *text)
 }
 
 /*
- * The query that an argument listens stands for: it is a query already, or the
- * name of a table.  Of a table only the columns are asked for, so that rights
- * to them suffice.
+ * The query that the value of an argument stands for: it is a query already,
+ * or the name of a table.  Of a table only the columns are asked for, so that
+ * rights to them suffice.
  */
 char *
-lbrec_listens_columns(const char *listens, const char *columns)
+lbrec_listens_columns(const char *source, const char *argument,
+					  const char *columns)
 {
 	List	   *names;
+	ListCell   *cell;
+	StringInfoData quoted;
 
-	if (looks_like_query(listens))
-		return pstrdup(listens);
-	if (listens[strspn(listens, " \t\r\n")] == '\0')
+	if (looks_like_query(source))
+		return pstrdup(source);
+	if (source[strspn(source, " \t\r\n")] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("listens must not be empty"),
-				 errdetail(LBREC_LISTEN_COLUMNS),
+				 errmsg("%s must not be empty", argument),
+				 errdetail("It is the name of a table, or a query."),
 				 errhint("Give the name of a table or a query.")));
-	names = textToQualifiedNameList(cstring_to_text(listens));
-	return psprintf("SELECT %s FROM %s", columns,
-					NameListToQuotedString(names));
+	if (!SplitIdentifierString(pstrdup(source), '.', &names) || names == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("%s is neither the name of a table nor a query",
+						argument),
+				 errdetail("It is: %s", source),
+				 errhint("Give one name, such as listen or public.listen, or a query that begins with SELECT, WITH, VALUES or TABLE.")));
+	initStringInfo(&quoted);
+	foreach(cell, names)
+		appendStringInfo(&quoted, "%s%s", quoted.len > 0 ? "." : "",
+						 quote_identifier(lfirst(cell)));
+	return psprintf("SELECT %s FROM %s", columns, quoted.data);
 }
 
 /* The same, with all columns. */
 char *
-lbrec_listens_query(const char *listens)
+lbrec_listens_query(const char *source, const char *argument)
 {
-	return lbrec_listens_columns(listens, "*");
+	return lbrec_listens_columns(source, argument, "*");
 }
 
 /*
@@ -67,6 +79,7 @@ lbrec_listens_query(const char *listens)
 void
 lbrec_explain_no_listens(void *arg)
 {
+	errcontext("argument listens");
 	if (geterrcode() == ERRCODE_UNDEFINED_TABLE && strcmp(arg, "listen") == 0)
 		errhint("Give your table or query of listens as the argument listens, or make a view of the name \"listen\".");
 }

@@ -15,8 +15,9 @@
 #define LBREC_UUID_HINT \
 	"In the query, use lbrec_key(x), which makes a key of a bigint or a text."
 
-extern char *lbrec_listens_query(const char *listens);
-extern char *lbrec_listens_columns(const char *listens, const char *columns);
+extern char *lbrec_listens_query(const char *source, const char *argument);
+extern char *lbrec_listens_columns(const char *source, const char *argument,
+								   const char *columns);
 extern void lbrec_explain_no_listens(void *arg);
 
 #endif							/* LBREC_LISTENS_QUERY_H */

@@ -561,7 +561,7 @@ lbrec_read_listens(const ListenSource *source, MemoryContext context)
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	data->context = context;
-	data->query = lbrec_listens_query(source->listens);
+	data->query = lbrec_listens_query(source->listens, "listens");
 	data->listens = lbrec_spool_create(context, lbrec_spool_rows());
 	data->users = lbrec_vocabulary_create(context, sizeof(int64));
 	data->recordings = lbrec_vocabulary_create(context, UUID_LEN);

@@ -27,8 +27,8 @@
 #include "pg/listens/query.h"
 
 /*
- * The columns are asked for by a query around the caller's; that one of them
- * is not there would be told in words that the caller did not write.
+ * An error in a query of the caller's names the argument.  Columns are asked
+ * for by a query around it, in words that the caller did not write.
  */
 static void
 explain_columns(void *arg)
@@ -40,6 +40,8 @@ explain_columns(void *arg)
 				   strcmp(argument, "listens") == 0 ?
 				   "columns user_id, listened_at and recording_msid" :
 				   "column recording_msid");
+	else
+		errcontext("argument %s", argument);
 }
 
 /*
@@ -195,7 +197,7 @@ lbrec_listened_recordings(const char *listens, int64 user_id)
 	return run_reading(psprintf("SELECT DISTINCT l.recording_msid FROM (%s\n) AS l "
 								"WHERE l.user_id OPERATOR(pg_catalog.=) $1",
 								lbrec_listens_columns(listens ? listens : lbrec_needed_listens(),
-													  "user_id, recording_msid")),
+													  "listens", "user_id, recording_msid")),
 					   "listens", 1, types, values);
 }
 
@@ -204,6 +206,7 @@ RecordingList
 lbrec_query_recordings(const char *query, const char *argument)
 {
 	return run_reading(psprintf("SELECT f.recording_msid FROM (%s\n) AS f",
-								lbrec_listens_columns(query, "recording_msid")),
+								lbrec_listens_columns(query, argument,
+													  "recording_msid")),
 					   argument, 0, NULL, NULL);
 }

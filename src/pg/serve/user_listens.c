@@ -158,7 +158,7 @@ forget(KeptPlan *k)
 static void
 make_plan(KeptPlan *k, const char *listens, bool keep)
 {
-	const char *query = lbrec_listens_columns(listens, "user_id, listened_at, recording_msid");
+	const char *query = lbrec_listens_columns(listens, "listens", "user_id, listened_at, recording_msid");
 	Oid			types[] = {INT8OID, INT8OID, INT8OID};
 	uint64		changes = n_changes;
 	SPIPlanPtr	columns = lbrec_prepare_reading(psprintf("SELECT l.listened_at, l.user_id FROM (%s\n) AS l",
@@ -307,7 +307,7 @@ lbrec_listens_have_times(const char *listens)
 
 	SPI_connect();
 	source = linitial(SPI_plan_get_plan_sources(lbrec_prepare_reading(psprintf("SELECT * FROM (%s\n) AS l",
-																			   lbrec_listens_query(listens)),
+																			   lbrec_listens_query(listens, "listens")),
 																	  "listens", 0, NULL)));
 	for (int i = 0; source->resultDesc && i < source->resultDesc->natts; i++)
 		found |= strcmp(NameStr(TupleDescAttr(source->resultDesc, i)->attname),

@@ -460,7 +460,7 @@ evaluate(FunctionCallInfo fcinfo, bool keep)
 		lbrec_listens_columns(PG_ARGISNULL(EVALUATE_LISTENS) ?
 							  lbrec_needed_listens() :
 							  text_to_cstring(PG_GETARG_TEXT_PP(EVALUATE_LISTENS)),
-							  "user_id, listened_at, recording_msid");
+							  "listens", "user_id, listened_at, recording_msid");
 	data = lbrec_read_listens(&source, context);
 	e.serving = lbrec_open_argument(fcinfo, EVALUATE_MODEL, EVALUATE_VERSION);
 	e.n = data->n_listens;

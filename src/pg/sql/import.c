@@ -424,7 +424,7 @@ open_rows(const char *rows)
 	Portal		portal;
 
 	plan = SPI_prepare_cursor(psprintf("SELECT r.chunk FROM (%s\n) AS r ORDER BY r.seq",
-									   lbrec_listens_query(rows)),
+									   lbrec_listens_query(rows, "rows")),
 							  0, NULL, CURSOR_OPT_NO_SCROLL);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare_cursor failed: %s",

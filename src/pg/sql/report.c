@@ -214,8 +214,8 @@ read_titles(Report *r)
 	/* what functions in the query do, too; an error restores this */
 	XactReadOnly = true;
 	n = ask(psprintf("SELECT q.recording_msid::pg_catalog.uuid, q.artist_name::pg_catalog.text, q.track_name::pg_catalog.text "
-					 "FROM (%s) AS q WHERE q.recording_msid OPERATOR(pg_catalog.=) ANY ($1)",
-					 lbrec_listens_columns(r->recordings,
+					 "FROM (%s\n) AS q WHERE q.recording_msid OPERATOR(pg_catalog.=) ANY ($1)",
+					 lbrec_listens_columns(r->recordings, "recordings",
 										   "recording_msid, artist_name, track_name")),
 			1, types, values);
 	XactReadOnly = was_read_only;

@@ -39,7 +39,8 @@ choice(const Setting *s, const char *called, const char *value)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s \"%s\" does not exist", called, value),
-			 errdetail("%s: %s.", called, s->meaning),
+			 errdetail("%s: %s.", called, strcmp(called, s->name) == 0 ?
+					   s->meaning : "a measure, as early_stopping has them"),
 			 errhint("There are %s.", quoted_names(s))));
 	return 0;					/* keep compiler quiet */
 }
@@ -70,6 +71,9 @@ refuse_type(const Setting *s, const char *is)
 			 errmsg("setting \"%s\" is %s", s->name, is),
 			 errdetail("Its type is %s, its values are: %s.",
 					   lbrec_setting_type(s), lbrec_setting_values(s)),
+			 strcmp(is, "an array") == 0 || strcmp(is, "an object") == 0 ?
+			 errhint("A training takes one value, for example {\"%s\": %s}; lbrec_tune tries several.",
+					 s->name, example) :
 			 errhint("For example: {\"%s\": %s}.", s->name, example)));
 }
 
