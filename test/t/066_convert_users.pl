@@ -53,6 +53,16 @@ for my $how ('direct', 'script')
 	is(load($how, $how, named('ada', 9) . named('lovelace', 10), '--user-names'), 0, "$how: by both names");
 	is($node->safe_psql($how, 'SELECT user_id, count(*) FROM listen WHERE user_id > 0 GROUP BY 1'), '5|8', "$how: is the same user");
 }
+# --user-id is for listens that name no user, and those need no MSID.
+{
+	my $bare = sub { my %more = @_; return $json->encode({ listened_at => 1400000000, track_metadata => { artist_name => 'a', track_name => 'b' }, %more }) . "\n" };
+	my ($code, $out) = convert([ '-q', '--user-id', 9, '--table', 'listen', write_file("$dir/bare.listens", $bare->(user_id => 5, recording_msid => msid(1)) . $bare->(recording_msid => msid(2)) . $bare->()) ]);
+	is($code, 0, 'with --user-id');
+	my @users = sort map { (split /\t/)[0] } grep { /^\d+\t/ } split /\n/, $out;
+	is("@users", '5 9 9', 'a number in the line stays, others get that one');
+	is((convert([ '-q', '--user-names', write_file("$dir/no_msid.listens", $bare->(user_name => 'ada')) ]))[0], 1, 'with --user-names a listen needs its MSID');
+	is((convert([ '-q', '--table', 'listen', write_file("$dir/long.listens", $bare->(user_id => '1' x 19, recording_msid => msid(1))) ]))[0], 1, 'nineteen digits are no number of a user');
+}
 {
 	my ($code, $out, $err) = convert([ write_file("$dir/named.listens", named('ada', 1)) ]);
 	is($code, 1, 'without --user-names they are rejected');
