@@ -74,7 +74,7 @@ distinct_users(ArrayType *array, int64 *n)
 	int			listed;
 	int64		given = 0;
 
-	deconstruct_array(array, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE,
+	deconstruct_array(array, INT8OID, sizeof(int64), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
 					  &values, &nulls, &listed);
 	users = palloc_extended(Max(listed, 1) * sizeof(int64), MCXT_ALLOC_HUGE);
 	for (int i = 0; i < listed; i++)

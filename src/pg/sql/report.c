@@ -465,7 +465,7 @@ put_spread(Report *r)
 	for (int i = 0; i < image->n_sample; i++)
 		users[i] = Int64GetDatum(image->sample[i].key);
 	values[1] = PointerGetDatum(construct_array(users, image->n_sample,
-												INT8OID, sizeof(int64), true,
+												INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
 												TYPALIGN_DOUBLE));
 	n = ask(psprintf("SELECT r.recording_msid FROM %s.lbrec_recommend_all(%d, $1, users => $2, version => $3) AS r",
 					 r->schema, SPREAD_LENGTH), 3, types, values);
