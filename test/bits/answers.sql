@@ -17,6 +17,7 @@ SELECT m.*, r.* FROM moment AS m, lbrec_recommend_all(7, model => m.model, at =>
 SELECT m.*, u, r.* FROM moment AS m, generate_series(1, 40, 3) AS u, lbrec_recommend(9999, 20, model => m.model, at => m.at,
 	listens => format('SELECT 9999 AS user_id, listened_at, recording_msid FROM listen WHERE user_id IN (%s, %s)', u, u + 1)) AS r
 ORDER BY m.model, m.at, u, r.rank;
+SELECT m.*, r.* FROM moment AS m, lbrec_recommend(9998, 50, model => m.model, at => m.at) AS r ORDER BY m.model, m.at, r.rank;
 SELECT m.*, u, lbrec_user_embedding(u, model => m.model, at => m.at) FROM moment AS m, generate_series(1, 40) AS u ORDER BY m.model, m.at, u;
 SELECT m.model, e.* FROM (SELECT DISTINCT model FROM moment) AS m, lbrec_recording_embeddings(model => m.model) AS e ORDER BY 1, 2;
 -- what comes next, what is near, why, and how well

@@ -17,6 +17,8 @@
 
 #include "utils/memutils.h"
 
+#include "core/lb_math.h"
+
 #include "pg/listens/dataset.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
@@ -243,7 +245,8 @@ lbrec_popularity_of_weeks(float *popularity, const int64 *offsets,
 	double		weights[OLDEST + 1];
 
 	for (int age = 0; age <= OLDEST; age++)
-		weights[age] = exp2(-(double) age / HALF_LIFE);
+		weights[age] = ldexp(lb_pow(2, -(double) (age % HALF_LIFE) / HALF_LIFE),
+							 -(age / HALF_LIFE));
 	for (int64 c = 0; c < n; c++)
 	{
 		double		sum = 0;
