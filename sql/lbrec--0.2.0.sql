@@ -260,6 +260,33 @@ LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000000 ROWS 16;
 COMMENT ON FUNCTION lbrec_tune IS
 'tries settings of lbrec_train by successive halving: all trials for a few epochs, the better half for twice as many, and so on; trial 0 has the settings without a search. The winner is trained as lbrec_train does it and saved as the next version of the model, active only if asked. One row a trial, best first';
 
+CREATE FUNCTION lbrec_retrain(
+	model text,
+	listens text DEFAULT 'listen',
+	rule text DEFAULT 'not_worse',
+	metric text DEFAULT 'ndcg_100',
+	keep integer DEFAULT 3,
+	preset text DEFAULT 'default',
+	user_features text[] DEFAULT NULL,
+	settings jsonb DEFAULT NULL,
+	OUT activated boolean,
+	OUT reason text,
+	OUT version integer,
+	OUT old_version integer,
+	OUT value real,
+	OUT old_value real,
+	OUT standard_error real,
+	OUT popular_value real,
+	OUT listens_judged bigint,
+	OUT users_judged bigint,
+	OUT pruned integer,
+	OUT seconds real)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_retrain'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000000 ROWS 1;
+COMMENT ON FUNCTION lbrec_retrain IS
+'trains a model anew if that is no loss: the settings are trained on the listens that the active version knows, and both are judged on those that came since. If the rule lets them pass, the settings are trained on all listens as the next version, which becomes active, and old versions are pruned. One row: what happened, and why';
+
 --
 -- Serving
 --
@@ -324,6 +351,25 @@ LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_next IS
 'the k recordings that most probably come next, best first, exactly: after those in recent (the latest last), after the listens that user_id has up to at (default: now) in listens, or after both; the other arguments are those of lbrec_recommend';
+
+CREATE FUNCTION lbrec_popular(
+	k integer DEFAULT 10,
+	since timestamptz DEFAULT NULL,
+	until timestamptz DEFAULT NULL,
+	filter text DEFAULT NULL,
+	per_artist integer DEFAULT NULL,
+	artist_column text DEFAULT 'artist_name',
+	model text DEFAULT NULL,
+	version integer DEFAULT NULL,
+	OUT rank integer,
+	OUT recording_msid uuid,
+	OUT listens bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_popular'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
+	SUPPORT lbrec.planner_support;
+COMMENT ON FUNCTION lbrec_popular IS
+'the k recordings that were played most in the listens that the model was trained on, most first: in the weeks from that of since to that of until. filter, per_artist and artist_column are as for lbrec_recommend';
 
 CREATE FUNCTION lbrec_recommend_all(
 	k integer DEFAULT 10,
@@ -851,9 +897,9 @@ GRANT SELECT ON lbrec_models, lbrec_model_details, lbrec_weeks, lbrec_progress T
 
 -- Nobody trains or changes models by default; reading needs SELECT on the
 -- tables of schema lbrec, which PUBLIC has not.
-REVOKE EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model,
+REVOKE EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_activate, lbrec_drop_model,
 	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation
 	FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model,
+GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_activate, lbrec_drop_model,
 	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation
 	TO @extowner@ WITH GRANT OPTION;

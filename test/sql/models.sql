@@ -63,7 +63,8 @@ SELECT min(seq), count(*) = max(seq) + 1 AS counted, count(*) FILTER (WHERE get_
 	JOIN lbrec.model AS m ON m.id = t.model WHERE m.name = 'kept') AS each_chunk FROM rows;
 SELECT lbrec_import('rows', 'moved') AS moved, lbrec_import('rows') AS same_name,
 	lbrec_import('SELECT seq, chunk FROM rows ORDER BY seq DESC', 'moved', activate => true) AS again;
-SELECT name, version, active, comment FROM lbrec_models JOIN lbrec_model_details USING (name, version) WHERE name IN ('kept', 'moved') ORDER BY 1, 2;
+-- it answers for its name, but is not the default
+SELECT m.name, m.version, m.active, m.is_default, d.comment FROM lbrec_models AS m JOIN lbrec_model_details AS d USING (name, version) WHERE m.name IN ('kept', 'moved') ORDER BY 1, 2;
 SELECT count(*), bool_and(a.recording_msid = b.recording_msid AND a.score = b.score) AS same
 FROM lbrec_recommend(7, 20, 'kept', at => '2005-04-01') AS a JOIN lbrec_recommend(7, 20, 'moved', at => '2005-04-01') AS b USING (rank);
 SELECT bool_and(ok) AS ok FROM lbrec_check('moved');

@@ -47,6 +47,29 @@ RESET lbrec.spool_mem;
 SELECT t.name, count(*), bool_and(t.data = o.data) AS same FROM lbrec.tensor AS t JOIN lbrec.tensor AS o USING (name, chunk)
 WHERE name LIKE 'recording\_week%' AND t.model = (SELECT id FROM lbrec.model WHERE name = 'roomy') AND o.model = (SELECT id FROM lbrec.model WHERE name = 'short') GROUP BY t.name ORDER BY t.name;
 
+-- the leaderboard: totals of whole weeks, most first
+CREATE FUNCTION pg_temp.leaders(since timestamptz, until timestamptz) RETURNS TABLE (recording_msid uuid, listens bigint) LANGUAGE sql AS
+$$
+SELECT recording_msid, count(*) FROM listen
+WHERE floor(extract(epoch FROM listened_at) / 604800) BETWEEN coalesce(floor(extract(epoch FROM since) / 604800), -1e6) AND coalesce(ceil(extract(epoch FROM until) / 604800) - 1, 1e6) GROUP BY 1
+$$;
+SELECT since, until, (SELECT count(*) FROM lbrec_popular(100, since, until, model => 'm')) AS listed, count(*) AS played, bool_and(p.listens = l.listens) AS same,
+	(SELECT array_agg(x.listens ORDER BY x.rank) = array_agg(x.listens ORDER BY x.listens DESC) AND max(x.rank) = count(*) FROM lbrec_popular(100, since, until, model => 'm') AS x) AS most_first
+FROM (VALUES (NULL, NULL), ('2005-03-01'::timestamptz, NULL), (NULL, '2005-02-20'::timestamptz), ('2005-02-24 00:00+00', '2005-03-03 00:00+00'), ('2005-02-23 23:59+00', '2005-03-03 00:00:00.000001+00'), ('-infinity', 'infinity'), ('2010-01-01', NULL)) AS v (since, until),
+	LATERAL pg_temp.leaders(CASE WHEN isfinite(since) THEN since END, CASE WHEN isfinite(until) THEN until END) AS l LEFT JOIN LATERAL (SELECT * FROM lbrec_popular(100, since, until, model => 'm') AS x WHERE x.recording_msid = l.recording_msid) AS p ON true
+GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT count(*) AS never FROM lbrec_popular(10, '2010-01-01', model => 'm');
+SELECT count(*) AS ten, max(listens) = (SELECT max(listens) FROM pg_temp.leaders(NULL, NULL)) AS best FROM lbrec_popular(model => 'm');
+SELECT count(*) AS allowed, bool_and(recording_msid IN (SELECT recording_msid FROM recording WHERE taste = 1)) AS only_these
+FROM lbrec_popular(100, filter => 'SELECT recording_msid FROM recording WHERE taste = 1', model => 'm');
+SELECT count(*), max(n) AS of_one_artist FROM (SELECT count(*) AS n FROM lbrec_popular(10, per_artist => 2, model => 'dense') JOIN recording USING (recording_msid) GROUP BY artist_name) AS x;
+SELECT (SELECT array_agg(p ORDER BY p.rank) FROM lbrec_popular(5, model => 'm', version => 1) AS p) = (SELECT array_agg(p ORDER BY p.rank) FROM lbrec_popular(5, model => 'm') AS p) AS by_version;
+SELECT lbrec_popular(0, model => 'm');
+SELECT lbrec_popular(model => 'm', since => '2005-03-01', until => '2005-03-01');
+SELECT lbrec_popular(model => 'm', per_artist => 2);
+SELECT lbrec_popular(model => 'm', filter => 'DELETE FROM listen RETURNING recording_msid');
+SELECT lbrec_popular(model => 'nobody');
+
 -- weeks that are damaged are found out
 BEGIN;
 UPDATE lbrec.tensor SET rows = 7 WHERE name = 'recording_week_starts' AND model = (SELECT id FROM lbrec.model WHERE name = 'm');

@@ -35,6 +35,9 @@ my @work = (
 	# a step that takes seconds
 	qq{SELECT lbrec_train('never', epochs => 100000, settings => '{"evaluate_every": 100000, "ensemble": 1, "batch_by": "listens", "user_embedding": true, "embedding_dim": 1024, "batch_size": 4096}', layers => '{4096,1024}')},
 	"SELECT lbrec_evaluate('large', '$large')",
+	# reads, trains and judges
+	qq{DO \$\$ BEGIN LOOP PERFORM lbrec_retrain('small', 'SELECT * FROM listen UNION ALL SELECT user_id, listened_at + interval ''10 years'', recording_msid FROM listen', rule => 'better',
+		settings => '{"ensemble": 1, "embedding_dim": 4, "epochs": 1}'); END LOOP; END \$\$},
 	"SELECT count(*) FROM generate_series(1, 3000) AS u, generate_series(1, 1000) AS n, LATERAL lbrec_recommend(u, 100, 'large') AS r",
 	# a tile of users, its rows, and strangers one by one
 	"SELECT count(*) FROM (SELECT lbrec_recommend_all(500, 'large') FROM generate_series(1, 1000)) AS r",

@@ -44,7 +44,7 @@ sql(q{SET ROLE dbowner;
 	GRANT SELECT ON ALL TABLES IN SCHEMA lbrec TO reader, trainer;
 	GRANT SELECT ON lbrec_models, lbrec_model_details, lbrec_weeks, lbrec_progress TO reader, trainer;
 	-- docs/rights.md: a trainer
-	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_activate, lbrec_drop_model, lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation TO trainer;
+	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_activate, lbrec_drop_model, lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation TO trainer;
 	GRANT INSERT, UPDATE, DELETE ON lbrec.model, lbrec.epoch, lbrec.tensor, lbrec.evaluation TO trainer;
 	GRANT USAGE ON ALL SEQUENCES IN SCHEMA lbrec TO trainer;
 	GRANT SELECT ON listen TO trainer});
@@ -54,6 +54,7 @@ my @table = (
 	[ 'drop the extension', 'DROP EXTENSION lbrec', 'yes', '42501', '42501', '42501' ],
 	[ 'train', q{SELECT lbrec_train('b', epochs => 1)}, 'yes', 'yes', '42501', '42501' ],
 	[ 'tune', q{SELECT lbrec_tune('b', search => '{"temperature": [1]}', epochs => 1)}, 'yes', 'yes', '42501', '42501' ],
+	[ 'retrain', q{SELECT lbrec_retrain('b')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'activate', q{SELECT lbrec_activate('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'drop a model', q{SELECT lbrec_drop_model('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'prune', q{SELECT lbrec_prune('a', 1)}, 'yes', 'yes', '42501', '42501' ],
@@ -72,6 +73,7 @@ my @table = (
 	[ 'recommend to a group', q{SELECT lbrec_recommend_group('{1,2}', 5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'embeddings', q{SELECT lbrec_user_embedding(1, 'a'), lbrec_recording_embedding(md5('1')::uuid, 'a'); SELECT lbrec_recording_embeddings('a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'recommend to all', q{SELECT lbrec_recommend_all(5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
+	[ 'list what is popular', q{SELECT lbrec_popular(model => 'a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'plan a call', q{EXPLAIN SELECT * FROM lbrec_recommend(1, 5, 'a')}, 'yes', 'yes', 'yes', 'yes' ],
 	[ 'draw', q{SELECT lbrec_curves_svg('{a}')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'report', q{SELECT lbrec_report('a')}, 'yes', 'yes', 'yes', '42501' ],

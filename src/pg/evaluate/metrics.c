@@ -179,3 +179,52 @@ lbrec_metric(Metric metric, const EpochReport *report)
 	}
 	return 0;
 }
+
+/* The K of a metric that ranks alone decide. */
+int
+lbrec_metric_k(Metric metric)
+{
+	switch (metric)
+	{
+		case METRIC_TOP_1:
+			return 1;
+		case METRIC_TOP_5:
+			return 5;
+		case METRIC_TOP_10:
+			return 10;
+		case METRIC_TOP_50:
+			return 50;
+		case METRIC_RECALL:
+		case METRIC_NDCG:
+			return REPORT_K;
+		case METRIC_TOP_100:
+		case METRIC_NDCG_100:
+		case METRIC_MRR:
+		case METRIC_NONE:
+		case METRIC_TEST_LOSS:
+			break;
+	}
+	return 100;
+}
+
+/* A metric that ranks alone decide, from the measures at its K. */
+double
+lbrec_metric_of(Metric metric, const Metrics *m)
+{
+	if (metric == METRIC_RECALL)
+		return m->new_recall;
+	if (metric == METRIC_NDCG || metric == METRIC_NDCG_100)
+		return m->new_ndcg;
+	return metric == METRIC_MRR ? m->mrr : m->top_k;
+}
+
+/* The same from the measures at lbrec_kept_ks (N_KEPT_KS). */
+double
+lbrec_metric_kept(Metric metric, const Metrics *kept)
+{
+	int			i = 0;
+
+	while (lbrec_kept_ks[i] != lbrec_metric_k(metric))
+		i++;
+	return lbrec_metric_of(metric, &kept[i]);
+}

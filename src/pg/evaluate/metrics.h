@@ -66,7 +66,10 @@ extern void lbrec_metrics(Metrics *m, int k, const int64 *ranks,
 						  const int64 *new_ranks, const int32 *users,
 						  const int64 *times, const int32 *truth, int64 n);
 
+extern int	lbrec_metric_k(Metric metric);
 extern bool lbrec_metric_of_new(Metric metric);
+extern double lbrec_metric_of(Metric metric, const Metrics *m);
+extern double lbrec_metric_kept(Metric metric, const Metrics *kept);
 extern double lbrec_metric(Metric metric, const EpochReport *report);
 
 #endif							/* LBREC_EVALUATE_METRICS_H */

@@ -56,6 +56,7 @@ typedef struct Dataset
 	char	   *query;			/* as it was run */
 	ListenSpool *listens;
 	int64		n_listens;
+	int64		n_later;		/* passed over, as the source says */
 	Vocabulary *users;			/* keys: int64 */
 	Vocabulary *recordings;		/* keys: uuid */
 	int64	   *recording_listens;	/* (recordings + 1) plays of each code */
@@ -79,6 +80,9 @@ typedef struct ListenSource
 	ArrayType  *user_features;	/* names, or NULL */
 	ArrayType  *bucketize;		/* names, or NULL */
 	int			number_buckets;
+	bool		bounded;		/* listens after until are passed over; if all
+								 * are, the dataset is empty */
+	int64		until;			/* microseconds since 1970 */
 	/* called when columns are known, before the first row; or NULL */
 	void		(*prepare) (Dataset *data, void *arg);
 	void	   *prepare_arg;

@@ -209,6 +209,7 @@ typedef struct Reader
 	ListenColumns columns;
 	int			n_columns;		/* that are looked at, from the first on */
 	FeatureColumn features[MAX_FEATURES];
+	int64		until;			/* later listens are passed over */
 	int			n;				/* rows of the batch */
 	RowKeys    *keys;			/* (FETCH_ROWS) */
 	Listen	   *listens;		/* (FETCH_ROWS) */
@@ -231,7 +232,8 @@ take_row(TupleTableSlot *slot, DestReceiver *self)
 	Reader	   *reader = (Reader *) self;
 	const ListenColumns *c = &reader->columns;
 	RowKeys    *row = &reader->keys[reader->n];
-	int64		number = reader->data->n_listens + reader->n + 1;
+	int64		number = reader->data->n_listens + reader->data->n_later +
+		reader->n + 1;
 	const Datum *values;
 	const bool *nulls;
 	MemoryContext old;
@@ -247,6 +249,11 @@ take_row(TupleTableSlot *slot, DestReceiver *self)
 		null_value(number, "recording_msid");
 	row->user = integer_value(values[c->user], c->user_type);
 	row->time = time_value(number, values[c->time], c->time_type);
+	if (row->time > reader->until)
+	{
+		reader->data->n_later++;
+		return true;
+	}
 	row->recording = *DatumGetUUIDP(values[c->recording]);
 	if (reader->data->n_features > 0)
 	{
@@ -530,6 +537,7 @@ run_query(Dataset *data, const ListenSource *source)
 	data->n_known_recordings = lbrec_vocabulary_size(data->recordings);
 	lbrec_begin_features(data);
 	make_reader(&reader, data, portal->tupDesc);
+	reader.until = source->bounded ? source->until : PG_INT64_MAX;
 	for (;;)
 	{
 		MemoryContext old;
@@ -539,8 +547,8 @@ run_query(Dataset *data, const ListenSource *source)
 			lbrec_progress("reading", -1, data->n_listens * 1e6 /
 						   (GetCurrentTimestamp() - start + 1));
 		reader.n = 0;
-		PortalRunFetch(portal, FETCH_FORWARD, FETCH_ROWS, &reader.dest);
-		if (reader.n == 0)
+		if (PortalRunFetch(portal, FETCH_FORWARD, FETCH_ROWS,
+						   &reader.dest) == 0)
 			break;
 		/* memory of detoasted values goes with the batch */
 		old = MemoryContextSwitchTo(reader.batch);
@@ -574,6 +582,8 @@ lbrec_read_listens(const ListenSource *source, MemoryContext context)
 
 	run_query(data, source);
 
+	if (data->n_listens == 0 && data->n_later > 0)
+		return data;
 	if (data->n_listens == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),

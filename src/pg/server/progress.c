@@ -21,6 +21,7 @@ static struct
 {
 	const char *command;		/* NULL: none */
 	char		model[NAME_BYTES + 1];
+	char		stage[32];		/* before each phase */
 	double		left;			/* seconds, below 0: unknown */
 	double		rate;			/* listens a second */
 	TimestampTz told;
@@ -60,6 +61,13 @@ lbrec_progress_due(void)
 										   INTERVAL_MS);
 }
 
+/* What comes before each phase from here on: a part of a longer work. */
+void
+lbrec_progress_stage(const char *stage)
+{
+	strlcpy(progress.stage, stage, sizeof(progress.stage));
+}
+
 /* A line, if a command is under way; seconds_left below 0 are unknown. */
 void
 lbrec_progress(const char *phase, double seconds_left,
@@ -77,8 +85,8 @@ lbrec_progress(const char *phase, double seconds_left,
 	if (seconds_left >= 0)
 		snprintf(left, sizeof(left), "%.0f", Min(seconds_left, 999999999));
 	snprintf(text, sizeof(text),
-			 "%s \"%s\": %s; %s s left at %.0f; %.0f listens/s; " UINT64_FORMAT " MB",
-			 progress.command, progress.model, phase, left,
+			 "%s \"%s\": %s%s; %s s left at %.0f; %.0f listens/s; " UINT64_FORMAT " MB",
+			 progress.command, progress.model, progress.stage, phase, left,
 			 (double) (progress.told - SetEpochTimestamp()) /USECS_PER_SEC,
 			 Min(listens_per_second, 1e12),
 			 (uint64) MemoryContextMemAllocated(TopMemoryContext, true) >> 20);

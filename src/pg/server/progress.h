@@ -9,6 +9,7 @@
 
 extern void lbrec_progress_start(const char *command, const char *model,
 								 MemoryContext context);
+extern void lbrec_progress_stage(const char *stage);
 extern bool lbrec_progress_due(void);
 extern void lbrec_progress(const char *phase, double seconds_left,
 						   double listens_per_second);

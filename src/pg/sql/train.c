@@ -22,6 +22,7 @@
 #include "pg/server/srf.h"
 #include "pg/server/time.h"
 #include "pg/store/versions.h"
+#include "pg/train/gate.h"
 #include "pg/train/options.h"
 #include "pg/train/request.h"
 #include "pg/train/save.h"
@@ -329,6 +330,7 @@ lbrec_train(PG_FUNCTION_ARGS)
 		put_epoch(&sink, &trained->reports[i]);
 	tell_nothing_new(&options, trained);
 	warn_of_rising_loss(request.name, &options, trained);
+	lbrec_compare_with_popular(request.name, trained, &options);
 	lbrec_progress_phase("saving");
 	version = lbrec_save_model(request.name, trained, data, &options,
 							   trained->reports, trained->n_reports);

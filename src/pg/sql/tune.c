@@ -33,6 +33,7 @@
 #include "pg/server/progress.h"
 #include "pg/server/srf.h"
 #include "pg/store/versions.h"
+#include "pg/train/gate.h"
 #include "pg/train/options.h"
 #include "pg/train/plan.h"
 #include "pg/train/request.h"
@@ -191,16 +192,22 @@ compare_trials(const void *a, const void *b)
 	return x->number < y->number ? -1 : 1;
 }
 
+/* Trials that tie share a place; those that were not begun come last. */
 static void
 put_trials(const Tuning *t, int saved, RowSink *sink)
 {
+	int			place = 1;
+
 	for (int i = 0; i < t->n_trials; i++)
 	{
 		const TuneTrial *trial = &t->trials[i];
 		Datum		values[N_COLUMNS];
 		bool		nulls[N_COLUMNS] = {0};
 
-		values[0] = Int32GetDatum(i + 1);
+		if (i > 0 && (trial->epochs != trial[-1].epochs ||
+					  trial->metric != trial[-1].metric))
+			place = i + 1;
+		values[0] = Int32GetDatum(place);
 		values[1] = Int32GetDatum(trial->number);
 		values[2] = JsonbPGetDatum(lbrec_search_json(&t->search,
 													 trial->choice));
@@ -319,6 +326,7 @@ train_winner(const Tuning *t, const TuneTrial *winner, bool activate,
 	options.activate = activate;
 	trained = lbrec_run_training(&request, context);
 	options.temperature = trained->temperature;
+	lbrec_compare_with_popular(t->model, trained, &options);
 	lbrec_progress_phase("saving");
 	return lbrec_save_model(t->model, trained, t->data, &options,
 							trained->reports, trained->n_reports);

@@ -20,6 +20,8 @@ typedef struct TrainRequest
 	const TrainOptions *options;
 	const char *test_listens;	/* SPLIT_QUERY: a query */
 	WarmStart  *warm;			/* the model to continue, or NULL */
+	double		epochs_after;	/* members' epochs that follow this training,
+								 * for lbrec_progress */
 	EpochCallback callback;		/* or NULL */
 	void	   *arg;
 } TrainRequest;

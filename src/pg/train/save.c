@@ -28,6 +28,7 @@
 #include "pg/store/evaluations.h"
 #include "pg/store/tensors.h"
 #include "pg/store/write.h"
+#include "pg/train/gate.h"
 #include "pg/train/measure.h"
 #include "pg/train/options.h"
 #include "pg/train/request.h"
@@ -309,8 +310,9 @@ insert_epochs(int64 id, const EpochReport *epochs, int n_epochs)
 	}
 }
 
-static EvaluationRow
-evaluation_row(const char *recommender, int k, const Metrics *m)
+/* Measures at one K as a row of lbrec.evaluation. */
+EvaluationRow
+lbrec_evaluation_row(const char *recommender, int k, const Metrics *m)
 {
 	return (EvaluationRow)
 	{
@@ -322,27 +324,12 @@ evaluation_row(const char *recommender, int k, const Metrics *m)
 	};
 }
 
-/*
- * The report of the epoch that is saved: the best, or the last that was
- * measured; NULL if none was.
- */
-static const EpochReport *
-saved_report(const Trained *trained)
-{
-	if (trained->best_epoch > 0)
-		return &trained->reports[trained->best_epoch - 1];
-	for (int i = trained->n_reports - 1; i >= 0; i--)
-		if (trained->reports[i].evaluated)
-			return &trained->reports[i];
-	return NULL;
-}
-
 /* Keeps what the epoch that is saved measured, and the baselines beside it. */
 static void
 keep_measures(int64 id, const Trained *trained, const Dataset *data,
 			  const TrainOptions *options)
 {
-	const EpochReport *report = saved_report(trained);
+	const EpochReport *report = lbrec_saved_report(trained);
 	const HeldOut *held = &trained->held;
 	EvaluationHead head = {.model = id, .kind = "training",
 		.listens = data->query, .split = lbrec_split_name(options->split),
@@ -354,13 +341,13 @@ keep_measures(int64 id, const Trained *trained, const Dataset *data,
 	if (report == NULL)
 		return;
 	for (int i = 0; i < N_KEPT_KS; i++)
-		rows[n++] = evaluation_row("model", lbrec_kept_ks[i],
-								   &report->kept[i]);
+		rows[n++] = lbrec_evaluation_row("model", lbrec_kept_ks[i],
+										 &report->kept[i]);
 	for (int b = 0; b < N_BASELINES; b++)
 		for (int i = 0; i < N_KEPT_KS; i++)
-			rows[n++] = evaluation_row(lbrec_baseline_names[b],
-									   lbrec_kept_ks[i],
-									   &held->baselines[b][i]);
+			rows[n++] = lbrec_evaluation_row(lbrec_baseline_names[b],
+											 lbrec_kept_ks[i],
+											 &held->baselines[b][i]);
 	lbrec_keep_evaluation(&head, rows, n);
 }
 

@@ -7,9 +7,12 @@
 
 #include "pg/evaluate/metrics.h"
 #include "pg/listens/dataset.h"
+#include "pg/store/evaluations.h"
 #include "pg/train/options.h"
 #include "pg/train/request.h"
 
+extern EvaluationRow lbrec_evaluation_row(const char *recommender, int k,
+										  const Metrics *m);
 extern int32 lbrec_save_model(const char *name, const Trained *trained,
 							  const Dataset *data,
 							  const TrainOptions *options,

@@ -68,6 +68,13 @@ static const char *const metric_names[] = {
 
 #define AT(field) offsetof(TrainOptions, field)
 
+/* A Metric as the setting early_stopping has it. */
+const char *
+lbrec_metric_name(int metric)
+{
+	return metric_names[metric];
+}
+
 /* A SplitKind as the setting split has it. */
 const char *
 lbrec_split_name(int split)
@@ -176,6 +183,8 @@ static const Setting table[] = {
 	"further columns of numbers that become number_buckets embeddings each"},
 	{"number_buckets", SETTING_INT, AT(number_buckets), "20", "20", 2, 10000, NULL,
 	"embeddings of a column that bucketize names, for as many listens each"},
+	{"require_better", SETTING_BOOL, AT(require_better), "false", "false", 0, 0, NULL,
+	"do not activate a version unless it is better than the most popular recordings on what is held out"},
 	{"keep_versions", SETTING_INT, AT(keep_versions), "0", "0", 0, PG_INT32_MAX, NULL,
 	"drop older versions of the name beyond this number, but not the active one; 0: keep all"},
 };

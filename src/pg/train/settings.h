@@ -92,6 +92,7 @@ typedef struct TrainOptions
 	int			neighbours;		/* of a recording at most; 0: no such term */
 	bool		refit;			/* in the end on all, held out or not */
 	bool		find_temperature;	/* by trials, as nobody said it */
+	bool		require_better; /* than popular recordings, to be active */
 	int			keep_versions;	/* of the name; 0: all */
 	bool		activate;
 	bool		make_default;
@@ -138,6 +139,7 @@ extern char *lbrec_setting_json(const Setting *setting,
 extern char *lbrec_options_json(const TrainOptions *options);
 extern uint64 lbrec_setting_bit(const Setting *setting);
 extern const char *lbrec_split_name(int split);
+extern const char *lbrec_metric_name(int metric);
 extern bool lbrec_is_given(const TrainOptions *options, const char *name);
 
 #endif							/* LBREC_TRAIN_SETTINGS_H */

@@ -193,7 +193,7 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 	Trained    *trained;
 
 	trial.data = trial_data;
-	trial.epochs_after = (double) last.n_members *
+	trial.epochs_after += (double) last.n_members *
 		lbrec_expected_epochs(common);
 	trial.inputs = lbrec_training_inputs(trial.data, trial.options,
 										 trial.split, trial.warm, scratch);
@@ -257,6 +257,7 @@ prepare(RunPlan *plan, TrainOptions *options, Split *split, int64 **plays,
 	plan->n_members = options->ensemble;
 	plan->n_epochs = options->epochs;
 	plan->pool = lbrec_start_threads(CurrentMemoryContext);
+	plan->epochs_after = request->epochs_after;
 	plan->phase = "training";
 	plan->times = palloc0(sizeof(RunTimes));
 	return last_follows;

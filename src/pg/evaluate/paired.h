@@ -1,0 +1,34 @@
+/*
+ * paired.h
+ *		Two models on the same listens.
+ */
+#ifndef LBREC_EVALUATE_PAIRED_H
+#define LBREC_EVALUATE_PAIRED_H
+
+#include "pg/evaluate/metrics.h"
+
+/* Ranks of n listens; a user's stand together. */
+typedef struct RankedListens
+{
+	int64		n;
+	const int32 *users;			/* (n) above 0 */
+	const int64 *times;			/* (n) */
+	int32	   *truth;			/* (n) recordings, -1: known to no model */
+	int64	   *ranks;			/* (n) */
+	int64	   *new_ranks;		/* (n) -1: not new to the user */
+} RankedListens;
+
+/* The difference of two means over the same users. */
+typedef struct PairedMeans
+{
+	double		first;
+	double		second;
+	double		error;			/* standard error of second - first */
+	int64		users;			/* that count; 0: nothing was compared */
+} PairedMeans;
+
+extern PairedMeans lbrec_compare_paired(Metric metric,
+										const RankedListens *first,
+										const RankedListens *second);
+
+#endif							/* LBREC_EVALUATE_PAIRED_H */

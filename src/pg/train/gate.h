@@ -1,0 +1,16 @@
+/*
+ * gate.h
+ *		Is a training worth being asked?
+ */
+#ifndef LBREC_TRAIN_GATE_H
+#define LBREC_TRAIN_GATE_H
+
+#include "pg/train/options.h"
+#include "pg/train/request.h"
+
+extern const EpochReport *lbrec_saved_report(const Trained *trained);
+extern void lbrec_compare_with_popular(const char *name,
+									   const Trained *trained,
+									   TrainOptions *options);
+
+#endif							/* LBREC_TRAIN_GATE_H */
