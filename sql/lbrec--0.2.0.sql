@@ -451,6 +451,23 @@ LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000 ROWS 100;
 COMMENT ON FUNCTION lbrec_explain IS
 'the parts of a recording''s score for a user: the user''s recordings that speak for it and against it, as history and as neighbours, and having played it; the values add up to lbrec_score. No row where lbrec_score is null';
 
+CREATE FUNCTION lbrec_explain_next(
+	recording_msid uuid,
+	recent uuid[] DEFAULT NULL,
+	user_id bigint DEFAULT NULL,
+	listens text DEFAULT NULL,
+	model text DEFAULT NULL,
+	at timestamptz DEFAULT NULL,
+	version integer DEFAULT NULL,
+	OUT part text,
+	OUT because uuid,
+	OUT value double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_explain_next'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000 ROWS 20;
+COMMENT ON FUNCTION lbrec_explain_next IS
+'the parts of the score that lbrec_next gives a recording after the same plays: what the towers say, what it is near to and played after, and the user''s own plays of it; the values add up to the score. No row for a recording that the model does not know';
+
 CREATE FUNCTION lbrec_user_embedding(
 	user_id bigint,
 	model text DEFAULT NULL,
@@ -590,6 +607,52 @@ AS 'MODULE_PATHNAME', 'lbrec_record_evaluation'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 18;
 COMMENT ON FUNCTION lbrec_record_evaluation IS
 'lbrec_evaluate, whose rows it also keeps in lbrec.evaluation';
+
+CREATE FUNCTION lbrec_evaluate_users(
+	model text DEFAULT NULL,
+	listens text DEFAULT NULL,
+	ks integer[] DEFAULT '{10}',
+	rankings text DEFAULT NULL,
+	version integer DEFAULT NULL,
+	OUT user_id bigint,
+	OUT recommender text,
+	OUT k integer,
+	OUT top_k_accuracy double precision,
+	OUT ndcg double precision,
+	OUT mrr double precision,
+	OUT new_recall double precision,
+	OUT new_ndcg double precision,
+	OUT listens_evaluated bigint,
+	OUT new_recordings bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_evaluate_users'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 3000;
+COMMENT ON FUNCTION lbrec_evaluate_users IS
+'the measures of lbrec_evaluate, a row for each user, recommender and K, for errors and paired comparisons; with rankings, as for lbrec_evaluate_lists, also those of the recommender rankings. new_recall, new_ndcg: null for a user whose listens have nothing new; new_recordings: how many are';
+
+CREATE FUNCTION lbrec_evaluate_lists(
+	rankings text,
+	listens text DEFAULT NULL,
+	model text DEFAULT NULL,
+	ks integer[] DEFAULT '{1,5,10,50,100}',
+	version integer DEFAULT NULL,
+	OUT recommender text,
+	OUT k integer,
+	OUT top_k_accuracy real,
+	OUT ndcg real,
+	OUT mrr real,
+	OUT new_recall real,
+	OUT new_ndcg real,
+	OUT coverage real,
+	OUT mean_popularity real,
+	OUT listens_evaluated bigint,
+	OUT unknown_recordings bigint,
+	OUT users_evaluated bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_evaluate_lists'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 5;
+COMMENT ON FUNCTION lbrec_evaluate_lists IS
+'the measures of lbrec_evaluate for lists that were made elsewhere: rankings is a table or query with columns user_id, recording_msid and rank (1 is the best). The model tells what is new to a user';
 
 CREATE FUNCTION lbrec_evaluate_next(
 	since timestamptz,

@@ -38,6 +38,9 @@ my @work = (
 	# reads, trains and judges
 	qq{DO \$\$ BEGIN LOOP PERFORM lbrec_retrain('small', 'SELECT * FROM listen UNION ALL SELECT user_id, listened_at + interval ''10 years'', recording_msid FROM listen', rule => 'better',
 		settings => '{"ensemble": 1, "embedding_dim": 4, "epochs": 1}'); END LOOP; END \$\$},
+	"SELECT lbrec_evaluate_lists('SELECT user_id, recording_msid, 1 AS rank FROM listen, generate_series(1, 100)', '$large', 'large')",
+	"SELECT lbrec_evaluate_next('1990-01-01', model => 'large', listens => '$large')",
+	"SELECT count(*) FROM generate_series(1, 3000) AS u, generate_series(1, 1000) AS n, LATERAL lbrec_next(100, user_id => u, model => 'large') AS r",
 	"SELECT count(*) FROM generate_series(1, 3000) AS u, generate_series(1, 1000) AS n, LATERAL lbrec_recommend(u, 100, 'large') AS r",
 	# a tile of users, its rows, and strangers one by one
 	"SELECT count(*) FROM (SELECT lbrec_recommend_all(500, 'large') FROM generate_series(1, 1000)) AS r",

@@ -169,6 +169,7 @@ my %argument = (
 	'test_listens' => q{SELECT * FROM lbrec_train('h', 'listen', epochs => 1, settings => '{"embedding_dim": 8}', split => 'query', test_listens => %L)},
 	'listens of lbrec_tune' => q{SELECT * FROM lbrec_tune('h', %L, '{"temperature": [1]}', epochs => 1)},
 	'listens of lbrec_evaluate' => q{SELECT * FROM lbrec_evaluate('a', %L)},
+	'rankings of lbrec_evaluate_lists' => q{SELECT * FROM lbrec_evaluate_lists('SELECT user_id, recording_msid, 1 AS rank FROM (' || %L || ') AS x', 'listen', 'a')},
 	'listens of lbrec_recommend' => q{SELECT * FROM lbrec_recommend(1, 2, 'a', exclude_listened => true, listens => %L)},
 	'filter' => q{SELECT * FROM lbrec_recommend(1, 2, 'a', filter => %L)},
 	'listens of a stranger' => q{SELECT * FROM lbrec_recommend(-5, 2, 'a', listens => %L)});

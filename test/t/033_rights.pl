@@ -66,6 +66,8 @@ my @table = (
 	[ 'recommend', q{SELECT lbrec_recommend(1, 5, 'a')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'recommend, without listens', q{SELECT lbrec_recommend(1, 5, 'a', exclude_listened => true)}, 'yes', 'yes', '42501', '42501' ],
 	[ 'evaluate', q{SELECT lbrec_evaluate('a')}, 'yes', 'yes', '42501', '42501' ],
+	[ 'evaluate users', q{SELECT lbrec_evaluate_users('a')}, 'yes', 'yes', '42501', '42501' ],
+	[ 'evaluate lists', q{SELECT lbrec_evaluate_lists('SELECT user_id, recording_msid, 1 AS rank FROM listen', 'listen', 'a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'evaluate on own listens', q{CREATE TEMP TABLE mine AS SELECT 1::bigint AS user_id, now() AS listened_at, md5('1')::uuid AS recording_msid; SELECT lbrec_evaluate('a', 'mine')}, 'yes', 'yes', 'yes', '42501' ],
 	[ 'record an evaluation', q{SELECT lbrec_record_evaluation('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'score', q{SELECT lbrec_score(1, ARRAY[md5('1')::uuid], 'a')}, 'yes', 'yes', 'yes', '42501' ],

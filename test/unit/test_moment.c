@@ -267,6 +267,36 @@ is_near(double a, double b)
 	return fabs(a - b) <= 2e-5 * (1 + fabs(b));
 }
 
+/* The same moment in a block for all codes, after another one, bit by bit. */
+static void
+check_dense(const LbMoment *m, const LbMomentModel *model, const LbPlay *p,
+			int n, int64_t now)
+{
+	void	   *block = unit_alloc(lb_moment_dense_bytes(N - 1));
+	LbMoment	dense;
+
+	lb_moment_place_dense(&dense, N - 1, block);
+	lb_moment_gather(&dense, model, plays[0], PLAYS, now + DAY);
+	lb_moment_clear(&dense);
+	lb_moment_gather(&dense, model, p, n, now);
+	CHECK(dense.n == m->n && dense.n_own == m->n_own);
+	CHECK(dense.w_sum == m->w_sum && dense.in_session == m->in_session);
+	CHECK(memcmp(dense.own_sums, m->own_sums, sizeof(m->own_sums)) == 0);
+	for (int64_t i = 0; i < m->n; i++)
+	{
+		int64_t		place = lb_moment_find(&dense, m->rows[i].code);
+		double		x[2][LB_MOMENT_PARTS];
+
+		CHECK(place >= 0 && (i >= m->n_own || place == i));
+		if (place < 0)
+			continue;
+		lb_moment_values(x[0], m, &m->rows[i], 0);
+		lb_moment_values(x[1], &dense, &dense.rows[place], 0);
+		CHECK(memcmp(x[0], x[1], sizeof(x[0])) == 0);
+	}
+	free(block);
+}
+
 static void
 check_moment(const LbMomentModel *model, const LbPlay *p, int n, int64_t now)
 {
@@ -286,6 +316,7 @@ check_moment(const LbMomentModel *model, const LbPlay *p, int n, int64_t now)
 	lb_moment_place(&m, most, block);
 	lb_moment_gather(&m, model, p, n, now);
 	CHECK(m.n <= most && m.n_own == own.n_own);
+	check_dense(&m, model, p, n, now);
 	for (int b = 1; b < N; b++)
 	{
 		int64_t		place = lb_moment_find(&m, b);

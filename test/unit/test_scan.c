@@ -13,6 +13,7 @@
 #include "core/scan/lb_scan.h"
 #include "core/scan/lb_scan_batch.h"
 #include "core/scan/lb_scan_rank.h"
+#include "core/scan/lb_scan_tiles.h"
 #include "unit.h"
 
 /* the limits that lb_scan_index.c states, and a size well below them */
@@ -746,6 +747,74 @@ test_rank_counts(void)
 	}
 }
 
+/* What a visitor has seen of the tiles of a call. */
+typedef struct Seen
+{
+	const Data *x;
+	int			n_queries;
+	int			n;
+	int			D;
+	int64_t    *next;			/* (n_queries) the candidate to come */
+	int64_t		wrong;
+} Seen;
+
+static void
+see_tile(void *arg, const LbScoreTile *t)
+{
+	Seen	   *seen = arg;
+
+	seen->wrong += t->n_queries > LB_TILE_QUERIES;
+	for (int i = 0; i < t->n_queries; i++)
+	{
+		int			query = t->first_query + i;
+
+		seen->wrong += seen->next[query] != t->first_candidate;
+		seen->next[query] += t->n_candidates;
+		for (int j = 0; j < t->n_candidates; j++)
+			seen->wrong += lb_score_finish(t->scores[j * t->stride + i]) !=
+				naive_score(seen->x->q + (size_t) query * seen->D,
+							seen->x->c + (size_t) (t->first_candidate + j) *
+							seen->D, seen->D);
+	}
+}
+
+static void
+test_tiles(void)
+{
+	static const int widths[] = {1, 5, 16, 48, 129, 1024};
+
+	for (UNIT_EACH_SET(set))
+	{
+		for (int round = 0; round < 2 * N_KINDS; round++)
+		{
+			Data		x;
+			int			n = round == 0 ? 1 : 1 + unit_below(400);
+			int			D = widths[round % 6];
+			int			n_queries = 1 + unit_below(150);
+			void	   *scratch = unit_alloc(lb_tiles_bytes(n_queries, D));
+			Seen		seen = {&x, n_queries, n, D};
+
+			data_make(&x, n, D, n_queries, round % N_KINDS);
+			seen.next = unit_alloc(n_queries * sizeof(int64_t));
+			memset(seen.next, 0, n_queries * sizeof(int64_t));
+			CHECK(lb_visit_tiles(x.q, n_queries, x.c, n, D, scratch, see_tile,
+								 &seen, NULL) == LB_OK);
+			for (int i = 0; i < n_queries; i++)
+				seen.wrong += seen.next[i] != n;
+			CHECK_MSG(seen.wrong == 0, "%s n %d D %d queries %d kind %d: %ld",
+					  set->name, n, D, n_queries, round % N_KINDS,
+					  (long) seen.wrong);
+			CHECK(lb_visit_tiles(x.q, n_queries, x.c, n, D, scratch, see_tile,
+								 &seen, unit_cancel) == LB_CANCELLED);
+			CHECK(lb_visit_tiles(x.q, n_queries, x.c, n, 0, scratch, see_tile,
+								 &seen, NULL) == LB_BAD_ARGUMENT);
+			free(seen.next);
+			free(scratch);
+			data_free(&x);
+		}
+	}
+}
+
 static void
 test_index_threads_and_bad_values(void)
 {
@@ -871,6 +940,7 @@ UNIT_MAIN(
 	RUN(test_batch);
 	RUN(test_every_width);
 	RUN(test_rank_counts);
+	RUN(test_tiles);
 	RUN(test_index_threads_and_bad_values);
 	RUN(test_index_reads_few_rows);
 	RUN(test_cancel_and_arguments);)

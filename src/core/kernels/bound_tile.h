@@ -198,6 +198,16 @@ tile_counts(int32_t *counts, const float *floor, const float *qt,
 	}
 }
 
+static void
+tile_scores(float *scores, const float *qt, const float *cpack, int D,
+			int n_blocks)
+{
+	for (int b = 0; b < n_blocks; b++, cpack += (size_t) BOUND_MR * D)
+		for (int r = 0; r < BOUND_MR; r++)
+			for (int l = 0; l < BOUND_LANES; l++)
+				*scores++ = tile_chain(qt, cpack, l, r, D);
+}
+
 static int
 tile_hits(LbHit *hits, int max_hits, const float *floor, const float *qt,
 		  const float *cpack, int D, int *n_blocks)
@@ -243,4 +253,4 @@ tile_hits(LbHit *hits, int max_hits, const float *floor, const float *qt,
 #define LB_SCAN_KERNEL \
 	.lanes = BOUND_LANES, .mr = BOUND_MR, .score_range = score_range, \
 	.score_rows = score_rows, .tile_counts = tile_counts, \
-	.tile_hits = tile_hits
+	.tile_scores = tile_scores, .tile_hits = tile_hits

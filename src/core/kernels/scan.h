@@ -58,6 +58,13 @@ typedef struct LbScanKernel
 								int n_blocks);
 
 	/*
+	 * The same tile: scores[candidate * lanes + lane] = chain, of all places
+	 * of the blocks; aligned.
+	 */
+	void		(*tile_scores) (float *scores, const float *qt,
+								const float *cpack, int D, int n_blocks);
+
+	/*
 	 * Lists chains that are not below floor[lane], block by block, as long as
 	 * there is room for a whole block (lanes * mr hits).  Returns their
 	 * number; *n_blocks becomes the number of blocks done.

@@ -119,6 +119,27 @@ tile_counts(int32_t *counts, const float *floor, const float *qt,
 	vec_int_store(counts + LB_VL, count1);
 }
 
+static void
+tile_scores(float *scores, const float *qt, const float *cpack, int D,
+			int n_blocks)
+{
+	for (int b = 0; b < n_blocks; b++, cpack += (size_t) LB_MR * D)
+	{
+		LbVec		acc[LB_MR][2];
+
+		LB_UNROLL
+		for (int r = 0; r < LB_MR; r++)
+			acc[r][0] = acc[r][1] = vec_zero();
+		lb_block_product(acc, cpack, 1, LB_MR, qt, LANES, D, 2);
+		LB_UNROLL
+		for (int r = 0; r < LB_MR; r++, scores += LANES)
+		{
+			vec_store(scores, acc[r][0]);
+			vec_store(scores + LB_VL, acc[r][1]);
+		}
+	}
+}
+
 /* lanes of one vector that are not below their floor */
 LB_INLINE int
 note_hits(LbHit *hits, LbVec acc, LbVec floor, int lane0, int candidate)
@@ -193,4 +214,4 @@ tile_hits(LbHit *hits, int max_hits, const float *floor, const float *qt,
 #define LB_SCAN_KERNEL \
 	.lanes = LANES, .mr = LB_MR, .score_range = score_range, \
 	.score_rows = score_rows, .tile_counts = tile_counts, \
-	.tile_hits = tile_hits
+	.tile_scores = tile_scores, .tile_hits = tile_hits

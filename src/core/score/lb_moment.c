@@ -83,13 +83,15 @@ lb_moment_most(const LbMoment *own, const LbMomentModel *model,
 }
 
 static size_t
-lay_out(LbMoment *m, int64_t most, char *block)
+lay_out(LbMoment *m, int64_t most, int64_t slots, int64_t sums, char *block)
 {
 	LbArena		arena = {block};
 
 	m->rows = lb_arena_cut(&arena, most * sizeof(LbMomentRow));
-	m->slots.places = lb_arena_cut(&arena, lb_slots_count(most) *
-								   sizeof(int32_t));
+	m->slots.places = lb_arena_cut(&arena, slots * sizeof(int32_t));
+	m->sums = lb_arena_cut(&arena, sums * sizeof(float));
+	m->n = 0;
+	m->n_own = 0;
 	return arena.used;
 }
 
@@ -98,13 +100,38 @@ lb_moment_bytes(int64_t most)
 {
 	LbMoment	counted;
 
-	return lay_out(&counted, most, NULL);
+	return lay_out(&counted, most, lb_slots_count(most), 0, NULL);
 }
 
 void
 lb_moment_place(LbMoment *m, int64_t most, void *block)
 {
-	lay_out(m, most, block);
+	lay_out(m, most, lb_slots_count(most), 0, block);
+	m->dense = 0;
+}
+
+size_t
+lb_moment_dense_bytes(int64_t n)
+{
+	LbMoment	counted;
+
+	return lay_out(&counted, n, n + 1, n + 1, NULL);
+}
+
+void
+lb_moment_place_dense(LbMoment *m, int64_t n, void *block)
+{
+	lay_out(m, n, n + 1, n + 1, block);
+	m->dense = n;
+	memset(m->slots.places, 0, (n + 1) * sizeof(int32_t));
+	memset(m->sums, 0, (n + 1) * sizeof(float));
+}
+
+void
+lb_moment_clear(LbMoment *m)
+{
+	for (int64_t i = 0; i < m->n; i++)
+		m->slots.places[m->rows[i].code] = 0;
 	m->n = 0;
 	m->n_own = 0;
 	lb_slots_clear(&m->slots, most);
@@ -113,6 +140,8 @@ lb_moment_place(LbMoment *m, int64_t most, void *block)
 static inline int32_t *
 slot_of(const LbMoment *m, int32_t code)
 {
+	if (m->dense > 0)
+		return &m->slots.places[code];
 	return lb_slots_find(&m->slots, &m->rows->code, sizeof(LbMomentRow), code);
 }
 
@@ -165,22 +194,43 @@ lb_moment_gather_own(LbMoment *m, const LbPlay *plays, int64_t n, int64_t now)
 	m->n_own = m->n;
 }
 
+/*
+ * What is near the latest own recordings.  With a slot for each code the sums
+ * lie side by side while they grow, and become rows in the end.
+ */
 static void
-gather_neighbours(LbMoment *m, const LbNeighbours *nb, const LbPlay *plays,
-				  int64_t n)
+gather_near(LbMoment *m, const LbNeighbours *nb)
 {
 	int64_t		own = m->n_own < LB_MOMENT_NEAR_LENGTH ? m->n_own :
 	LB_MOMENT_NEAR_LENGTH;
-	float		decay = 1;
 
 	for (int64_t i = 0; i < own; i++)
 	{
 		int32_t		code = m->rows[i].code;
 		float		factor = (float) lb_log1p(m->rows[i].plays);
 
-		for (int64_t k = nb->offsets[code]; k < nb->offsets[code + 1]; k++)
-			row_of(m, nb->codes[k])->near += factor * nb->weights[k];
+		if (m->dense > 0)
+			for (int64_t k = nb->offsets[code]; k < nb->offsets[code + 1]; k++)
+				m->sums[nb->codes[k]] += factor * nb->weights[k];
+		else
+			for (int64_t k = nb->offsets[code]; k < nb->offsets[code + 1]; k++)
+				row_of(m, nb->codes[k])->near += factor * nb->weights[k];
 	}
+	for (int32_t code = 1; code <= m->dense; code++)
+		if (m->sums[code] != 0)
+		{
+			row_of(m, code)->near = m->sums[code];
+			m->sums[code] = 0;
+		}
+}
+
+static void
+gather_neighbours(LbMoment *m, const LbNeighbours *nb, const LbPlay *plays,
+				  int64_t n)
+{
+	float		decay = 1;
+
+	gather_near(m, nb);
 	for (int64_t i = n - 1; i >= 0 && i >= n - BESIDE_PLAYS; i--)
 	{
 		int32_t		code = plays[i].code;
@@ -211,6 +261,17 @@ gather_everybody(LbMoment *m, const LbFollow *f, const LbPlay *plays,
 	}
 }
 
+/* True if a play before plays[q] is the one at that place before the end. */
+static inline bool
+has_common(const LbPlay *plays, int64_t n, int64_t q)
+{
+	bool		any = false;
+
+	for (int d = 1; d <= LB_FOLLOW_REACH && d <= q; d++)
+		any |= plays[q - d].code == plays[n - d].code;
+	return any;
+}
+
 /* The user's earlier transitions from the same: plays[q] after plays[q - d]. */
 static void
 gather_habits(LbMoment *m, const LbPlay *plays, int64_t n, int64_t now)
@@ -219,7 +280,7 @@ gather_habits(LbMoment *m, const LbPlay *plays, int64_t n, int64_t now)
 	{
 		float		age = 0;
 
-		if (plays[q].code <= 0)
+		if (plays[q].code <= 0 || !has_common(plays, n, q))
 			continue;
 		for (int d = 1; d <= LB_FOLLOW_REACH && d <= q; d++)
 		{
@@ -260,7 +321,7 @@ lb_moment_gather(LbMoment *m, const LbMomentModel *model, const LbPlay *plays,
 static double
 l(double x)
 {
-	return lb_log1p(x / SCALE);
+	return x == 0 ? 0 : lb_log1p(x / SCALE);
 }
 
 void
@@ -288,11 +349,55 @@ lb_moment_values(double *values, const LbMoment *m, const LbMomentRow *row,
 							  2);
 }
 
-/* The place of the weight of a part for such a recording. */
-static int
-weight_place(int part, bool own)
+/* The weight of b among the neighbours of a. */
+static double
+nearness(const LbNeighbours *nb, int32_t a, int32_t b)
 {
-	return (own || part >= LB_MOMENT_SHARED ? LB_MOMENT_SHARED : 0) + part;
+	for (int64_t k = 0; k < row_length(nb->offsets, a); k++)
+		if (nb->codes[nb->offsets[a] + k] == b)
+			return nb->weights[nb->offsets[a] + k];
+	return 0;
+}
+
+void
+lb_moment_sources(const LbMoment *m, const LbMomentModel *model,
+				  const LbPlay *plays, int64_t n, const LbMomentRow *row,
+				  int part, double value, LbMomentSource source, void *arg)
+{
+	const LbNeighbours *nb = &model->neighbours;
+	double		decay = 1;
+
+	switch (part)
+	{
+		case LB_MOMENT_NEAR:
+			for (int64_t i = 0; i < m->n_own && i < LB_MOMENT_NEAR_LENGTH; i++)
+			{
+				double		sum = lb_log1p(m->rows[i].plays) *
+					nearness(nb, m->rows[i].code, row->code);
+
+				if (sum > 0)
+					source(m->rows[i].code, value * sum / row->near, arg);
+			}
+			return;
+		case LB_MOMENT_BESIDE:
+			for (int64_t i = n - 1; i >= 0 && i >= n - BESIDE_PLAYS; i--)
+			{
+				double		sum = decay *
+					nearness(nb, plays[i].code, row->code);
+
+				if (sum > 0)
+					source(plays[i].code, value * sum / row->beside, arg);
+				decay *= BESIDE_DECAY;
+			}
+			return;
+		case LB_MOMENT_FOLLOW:
+		case LB_MOMENT_FOLLOW + 1:
+		case LB_MOMENT_FOLLOW + 2:
+			source(plays[n - 1 - (part - LB_MOMENT_FOLLOW)].code, value, arg);
+			return;
+		default:
+			source(row->code, value, arg);
+	}
 }
 
 void
@@ -305,7 +410,7 @@ lb_moment_features(float *x, const LbMoment *m, const LbMomentRow *row,
 	lb_moment_values(values, m, row, dot);
 	memset(x, 0, LB_MOMENT_WEIGHTS * sizeof(float));
 	for (int p = 0; p < LB_MOMENT_PARTS; p++)
-		x[weight_place(p, own)] = (float) values[p];
+		x[lb_moment_weight_place(p, own)] = (float) values[p];
 }
 
 double
@@ -317,6 +422,6 @@ lb_moment_added(const LbMoment *m, const LbMomentRow *row,
 
 	lb_moment_values(values, m, row, 0);
 	for (int p = 0; p < LB_MOMENT_PARTS; p++)
-		sum += weights[weight_place(p, row->w > 0)] * values[p];
+		sum += weights[lb_moment_weight_place(p, row->w > 0)] * values[p];
 	return sum;
 }

@@ -86,7 +86,9 @@ typedef struct LbMoment
 	int64_t		n;
 	int64_t		n_own;			/* the first of them, latest first */
 	LbMomentRow *rows;
-	LbSlots		slots;
+	LbSlots		slots;			/* by hash, or by code if dense */
+	int64_t		dense;			/* codes that have slots, 0: by hash */
+	float	   *sums;			/* (dense + 1) zeros, of neighbours meanwhile */
 	double		w_sum;			/* over the own */
 	float		own_sums[LB_FOLLOW_REACH];
 	bool		in_session;		/* the last play is less than an hour ago */
@@ -102,6 +104,15 @@ typedef struct LbMomentModel
 /* The bytes of a moment with room for that many rows. */
 extern size_t lb_moment_bytes(int64_t most);
 extern void lb_moment_place(LbMoment *m, int64_t most, void *block);
+
+/*
+ * The same for any moments of codes up to n, one after another, with a slot
+ * for each code: faster, where the whole catalogue is looked at anyway.
+ * lb_moment_clear() comes between two of them.
+ */
+extern size_t lb_moment_dense_bytes(int64_t n);
+extern void lb_moment_place_dense(LbMoment *m, int64_t n, void *block);
+extern void lb_moment_clear(LbMoment *m);
 
 /*
  * The user's own recordings alone, the one played last first: plays (n) in the
@@ -124,6 +135,30 @@ extern int64_t lb_moment_find(const LbMoment *m, int32_t code);
 /* The values of the parts (LB_MOMENT_PARTS) of a row with that dot product. */
 extern void lb_moment_values(double *values, const LbMoment *m,
 							 const LbMomentRow *row, double dot);
+
+/* The place of the weight of a part of such a recording. */
+static inline int
+lb_moment_weight_place(int part, bool own)
+{
+	return (own || part >= LB_MOMENT_SHARED ? LB_MOMENT_SHARED : 0) + part;
+}
+
+/*
+ * Called with the code of a play, or of an own recording, and the share of a
+ * part's value that comes from it.
+ */
+typedef void (*LbMomentSource) (int32_t code, double share, void *arg);
+
+/*
+ * Divides the value of a part of a row among what it comes from: near among the
+ * own recordings, beside among the last plays, in the proportions of their
+ * sums; follow_d comes from the d-th last play, other parts from the recording
+ * itself.  taste is not divided.
+ */
+extern void lb_moment_sources(const LbMoment *m, const LbMomentModel *model,
+							  const LbPlay *plays, int64_t n,
+							  const LbMomentRow *row, int part, double value,
+							  LbMomentSource source, void *arg);
 
 /*
  * The features x (LB_MOMENT_WEIGHTS) whose product with the weights is the

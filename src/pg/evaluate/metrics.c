@@ -79,6 +79,7 @@ add_user(Metrics *m, int k, Target *targets, int n)
 	m->new_recall += (double) hits / Min(k, n);
 	m->new_ndcg += gain / ideal;
 	m->users++;
+	m->targets += n;
 }
 
 /*

@@ -38,6 +38,7 @@ typedef struct Metrics
 	double		new_recall;		/* over users, recordings new to them */
 	double		new_ndcg;
 	int64		users;			/* with a target that is new to them */
+	int64		targets;		/* theirs, each once a user */
 } Metrics;
 
 /* The K that a training keeps the measures of, REPORT_K among them. */

@@ -420,8 +420,6 @@ lbrec_top_lists(RankedList *lists, const TopRequest *request)
 {
 	TopRequest	r = *request;
 
-	if (r.stage)
-		r.k = Max(r.k, r.stage->length);
 	r.k = Min(r.k, r.set.n);
 	if (r.m > 0)
 		make_lists(lists, &r, 0, r.m, false);
@@ -429,11 +427,4 @@ lbrec_top_lists(RankedList *lists, const TopRequest *request)
 	for (int u = 0; u < r.m; u++)
 		if (lists[u].n < 0)
 			make_lists(lists, &r, u, 1, true);
-	for (int u = 0; u < r.m && r.stage; u++)
-	{
-		r.stage->order(&lists[u], r.scorers[u],
-					   r.queries + (Size) u * r.set.D, r.stage->arg);
-		if (!r.new_only)
-			lists[u].n = Min(lists[u].n, request->k);
-	}
 }

@@ -17,18 +17,6 @@ typedef struct RankedList
 	float	   *scores;			/* (n) */
 } RankedList;
 
-/*
- * A second stage: order() gets the exact shortlist of a user, the best by
- * score, and puts it in another order, with scores of its own.
- */
-typedef struct SecondStage
-{
-	int64		length;			/* of a shortlist, unless k is more */
-	void		(*order) (RankedList *shortlist, const Scorer *scorer,
-						  const float *query, void *arg);
-	void	   *arg;
-} SecondStage;
-
 typedef struct TopRequest
 {
 	LbCandidates set;			/* the recordings that lists may have */
@@ -38,7 +26,6 @@ typedef struct TopRequest
 	int64		k;				/* length of the lists */
 	bool		new_only;		/* as many more as it takes for k that are new
 								 * to the user to be among them */
-	const SecondStage *stage;	/* or NULL */
 	LbThreads  *pool;			/* or NULL */
 } TopRequest;
 

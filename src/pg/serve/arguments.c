@@ -99,6 +99,36 @@ lbrec_known_user(const ServingModel *serving, int64 user_id)
 	return user;
 }
 
+/* The argument ks of evaluations. */
+int32 *
+lbrec_read_ks(ArrayType *array, int *n)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	int32	   *ks;
+
+	deconstruct_array(array, INT4OID, sizeof(int32), true, TYPALIGN_INT,
+					  &values, &nulls, n);
+	if (*n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("ks must not be empty"),
+				 errdetail("It lists the K of top-K accuracy."),
+				 errhint("For example: ks => '{1,5,10,50,100}'.")));
+	ks = palloc(*n * sizeof(int32));
+	for (int i = 0; i < *n; i++)
+	{
+		if (nulls[i] || DatumGetInt32(values[i]) < 1)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("ks must hold numbers of at least 1"),
+					 errdetail("It lists the K of top-K accuracy."),
+					 errhint("For example: ks => '{1,5,10,50,100}'.")));
+		ks[i] = DatumGetInt32(values[i]);
+	}
+	return ks;
+}
+
 /* real[] */
 ArrayType *
 lbrec_float_array(const float *values, int n)

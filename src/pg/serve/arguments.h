@@ -18,6 +18,7 @@ extern RecordingList lbrec_array_recordings(ArrayType *array,
 extern const ServingModel *lbrec_open_argument(FunctionCallInfo fcinfo,
 											   int model, int version);
 extern int64 lbrec_time_argument(FunctionCallInfo fcinfo, int arg);
+extern int32 *lbrec_read_ks(ArrayType *array, int *n);
 extern int32 lbrec_bounded_k(int32 k, int64 most);
 extern int32 lbrec_known_recording(const ServingModel *serving,
 								   const pg_uuid_t *recording);

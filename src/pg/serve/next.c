@@ -1,6 +1,6 @@
 /*
  * next.c
- *		Next recordings after a user's plays: exact lists and ranks.
+ *		Next recordings after a user's plays: exact lists.
  *
  * The score of a recording is that of core/score/lb_moment.h.  One without a
  * row has its dot product alone, times a weight above 0; so those with the
@@ -31,21 +31,22 @@
 #define BEYOND 64
 
 /*
- * The weights of a moment.  A model whose scores have no parts has no weights
- * either: its dot products are logits, divided by its temperature.
+ * The weights of moments in a session, or of others (LB_MOMENT_WEIGHTS).  A
+ * model whose scores have no parts has no weights either: its dot products are
+ * logits, divided by its temperature.
  */
-static void
-set_weights(NextListener *next)
+void
+lbrec_moment_weights(double *weights, const ServingModel *serving,
+					 bool in_session)
 {
-	const TwoTower *tower = &next->serving->tower;
-	const double *of = tower->mixed ?
-		tower->moment.of[next->moment.in_session] :
-		lb_moment_prior.of[next->moment.in_session];
+	const TwoTower *tower = &serving->tower;
+	const double *of = tower->mixed ? tower->moment.of[in_session] :
+	lb_moment_prior.of[in_session];
 
-	memcpy(next->weights, of, sizeof(next->weights));
+	memcpy(weights, of, LB_MOMENT_WEIGHTS * sizeof(double));
 	for (int i = 0; !tower->mixed && i < LB_MOMENT_WEIGHTS; i++)
 		if (lb_moment_part_of(i) == LB_MOMENT_TASTE)
-			next->weights[i] = 1 / next->serving->image->config.temperature;
+			weights[i] = 1 / serving->image->config.temperature;
 }
 
 /*
@@ -96,6 +97,8 @@ lbrec_find_next(NextListener *next, const ServingModel *serving, int32 user,
 	int64		most;
 
 	next->serving = serving;
+	next->plays = plays;
+	next->n_plays = n;
 	lb_moment_place(&own, n, own_block);
 	lb_moment_gather_own(&own, plays, n, time);
 	most = lb_moment_most(&own, &model, plays, n);
@@ -104,7 +107,7 @@ lbrec_find_next(NextListener *next, const ServingModel *serving, int32 user,
 	lb_moment_place(&next->moment, most,
 					palloc_extended(lb_moment_bytes(most), MCXT_ALLOC_HUGE));
 	lb_moment_gather(&next->moment, &model, plays, n, time);
-	set_weights(next);
+	lbrec_moment_weights(next->weights, serving, next->moment.in_session);
 	set_query(next, user, time);
 }
 
@@ -115,25 +118,6 @@ score_of(const NextListener *next, const LbMomentRow *row, double added,
 {
 	return lb_score_finish((float) (lb_moment_taste(row, next->weights) * dot +
 									added));
-}
-
-static const LbMomentRow *
-row_of(const NextListener *next, int64 candidate)
-{
-	int64		place = lb_moment_find(&next->moment, (int32) candidate + 1);
-
-	return place < 0 ? NULL : &next->moment.rows[place];
-}
-
-/* The score of a candidate with that dot product. */
-float
-lbrec_next_score(const NextListener *next, int64 candidate, float dot)
-{
-	const LbMomentRow *row = row_of(next, candidate);
-
-	return score_of(next, row,
-					row ? lb_moment_added(&next->moment, row, next->weights) :
-					0, dot);
 }
 
 /* The keys of the best k so far, and rows whose dot products are to be found. */
@@ -309,62 +293,4 @@ lbrec_next_best(const void *whom, const CandidateSet *allowed, int64 k)
 			break;
 	pfree(added);
 	return list;
-}
-
-/*
- * The exact rank of a candidate among all, from 1 on, ties counting for it;
- * new_only: among those that the user has not played, and PG_INT64_MAX for
- * one of those played.  Scores every candidate: for measuring, not serving.
- */
-int64
-lbrec_next_rank(const NextListener *next, int64 candidate, bool new_only)
-{
-	const ServingModel *serving = next->serving;
-	const LbMoment *m = &next->moment;
-	int			D = serving->image->D;
-	int64		n = serving->tower.n_recordings;
-	float		dots[BLOCK];
-	int32		rows[BLOCK];
-	float		score;
-	int64		rank = 1;
-	const LbMomentRow *truth = row_of(next, candidate);
-
-	if (new_only && truth && truth->w > 0)
-		return PG_INT64_MAX;
-	rows[0] = (int32) candidate;
-	lb_score_rows(dots, next->query, serving->tower.candidates, D, rows, 1);
-	score = lbrec_next_score(next, candidate, dots[0]);
-	for (int64 from = 0; from < n; from += BLOCK)
-	{
-		int			block = (int) Min(BLOCK, n - from);
-
-		CHECK_FOR_INTERRUPTS();
-		for (int i = 0; i < block; i++)
-			rows[i] = (int32) (from + i);
-		lb_score_rows(dots, next->query, serving->tower.candidates, D, rows,
-					  block);
-		for (int i = 0; i < block; i++)
-			rank += score_of(next, NULL, 0, dots[i]) > score;
-	}
-	/* the rows were counted by their dot product alone */
-	for (int64 from = 0; from < m->n; from += BLOCK)
-	{
-		int			block = (int) Min(BLOCK, m->n - from);
-
-		for (int i = 0; i < block; i++)
-			rows[i] = m->rows[from + i].code - 1;
-		lb_score_rows(dots, next->query, serving->tower.candidates, D, rows,
-					  block);
-		for (int i = 0; i < block; i++)
-		{
-			const LbMomentRow *row = &m->rows[from + i];
-
-			rank -= score_of(next, NULL, 0, dots[i]) > score;
-			if (row->code - 1 != candidate && !(new_only && row->w > 0))
-				rank += score_of(next, row,
-								 lb_moment_added(m, row, next->weights),
-								 dots[i]) > score;
-		}
-	}
-	return rank;
 }

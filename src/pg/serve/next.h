@@ -18,16 +18,16 @@ typedef struct NextListener
 	LbMoment	moment;
 	double		weights[LB_MOMENT_WEIGHTS]; /* for this moment */
 	const float *query;			/* (D) */
+	const LbPlay *plays;		/* (n_plays) in the order of time */
+	int64		n_plays;
 } NextListener;
 
+extern void lbrec_moment_weights(double *weights,
+								 const ServingModel *serving, bool in_session);
 extern void lbrec_find_next(NextListener *next, const ServingModel *serving,
 							int32 user, const LbPlay *plays, int64 n,
 							int64 time);
-extern float lbrec_next_score(const NextListener *next, int64 candidate,
-							  float dot);
 extern RankedList lbrec_next_best(const void *next,
 								  const CandidateSet *allowed, int64 k);
-extern int64 lbrec_next_rank(const NextListener *next, int64 candidate,
-							 bool new_only);
 
 #endif							/* LBREC_SERVE_NEXT_H */

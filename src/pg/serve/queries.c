@@ -39,6 +39,8 @@ explain_columns(void *arg)
 		errcontext("argument %s, which needs the %s", argument,
 				   strcmp(argument, "listens") == 0 ?
 				   "columns user_id, listened_at and recording_msid" :
+				   strcmp(argument, "rankings") == 0 ?
+				   "columns user_id, recording_msid and rank" :
 				   "column recording_msid");
 	else
 		errcontext("argument %s", argument);
@@ -209,4 +211,106 @@ lbrec_query_recordings(const char *query, const char *argument)
 								lbrec_listens_columns(query, argument,
 													  "recording_msid")),
 					   argument, 0, NULL, NULL);
+}
+
+/* Takes rows of recording_msid, user_id and rank. */
+typedef struct RankingReceiver
+{
+	DestReceiver pub;
+	RankingRows rows;
+	Vocabulary *users;
+	Oid			types[2];		/* of user_id and rank */
+	int			n;				/* rows that wait for the spool */
+	Listen		batch[256];
+} RankingReceiver;
+
+static void
+start_rankings(DestReceiver *self, int operation, TupleDesc desc)
+{
+	RankingReceiver *r = (RankingReceiver *) self;
+
+	for (int i = 0; i < 2; i++)
+	{
+		Oid			type = TupleDescAttr(desc, 1 + i)->atttypid;
+
+		r->types[i] = getBaseType(type);
+		if (r->types[i] != INT8OID && r->types[i] != INT4OID &&
+			r->types[i] != INT2OID)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" of rankings has type %s",
+							i == 0 ? "user_id" : "rank",
+							format_type_be(type)),
+					 errdetail("Expected is bigint, integer or smallint."),
+					 errhint(i == 0 ? "Cast the column in the query." :
+							 "Number a user's rows from 1 on, for example rank() OVER (PARTITION BY user_id ORDER BY score DESC).")));
+	}
+}
+
+static int64
+integer_value(Datum d, Oid type)
+{
+	return type == INT8OID ? DatumGetInt64(d) :
+		type == INT4OID ? DatumGetInt32(d) : DatumGetInt16(d);
+}
+
+static bool
+receive_ranking(TupleTableSlot *slot, DestReceiver *self)
+{
+	RankingReceiver *r = (RankingReceiver *) self;
+	Listen	   *row = &r->batch[r->n];
+	int64		user;
+
+	slot_getallattrs(slot);
+	user = integer_value(slot->tts_values[1], r->types[0]);
+	row->user = lbrec_vocabulary_find(r->users, &user, sizeof(user));
+	if (row->user == 0)
+		return true;
+	row->recording = lbrec_vocabulary_add(r->rows.recordings,
+										  DatumGetUUIDP(slot->tts_values[0]),
+										  UUID_LEN);
+	row->time = integer_value(slot->tts_values[2], r->types[1]);
+	if (++r->n == lengthof(r->batch))
+	{
+		lbrec_spool_append(r->rows.spool, r->batch, r->n);
+		r->n = 0;
+	}
+	return true;
+}
+
+/*
+ * The rankings of users (a vocabulary of user_id) by a query; those of others
+ * are passed over, and so are rows with a null.  The rows are in context, or
+ * in a temporary file.
+ */
+RankingRows
+lbrec_query_rankings(const char *query, Vocabulary *users,
+					 MemoryContext context)
+{
+	RankingReceiver r = {.users = users};
+	char	   *sql;
+
+	if (query[strspn(query, " \t\r\n")] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("rankings must not be empty"),
+				 errdetail("They are rows of user_id, recording_msid and rank."),
+				 errhint("Give the name of a table or a query.")));
+	r.pub.receiveSlot = receive_ranking;
+	r.pub.rStartup = start_rankings;
+	r.pub.rShutdown = end_keys;
+	r.pub.rDestroy = end_keys;
+	r.pub.mydest = DestTuplestore;
+	r.rows.spool = lbrec_spool_create(context, lbrec_spool_rows());
+	r.rows.recordings = lbrec_vocabulary_create(context, UUID_LEN);
+	SPI_connect();
+	sql = psprintf("SELECT f.recording_msid, f.user_id, f.rank FROM (%s\n) AS f "
+				   "WHERE f.recording_msid IS NOT NULL AND f.user_id IS NOT NULL AND f.rank IS NOT NULL "
+				   "ORDER BY f.user_id, f.rank, f.recording_msid",
+				   lbrec_listens_columns(query, "rankings", "user_id, recording_msid, rank"));
+	lbrec_execute_reading(lbrec_prepare_reading(sql, "rankings", 0, NULL),
+						  "rankings", 0, NULL, NULL, &r.pub);
+	SPI_finish();
+	lbrec_spool_append(r.rows.spool, r.batch, r.n);
+	return r.rows;
 }

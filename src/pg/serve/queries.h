@@ -10,12 +10,26 @@
 #include "executor/spi.h"
 #include "tcop/dest.h"
 
+#include "pg/listens/spool.h"
+#include "pg/listens/vocabulary.h"
+
 /* Recordings that a query returned. */
 typedef struct RecordingList
 {
 	int64		n;
 	pg_uuid_t  *keys;
 } RecordingList;
+
+/*
+ * Rankings of users: a row's user is a code of the vocabulary that was given,
+ * its recording one of recordings, its time the rank.  A user's rows stand
+ * together, by rank.
+ */
+typedef struct RankingRows
+{
+	ListenSpool *spool;
+	Vocabulary *recordings;
+} RankingRows;
 
 extern SPIPlanPtr lbrec_prepare_reading(const char *sql, const char *argument,
 										int n_args, Oid *types);
@@ -27,5 +41,7 @@ extern RecordingList lbrec_listened_recordings(const char *listens,
 											   int64 user_id);
 extern RecordingList lbrec_query_recordings(const char *query,
 											const char *argument);
+extern RankingRows lbrec_query_rankings(const char *query, Vocabulary *users,
+										MemoryContext context);
 
 #endif							/* LBREC_SERVE_QUERIES_H */

@@ -16,8 +16,6 @@
  */
 #include "pg/server/lbrec.h"
 
-#include "catalog/pg_type.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -31,7 +29,7 @@
 #include "pg/listens/vocabulary.h"
 #include "pg/serve/arguments.h"
 #include "pg/serve/baselines.h"
-#include "pg/serve/next.h"
+#include "pg/serve/moment_ranks.h"
 #include "pg/server/kernels.h"
 #include "pg/server/srf.h"
 #include "pg/server/time.h"
@@ -41,22 +39,16 @@ PG_FUNCTION_INFO_V1(lbrec_evaluate_next);
 
 #define N_COLUMNS 9
 
-typedef enum Recommender
-{
-	BY_MODEL,
-	BY_POPULARITY,
-	BY_OWN_PLAYS,
-	BY_LAST,
-	BY_BLEND,
-	N_RECOMMENDERS
-} Recommender;
+/* Listens that are ranked together, and plays that are held for them. */
+#define BATCH 4096
+#define PLAYS ((int64) 1 << 20)
 
-static const char *const recommender_names[N_RECOMMENDERS] = {
-	[BY_MODEL] = "model",
-	[BY_POPULARITY] = "popular",
-	[BY_OWN_PLAYS] = "own_decayed",
-	[BY_LAST] = "last_to_next",
-	[BY_BLEND] = "blend"
+static const char *const ranker_names[N_MOMENT_RANKERS] = {
+	[RANKED_BY_MODEL] = "model",
+	[RANKED_BY_POPULARITY] = "popular",
+	[RANKED_BY_OWN_PLAYS] = "own_decayed",
+	[RANKED_BY_LAST] = "last_to_next",
+	[RANKED_BY_BLEND] = "blend"
 };
 
 typedef struct Sums
@@ -77,64 +69,20 @@ typedef struct Evaluation
 	int		   *ks;
 	int			n_ks;
 	int32	   *codes;			/* (recordings of the data + 1) of the model */
-	LbPlay	   *plays;
+	LbPlay	   *plays;			/* of the users at hand */
+	int64		n_plays;
 	int64		room;
-	MemoryContext scratch;		/* of one listen */
+	MomentRanks *ranks;
+	RankedMoment *moments;		/* (BATCH) */
+	int64		n_moments;
 	int64		n;
 	int64		n_new;
 	int64		unknown;
-	Sums		sums[N_RECOMMENDERS];
+	Sums		sums[N_MOMENT_RANKERS];
 } Evaluation;
 
-/* A baseline's score of a recording with a row. */
-static double
-baseline_value(Recommender by, const LbMoment *m, const LbMomentRow *row)
-{
-	switch (by)
-	{
-		case BY_OWN_PLAYS:
-			return row->w;
-		case BY_LAST:
-			return row->all[0];
-		case BY_BLEND:
-			return (m->w_sum > 0 ? 0.4 * row->w / m->w_sum : 0) +
-				0.3 * row->all[0] +
-				(m->own_sums[0] > 0 ? 0.3 * row->own[0] / m->own_sums[0] : 0);
-		default:
-			return 0;
-	}
-}
-
-/* The rank of a recording by a baseline; new_only: among the not played. */
-static int64
-baseline_rank(const Evaluation *e, Recommender by, const LbMoment *m,
-			  int32 truth, bool new_only)
-{
-	const int64 *listens = e->serving->tower.recording_listens;
-	int64		place = lb_moment_find(m, truth + 1);
-	double		mine = place < 0 ? 0 :
-	baseline_value(by, m, &m->rows[place]);
-	int64		rank = mine > 0 ? 1 : 1 + e->baselines.above[truth];
-
-	for (int64 i = 0; i < m->n; i++)
-	{
-		const LbMomentRow *row = &m->rows[i];
-		double		value = baseline_value(by, m, row);
-		bool		counts = !new_only || row->w == 0;
-
-		if (mine > 0)
-			rank += counts && value > mine;
-		else if (counts && value > 0)
-			/* before it, whether it is more popular or not */
-			rank += listens[row->code - 1] <= listens[truth];
-		else if (!counts)
-			rank -= listens[row->code - 1] > listens[truth];
-	}
-	return rank;
-}
-
 static void
-add_rank(Evaluation *e, Recommender by, int64 rank, bool is_new)
+add_rank(Evaluation *e, MomentRanker by, int64 rank, bool is_new)
 {
 	Sums	   *s = &e->sums[by];
 	double	   *hits = is_new ? s->new_hits : s->hits;
@@ -144,53 +92,55 @@ add_rank(Evaluation *e, Recommender by, int64 rank, bool is_new)
 		hits[j] += rank <= e->ks[j];
 }
 
-/* One listen, after the first n plays. */
+/* Ranks the moments that wait. */
 static void
-take_listen(Evaluation *e, int32 user, int64 n, int32 truth, int64 time)
+take_moments(Evaluation *e)
 {
-	MemoryContext old = MemoryContextSwitchTo(e->scratch);
-	NextListener next;
-	int64		place;
-	bool		is_new;
+	lbrec_rank_moments(e->ranks, e->moments, e->n_moments);
+	for (int64 i = 0; i < e->n_moments; i++)
+	{
+		const RankedMoment *m = &e->moments[i];
 
-	e->n++;
-	if (truth < 0)
-	{
-		e->unknown++;
-		MemoryContextSwitchTo(old);
-		return;
+		e->n_new += m->is_new;
+		for (MomentRanker by = 0; by < N_MOMENT_RANKERS; by++)
+		{
+			add_rank(e, by, m->ranks[by], false);
+			if (m->is_new)
+				add_rank(e, by, m->new_ranks[by], true);
+		}
 	}
-	lbrec_find_next(&next, e->serving, user, e->plays, n, time);
-	place = lb_moment_find(&next.moment, truth + 1);
-	is_new = place < 0 || place >= next.moment.n_own;
-	e->n_new += is_new;
-	for (Recommender by = BY_MODEL; by < N_RECOMMENDERS; by++)
+	e->n_moments = 0;
+}
+
+/* Room for the plays of one more user, after the others' if they wait. */
+static LbPlay *
+reserve_plays(Evaluation *e, int64 n)
+{
+	if (e->n_plays + n > e->room)
 	{
-		add_rank(e, by, by == BY_MODEL ? lbrec_next_rank(&next, truth, false) :
-				 baseline_rank(e, by, &next.moment, truth, false), false);
-		if (is_new)
-			add_rank(e, by, by == BY_MODEL ?
-					 lbrec_next_rank(&next, truth, true) :
-					 baseline_rank(e, by, &next.moment, truth, true), true);
+		take_moments(e);
+		e->n_plays = 0;
 	}
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(e->scratch);
+	if (n > e->room)
+	{
+		e->room = n;
+		e->plays = repalloc_huge(e->plays, n * sizeof(LbPlay));
+	}
+	e->n_plays += n;
+	return e->plays + e->n_plays - n;
 }
 
 static void
 visit_user(int32 code, Listen *listens, int64 n, void *arg)
 {
 	Evaluation *e = arg;
+	LbPlay	   *plays;
 	int64		key;
 	int32		user;
 
 	if (n == 0)
 		return;
-	if (n > e->room)
-	{
-		e->room = Max(n, 2 * e->room);
-		e->plays = repalloc_huge(e->plays, e->room * sizeof(LbPlay));
-	}
+	plays = reserve_plays(e, n);
 	memcpy(&key, lbrec_vocabulary_key(e->data->users, code, NULL),
 		   sizeof(key));
 	user = lbrec_user_code(e->serving, key);
@@ -199,11 +149,24 @@ visit_user(int32 code, Listen *listens, int64 n, void *arg)
 		int32		recording = e->codes[listens[i].recording];
 
 		CHECK_FOR_INTERRUPTS();
-		if (listens[i].time >= e->since && listens[i].time < e->until)
-			take_listen(e, user, i, recording - 1, listens[i].time);
-		e->plays[i] = (LbPlay)
+		plays[i] = (LbPlay)
 		{
 			recording, listens[i].time
+		};
+		if (listens[i].time < e->since || listens[i].time >= e->until)
+			continue;
+		e->n++;
+		if (recording == 0)
+		{
+			e->unknown++;
+			continue;
+		}
+		if (e->n_moments == BATCH)
+			take_moments(e);
+		e->moments[e->n_moments++] = (RankedMoment)
+		{
+			.user = user, .truth = recording - 1, .plays = plays, .n = i,
+				.time = listens[i].time
 		};
 	}
 }
@@ -230,14 +193,14 @@ map_recordings(Evaluation *e)
 static void
 put_rows(const Evaluation *e, RowSink *sink)
 {
-	for (Recommender by = BY_MODEL; by < N_RECOMMENDERS; by++)
+	for (MomentRanker by = 0; by < N_MOMENT_RANKERS; by++)
 		for (int j = 0; j < e->n_ks; j++)
 		{
 			const Sums *s = &e->sums[by];
 			Datum		values[N_COLUMNS];
 			bool		nulls[N_COLUMNS] = {0};
 
-			values[0] = CStringGetTextDatum(recommender_names[by]);
+			values[0] = CStringGetTextDatum(ranker_names[by]);
 			values[1] = Int32GetDatum(e->ks[j]);
 			values[2] = lbrec_figure_datum(s->hits[j] / Max(e->n, 1));
 			values[3] = lbrec_figure_datum(s->reciprocal / Max(e->n, 1));
@@ -250,33 +213,6 @@ put_rows(const Evaluation *e, RowSink *sink)
 			values[8] = Int64GetDatum(e->unknown);
 			lbrec_put_row(sink, values, nulls);
 		}
-}
-
-static void
-read_ks(Evaluation *e, ArrayType *array)
-{
-	Datum	   *values;
-	bool	   *nulls;
-
-	deconstruct_array(array, INT4OID, sizeof(int32), true, TYPALIGN_INT,
-					  &values, &nulls, &e->n_ks);
-	e->ks = palloc(Max(e->n_ks, 1) * sizeof(int));
-	for (int j = 0; j < e->n_ks; j++)
-	{
-		if (nulls[j])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("%s must not contain nulls", "ks"),
-					 errdetail("It lists lengths of rankings."),
-					 errhint("Use array_remove(…, NULL).")));
-		e->ks[j] = DatumGetInt32(values[j]);
-		if (e->ks[j] < 1)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("ks must hold numbers of at least 1"),
-					 errdetail("One of them is %d.", e->ks[j]),
-					 errhint("Each K gives rows of its own: '{1,10,20}'.")));
-	}
 }
 
 /* lbrec_evaluate_next(since, until, model, listens, ks) */
@@ -292,7 +228,7 @@ lbrec_evaluate_next(PG_FUNCTION_ARGS)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	ListenSource source = {0};
-	Evaluation	e = {.until = PG_INT64_MAX, .room = 1024};
+	Evaluation	e = {.until = PG_INT64_MAX, .room = PLAYS};
 
 	for (int arg = 0; arg < EVALUATE_NEXT_ARGS; arg++)
 		if (names[arg] && PG_ARGISNULL(arg))
@@ -307,7 +243,7 @@ lbrec_evaluate_next(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(EVALUATE_NEXT_UNTIL))
 		e.until = lbrec_argument_time(PG_GETARG_TIMESTAMPTZ(EVALUATE_NEXT_UNTIL),
 									  "until");
-	read_ks(&e, PG_GETARG_ARRAYTYPE_P(EVALUATE_NEXT_KS));
+	e.ks = lbrec_read_ks(PG_GETARG_ARRAYTYPE_P(EVALUATE_NEXT_KS), &e.n_ks);
 	source.listens = PG_ARGISNULL(EVALUATE_NEXT_LISTENS) ?
 		lbrec_needed_listens() :
 		text_to_cstring(PG_GETARG_TEXT_PP(EVALUATE_NEXT_LISTENS));
@@ -315,16 +251,18 @@ lbrec_evaluate_next(PG_FUNCTION_ARGS)
 	e.serving = lbrec_open_argument(fcinfo, EVALUATE_NEXT_MODEL,
 									EVALUATE_NEXT_VERSION);
 	e.plays = palloc(e.room * sizeof(LbPlay));
-	e.scratch = AllocSetContextCreate(context, "lbrec moment",
-									  ALLOCSET_DEFAULT_SIZES);
-	for (int by = 0; by < N_RECOMMENDERS; by++)
+	e.moments = palloc(BATCH * sizeof(RankedMoment));
+	for (int by = 0; by < N_MOMENT_RANKERS; by++)
 	{
-		e.sums[by].hits = palloc0(Max(e.n_ks, 1) * sizeof(double));
-		e.sums[by].new_hits = palloc0(Max(e.n_ks, 1) * sizeof(double));
+		e.sums[by].hits = palloc0(e.n_ks * sizeof(double));
+		e.sums[by].new_hits = palloc0(e.n_ks * sizeof(double));
 	}
 	lbrec_baselines_init(&e.baselines, &e.serving->tower);
+	e.ranks = lbrec_make_moment_ranks(e.serving, &e.baselines,
+									  lbrec_start_threads(context), context);
 	map_recordings(&e);
 	lbrec_visit_users(e.data, NULL, visit_user, &e);
+	take_moments(&e);
 	MemoryContextSwitchTo(old);
 	put_rows(&e, &sink);
 	lbrec_spool_free(e.data->listens);

@@ -1,0 +1,96 @@
+/*
+ * question.c
+ *		The arguments that tell after which plays something is asked.
+ */
+#include "pg/sql/question.h"
+
+#include "utils/array.h"
+
+#include "pg/image/cache.h"
+#include "pg/serve/arguments.h"
+#include "pg/sql/wishes.h"
+
+/* Reads the arguments, and the user's listens: before a model is opened. */
+Question
+lbrec_read_question(FunctionCallInfo fcinfo, const QuestionPlaces *places)
+{
+	Question	q = {0};
+	ListenPeriod until = {NULL, NULL};
+
+	q.moment = lbrec_moment(fcinfo, places->at, places->listens,
+							NO_ARGUMENT);
+	until.until = &q.moment.time;
+	q.has_user = !PG_ARGISNULL(places->user_id);
+	if (q.has_user)
+		q.user_id = PG_GETARG_INT64(places->user_id);
+	if (PG_ARGISNULL(places->recent) && !q.has_user)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("recent and user_id are both null"),
+				 errdetail("What comes next follows from what was played, by a user or in an anonymous session."),
+				 errhint("Give recent => ARRAY[…], the latest play last, or a user_id whose listens are in the argument listens.")));
+	if (!PG_ARGISNULL(places->recent))
+		q.recent =
+			lbrec_array_recordings(PG_GETARG_ARRAYTYPE_P(places->recent),
+								   "recent");
+	if (q.has_user && lbrec_has_listens(&q.moment))
+		q.listens = lbrec_user_listens(q.moment.listens, q.user_id, until);
+	return q;
+}
+
+/*
+ * The plays of a moment, oldest first: the user's listens up to the time, then
+ * those in recent, which were played just now.  A recent play that stands at
+ * the end of the listens already counts once.
+ */
+static LbPlay *
+gather_plays(int64 *n, const ServingModel *serving, const ListenList *listens,
+			 const RecordingList *recent, int64 time)
+{
+	LbPlay	   *plays = palloc_extended((listens->n + recent->n + 1) *
+										sizeof(LbPlay), MCXT_ALLOC_HUGE);
+	int64		used = 0;
+	int64		same = 0;
+
+	while (same < listens->n && same < recent->n &&
+		   time - listens->times[same] < LB_FOLLOW_GAP &&
+		   memcmp(&listens->keys[same], &recent->keys[recent->n - 1 - same],
+				  UUID_LEN) == 0)
+		same++;
+	for (int64 i = listens->n - 1; i >= same; i--)
+	{
+		if (i % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		plays[used++] = (LbPlay)
+		{
+			lbrec_candidate_of(serving, &listens->keys[i]) + 1,
+				listens->times[i]
+		};
+	}
+	/* a microsecond apart, so that their order counts */
+	for (int64 i = 0; i < recent->n; i++)
+		plays[used++] = (LbPlay)
+	{
+		lbrec_candidate_of(serving, &recent->keys[i]) + 1,
+			time - (recent->n - 1 - i)
+	};
+	*n = used;
+	return plays;
+}
+
+/*
+ * The listener that is asked about; false if the model knows neither the user
+ * nor any of the plays.
+ */
+bool
+lbrec_find_asked(NextListener *next, const ServingModel *serving,
+				 const Question *q)
+{
+	int64		n;
+	LbPlay	   *plays = gather_plays(&n, serving, &q->listens, &q->recent,
+									 q->moment.time);
+	int32		user = q->has_user ? lbrec_user_code(serving, q->user_id) : 0;
+
+	lbrec_find_next(next, serving, user, plays, n, q->moment.time);
+	return user != 0 || next->moment.n > 0;
+}
