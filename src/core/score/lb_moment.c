@@ -107,6 +107,7 @@ void
 lb_moment_place(LbMoment *m, int64_t most, void *block)
 {
 	lay_out(m, most, lb_slots_count(most), 0, block);
+	lb_slots_clear(&m->slots, most);
 	m->dense = 0;
 }
 
@@ -134,7 +135,6 @@ lb_moment_clear(LbMoment *m)
 		m->slots.places[m->rows[i].code] = 0;
 	m->n = 0;
 	m->n_own = 0;
-	lb_slots_clear(&m->slots, most);
 }
 
 static inline int32_t *

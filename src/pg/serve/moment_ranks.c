@@ -314,8 +314,12 @@ find_queries(MomentRanks *r)
 		if (n == 0)
 			continue;
 		if (with_history)
-			lbrec_query_vectors_from(out, tower, users, times, histories, n,
-									 r->pool, r->scratch);
+		{
+			TowerRows	rows = {.n = n, .users = users, .times = times,
+				.histories = histories};
+
+			lbrec_tower_vectors(out, tower, &rows, r->pool, r->scratch);
+		}
 		else
 			lbrec_query_vectors(out, tower, users, times, n, r->pool,
 								r->scratch);
