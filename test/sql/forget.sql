@@ -10,7 +10,7 @@ CREATE FUNCTION everything(name text, number integer) RETURNS TABLE (what text, 
 	SELECT 'vector', user_id, lbrec_user_embedding(user_id, name, version => number)::text FROM person
 	UNION ALL
 	SELECT 'next', user_id, string_agg(n.recording_msid || ' ' || n.score, ',' ORDER BY rank)
-	FROM person, LATERAL lbrec_next(10, user_id => person.user_id, model => name, version => number) AS n GROUP BY 2
+	FROM person, LATERAL lbrec_next(10, user_id => person.user_id, model => name, version => number, at => '2005-06-01') AS n GROUP BY 2
 $$;
 
 -- every kind of a user's rows: embedding, states, features of all types, plays

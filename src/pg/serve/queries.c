@@ -290,12 +290,6 @@ lbrec_query_rankings(const char *query, Vocabulary *users,
 	RankingReceiver r = {.users = users};
 	char	   *sql;
 
-	if (query[strspn(query, " \t\r\n")] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("rankings must not be empty"),
-				 errdetail("They are rows of user_id, recording_msid and rank."),
-				 errhint("Give the name of a table or a query.")));
 	r.pub.receiveSlot = receive_ranking;
 	r.pub.rStartup = start_rankings;
 	r.pub.rShutdown = end_keys;
