@@ -58,7 +58,6 @@ SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id, listened_at
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id, timestamptz ''infinity'' AS listened_at, recording_msid FROM listen')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT *, float8 ''infinity'' AS tempo FROM listen')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT * FROM listen WHERE false')$$);
-SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT * FROM listen WHERE user_id = 1')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT user_id, listened_at, ''00000000-0000-0000-0000-000000000000''::uuid AS recording_msid FROM listen')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', 'SELECT * FROM listen; SELECT 1')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', '  ')$$);

@@ -48,7 +48,7 @@ WHERE a.name = 'user_key' AND b.name = 'user_key';
 SELECT count(*) FROM lbrec_train('unmeasured', $$SELECT * FROM listen WHERE listened_at >= '2005-03-15'$$, start_from => 'monday', epochs => 1,
 	split => 'none', settings => '{"early_stopping": "none", "refit": false}');
 SELECT (SELECT sum(abs((b.config #>> ARRAY['mix', part])::float8 - (a.config #>> ARRAY['mix', part])::float8))
-	FROM unnest('{neighbour,own,recency,own_share}'::text[]) AS part) < 1e-9 AS same
+	FROM unnest('{neighbour,own,recency,plays,own_share}'::text[]) AS part) < 1e-9 AS same
 FROM lbrec.model AS a, lbrec.model AS b WHERE a.name = 'monday' AND b.name = 'unmeasured';
 SELECT count(*) FROM lbrec_train('wednesday', start_from => 'monday', settings => '{"embedding_dim": 32}', epochs => 1);
 -- without training, rows are where the older model's recordings find them: the bucket of those that are no longer rare

@@ -78,6 +78,19 @@ add_recency(double *sums, double weight, const Scorer *s,
 }
 
 /*
+ * The log of how often the user played it, whenever that was: habits that are
+ * older than what fades say more of months than of the next days.
+ */
+static void
+add_plays(double *sums, double weight, const Scorer *s, const int32 *places,
+		  int n)
+{
+	for (int i = 0; i < n; i++)
+		if (places[i] < s->n_own)
+			sums[i] += weight * log1p(s->plays[places[i]]);
+}
+
+/*
  * The means of the priors are about what three quite different sets of
  * listens gave (jodie, hetrec, one of invented albums).
  */
@@ -96,9 +109,14 @@ const ScorePart lbrec_score_parts[LB_N_PARTS] = {
 	},
 	[LB_PART_RECENCY] = {
 		.name = "recency", .line = "repeat", .kind = SCORE_PLAYED,
-		.lowers = true, .least = -INFINITY, .prior = 0.6, .precision = 4,
+		.lowers = true, .least = -INFINITY, .prior = 0.4, .precision = 12,
 		.fitted_least = -INFINITY, .present = has_recency,
 		.add = add_recency
+	},
+	[LB_PART_PLAYS] = {
+		.name = "plays", .line = "repeat", .kind = SCORE_PLAYED, .least = 0,
+		.prior = 0.3, .precision = 12, .fitted_least = 0,
+		.present = has_recency, .add = add_plays
 	},
 	[LB_PART_OWN_SHARE] = {
 		.name = "own_share", .kind = SCORE_SHARE, .lowers = true, .least = -1,

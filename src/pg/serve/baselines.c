@@ -4,8 +4,9 @@
  *		trained on.
  *
  * "popular" orders recordings by their listens.  "most_played" puts the user's
- * own list first, by plays, then the others by their listens.  Equal counts
- * are ties, which count for the recording looked for, as with a model.
+ * own list first, by plays, then the others by their listens.  Of recordings
+ * with equal counts, half are reckoned to stand before the one looked for: the
+ * many that were played once have no order, and none of them is the first.
  */
 #include "pg/serve/baselines.h"
 
@@ -59,13 +60,21 @@ lbrec_baselines_init(Baselines *b, const TwoTower *tower)
 		tower->recording_listens[i], (int32) i
 	};
 	qsort(sorted, n, sizeof(Popular), compare_popular);
-	for (int64 i = 0; i < n; i++)
+	b->tied = palloc_extended(n * sizeof(int64), MCXT_ALLOC_HUGE);
+	for (int64 first = 0, end; first < n; first = end)
 	{
-		CHECK_FOR_INTERRUPTS();
-		b->by_listens[i] = sorted[i].id;
-		b->above[sorted[i].id] =
-			i > 0 && sorted[i].count == sorted[i - 1].count ?
-			b->above[sorted[i - 1].id] : i;
+		for (end = first; end < n && sorted[end].count == sorted[first].count;
+			 end++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			b->by_listens[end] = sorted[end].id;
+		}
+		for (int64 i = first; i < end; i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			b->above[sorted[i].id] = first;
+			b->tied[sorted[i].id] = end - first - 1;
+		}
 	}
 	pfree(sorted);
 }
@@ -130,22 +139,30 @@ void
 lbrec_baseline_rank(int64 *rank, int64 *new_rank, const Baselines *b,
 					bool own, int32 truth)
 {
-	int64		popular;
-	int64		own_above;		/* of the list, more popular than truth */
+	int64		listens;
+	int64		popular;		/* candidates before truth */
+	int64		before;			/* of the list, more popular than truth ... */
+	int64		from_here;		/* ... and as popular, or more */
 	int			place;
 
 	*rank = *new_rank = PG_INT64_MAX;
 	if (truth < 0)
 		return;
 	place = b->place[truth] - 1;
-	popular = b->above[truth];
-	LBREC_SEARCH(own_above, 0, b->n, b->own_listens[own_above] >
-				 b->tower->recording_listens[truth]);
-	*new_rank = place >= 0 ? -1 : popular - own_above;
-	*rank = own ? b->n + popular - own_above : popular;
+	popular = b->above[truth] + b->tied[truth] / 2;
+	listens = b->tower->recording_listens[truth];
+	LBREC_SEARCH(before, 0, b->n, b->own_listens[before] > listens);
+	LBREC_SEARCH(from_here, before, b->n,
+				 b->own_listens[from_here] >= listens);
+	*new_rank = place >= 0 ? -1 : b->above[truth] - before +
+		(b->tied[truth] - (from_here - before)) / 2;
+	*rank = own ? b->n + *new_rank : popular;
 	if (!own || place < 0)
 		return;
-	LBREC_SEARCH(*rank, 0, b->n, b->own_plays[*rank] > b->plays[place]);
+	LBREC_SEARCH(before, 0, b->n, b->own_plays[before] > b->plays[place]);
+	LBREC_SEARCH(from_here, before, b->n,
+				 b->own_plays[from_here] >= b->plays[place]);
+	*rank = before + (from_here - before - 1) / 2;
 }
 
 /* The user's k first candidates; returns how many there are. */

@@ -20,6 +20,7 @@ typedef struct Baselines
 {
 	const TwoTower *tower;		/* of which only counts and lists are read */
 	int64	   *above;			/* (n_recordings) candidates with more listens */
+	int64	   *tied;			/* (n_recordings) others with as many */
 	int32	   *by_listens;		/* (n_recordings) candidates, most first */
 
 	/* the user at hand */

@@ -5,7 +5,9 @@
  * A batch of listens has a row for each listen, whose recording is the row's
  * positive.  A batch of users has a row for up to `targets` recordings of a
  * user, all of them positives; its candidates are the recordings of all rows,
- * each once.  Either may have further negatives, drawn uniformly or as often
+ * each once.  A batch of sessions has sessions in the place of users: a few
+ * users cannot be told from each other, but what each plays in one evening
+ * can.  Either may have further negatives, drawn uniformly or as often
  * as recordings are played (mixed negative sampling, Yang et al., WWW 2020).
  *
  * The history input of a row is a random part of the user's other recordings
@@ -51,7 +53,7 @@ BatchShape
 lbrec_batch_shape(const RunPlan *plan)
 {
 	const TrainOptions *o = plan->options;
-	const UserLists *lists = plan->inputs->histories;
+	const UserLists *lists = plan->inputs->rows;
 	int32		n_recordings = lbrec_vocabulary_size(plan->data->recordings);
 	BatchShape	shape = {.test_rows = (int) Min(TEST_BATCH,
 												plan->split->n_test)};
@@ -107,7 +109,7 @@ compute_log_q(Batcher *b, const float *trends, double trend,
 													MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
 	b->log_q = MemoryContextAllocHuge(context, (n + 1) * sizeof(float));
-	if (b->options->batch_by == BATCH_USERS)
+	if (b->options->batch_by != BATCH_LISTENS)
 	{
 		total = count_pairs(counts, b->lists, true);
 		if (b->lists->active && b->options->popular_negatives)
@@ -140,7 +142,7 @@ compute_log_q(Batcher *b, const float *trends, double trend,
 		double		q;
 
 		CHECK_FOR_INTERRUPTS();
-		if (b->options->batch_by == BATCH_USERS)
+		if (b->options->batch_by != BATCH_LISTENS)
 		{
 			double		targets = total * b->max_rows / Max(b->n_rows, 1);
 
@@ -166,13 +168,14 @@ lbrec_batcher_init(Batcher *b, const RunPlan *plan, const BatchShape *shape,
 	int			B = Max(shape->max_rows, shape->test_rows);
 	int			N = Max(shape->max_columns, shape->test_rows);
 	int64		n = lbrec_vocabulary_size(plan->data->recordings);
-	bool		by_users = plan->options->batch_by == BATCH_USERS;
+	bool		by_users = plan->options->batch_by != BATCH_LISTENS;
 
 	MemSet(b, 0, sizeof(Batcher));
 	b->data = plan->data;
 	b->options = plan->options;
 	b->split = plan->split;
-	b->lists = plan->inputs->histories;
+	b->lists = plan->inputs->rows;
+	b->row_users = plan->inputs->row_users;
 	b->sequence = plan->inputs->sequence;
 	b->model = model;
 	b->max_rows = shape->max_rows;
@@ -247,7 +250,7 @@ void
 lbrec_batcher_begin(Batcher *b)
 {
 	b->next = 0;
-	if (b->options->batch_by == BATCH_USERS)
+	if (b->options->batch_by != BATCH_LISTENS)
 	{
 		b->epoch_key = lb_random_next(&b->rng);
 		lb_random_shuffle(&b->rng, b->row_order, b->n_rows);
@@ -261,7 +264,7 @@ lbrec_batcher_begin(Batcher *b)
 double
 lbrec_batcher_done(const Batcher *b)
 {
-	if (b->options->batch_by == BATCH_USERS)
+	if (b->options->batch_by != BATCH_LISTENS)
 		return (double) b->next / b->n_rows;
 	if (b->feeder.whole)
 		return (double) b->next / Max(b->feeder.n, 1);
@@ -327,7 +330,7 @@ draw_negative(Batcher *b)
 
 	if (!b->options->popular_negatives)
 		return 1 + (int32) lb_random_below(&b->rng, n);
-	if (b->options->batch_by == BATCH_USERS)
+	if (b->options->batch_by != BATCH_LISTENS)
 		return b->lists->codes[lb_random_below(&b->rng,
 											   b->lists->offsets[b->lists->n_users + 1])];
 	return b->feeder.window[b->feeder.order[lb_random_below(&b->rng,
@@ -426,8 +429,8 @@ take_column(Batcher *b, int *N, int32 recording)
 static int
 take_targets(Batcher *b, const UserRow *row, int *N, int n_positives)
 {
-	const int32 *codes = b->lists->codes + b->lists->offsets[row->user];
-	int			length = lbrec_list_length(b->lists, row->user);
+	const int32 *codes = b->lists->codes + b->lists->offsets[row->list];
+	int			length = lbrec_list_length(b->lists, row->list);
 	int			from = row->part * b->options->targets;
 	int			to = Min(from + b->options->targets, length);
 	LbRandom	rng;
@@ -437,7 +440,7 @@ take_targets(Batcher *b, const UserRow *row, int *N, int n_positives)
 	/* every part of the user is cut from the same shuffle in an epoch */
 	if (length > b->options->targets)
 	{
-		lb_random_seed(&rng, b->epoch_key, row->user);
+		lb_random_seed(&rng, b->epoch_key, row->list);
 		lb_random_shuffle(&rng, b->shuffled, length);
 	}
 	for (int i = from; i < to; i++)
@@ -461,14 +464,14 @@ next_users(Batcher *b, LbBatch *batch)
 		const UserRow *row = &b->rows[b->row_order[b->next++]];
 
 		CHECK_FOR_INTERRUPTS();
-		b->users[i] = row->user;
+		b->users[i] = b->row_users ? b->row_users[row->list] : row->list;
 		b->positive_of[i] = n_positives;
 		n_positives = take_targets(b, row, &N, n_positives);
 		b->weights[i] = 1;
 		if (history)
 			b->histories[i] =
-				thin_list(b, b->lists->codes + b->lists->offsets[row->user],
-						  lbrec_list_length(b->lists, row->user), 0);
+				thin_list(b, b->lists->codes + b->lists->offsets[row->list],
+						  lbrec_list_length(b->lists, row->list), 0);
 	}
 	b->positive_of[B] = n_positives;
 	for (int k = 0; k < b->options->extra_negatives && N < b->max_columns; k++)
@@ -490,6 +493,6 @@ next_users(Batcher *b, LbBatch *batch)
 bool
 lbrec_batcher_next(Batcher *b, LbBatch *batch)
 {
-	return b->options->batch_by == BATCH_USERS ?
+	return b->options->batch_by != BATCH_LISTENS ?
 		next_users(b, batch) : next_listens(b, batch);
 }

@@ -15,10 +15,10 @@
 #include "pg/train/plan.h"
 #include "pg/train/split.h"
 
-/* A row of a batch of users: one part of a user's recordings. */
+/* A row of a batch of users or sessions: one part of a list. */
 typedef struct UserRow
 {
-	int32		user;
+	int32		list;
 	int32		part;
 } UserRow;
 
@@ -39,7 +39,8 @@ typedef struct Batcher
 	const TrainOptions *options;
 	const TwoTower *model;		/* its inputs; members of an ensemble share
 								 * them */
-	const UserLists *lists;		/* recordings trained on, by user */
+	const UserLists *lists;		/* recordings trained on, by user or session */
+	const int32 *row_users;		/* of sessions, or NULL */
 	const UserLists *sequence;	/* for history_window "before", else NULL */
 	const Split *split;
 	LbRandom	rng;

@@ -86,18 +86,18 @@ check_together(const TrainOptions *o)
 		   "the ensemble's vectors are too long",
 		   "ensemble times embedding_dim may be at most 1024.",
 		   "Lower either of them.");
-	REFUSE(o->batch_by == BATCH_USERS &&
+	REFUSE(o->batch_by != BATCH_LISTENS &&
 		   (o->time_buckets > 0 || o->hour_of_day || o->day_of_week),
 		   "time inputs need batches of listens",
-		   "A row of batch_by \"users\" has many listens, so it has no time.",
+		   "A row of a user or of a session has many listens, so it has no time.",
 		   "Set \"batch_by\": \"listens\" in settings.");
-	REFUSE(o->batch_by == BATCH_USERS && o->history_before,
+	REFUSE(o->batch_by != BATCH_LISTENS && o->history_before,
 		   "history_window \"before\" needs batches of listens",
-		   "A row of batch_by \"users\" has many listens, so there is no time before it.",
+		   "A row of a user or of a session has many listens, so there is no time before it.",
 		   "Set \"batch_by\": \"listens\" in settings.");
-	REFUSE(o->batch_by == BATCH_USERS && o->hard_negatives > 0,
+	REFUSE(o->batch_by != BATCH_LISTENS && o->hard_negatives > 0,
 		   "hard_negatives needs batches of listens",
-		   "Rows of batch_by \"users\" have several positives each.",
+		   "Rows of users or of sessions have several positives each.",
 		   "Set \"batch_by\": \"listens\" in settings, or leave hard_negatives out.");
 	REFUSE(o->split == SPLIT_NONE && o->early_stopping != METRIC_NONE,
 		   "early_stopping needs listens held out",

@@ -6,6 +6,8 @@
 
 #include "pg/listens/dataset.h"
 #include "pg/listens/histories.h"
+#include "pg/listens/sessions.h"
+#include "pg/listens/vocabulary.h"
 #include "pg/model/count.h"
 #include "pg/server/progress.h"
 #include "pg/train/options.h"
@@ -15,6 +17,12 @@
 
 /* Early stopping ends most runs after about this share of their epochs. */
 #define EXPECTED_SHARE 0.85
+
+/*
+ * Below this number of users, what one of them plays in an evening tells more
+ * of what goes together than all that they play.
+ */
+#define FEW_USERS 8
 
 /* The epochs that a run will have, as far as can be told before it. */
 int
@@ -51,6 +59,26 @@ lbrec_count_request(const Dataset *data, const TrainOptions *o,
 	};
 }
 
+/* The lists that rows of batches are parts of: each user's, or sessions. */
+static void
+find_rows(TrainingInputs *made, const Dataset *data, const TrainOptions *o,
+		  const Split *split, MemoryContext context)
+{
+	Sessions   *sessions;
+
+	made->rows = made->histories;
+	if (o->batch_by != BATCH_SESSIONS &&
+		(o->batch_by != BATCH_AUTO ||
+		 lbrec_vocabulary_size(data->users) >= FEW_USERS))
+		return;
+	sessions = lbrec_find_sessions(data, split->excluded, context);
+	/* without times, or with hours between plays, there are no sessions */
+	if (sessions->lists.n_users < 2)
+		return;
+	made->rows = &sessions->lists;
+	made->row_users = sessions->users;
+}
+
 /*
  * What the model counts in the listens that the split does not exclude, and
  * what training alone reads.  Of a model that is continued all users have their
@@ -81,5 +109,6 @@ lbrec_training_inputs(const Dataset *data, const TrainOptions *o,
 		sequence.older = warm ? &older : NULL;
 		made->sequence = lbrec_make_lists(data, &sequence, context);
 	}
+	find_rows(made, data, o, split, context);
 	return made;
 }

@@ -35,6 +35,9 @@ typedef struct TrainingInputs
 {
 	Counted		counted;		/* of the model that is trained */
 	UserLists  *histories;		/* recordings of a user, latest first */
+	const UserLists *rows;		/* lists that rows of a batch are parts of:
+								 * histories, or sessions */
+	const int32 *row_users;		/* of sessions: (rows + 1) users, or NULL */
 	UserLists  *sequence;		/* listens of a user by time, or NULL */
 	float	   *trends;			/* (n_recordings + 1), or NULL */
 } TrainingInputs;

@@ -50,6 +50,13 @@
 /* Parts, and the dot product, trend and what was found before them. */
 #define MAX_FEATURES_HERE (LB_N_PARTS + 2)
 
+/*
+ * Plays of one user resemble each other: all of them tell as much of other
+ * users, and of later months, as so many of different ones.  So a handful of
+ * users move the weights little from the prior's.
+ */
+#define PLAYS_OF_USER 1
+
 /* A user with listens held out, and where these are. */
 typedef struct Chooser
 {
@@ -474,6 +481,9 @@ fit_played(LbMix *mix, const Fitter *w, const float *found, double scale)
 	int			new;			/* found, of recordings new to the user */
 	LbChoices	c;
 	float	   *x;
+	float	   *plays;
+	double		total = 0;
+	double		each;			/* what a play counts */
 
 	new = add_feature(&f, 1, 4, 0.05);
 	for (int p = 0; p < LB_N_PARTS; p++)
@@ -481,10 +491,16 @@ fit_played(LbMix *mix, const Fitter *w, const float *found, double scale)
 			place[p] = add_part(&f, p);
 	c = make_choices(w, &f);
 	x = unconstify(float *, c.x);
+	c.chosen = plays = palloc_extended(Max(w->n_rows, 1) * sizeof(float),
+									   MCXT_ALLOC_HUGE);
+	for (int64 r = 0; r < w->n_rows; r++)
+		total += w->plays[r];
+	each = fmin(PLAYS_OF_USER * w->n_choosers / fmax(total, 1), 1);
 	for (int64 r = 0; r < w->n_rows; r++)
 	{
 		float	   *row = x + f.n * r;
 
+		plays[r] = (float) (w->plays[r] * each);
 		CHECK_FOR_INTERRUPTS();
 		row[new] = w->own[r] ? 0 : found[r];
 		for (int p = 0; p < LB_N_PARTS; p++)
@@ -495,6 +511,7 @@ fit_played(LbMix *mix, const Fitter *w, const float *found, double scale)
 	}
 	fit(f.weight, &c);
 	pfree(x);
+	pfree(plays);
 	for (int p = 0; p < LB_N_PARTS; p++)
 	{
 		const ScorePart *part = &lbrec_score_parts[p];

@@ -38,7 +38,13 @@ static const char *const split_names[] = {
 	[SPLIT_NONE] = "none",
 	NULL
 };
-static const char *const batch_names[] = {"listens", "users", NULL};
+static const char *const batch_names[] = {
+	[BATCH_LISTENS] = "listens",
+	[BATCH_USERS] = "users",
+	[BATCH_SESSIONS] = "sessions",
+	[BATCH_AUTO] = "auto",
+	NULL
+};
 static const char *const table_names[] = {"own", "shared", NULL};
 static const char *const window_names[] = {"others", "before", NULL};
 static const char *const loss_names[] = {"sum", "mean", NULL};
@@ -105,12 +111,12 @@ static const Setting table[] = {
 	"evaluations without a better one that stop a training"},
 	{"evaluate_every", SETTING_INT, AT(evaluate_every), "2", "5", 1, MAX_EPOCHS, NULL,
 	"epochs from one evaluation to the next; the last epoch is always evaluated"},
-	{"batch_by", SETTING_ENUM, AT(batch_by), "users", "listens", 0, 0, batch_names,
-	"rows of a training batch: listens, or users with several recordings"},
+	{"batch_by", SETTING_ENUM, AT(batch_by), "auto", "listens", 0, 0, batch_names,
+	"rows of a training batch: listens, users or their sessions with several recordings each; auto: sessions where users are few"},
 	{"batch_size", SETTING_INT, AT(batch_size), "128", "2048", 2, MAX_BATCH_SIZE, NULL,
 	"rows of a training step"},
 	{"targets", SETTING_INT, AT(targets), "64", "64", 1, 10000, NULL,
-	"recordings that a row must find, with batch_by users"},
+	"recordings that a row must find, unless batch_by is listens"},
 	{"embedding_dim", SETTING_INT, AT(embedding_dim), "128", "32", 1, MAX_VECTOR_WIDTH, NULL,
 	"width of each embedding"},
 	{"ensemble", SETTING_INT, AT(ensemble), "4", "1", 1, MAX_ENSEMBLE, NULL,

@@ -28,7 +28,9 @@ typedef enum SplitKind
 typedef enum BatchBy
 {
 	BATCH_LISTENS,				/* a row of a batch is a listen */
-	BATCH_USERS					/* a row is a user with several recordings */
+	BATCH_USERS,				/* a row is a user with several recordings */
+	BATCH_SESSIONS,				/* a session of a user, likewise */
+	BATCH_AUTO					/* sessions where users are few, else users */
 } BatchBy;
 
 /*
@@ -62,7 +64,7 @@ typedef struct TrainOptions
 	bool		history_shared; /* the table of the candidate tower */
 	bool		history_before; /* only what came before the listen */
 	int			batch_by;		/* BatchBy */
-	int			targets;		/* BATCH_USERS: recordings of a row */
+	int			targets;		/* not BATCH_LISTENS: recordings of a row */
 	bool		mean_loss;
 	double		temperature;
 	bool		logq;

@@ -35,12 +35,6 @@ check_dataset(const Dataset *data, const TrainOptions *options)
 				 errmsg("the listens are all of one recording"),
 				 errdetail("Recordings are learnt by telling them from each other."),
 				 errhint("Widen the query of listens.")));
-	if (lbrec_vocabulary_size(data->users) < 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("the listens are all of one user"),
-				 errdetail("Tastes are learnt by telling users from each other."),
-				 errhint("Add listens of other users, for example from a ListenBrainz dump.")));
 	if (strcmp(options->preset, "paper") == 0)
 	{
 		bool		found = false;
@@ -95,6 +89,19 @@ measure_baselines(HeldOut *held, const RunPlan *plan)
 	lbrec_measure_baselines(held, plan);
 }
 
+/* Tells once that a batch has sessions where it usually has users. */
+static void
+tell_sessions(const RunPlan *plan)
+{
+	if (plan->inputs->row_users && plan->options->batch_by == BATCH_AUTO)
+		ereport(NOTICE,
+				(errmsg("with few users, rows of a batch are sessions"),
+				 errdetail("The number of users is %d. They cannot be told from each other, but %lld sessions tell which recordings are played together.",
+						   lbrec_vocabulary_size(plan->data->users),
+						   (long long) plan->inputs->rows->n_users),
+				 errhint("Set \"batch_by\" in settings to choose yourself.")));
+}
+
 /* Trains once, on what is not held out; common has no inputs yet. */
 static Trained *
 train_once(const RunPlan *common)
@@ -107,6 +114,7 @@ train_once(const RunPlan *common)
 	plan.keeps_best = true;
 	plan.inputs = lbrec_training_inputs(plan.data, plan.options, plan.split,
 										plan.warm, CurrentMemoryContext);
+	tell_sessions(&plan);
 	result = lbrec_run(&plan);
 	moment = lbrec_fit_moment(&plan, result->model);
 	trained = finish(&plan, result, result->mix, &moment);
@@ -213,6 +221,7 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 						last.n_epochs, last.n_members)));
 	last.inputs = lbrec_training_inputs(last.data, last.options, &all,
 										last.warm, CurrentMemoryContext);
+	tell_sessions(&last);
 	trained = finish(&last, lbrec_run(&last), best->mix, &best->moment);
 	trained->best_epoch = best->best_epoch;
 	trained->reports = best->reports;

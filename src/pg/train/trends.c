@@ -115,7 +115,7 @@ find_now(const UserLists *lists)
 bool
 lbrec_fits_trends(const TrainOptions *o)
 {
-	return o->refit && o->repeat_power > 0 && o->batch_by == BATCH_USERS &&
+	return o->refit && o->repeat_power > 0 && o->batch_by != BATCH_LISTENS &&
 		o->logq && !o->streaming_logq;
 }
 

@@ -241,7 +241,7 @@ lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options, LbMix *mix)
 double
 lbrec_warm_trend(const WarmStart *warm, const TrainOptions *options)
 {
-	return warm && options->batch_by == BATCH_USERS && options->logq &&
+	return warm && options->batch_by != BATCH_LISTENS && options->logq &&
 		!options->streaming_logq ? warm->loaded.config.trend : 0;
 }
 
