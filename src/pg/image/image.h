@@ -67,6 +67,7 @@ typedef struct ServingModel
 	const int32 *recording_buckets;
 	const float *popular;
 	const float *lengths;		/* of candidates */
+	bool		tells_tastes;	/* else all that is known is popularity */
 	const void *index;
 } ServingModel;
 

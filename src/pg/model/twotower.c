@@ -126,6 +126,35 @@ lbrec_has_history(const TwoTower *model)
 	return false;
 }
 
+/* Users with several recordings: that many, or this share, tell tastes. */
+#define TELLING_USERS 100
+#define TELLING_SHARE 20
+
+/*
+ * True if the listens could tell which recordings the same people play.  Where
+ * next to nobody played two, a user's vector is noise, unless the query tower
+ * sees more of a user than what was played.
+ */
+bool
+lbrec_tells_tastes(const TwoTower *model)
+{
+	const int64 *offsets = model->counted.history_offsets;
+	int64		wanted = Min(TELLING_USERS, model->n_users / TELLING_SHARE);
+	int64		several = 0;
+
+	for (int i = 0; i < model->core.query.n_inputs; i++)
+		if (model->query_inputs[i].source != SOURCE_USER &&
+			model->query_inputs[i].source != SOURCE_HISTORY)
+			return true;
+	for (int64 u = 1; u <= model->n_users; u++)
+	{
+		several += offsets[u + 1] - offsets[u] > 1;
+		if (several >= Max(wanted, 1))
+			return true;
+	}
+	return false;
+}
+
 /* The bag of a user's recordings, latest first: no more than the model takes. */
 LbSpan
 lbrec_history(const TwoTower *model, const int32 *codes, int n)

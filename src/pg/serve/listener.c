@@ -11,8 +11,9 @@
  * the model stay as they are.  A time before that last listen is one of which
  * the model has no lists: they are made anew of the listens up to it.
  *
- * A stranger is a user without recordings in the model.  A model with a
- * history input takes a stranger's listens as it takes a known user's, so the
+ * A stranger is a user without recordings in the model; where next to no user
+ * has two, all are, and nothing is read.  A model with a history input takes a
+ * stranger's listens as it takes a known user's, so the
  * answer is the one that it would give after training on those that enter the
  * history.  For other models the query vector is fitted with the candidates
  * frozen (src/core/model/lb_foldin.c).  A user without listens gets what is
@@ -55,19 +56,20 @@ static const char *const basis_names[] = {
 };
 
 /*
- * True if the model has recordings of the user with this code.  A user all of
+ * True if the model knows the taste of the user with this code.  A user all of
  * whose recordings were left out (min_listens) has a code, but an embedding
- * that was never trained.
+ * that was never trained; and of some models nobody's taste is known.
  */
 bool
 lbrec_is_warm(const ServingModel *serving, int32 user)
 {
 	const int64 *offsets = serving->tower.counted.history_offsets;
 
-	return user != 0 && offsets[user] < offsets[user + 1];
+	return serving->tells_tastes && user != 0 &&
+		offsets[user] < offsets[user + 1];
 }
 
-/* The code of a user whose recordings the model has; 0: a stranger. */
+/* The code of a user whose taste the model knows; 0: a stranger. */
 int32
 lbrec_warm_user(const ServingModel *serving, int64 user_id)
 {
@@ -353,7 +355,8 @@ lbrec_know(Listener *listener, const ServingModel *serving, int32 user,
 
 /*
  * Makes the listener of a user unknown to the model from the user's listens.
- * False if they have no recording that the model knows.
+ * False if they have no recording that the model knows, or no recording says
+ * anything of others.
  */
 bool
 lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
@@ -368,7 +371,7 @@ lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
 	Played		played;
 	float	   *query;
 
-	if (!lbrec_has_listens(moment))
+	if (!serving->tells_tastes || !lbrec_has_listens(moment))
 		return false;
 	working = AllocSetContextCreate(caller, "lbrec new user",
 									ALLOCSET_DEFAULT_SIZES);

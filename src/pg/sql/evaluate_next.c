@@ -29,6 +29,7 @@
 #include "pg/listens/vocabulary.h"
 #include "pg/serve/arguments.h"
 #include "pg/serve/baselines.h"
+#include "pg/serve/listener.h"
 #include "pg/serve/moment_ranks.h"
 #include "pg/server/kernels.h"
 #include "pg/server/srf.h"
@@ -92,6 +93,18 @@ add_rank(Evaluation *e, MomentRanker by, int64 rank, bool is_new)
 		hits[j] += rank <= e->ks[j];
 }
 
+/* True if lbrec_next() answers with what is popular: it knows nothing else. */
+static bool
+is_stranger(const Evaluation *e, const RankedMoment *m)
+{
+	if (!e->serving->tells_tastes)
+		return true;
+	for (int64 i = 0; m->user == 0 && i < m->n; i++)
+		if (m->plays[i].code > 0)
+			return false;
+	return m->user == 0;
+}
+
 /* Ranks the moments that wait. */
 static void
 take_moments(Evaluation *e)
@@ -104,9 +117,12 @@ take_moments(Evaluation *e)
 		e->n_new += m->is_new;
 		for (MomentRanker by = 0; by < N_MOMENT_RANKERS; by++)
 		{
-			add_rank(e, by, m->ranks[by], false);
+			MomentRanker as = by == RANKED_BY_MODEL && is_stranger(e, m) ?
+				RANKED_BY_POPULARITY : by;
+
+			add_rank(e, by, m->ranks[as], false);
 			if (m->is_new)
-				add_rank(e, by, m->new_ranks[by], true);
+				add_rank(e, by, m->new_ranks[as], true);
 		}
 	}
 	e->n_moments = 0;
@@ -143,7 +159,7 @@ visit_user(int32 code, Listen *listens, int64 n, void *arg)
 	plays = reserve_plays(e, n);
 	memcpy(&key, lbrec_vocabulary_key(e->data->users, code, NULL),
 		   sizeof(key));
-	user = lbrec_user_code(e->serving, key);
+	user = lbrec_warm_user(e->serving, key);
 	for (int64 i = 0; i < n; i++)
 	{
 		int32		recording = e->codes[listens[i].recording];

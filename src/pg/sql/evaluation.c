@@ -14,6 +14,7 @@
 #include "pg/listens/read.h"
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
+#include "pg/model/candidates.h"
 #include "pg/model/twotower.h"
 #include "pg/serve/arguments.h"
 #include "pg/serve/listener.h"
@@ -366,6 +367,23 @@ rank_by_baseline(Evaluation *e, bool own)
 }
 
 /*
+ * True if the listen's user has played its recording before.  Where no tastes
+ * are known, lists are too short for what they leave out to matter.
+ */
+static bool
+has_played(const Evaluation *e, int64 listen)
+{
+	const Counted *c = &e->serving->tower.counted;
+	int32		user = e->users[listen];
+
+	for (int64 i = c->history_offsets[user];
+		 user > 0 && i < c->history_offsets[user + 1]; i++)
+		if (lbrec_candidate_with(c->history_codes[i]) == e->truth[listen])
+			return true;
+	return false;
+}
+
+/*
  * The ranks of listens by users that the model knows nothing about, in the list
  * that is served to them at that time.
  */
@@ -393,7 +411,10 @@ rank_strangers(Evaluation *e)
 	}
 	lbrec_popular_ranks(ranks, e->serving, times, truth, n);
 	for (int64 i = 0; i < n; i++)
-		e->ranks[places[i]] = e->new_ranks[places[i]] = ranks[i];
+	{
+		e->ranks[places[i]] = ranks[i];
+		e->new_ranks[places[i]] = has_played(e, places[i]) ? -1 : ranks[i];
+	}
 	pfree(places);
 	pfree(times);
 	pfree(truth);

@@ -80,7 +80,7 @@ gather_plays(int64 *n, const ServingModel *serving, const ListenList *listens,
 
 /*
  * The listener that is asked about; false if the model knows neither the user
- * nor any of the plays.
+ * nor any of the plays, or nobody's taste.
  */
 bool
 lbrec_find_asked(NextListener *next, const ServingModel *serving,
@@ -89,8 +89,8 @@ lbrec_find_asked(NextListener *next, const ServingModel *serving,
 	int64		n;
 	LbPlay	   *plays = gather_plays(&n, serving, &q->listens, &q->recent,
 									 q->moment.time);
-	int32		user = q->has_user ? lbrec_user_code(serving, q->user_id) : 0;
+	int32		user = q->has_user ? lbrec_warm_user(serving, q->user_id) : 0;
 
 	lbrec_find_next(next, serving, user, plays, n, q->moment.time);
-	return user != 0 || next->moment.n > 0;
+	return serving->tells_tastes && (user != 0 || next->moment.n > 0);
 }

@@ -320,6 +320,12 @@ lbrec_run_training(const TrainRequest *request, MemoryContext context)
 			   sizeof(int64));
 		trained = train_once(&plan);
 	}
+	if (!lbrec_tells_tastes(trained->model))
+		ereport(NOTICE,
+				(errmsg("next to no user has played two recordings, so model \"%s\" knows no tastes",
+						request->name),
+				 errdetail("Everybody gets what is popular."),
+				 errhint("Train again when users have played more.")));
 	MemoryContextSwitchTo(old);
 	return trained;
 }
