@@ -84,7 +84,7 @@ FROM lbrec_train('heard', 'SELECT user_id, listened_at + n * interval ''1 year''
 	settings => '{"refit": false, "neighbours": 0, "repeat_power": 0, "evaluate_every": 1}', epochs => 4);
 SELECT count(*) > 3 AS epochs, count(recall_20) AS recall, count(ndcg_20) AS ndcg FROM lbrec.epoch AS e JOIN lbrec.model AS m ON m.id = e.model WHERE m.name = 'heard';
 SELECT count(*) > 3 AS epochs FROM lbrec_train('heard', 'SELECT user_id, listened_at + n * interval ''1 year'' AS listened_at, recording_msid FROM listen, generate_series(0, 4) AS n',
-	split => 'time', settings => '{"refit": false, "evaluate_every": 1}');
+	split => 'time', settings => '{"refit": false, "evaluate_every": 1, "patience": 4}');
 SELECT e.epoch = (m.config ->> 'best_epoch')::int AS best FROM lbrec.model AS m JOIN lbrec.epoch AS e ON e.model = m.id
 WHERE m.name = 'heard' AND m.version = 2 ORDER BY e.mrr DESC, e.epoch LIMIT 1;
 

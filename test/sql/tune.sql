@@ -30,7 +30,7 @@ WHERE m.name = 'ties' AND t.saved;
 SELECT activation > 0 AS active FROM lbrec.model WHERE name = 'asked';
 -- nothing new to be found: mrr orders the trials
 SELECT count(*), count(value) AS values FROM lbrec_tune('heard', 'SELECT user_id, listened_at + n * interval ''1 year'' AS listened_at, recording_msid FROM listen, generate_series(0, 4) AS n',
-	search => '{"learning_rate": [0.1, 0.2]}', settings => '{"split": "time", "temperature": 0.12, "epochs": 2}', epochs => 2);
+	search => '{"patience": [3, 4]}', settings => '{"split": "time", "temperature": 0.12, "epochs": 2}', epochs => 2);
 -- the preprint's preset can be tuned, too
 SET client_min_messages = warning;
 SELECT count(*) FROM lbrec_tune('paper', 'SELECT *, ''a'' AS artist_name FROM listen', preset => 'paper', search => '{"learning_rate": [0.05, 0.2]}', epochs => 2, settings => '{"split": "random"}');
