@@ -112,8 +112,9 @@ is(sql(q{SELECT count(*) FROM pg_proc AS p, pg_depend AS d
 		FROM pg_proc AS p, pg_depend AS d
 		WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'lbrec')
 		AND NOT 'internal'::regtype = ANY (p.proargtypes) AND p.prorettype <> 'trigger'::regtype
-		AND p.proname NOT IN ('lbrec_key', 'lbrec_key_bigint', 'lbrec_cpu', 'lbrec_next') ORDER BY 1});
+		AND p.proname NOT IN ('lbrec_key', 'lbrec_key_bigint', 'lbrec_cpu', 'lbrec_next', 'lbrec_explain_next') ORDER BY 1});
 	is(may('stranger', q{SELECT * FROM lbrec_next(1, ARRAY[md5('1')::uuid])}), '42501', q{a stranger's lbrec_next()});
+	is(may('stranger', q{SELECT * FROM lbrec_explain_next(md5('1')::uuid, ARRAY[md5('1')::uuid])}), '42501', q{a stranger's lbrec_explain_next()});
 	for (@functions)
 	{
 		my ($name, @args) = split /\|/;
