@@ -43,7 +43,7 @@ SELECT count(*) FROM lbrec_train('by_users', 'SELECT * FROM listen WHERE user_id
 SELECT count(*) FROM lbrec_train('by_sessions', epochs => 1, settings => '{"batch_by": "sessions", "ensemble": 1}');
 SELECT count(*) FROM lbrec_train('by_sessions', epochs => 1, start_from => 'by_sessions');
 -- without sessions there are users
-SELECT count(*) FROM lbrec_train('apart', 'SELECT user_id, listened_at + (listened_at - timestamptz ''2024-01-01'') * 10 AS listened_at, recording_msid FROM listen WHERE user_id = 1', epochs => 1);
+SELECT count(*) FROM lbrec_train('apart', 'SELECT user_id, timestamptz ''2016-01-01'' + (listened_at - timestamptz ''2024-01-01'') * 10 AS listened_at, recording_msid FROM listen WHERE user_id = 1', epochs => 1);
 -- one user whose listens are of one time
 SELECT count(*) FROM lbrec_train('at_once', 'SELECT user_id, timestamptz ''2024-01-01'' AS listened_at, recording_msid FROM listen WHERE user_id = 1 AND listened_at < ''2024-02-01''', epochs => 1);
 SELECT count(*) FROM lbrec_recommend(1, 3, 'at_once');
