@@ -50,12 +50,13 @@ lb_visit_tiles(const float *q, int n_queries, const float *c, int64_t n,
 {
 	const LbScanKernel *kernel = &lb_kernels()->scan;
 	int			lanes = kernel->lanes;
-	int			tile = tile_size(D);
+	int			tile;
 	Own			own;
 
 	if (n_queries < 0 || n < 0 || n > LB_SCAN_MAX_N || D < 1 ||
 		D > LB_SCAN_MAX_D)
 		return LB_BAD_ARGUMENT;
+	tile = tile_size(D);
 	cut_own(&own, scratch, n_queries, D);
 	pack_queries(own.qt, q, NULL, n_queries, lanes, D);
 	for (int64_t first = 0; first < n && n_queries > 0; first += tile)
