@@ -36,7 +36,7 @@ my @work = (
 	qq{SELECT lbrec_train('never', epochs => 100000, settings => '{"evaluate_every": 100000, "ensemble": 1, "batch_by": "listens", "user_embedding": true, "embedding_dim": 1024, "batch_size": 4096}', layers => '{4096,1024}')},
 	"SELECT lbrec_evaluate('large', '$large')",
 	# reads, trains and judges
-	qq{DO \$\$ BEGIN LOOP PERFORM lbrec_retrain('small', 'SELECT * FROM listen UNION ALL SELECT user_id, listened_at + interval ''10 years'', recording_msid FROM listen', rule => 'better',
+	qq{DO \$\$ BEGIN LOOP PERFORM lbrec_retrain('small', 'SELECT * FROM listen UNION ALL SELECT user_id, listened_at + interval ''10 years'', recording_msid, artist FROM listen', rule => 'better',
 		settings => '{"ensemble": 1, "embedding_dim": 4, "epochs": 1}'); END LOOP; END \$\$},
 	"SELECT lbrec_evaluate_lists('SELECT user_id, recording_msid, 1 AS rank FROM listen, generate_series(1, 100)', '$large', 'large')",
 	"SELECT lbrec_evaluate_next('1990-01-01', model => 'large', listens => '$large')",
