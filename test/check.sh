@@ -35,6 +35,9 @@ done
 
 skipped=0
 
+# seconds that one step may take: what hangs fails, and the others still run
+limit=900
+
 # command_step NAME COMMAND...: a step whose log has its name.
 command_step()
 {

@@ -192,6 +192,7 @@ make_place()
 # run LOG COMMAND...: as the unprivileged user, in the source's copy, with
 # its output in a file, or where the script's own goes for "-".  SIGINT is made
 # ordinary again: a shell's background commands ignore it, and tests send it.
+# With $limit set, the command fails after that many seconds.
 run()
 {
 	log=$1
@@ -200,7 +201,7 @@ run()
 		[ "$log" = - ] || exec >"$log" 2>&1
 		cd "$work/src" || exit 1
 		# shellcheck disable=SC2086
-		exec env --default-signal=INT,QUIT setsid $builder "$@" </dev/null
+		exec env --default-signal=INT,QUIT setsid ${limit:+timeout -k 10 "$limit"} $builder "$@" </dev/null
 	) &
 	child=$!
 	status=0

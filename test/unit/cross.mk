@@ -16,7 +16,10 @@ CROSS_TRIPLET_i386 = i686-linux-gnu
 CROSS_RUN_arm64 = qemu-aarch64 -cpu cortex-a53 -L /usr/aarch64-linux-gnu
 CROSS_RUN2_arm64 = qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu
 CROSS_RUN_armhf = qemu-arm -L /usr/arm-linux-gnueabihf
-CROSS_RUN_i386 = qemu-i386 -cpu n270 -L /usr/i686-linux-gnu
+# an x86-64 machine runs these itself; qemu-i386 7.2 hangs on some of them when a thread starts
+I386_LIB = /usr/i686-linux-gnu/lib
+CROSS_RUN_i386 = $(if $(filter x86_64,$(shell uname -m)),$(I386_LIB)/ld-linux.so.2 --library-path \
+	$(I386_LIB),qemu-i386 -cpu n270 -L /usr/i686-linux-gnu)
 CROSS_FLAGS_i386 = $(I386_CFLAGS)
 
 CROSS_DIR = build/cross/$(ARCH)
