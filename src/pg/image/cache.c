@@ -26,6 +26,8 @@
 
 #include "pg/image/build.h"
 #include "pg/image/file.h"
+#include "pg/image/locks.h"
+#include "pg/image/marks.h"
 #include "pg/image/image.h"
 #include "pg/image/sweep.h"
 #include "pg/server/kernels.h"

@@ -41,28 +41,24 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "access/xlog.h"
 #include "common/file_perm.h"
 #include "port/pg_crc32c.h"
 #include "storage/fd.h"
-#include "storage/lock.h"
-#include "utils/guc.h"
 
 #include "core/scan/lb_scan.h"
 
 #include "pg/image/build.h"
 #include "pg/image/image.h"
+#include "pg/image/marks.h"
+#include "pg/image/names.h"
+#include "pg/image/room.h"
+#include "pg/server/crc32c.h"
 #include "pg/server/fault.h"
 #include "pg/server/kernels.h"
 #include "pg/store/versions.h"
-
-/* Fourth field of our lock tags; SQL's advisory locks have 1 or 2 there. */
-#define LOCK_BUILDING 0x6c62	/* "lb" */
-#define LOCK_KEEPING 0x6c6b		/* "lk" */
 
 #define FILE_MAGIC UINT64CONST(0x33656c6966626c6c)	/* "llbfile3" */
 
@@ -74,18 +70,6 @@
  * threads.  It fits the cache of a core, so that one costs no second reading.
  */
 #define BLOCK_BYTES ((Size) 256 << 10)
-
-/* Bytes of a file that are set aside between two checks for interrupts. */
-#define ALLOCATED_BYTES ((off_t) 16 << 20)
-
-/* Room that an image leaves on the disk: a share of it, up to 1 GB. */
-#define DISK_SHARE 64
-#define DISK_RESERVE (UINT64CONST(1) << 30)
-
-/* How long a version that is not active keeps its image after a question. */
-#define ASKED_SECONDS 86400
-
-#define SEAL_MAGIC UINT64CONST(0x316c616573626c6c)	/* "llbseal1" */
 
 typedef struct FileHeader
 {
@@ -101,214 +85,16 @@ typedef struct FileHeader
 	uint32		header_crc;		/* of all fields above */
 } FileHeader;
 
-/* The state of an inode in which its whole content was verified. */
-typedef struct Seal
-{
-	uint64		magic;
-	uint64		device;
-	uint64		inode;
-	int64		size;
-	int64		changed;		/* ctime, seconds */
-	int64		changed_nsec;
-	uint32		padding;
-	uint32		crc;			/* of all fields above */
-} Seal;
-
-static uint64
-layout(void)
-{
-	return ((uint64) IMAGE_VERSION << 32) | sizeof(ImageHeader);
-}
-
-static void
-image_path(char *path, int64 model, int64 checksum)
-{
-	/* libraries of two versions, in sessions side by side, have two files */
-	snprintf(path, MAXPGPATH, IMAGE_DIR "/" IMAGE_PREFIX "%u.%lld.%llx.%llx",
-			 MyDatabaseId, (long long) model, (unsigned long long) checksum,
-			 (unsigned long long) layout());
-}
-
-static uint32
-crc_of(const void *data, Size size)
-{
-	pg_crc32c	crc;
-
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, data, size);
-	FIN_CRC32C(crc);
-	return crc;
-}
-
-static bool
-take_lock(int64 model, uint16 field, LOCKMODE mode, bool wait)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (model >> 32),
-						 (uint32) model, field);
-	return LockAcquire(&tag, mode, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
-}
-
-static void
-give_lock(int64 model, uint16 field, LOCKMODE mode)
-{
-	LOCKTAG		tag;
-
-	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (model >> 32),
-						 (uint32) model, field);
-	LockRelease(&tag, mode, false);
-}
-
-/*
- * Taken by the session that builds a model's image, and held no longer than
- * that: others wait for nothing else.  An error releases it.
- */
-void
-lbrec_lock_image(int64 model)
-{
-	(void) take_lock(model, LOCK_BUILDING, ExclusiveLock, true);
-}
-
-void
-lbrec_unlock_image(int64 model)
-{
-	give_lock(model, LOCK_BUILDING, ExclusiveLock);
-}
-
-/*
- * Until the end of this transaction, which may activate the model, sweeps
- * leave its image alone.
- */
-void
-lbrec_keep_image(int64 model)
-{
-	(void) take_lock(model, LOCK_KEEPING, ShareLock, true);
-}
-
-/* True if a transaction keeps the model's image, or builds it now. */
-bool
-lbrec_is_kept(int64 model)
-{
-	if (!take_lock(model, LOCK_KEEPING, ExclusiveLock, false))
-		return true;
-	give_lock(model, LOCK_KEEPING, ExclusiveLock);
-	if (!take_lock(model, LOCK_BUILDING, ExclusiveLock, false))
-		return true;
-	give_lock(model, LOCK_BUILDING, ExclusiveLock);
-	return false;
-}
-
 /* True if that is the header of this model's file. */
 static bool
 is_header(const FileHeader *h, const struct stat *st, const ModelRow *row)
 {
 	return h->magic == FILE_MAGIC &&
-		h->header_crc == crc_of(h, offsetof(FileHeader, header_crc)) &&
-		h->system == GetSystemIdentifier() && h->layout == layout() &&
+		h->header_crc == lbrec_crc32c(h, offsetof(FileHeader, header_crc)) &&
+		h->system == GetSystemIdentifier() && h->layout == lbrec_image_layout() &&
 		h->database == MyDatabaseId && h->model == row->id &&
 		h->checksum == row->checksum &&
 		(uint64) st->st_size == IMAGE_OFFSET + h->size;
-}
-
-static void
-make_seal(Seal *seal, const struct stat *st)
-{
-	memset(seal, 0, sizeof(Seal));
-	seal->magic = SEAL_MAGIC;
-	seal->device = st->st_dev;
-	seal->inode = st->st_ino;
-	seal->size = st->st_size;
-	seal->changed = st->st_ctim.tv_sec;
-	seal->changed_nsec = st->st_ctim.tv_nsec;
-	seal->crc = crc_of(seal, offsetof(Seal, crc));
-}
-
-static void
-seal_path(char *out, const char *path)
-{
-	snprintf(out, MAXPGPATH, "%s.seal", path);
-}
-
-/* True if the content was verified after the inode's last change. */
-static bool
-is_sealed(const char *path, const struct stat *st)
-{
-	char		name[MAXPGPATH];
-	Seal		want;
-	Seal		found;
-	int			fd;
-	bool		same;
-
-	seal_path(name, path);
-	fd = OpenTransientFile(name, O_RDONLY | PG_BINARY);
-	if (fd < 0)
-		return false;
-	make_seal(&want, st);
-	same = read(fd, &found, sizeof(found)) == sizeof(found) &&
-		memcmp(&found, &want, sizeof(Seal)) == 0;
-	CloseTransientFile(fd);
-	return same;
-}
-
-/* Without a seal, for want of room, each session verifies for itself. */
-static void
-write_seal(const char *path, const struct stat *st)
-{
-	char		name[MAXPGPATH];
-	Seal		seal;
-	int			fd;
-
-	seal_path(name, path);
-	fd = OpenTransientFile(name, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY);
-	if (fd < 0)
-		return;
-	make_seal(&seal, st);
-	/* half a seal is none */
-	if (write(fd, &seal, sizeof(seal)) != sizeof(seal))
-		unlink(name);
-	CloseTransientFile(fd);
-}
-
-/*
- * An empty file beside an image tells when its version was last asked by its
- * number.  It only saves time: without it the image is built again.
- */
-static void
-asked_path(char *out, int64 model, int64 checksum)
-{
-	image_path(out, model, checksum);
-	strlcat(out, ".asked", MAXPGPATH);
-}
-
-void
-lbrec_mark_asked(const ModelRow *row)
-{
-	char		name[MAXPGPATH];
-	int			fd;
-
-	asked_path(name, row->id, row->checksum);
-	fd = OpenTransientFile(name, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY);
-	if (fd < 0 && errno == ENOENT)
-	{
-		(void) MakePGDirectory(IMAGE_DIR);
-		fd = OpenTransientFile(name, O_CREAT | O_TRUNC | O_WRONLY | PG_BINARY);
-	}
-	if (fd < 0)
-		return;
-	(void) futimens(fd, NULL);
-	CloseTransientFile(fd);
-}
-
-/* True if the version was asked by its number within the last day. */
-bool
-lbrec_was_asked(int64 model, int64 checksum)
-{
-	char		name[MAXPGPATH];
-	struct stat st;
-
-	asked_path(name, model, checksum);
-	return stat(name, &st) == 0 && time(NULL) - st.st_mtime < ASKED_SECONDS;
 }
 
 /* The image's checksum is one over the checksums of its blocks. */
@@ -349,7 +135,7 @@ is_whole(int fd, const FileHeader *h)
 			got += n;
 		}
 		whole = got == size;
-		block_crc = crc_of(buffer, got);
+		block_crc = lbrec_crc32c(buffer, got);
 		COMP_CRC32C(crc, &block_crc, sizeof(block_crc));
 	}
 	FIN_CRC32C(crc);
@@ -373,12 +159,12 @@ is_good(const char *path, FileHeader *h, struct stat *st, int fd,
 	if (fstat(fd, st) != 0 || pread(fd, h, sizeof(*h), 0) != sizeof(*h) ||
 		!is_header(h, st, row))
 		return false;
-	if (is_sealed(path, st))
+	if (lbrec_is_sealed(path, st))
 		return true;
 	if (!is_whole(fd, h) || fstat(fd, &after) != 0 ||
 		!same_time(&after.st_ctim, &st->st_ctim))
 		return false;
-	write_seal(path, st);
+	lbrec_write_seal(path, st);
 	return true;
 }
 
@@ -402,16 +188,13 @@ is_image(const ImageHeader *image, uint64 size, const ModelRow *row)
 static void
 condemn(ImageMap *map, const char *path)
 {
-	char		seal[MAXPGPATH];
-
 	ereport(LOG,
 			(errmsg("image \"%s\" of a model cannot be used and is built anew",
 					path),
 			 errdetail("It is truncated, damaged, or was written to.")));
 	(void) fchmod(map->fd, 0);
 	unlink(path);
-	seal_path(seal, path);
-	unlink(seal);
+	lbrec_remove_seal(path);
 	lbrec_unmap_image(map);
 }
 
@@ -448,7 +231,7 @@ lbrec_map_image(ImageMap *map, const ModelRow *row)
 	const ImageHeader *image;
 
 	lbrec_unmap_image(map);
-	image_path(path, row->id, row->checksum);
+	lbrec_image_path(path, row->id, row->checksum);
 	map->fd = BasicOpenFile(path, O_RDONLY | PG_BINARY);
 	if (map->fd < 0)
 		return NULL;
@@ -504,7 +287,7 @@ lbrec_image_intact(const ImageMap *map, const ModelRow *row)
 		return true;			/* in this backend's own memory */
 	if (map->map.lost)
 	{
-		image_path(path, row->id, row->checksum);
+		lbrec_image_path(path, row->id, row->checksum);
 		unlink(path);
 		return false;
 	}
@@ -514,54 +297,6 @@ lbrec_image_intact(const ImageMap *map, const ModelRow *row)
 		return true;
 	return st.st_nlink == 0 && (st.st_mode & S_IRUSR) != 0 &&
 		same_time(&st.st_mtim, &map->written);
-}
-
-/*
- * Sets aside room on the disk, so that no page of the mapping can lack it.
- * Where the file system cannot do that, a full disk raises SIGBUS, which is
- * an error then (src/pg/server/fault.c).
- */
-static int
-set_aside(int fd, off_t size)
-{
-	for (off_t done = 0; done < size; done += ALLOCATED_BYTES)
-	{
-		int			failure;
-
-		/* a file system may fill it with zeros, which takes its time */
-		do
-		{
-			CHECK_FOR_INTERRUPTS();
-			failure = posix_fallocate(fd, done,
-									  Min(size - done, ALLOCATED_BYTES));
-		} while (failure == EINTR);
-		if (failure == EINVAL || failure == EOPNOTSUPP)
-			return ftruncate(fd, size) == 0 ? 0 : errno;
-		if (failure != 0)
-			return failure;
-	}
-	return 0;
-}
-
-/*
- * Images are temporary files, and keep to what the administrator allows of
- * those; and they leave room on the disk for the server itself, which needs
- * it more.  Returns 0, or why there can be no file of that size.
- */
-static int
-check_room(int fd, Size size)
-{
-	struct statvfs disk;
-	uint64		reserve;
-
-	if (temp_file_limit >= 0 && size / 1024 > (Size) temp_file_limit)
-		return EDQUOT;
-	if (fstatvfs(fd, &disk) != 0)
-		return 0;
-	reserve = Min((uint64) disk.f_blocks * disk.f_frsize / DISK_SHARE,
-				  DISK_RESERVE);
-	return size + reserve > (uint64) disk.f_bavail * disk.f_frsize ?
-		ENOSPC : 0;
 }
 
 /* There can be no file.  A session that goes on without says so once. */
@@ -597,7 +332,7 @@ lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size)
 	int			failure = 0;
 
 	lbrec_unmap_image(map);
-	image_path(path, row->id, row->checksum);
+	lbrec_image_path(path, row->id, row->checksum);
 	snprintf(part, sizeof(part), "%s" IMAGE_PART "%d", path, MyProcPid);
 	unlink(part);				/* of an earlier process with this number */
 	map->fd = BasicOpenFile(part, O_CREAT | O_EXCL | O_RDWR | PG_BINARY);
@@ -614,9 +349,9 @@ lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size)
 		ReserveExternalFD();
 		map->open = true;
 		strlcpy(map->part, part, sizeof(map->part));
-		failure = check_room(map->fd, IMAGE_OFFSET + size);
+		failure = lbrec_check_room(map->fd, IMAGE_OFFSET + size);
 		if (failure == 0)
-			failure = set_aside(map->fd, (off_t) (IMAGE_OFFSET + size));
+			failure = lbrec_set_aside(map->fd, (off_t) (IMAGE_OFFSET + size));
 	}
 	if (failure == 0)
 	{
@@ -641,8 +376,8 @@ sum_blocks(void *arg, int worker, int64 from, int64 to)
 	Summing    *s = arg;
 
 	for (int64 i = from; i < to; i++)
-		s->crcs[i] = crc_of(s->image + i * BLOCK_BYTES,
-							Min(s->size - i * BLOCK_BYTES, BLOCK_BYTES));
+		s->crcs[i] = lbrec_crc32c(s->image + i * BLOCK_BYTES,
+								  Min(s->size - i * BLOCK_BYTES, BLOCK_BYTES));
 	return true;
 }
 
@@ -673,17 +408,17 @@ lbrec_finish_image(ImageMap *map, const ModelRow *row)
 									   lbrec_cancel_flag())) == LB_CANCELLED);
 	h->magic = FILE_MAGIC;
 	h->system = GetSystemIdentifier();
-	h->layout = layout();
+	h->layout = lbrec_image_layout();
 	h->model = row->id;
 	h->checksum = row->checksum;
 	h->size = image->size;
 	h->database = MyDatabaseId;
-	h->image_crc = crc_of(s.crcs, n_blocks(s.size) * sizeof(uint32));
-	h->header_crc = crc_of(h, offsetof(FileHeader, header_crc));
+	h->image_crc = lbrec_crc32c(s.crcs, n_blocks(s.size) * sizeof(uint32));
+	h->header_crc = lbrec_crc32c(h, offsetof(FileHeader, header_crc));
 	MemoryContextDelete(context);
 	lbrec_check_maps();
 
-	image_path(path, row->id, row->checksum);
+	lbrec_image_path(path, row->id, row->checksum);
 	if (mprotect(map->map.base, map->map.size, PROT_READ) != 0 ||
 		fchmod(map->fd, pg_file_create_mode & ~0222) != 0 ||
 		rename(map->part, path) != 0 || fstat(map->fd, &st) != 0)
@@ -692,7 +427,7 @@ lbrec_finish_image(ImageMap *map, const ModelRow *row)
 		return NULL;
 	}
 	map->part[0] = '\0';
-	write_seal(path, &st);
+	lbrec_write_seal(path, &st);
 	map->changed = st.st_ctim;
 	map->written = st.st_mtim;
 	return image;

@@ -13,14 +13,7 @@
 #include <sys/stat.h>
 
 #include "access/xact.h"
-#include "common/file_utils.h"	/* PG_TEMP_FILES_DIR, from 16 on */
 #include "storage/fd.h"
-
-#define IMAGE_DIR "base/" PG_TEMP_FILES_DIR
-#define IMAGE_PREFIX PG_TEMP_FILE_PREFIX "_lbrec."
-
-/* Stands before the process id in the name of a file that is being built. */
-#define IMAGE_PART ".part."
 
 /* A file in this backend's address space; all zeros: none. */
 typedef struct ImageMap
@@ -40,11 +33,5 @@ extern const ImageHeader *lbrec_finish_image(ImageMap *map,
 											 const ModelRow *row);
 extern void lbrec_unmap_image(ImageMap *map);
 extern bool lbrec_image_intact(const ImageMap *map, const ModelRow *row);
-extern void lbrec_mark_asked(const ModelRow *row);
-extern bool lbrec_was_asked(int64 model, int64 checksum);
-extern void lbrec_lock_image(int64 model);
-extern void lbrec_unlock_image(int64 model);
-extern void lbrec_keep_image(int64 model);
-extern bool lbrec_is_kept(int64 model);
 
 #endif							/* LBREC_IMAGE_FILE_H */

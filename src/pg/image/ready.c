@@ -22,6 +22,7 @@
 
 #include "pg/image/build.h"
 #include "pg/image/file.h"
+#include "pg/image/locks.h"
 #include "pg/image/sweep.h"
 #include "pg/store/versions.h"
 

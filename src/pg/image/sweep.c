@@ -28,7 +28,9 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
-#include "pg/image/file.h"
+#include "pg/image/locks.h"
+#include "pg/image/marks.h"
+#include "pg/image/names.h"
 
 /* Models whose images go when this transaction ends. */
 typedef struct Doomed
