@@ -12,7 +12,7 @@
 # server and src/core.  src/convert knows neither.  So core can be tested
 # without a server and no longjmp out of the server can leak its memory.
 #
-# src/pg has ten rooms.  A file includes only what stands in its own room or
+# src/pg has nine rooms.  A file includes only what stands in its own room or
 # in a room below, and no file includes itself by a detour.
 LC_ALL=C
 export LC_ALL
@@ -44,7 +44,7 @@ pfree'
 server='postgres\.h|postgres_ext\.h|c\.h|fmgr\.h|funcapi\.h|miscadmin\.h|pgstat\.h|(access|catalog|commands|common|executor|foreign|lib|libpq|mb|nodes|optimizer|parser|port|portability|storage|tcop|utils)/[a-z_/]*\.h'
 
 # The rooms of src/pg, the lowest first.
-rooms='server figures listens store model image evaluate serve train sql'
+rooms='server listens store model image evaluate serve train sql'
 
 # Rooms that do not see one another although one stands below.
 apart='store:listens evaluate:image'

@@ -17,7 +17,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-#include "pg/figures/svg.h"
+#include "pg/sql/svg.h"
 #include "pg/server/declaration.h"
 #include "pg/store/versions.h"
 

@@ -28,9 +28,9 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-#include "pg/figures/bars.h"
-#include "pg/figures/map.h"
-#include "pg/figures/svg.h"
+#include "pg/sql/bars.h"
+#include "pg/sql/map.h"
+#include "pg/sql/svg.h"
 #include "pg/image/cache.h"
 #include "pg/listens/query.h"
 #include "pg/server/declaration.h"

@@ -3,7 +3,7 @@
  *		Bars with their numbers, one below the other, so that they are read on
  *		a narrow screen too.
  */
-#include "pg/figures/bars.h"
+#include "pg/sql/bars.h"
 
 #include <math.h>
 

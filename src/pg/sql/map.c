@@ -6,7 +6,7 @@
  * Points come with the weightiest first.  They are drawn from the last to the
  * first, so that a small dot does not hide a large one's name.
  */
-#include "pg/figures/map.h"
+#include "pg/sql/map.h"
 
 #include <math.h>
 

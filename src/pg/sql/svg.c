@@ -8,7 +8,7 @@
  * around them, and the ground has the class "paper": a page can show the same
  * figure in the dark.
  */
-#include "pg/figures/svg.h"
+#include "pg/sql/svg.h"
 
 #include <math.h>
 

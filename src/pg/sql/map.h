@@ -2,10 +2,10 @@
  * map.h
  *		A map of points, the first of which have names.
  */
-#ifndef LBREC_FIGURES_MAP_H
-#define LBREC_FIGURES_MAP_H
+#ifndef LBREC_SQL_MAP_H
+#define LBREC_SQL_MAP_H
 
-#include "pg/figures/svg.h"
+#include "pg/sql/svg.h"
 
 typedef struct MapPoint
 {
@@ -18,4 +18,4 @@ extern void lbrec_append_map(StringInfo out, const char *title,
 							 const char *described, const MapPoint *points,
 							 int n);
 
-#endif							/* LBREC_FIGURES_MAP_H */
+#endif							/* LBREC_SQL_MAP_H */

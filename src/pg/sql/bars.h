@@ -2,10 +2,10 @@
  * bars.h
  *		Bars with their numbers.
  */
-#ifndef LBREC_FIGURES_BARS_H
-#define LBREC_FIGURES_BARS_H
+#ifndef LBREC_SQL_BARS_H
+#define LBREC_SQL_BARS_H
 
-#include "pg/figures/svg.h"
+#include "pg/sql/svg.h"
 
 typedef struct Bar
 {
@@ -18,4 +18,4 @@ typedef struct Bar
 extern void lbrec_append_bars(StringInfo out, const char *title,
 							  const Bar *bars, int n);
 
-#endif							/* LBREC_FIGURES_BARS_H */
+#endif							/* LBREC_SQL_BARS_H */

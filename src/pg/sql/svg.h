@@ -2,8 +2,8 @@
  * svg.h
  *		What all figures have in common: texts, colours, markers and axes.
  */
-#ifndef LBREC_FIGURES_SVG_H
-#define LBREC_FIGURES_SVG_H
+#ifndef LBREC_SQL_SVG_H
+#define LBREC_SQL_SVG_H
 
 #include "pg/server/lbrec.h"
 
@@ -50,4 +50,4 @@ lbrec_place(const Scale *s, double value)
 	return (value - s->low) / (s->high - s->low);
 }
 
-#endif							/* LBREC_FIGURES_SVG_H */
+#endif							/* LBREC_SQL_SVG_H */
