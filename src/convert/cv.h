@@ -38,7 +38,7 @@ extern "C"
 #define LBREC_VERSION "unknown"
 #endif
 
-/* The parser may read this many bytes beyond a line's end. */
+/* The JSON parser may read up to this many bytes beyond a line's end. */
 #define CV_PADDING 64
 
 /*
@@ -48,16 +48,19 @@ extern "C"
  */
 #define CV_MAX_LINE ((size_t) 10 << 20)
 
-/* ListenBrainz's LISTEN_MINIMUM_TS, 2002-10-01: before it, clocks lie. */
+/*
+ * ListenBrainz's LISTEN_MINIMUM_TS, 2002-10-01: an earlier time comes from a
+ * wrong clock.
+ */
 #define CV_EARLY_SECONDS INT64_C(1033430400)
 
 /*
- * Why a line is no listen.  A line with several faults gets the first in this
- * order, which is also the summary's.
+ * Reasons why a line is no listen.  A line with several faults gets the first
+ * one in this order, which is also the order of the summary.
  */
 typedef enum CvReason
 {
-	CV_LISTEN = 0,				/* it is one */
+	CV_LISTEN = 0,				/* the line is a listen */
 	CV_BAD_JSON,
 	CV_BAD_ENCODING,
 	CV_BAD_USER,
@@ -67,9 +70,10 @@ typedef enum CvReason
 	CV_BAD_TRACK,
 	CV_REASONS,
 
-	/* No rejects: */
-	CV_NOT_LISTENED,			/* a play that ListenBrainz leaves out, too */
-	CV_COMMENT					/* no listen was meant */
+	/* These lines are not rejects: */
+	CV_NOT_LISTENED,			/* a play that ListenBrainz's importer skips
+								 * as well */
+	CV_COMMENT					/* a line of the file's header */
 } CvReason;
 
 extern const char *cv_reason_name(CvReason reason);
@@ -79,7 +83,10 @@ typedef struct CvUuid
 	uint8_t		byte[16];
 } CvUuid;
 
-/* Bytes somewhere else, valid until the next line.  NULL: absent. */
+/*
+ * Bytes that the caller does not own, valid until the next line.  NULL:
+ * absent.
+ */
 typedef struct CvText
 {
 	const char *data;
@@ -102,7 +109,7 @@ typedef struct CvListen
 	const CvUuid *artist_mbids;
 	int			n_artist_mbids;
 	bool		repaired;		/* a NUL was removed from a name */
-	const char *detail;			/* for a reject: what is wrong, static text */
+	const char *detail;			/* for a reject: the fault, as static text */
 } CvListen;
 
 /* Values for lines that lack them, because their file gives them once. */
@@ -110,7 +117,8 @@ typedef struct CvDefaults
 {
 	bool		has_user_id;
 	int64_t		user_id;
-	bool		user_names;		/* names give numbers: cv_import_user_id() */
+	bool		user_names;		/* user numbers come from names:
+								 * cv_import_user_id() */
 } CvDefaults;
 
 /*
@@ -130,9 +138,9 @@ extern void cv_hint(const char *format,...)
 extern bool cv_quiet;
 
 /*
- * Replaces each character by "?" that a terminal could obey (C0 and C1
- * controls, marks of writing direction) or that cannot be seen, and each byte
- * that is no UTF-8.
+ * Replaces with "?"  each byte that is no UTF-8, and each character that a
+ * terminal would obey (C0 and C1 controls, direction marks) or that cannot be
+ * seen.
  */
 extern void cv_make_printable(char *text);
 

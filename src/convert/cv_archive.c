@@ -10,8 +10,8 @@
  * a complete one.  So we keep the last bytes and require the end-of-archive
  * blocks.
  *
- * Archives come from strangers.  Nothing is ever written by a member's name;
- * links, devices and sparse members are not followed; only in-process
+ * Archives come from strangers.  No file is ever written under a member's
+ * name; links, devices and sparse members are not followed; only in-process
  * filters are enabled, because libarchive's others start programs.
  */
 #include "cv_archive.h"
@@ -28,7 +28,7 @@
 
 #include "cv_magic.h"
 
-/* An archive in an archive in an archive may be a bomb that never ends. */
+/* Limit of archives within archives: deeper nesting may be a bomb. */
 #define MAX_NESTING 3
 
 #define TAR_END (2 * TAR_BLOCK)
@@ -72,7 +72,7 @@ cv_archive_fail(CvReader *reader, const char *hint, const char *format,...)
 
 /* --- one file ---------------------------------------------------------- */
 
-/* Of a nested stream the bytes are those of a member. */
+/* The bytes of a nested stream are those of a member. */
 static void
 note_position(CvReader *reader, struct archive *a)
 {
@@ -82,8 +82,9 @@ note_position(CvReader *reader, struct archive *a)
 }
 
 /*
- * The next decompressed bytes, 0 at the end, -1 on an error, which is then
- * lower's.  Also the read callback of the tar reader on top.
+ * Returns the next decompressed bytes, 0 at the end, -1 after an error, whose
+ * message the archive "lower" holds.  The tar reader on top reads through this
+ * function, too.
  */
 static la_ssize_t
 stream_next(Stream *stream, const void **data)
@@ -168,7 +169,7 @@ static bool read_packed_member(CvReader *reader, struct archive *a,
 							   const char *path, const char *name, int depth,
 							   const void *data, size_t len);
 
-/* A member that is not read; the consumer counts it and tells of it. */
+/* Reports a member that is not read; the consumer counts it. */
 static bool
 send_unread(CvReader *reader, const char *name, const char *why)
 {
@@ -177,9 +178,10 @@ send_unread(CvReader *reader, const char *name, const char *why)
 }
 
 /*
- * The first block of a member, of a tar header's length unless the member is
- * shorter: a short one is put together in *head.  Returns the status of its
- * first part; an error in a later one comes again when more is read.
+ * Reads the first block of a member.  It is at least as long as a tar header,
+ * unless the member is shorter; short parts are joined in *head.  Returns the
+ * status of the first part; an error in a later part comes again with the next
+ * read.
  */
 static int
 read_member_head(struct archive *a, CvBuf *head, const void **data,
@@ -208,7 +210,7 @@ read_member_head(struct archive *a, CvBuf *head, const void **data,
 			break;
 		if (more_offset != (la_int64_t) head->len)
 		{
-			/* A hole: let the caller see it. */
+			/* Stop at a hole: the caller must see it. */
 			*offset = more_offset;
 			break;
 		}
@@ -220,10 +222,11 @@ read_member_head(struct archive *a, CvBuf *head, const void **data,
 }
 
 /*
- * The members of an open archive, until its end or an error.  After an
- * error, the message is sent and false returned.  With only, nothing but the
- * members of that base name.  within: the archive's own name in another, which
- * then is part of its members' names.  depth: of archives around this one.
+ * Sends the members of an open archive until its end or an error.  After an
+ * error it sends the message and returns false.  "only" restricts the members
+ * to those with that base name.  "within" is the archive's own name in an
+ * outer archive, a prefix of its members' names.  "depth" counts the archives
+ * around this one.
  */
 static bool
 read_each(CvReader *reader, struct archive *a, const char *path,
@@ -296,8 +299,8 @@ read_each(CvReader *reader, struct archive *a, const char *path,
 			 status = archive_read_data_block(a, &data, &len, &offset))
 		{
 			/*
-			 * A hole would have to be filled with zeros, as many as the
-			 * header likes; no dump has one.
+			 * A hole would need as many zeros as the header claims.  No dump
+			 * has one.
 			 */
 			if (offset != expected)
 				return cv_archive_fail(reader, NULL,
@@ -344,7 +347,7 @@ read_tar(Stream *stream, const char *path, const char *within, int depth)
 	if (upper == NULL)
 		return cv_archive_fail(reader, NULL, "out of memory");
 	archive_read_support_format_tar(upper);
-	/* Two archives after each other: both are read, none is lost. */
+	/* Archives may be appended to each other: read all of them. */
 	archive_read_set_options(upper, "read_concatenated_archives");
 	if (archive_read_open(upper, stream, NULL, tar_read, NULL) != ARCHIVE_OK)
 		cv_archive_fail(reader, NULL, "could not read \"%s\": %s", path,
@@ -355,7 +358,7 @@ read_tar(Stream *stream, const char *path, const char *within, int depth)
 	if (!ok)
 		return false;
 
-	/* The rest behind the last member, up to the compressed file's end. */
+	/* Read on behind the last member, up to the end of the compressed file. */
 	while ((len = stream_next(stream, &data)) > 0)
 	{
 	}
@@ -420,8 +423,8 @@ support_filters(struct archive *a)
 }
 
 /*
- * A zip file is read twice: a user's export may have user.json, which says
- * the listens' user, behind the listens.
+ * A zip file is read twice: in a user's export, user.json with the user's
+ * number may come after the listens.
  */
 static bool
 read_zip(CvReader *reader, const char *path, int fd)
@@ -447,7 +450,7 @@ read_zip(CvReader *reader, const char *path, int fd)
 	return ok;
 }
 
-/* A hint for a compressed stream that could not be read. */
+/* Returns a hint for a compressed stream that could not be read. */
 static const char *
 stream_hint(struct archive *a)
 {
@@ -480,9 +483,9 @@ create_lower(Stream *stream)
 }
 
 /*
- * The head of an open stream, of a tar header's length at least.  Whole
- * blocks: libarchive forgets what archive_read_data() leaves of one when
- * archive_read_data_block() follows.
+ * Returns the head of an open stream, at least as long as a tar header.  It
+ * reads whole blocks, because libarchive drops the rest of a block if
+ * archive_read_data_block() follows archive_read_data().
  */
 static bool
 read_head(Stream *stream, const char *path)
@@ -538,7 +541,10 @@ outer_read(struct archive *lower, void *arg, const void **data)
 	return (la_ssize_t) len;
 }
 
-/* data, len: the member's first block, which stays until the next is read. */
+/*
+ * data and len are the member's first block, which stays valid until the next
+ * read.
+ */
 static bool
 read_packed_member(CvReader *reader, struct archive *a, const char *path,
 				   const char *name, int depth, const void *data, size_t len)
@@ -553,7 +559,10 @@ read_packed_member(CvReader *reader, struct archive *a, const char *path,
 	cv_buf_printf(&inner, "%s", name);
 	if (create_lower(&stream))
 	{
-		/* The name outlives the entry, and its archive the reading. */
+		/*
+		 * The name must outlive the entry, and the archive must outlive the
+		 * read.
+		 */
 		if (archive_read_open(stream.lower, &outer, NULL, outer_read, NULL) !=
 			ARCHIVE_OK)
 			stream_fail(&stream, inner.data);
@@ -575,7 +584,10 @@ read_packed_member(CvReader *reader, struct archive *a, const char *path,
 	return ok;
 }
 
-/* path is for messages, name for the member if the file is only one. */
+/*
+ * path is used in messages.  name is the member's name if the file is no
+ * archive.
+ */
 bool
 cv_archive_read(CvReader *reader, int fd, const char *path, const char *name,
 				bool in_folder)

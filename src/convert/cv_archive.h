@@ -1,6 +1,7 @@
 /*
  * cv_archive.h
- *		One open file of any kind to members and their bytes; cv_reader.c's own.
+ *		Splits one open file of any kind into members and their bytes. Only
+ *		cv_reader.c includes this.
  */
 #ifndef CV_ARCHIVE_H
 #define CV_ARCHIVE_H
@@ -8,13 +9,17 @@
 #include "cv_ring.h"
 
 /*
- * path is for messages, name for the member if the file is only one.  False:
- * the reading is over, and the consumer was told why.
+ * path is used in messages.  name is the member's name if the file is no
+ * archive.  Returns false if reading must stop; the consumer then has the
+ * message.
  */
 extern bool cv_archive_read(CvReader *reader, int fd, const char *path,
 							const char *name, bool in_folder);
 
-/* Tells the consumer; always returns false, for the caller to return. */
+/*
+ * Sends the failure to the consumer.  Always returns false, so that a caller
+ * can return the result.
+ */
 extern bool cv_archive_fail(CvReader *reader, const char *hint,
 							const char *format,...)
 	__attribute__((format(printf, 3, 4)));

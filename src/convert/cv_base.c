@@ -12,7 +12,9 @@
 
 bool		cv_quiet = false;
 
-/* True if the last message was left out: so are its detail and hint. */
+/*
+ * True if the last message was suppressed: its detail and hint then are, too.
+ */
 static bool left_out;
 
 const char *
@@ -26,8 +28,8 @@ cv_reason_name(CvReason reason)
 }
 
 /*
- * Characters to be replaced, by code point: C1 controls, and marks that
- * cannot be seen or turn the direction of the text after them.
+ * True for code points to replace: C1 controls, invisible marks, and marks
+ * that turn the direction of the text after them.
  */
 static bool
 is_hidden(unsigned c)
@@ -77,11 +79,11 @@ print_line(const char *prefix, const char *format, va_list args)
 	char		text[2048];
 
 	vsnprintf(text, sizeof(text), format, args);
-	/* libpq's messages end with a newline, and some are of two lines */
+	/* libpq's messages end with a newline; some have two lines */
 	for (size_t n = strlen(text); n > 0 && text[n - 1] == '\n'; n--)
 		text[n - 1] = '\0';
 	cv_make_printable(text);
-	/* One call, so that lines of two threads do not mix. */
+	/* A single call keeps the lines of two threads apart. */
 	fprintf(stderr, "%s%s\n", prefix, text);
 }
 
@@ -156,7 +158,11 @@ cv_buf_reserve(CvBuf *buf, size_t more)
 
 	if (buf->len + more <= buf->cap)
 		return;
-	/* By half, not by two: the longest line counts against the 200 MiB. */
+
+	/*
+	 * Grows by half, not by two: the buffer of the longest line counts
+	 * against the 200 MiB.
+	 */
 	while (cap < buf->len + more)
 		cap += cap / 2;
 	buf->data = realloc(buf->data, cap);
@@ -181,7 +187,7 @@ cv_buf_str(CvBuf *buf, const char *text)
 	cv_buf_add(buf, text, strlen(text));
 }
 
-/* The buffer stays NUL-terminated after this one, not after the others. */
+/* Only this function keeps the buffer NUL-terminated; the others do not. */
 void
 cv_buf_printf(CvBuf *buf, const char *format,...)
 {

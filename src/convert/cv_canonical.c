@@ -8,9 +8,10 @@
  * the columns' names are taken from the header line, the rows arrive as text
  * in a temporary table and are cast from there.
  *
- * One thing is looked for: a line of backslash and dot ends a COPY, for psql
- * even between quotes, and what follows would be run as commands.  No row of
- * such a file begins like that, so one with such a line is refused.
+ * The bytes are searched for one thing: a line of backslash and dot.  It ends
+ * a COPY, for psql even between quotes, and psql would run the lines after it
+ * as commands.  No row of these files begins so; a file with such a line is
+ * refused.
  *
  * There are no tags in ListenBrainz's published files.
  */
@@ -45,7 +46,10 @@ read_header(Header *header, const char *head, size_t len)
 
 		for (; p < end && *p != ',' && *p != '\r'; p++)
 		{
-			/* It becomes an identifier in SQL: nothing but these. */
+			/*
+			 * The name becomes an identifier in SQL, so only these characters
+			 * pass.
+			 */
 			if (!((*p >= 'a' && *p <= 'z') || *p == '_' ||
 				  (*p >= '0' && *p <= '9' && n > 0)) ||
 				n + 1 >= sizeof(header->name[0]))
@@ -148,12 +152,12 @@ cv_canonical_data(CvTarget *target, const char *member, const char *data,
 	const char *end = data + len;
 	const char *p = data;
 
-	/* psql reads C strings: behind a NUL it would see no line's end. */
+	/* psql reads C strings: it would see no line end behind a NUL. */
 	if (memchr(data, '\0', len) != NULL)
 		return refuse(member, "a NUL byte");
 	while (p < end)
 	{
-		/* Nothing in the middle of a line matters. */
+		/* Only the beginning of a line matters. */
 		if (*place == CV_CSV_WITHIN &&
 			(p = memchr(p, '\n', (size_t) (end - p))) == NULL)
 			break;
@@ -236,7 +240,7 @@ begin(Run *run, const CvHead *head, bool redirect)
 		cv_hint("Leave --table out: it becomes a table of its own.");
 		return false;
 	}
-	/* One COPY at a time. */
+	/* Only one COPY can be open at a time. */
 	return cv_load_flush(run->load) &&
 		cv_canonical_begin(run->target, redirect, run->place.member,
 						   head->data, head->len, &run->csv);

@@ -7,17 +7,18 @@
 
 #include "cv_load.h"
 
-/* Where in a line a file's bytes have come to. */
+/* Position within a line after the bytes read so far. */
 typedef enum CvCsvPlace
 {
-	CV_CSV_BEGIN,				/* nothing of it yet */
-	CV_CSV_BACKSLASH,			/* only a backslash */
-	CV_CSV_WITHIN				/* anything else */
+	CV_CSV_BEGIN,				/* at its beginning */
+	CV_CSV_BACKSLASH,			/* after a single backslash */
+	CV_CSV_WITHIN				/* after anything else */
 } CvCsvPlace;
 
 /*
- * A CSV file begins: head is its beginning, the first line at least.  All of
- * the file's bytes then go through cv_canonical_data(), as they are.
+ * Begins a CSV file.  head is its beginning and holds at least the first line.
+ * All bytes of the file, including those of head, then go through
+ * cv_canonical_data() unchanged.
  */
 extern bool cv_canonical_begin(CvTarget *target, bool redirect,
 							   const char *member, const char *head,

@@ -1,9 +1,9 @@
 /*
  * cv_csv.c
- *		Listens as a table in text: Libre.fm's export and those of Last.fm.
+ *		Listens as a text table: exports of Libre.fm and Last.fm.
  *
- * Last.fm has no export, so three programs are in use that make one through
- * its API.  What a column holds is told by its name:
+ * Last.fm has no export of its own; three programs make one through its API.
+ * Columns are found by their names:
  *
  *	Libre.fm             Time,Artist,Track,Album,...        behind comments
  *	ghan's exporter      uts,utc_time,artist,artist_mbid,album,album_mbid,
@@ -20,7 +20,7 @@
 
 #define MAX_COLUMNS 32
 
-/* Lines before the header line are comments; this is their maximum. */
+/* Maximum number of comment lines before the header line. */
 #define MAX_COMMENTS 20
 
 static const struct
@@ -113,7 +113,7 @@ read_time(CvText text, int64_t *micros)
 		 cv_time_from_iso(text.data, text.len, micros));
 }
 
-/* True if this line names the columns; *columns then says which. */
+/* True if this line names the columns; their positions go to *columns. */
 static bool
 read_names(const char *line, size_t len, CvBuf *scratch, CvColumns *columns)
 {
@@ -138,7 +138,7 @@ read_names(const char *line, size_t len, CvBuf *scratch, CvColumns *columns)
 		columns->at[CV_COLUMN_TRACK] >= 0;
 }
 
-/* Four fields, of which the last is a time in words. */
+/* True for four fields of which the last is a time in words. */
 static bool
 is_nameless(const char *line, size_t len, CvBuf *scratch)
 {
@@ -253,7 +253,7 @@ take_one(Run *run, const char *record, size_t len)
 	len = without_cr(record, len);
 	if (!run->names_seen && run->columns.names_line >= 0)
 	{
-		/* Lines up to that of the names, which comments precede. */
+		/* The header line may follow comment lines. */
 		run->names_seen = read_names(record, len, &run->scratch, &ignored);
 		reason = CV_COMMENT;
 	}
@@ -265,8 +265,8 @@ take_one(Run *run, const char *record, size_t len)
 }
 
 /*
- * Where a quote is not closed, the record is all that follows: its lines are
- * read one by one, and only the first is lost.
+ * In a record with an unclosed quote, reads the lines one by one, so that only
+ * the first one is lost.
  */
 static bool
 take_record(Run *run, const char *record, size_t len)

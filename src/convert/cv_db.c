@@ -1,14 +1,15 @@
 /*
  * cv_db.c
- *		A target that is a server.
+ *		The target for a server: loads through libpq.
  *
- * Two connections.  One loads.  The other holds a lock on the ledger's table,
- * in a transaction that does nothing else, because only one converter may
- * load: locks on tables end with their transaction, and an advisory lock could
- * be taken by any role that may connect.
+ * It uses two connections.  One loads.  The other holds a lock on the ledger's
+ * table, in a transaction that does nothing else, so that only one converter
+ * loads at a time.  A table lock on the loading connection would end with each
+ * of its transactions, and any role that may connect could take an advisory
+ * lock.
  *
- * Nothing is written before cv_check.c has looked, in the same transaction and
- * behind a lock that keeps triggers from being added.
+ * Nothing is written before cv_check.c has passed in the same transaction,
+ * under a lock that keeps triggers from being added.
  */
 #include "cv_db.h"
 #include "cv_check.h"
@@ -19,15 +20,16 @@
 
 struct CvDb
 {
-	CvTarget	target;			/* first: the two are cast to each other */
+	CvTarget	target;			/* must be first: pointers to the two types
+								 * are cast */
 	PGconn	   *conn;
-	PGconn	   *lock;			/* holds the lock */
+	PGconn	   *lock;			/* its transaction holds the lock */
 	char	   *conninfo;
-	char	   *prefix;			/* of a table: its schema, quoted, and "." */
+	char	   *prefix;			/* schema of the tables, quoted, and "." */
 	char	   *literal;		/* the schema as a literal */
-	CvBuf		check;			/* the block that looks before writing */
-	bool		keyless;		/* the key of listen is away */
-	bool		first;			/* recordings are collected apart */
+	CvBuf		check;			/* the block that checks before each write */
+	bool		keyless;		/* a first load dropped the key of listen */
+	bool		first;			/* a first load collects recordings apart */
 };
 
 /* --- statements --------------------------------------------------------- */
@@ -152,7 +154,7 @@ db_block(CvTarget *target, const char *sql)
 	return cv_db_run((CvDb *) target, sql, 0, NULL, NULL);
 }
 
-/* cv_db_write_begin() has looked. */
+/* cv_db_write_begin() has checked already. */
 static bool
 db_check(CvTarget *target)
 {
@@ -173,7 +175,7 @@ db_copy_begin(CvTarget *target, const char *sql)
 	return ok;
 }
 
-/* The result of a COPY that has ended, by us or by the server. */
+/* Reads the result of a COPY that we or the server ended. */
 static bool
 copy_result(CvDb *db)
 {
@@ -197,7 +199,7 @@ db_copy_data(CvTarget *target, const char *data, size_t len)
 {
 	CvDb	   *db = (CvDb *) target;
 
-	/* An int; the largest rows have 10 MiB. */
+	/* libpq takes an int; the largest rows have 10 MiB. */
 	while (len > 0)
 	{
 		int			part = len > 1 << 20 ? 1 << 20 : (int) len;
@@ -300,7 +302,7 @@ db_bulk_end(CvTarget *target, int64_t *rows)
 	CvDb	   *db = (CvDb *) target;
 	bool		bulk = db->keyless || db->first;
 
-	/* New tables have no statistics, and training begins with a join. */
+	/* New tables lack statistics, and training begins with a join. */
 	return cv_db_bulk_end(db, rows) &&
 		(!bulk || cv_db_run(db, "ANALYZE @.listen, @.recording", 0, NULL, NULL));
 }
@@ -330,7 +332,7 @@ connect_to(const char *conninfo)
 		PQfinish(conn);
 		return NULL;
 	}
-	/* "already exists, skipping" is no news. */
+	/* Hides "already exists, skipping". */
 	PQsetNoticeReceiver(conn, ignore_notice, NULL);
 	return conn;
 }
@@ -392,7 +394,10 @@ cv_db_first(const CvDb *db)
 	return db->first;
 }
 
-/* Where CREATE TABLE puts a table: the first schema of the path that exists. */
+/*
+ * Finds the schema where CREATE TABLE puts a table: the first existing one of
+ * the path.
+ */
 static bool
 find_schema(CvDb *db)
 {
@@ -426,7 +431,7 @@ find_schema(CvDb *db)
 	return true;
 }
 
-/* Two at once may both find that a table is missing: one then fails. */
+/* If two converters find that a table is missing, one of them fails here. */
 static bool
 create_ledger(CvDb *db)
 {
@@ -450,18 +455,18 @@ create_ledger(CvDb *db)
 }
 
 /*
- * Conflicts with itself, and with nothing that readers, writers or ANALYZE of
- * others need.  Taking it needs the right to write to the ledger.
+ * This mode conflicts with itself, and with nothing that readers, writers or
+ * an ANALYZE need.  Taking it needs the right to write to the ledger.
  */
 #define LOCK "LOCK TABLE @.lbrec_dump IN SHARE UPDATE EXCLUSIVE MODE"
 
-/* An hour's load is no reason to end a session. */
+/* A load may take an hour: no timeout may end its sessions. */
 static const char *const no_timeouts[] = {
 	"SET search_path = pg_catalog, pg_temp",
 	"SET idle_in_transaction_session_timeout = 0",
 	"SET lock_timeout = 0",
 	"SET statement_timeout = 0",
-	/* A setting since PostgreSQL 17. */
+	/* PostgreSQL 17 and later have this setting. */
 	"SELECT pg_catalog.set_config(name, '0', false)\n"
 	"FROM pg_catalog.pg_settings\n"
 	"WHERE name OPERATOR(pg_catalog.=) 'transaction_timeout'",
@@ -495,7 +500,7 @@ take_lock(CvDb *db)
 	if (has_state(result, "55P03"))
 	{
 		cv_warning("another lbrec-convert loads into this database: waiting");
-		/* The server may not have noticed yet that one was killed. */
+		/* The server may not have noticed yet that a converter was killed. */
 		PQclear(result);
 		PQclear(PQexec(db->lock, "ROLLBACK"));
 		PQclear(PQexec(db->lock, "BEGIN ISOLATION LEVEL READ COMMITTED"));

@@ -7,9 +7,9 @@
  *
  *		id, user_id, recording_msid, recording_mbid, score, created
  *
- * Rows that have an MBID only are those of all recordings with that MBID that
- * are loaded; a later load of the same file finds more.  Of several rows of a
- * user and a recording the newest stays.
+ * A row with only an MBID applies to every loaded recording with that MBID;
+ * loading the file again later finds more of them.  Of several rows for a user
+ * and a recording, the newest stays.
  */
 #include "cv_member.h"
 
@@ -48,7 +48,7 @@ static const char *const staging =
 	"\tcreated timestamp with time zone\n"
 	")";
 
-/* recordings: a FROM item with recording_msid and recording_mbid. */
+/* recordings is a FROM item with recording_msid and recording_mbid. */
 #define MERGE(recordings) \
 	"INSERT INTO @.feedback AS f (user_id, recording_msid, score, created)\n" \
 	"SELECT DISTINCT ON (1, 2) n.user_id,\n" \
@@ -63,7 +63,7 @@ static const char *const staging =
 	"SET score = EXCLUDED.score, created = EXCLUDED.created\n" \
 	"WHERE f.created OPERATOR(pg_catalog.<) EXCLUDED.created"
 
-/* A first load's recordings wait in a table of their own. */
+/* During a first load, new recordings are in a table of their own. */
 #define BOTH "(SELECT recording_msid, recording_mbid FROM @.recording\n" \
 	"\tUNION SELECT recording_msid, recording_mbid\n" \
 	"\tFROM @.lbrec_first_recording)"
@@ -97,7 +97,7 @@ begin(Run *run, const CvHead *head)
 		cv_hint("Leave --table out: it becomes a table of its own.");
 		return false;
 	}
-	/* One COPY at a time. */
+	/* Only one COPY can be open at a time. */
 	return cv_load_flush(run->load) && target->exec(target, table, NULL) &&
 		target->exec(target, staging, NULL) &&
 		target->copy_begin(target, "COPY pg_temp.lbrec_new_feedback (user_id, "
@@ -189,7 +189,10 @@ take_export(Run *run, const char *line, size_t len)
 	return take(run, reason, detail, &feedback, line, len);
 }
 
-/* The columns of a row of COPY; none of those that are read has escapes. */
+/*
+ * Splits a row of COPY into columns.  The columns read here never have
+ * escapes.
+ */
 static int
 split_row(const char *line, size_t len, CvText column[DUMP_COLUMNS])
 {

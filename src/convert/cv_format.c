@@ -1,16 +1,17 @@
 /*
  * cv_format.c
- *		The list of formats, and which of them a member has.
+ *		The list of formats, and the choice of a member's format.
  *
- * Content decides.  Names help only where the content cannot tell: a dump's
- * TIMESTAMP is any text, and a .listens file whose first line is damaged is
- * one all the same.
+ * Content decides.  Names help only where content cannot: a dump's TIMESTAMP
+ * may be any text, and a .listens file stays one if its first line is damaged.
  */
 #include "cv_format.h"
 
 #include <string.h>
 
-/* In the order of asking: the first with a true detect() is taken. */
+/*
+ * Formats are tried in this order; the first one whose detect() is true wins.
+ */
 extern const CvFormat cv_format_parquet,
 			cv_format_utf16,
 			cv_format_packed,
@@ -99,7 +100,7 @@ detect_unknown(const CvHead *head)
 	return true;
 }
 
-/* Beside listens: licences, statistics, pictures. */
+/* Files that lie beside listens: licences, statistics, pictures. */
 const CvFormat cv_format_rest = {
 	.name = "something else", .role = CV_ROLE_LEFT, .detect = detect_rest
 };

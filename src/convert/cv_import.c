@@ -1,6 +1,6 @@
 /*
  * cv_import.c
- *		The parts of a listen that other services' formats lack.
+ *		Derives the parts of a listen that other services' formats lack.
  *
  * Their listens have no MSID.  ListenBrainz would get one from MessyBrainz,
  * which invents a random one for each set of names.  We derive it: a UUID of
@@ -13,14 +13,14 @@
 #include <string.h>
 #include <uuid/uuid.h>
 
-/* Drawn once at random: the name space of the converter's own MSIDs. */
+/* The name space of the MSIDs made here, drawn once at random. */
 static const unsigned char name_space[16] = {
 	0x5e, 0x0c, 0x3b, 0x8a, 0x41, 0x97, 0x4d, 0x0f,
 0x9b, 0x62, 0x1d, 0x7a, 0xc4, 0x35, 0xe8, 0x21};
 
 /*
- * Lower case of ASCII only: what a locale or a Unicode version makes of the
- * rest must not decide which recording it is.
+ * Lowers ASCII only: a locale or a Unicode version must not decide which
+ * recording a name means.
  */
 static void
 add_name(CvBuf *names, const CvText *text)
@@ -56,7 +56,7 @@ cv_import_user_id(CvText name)
 	uint64_t	bits = 0;
 
 	uuid_generate_sha1(digest, name_space, name.data, name.len);
-	/* Bytes 6 and 8 have the UUID's version and variant. */
+	/* Bytes 6 and 8 hold the UUID's version and variant. */
 	for (int i = 0; i < 6; i++)
 		bits = bits << 8 | digest[i];
 	bits = bits << 8 | digest[9];
@@ -78,8 +78,8 @@ is_bom(const char *p)
 }
 
 /*
- * A name without byte order marks, which come from files that were joined,
- * and without NULs, which PostgreSQL's text cannot hold.
+ * Copies a name without byte order marks, which stand inside joined files, and
+ * without NULs, which PostgreSQL's text cannot hold.
  */
 static void
 tidy_name(CvBuf *copies, CvText *name, bool *repaired)

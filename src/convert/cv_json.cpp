@@ -1,13 +1,13 @@
 /*
  * cv_json.cpp
- *		JSON to listens, by simdjson's DOM parser.
+ *		Turns JSON into listens, with simdjson's DOM parser.
  *
  * The DOM parser checks the whole line: UTF-8, numbers, strings, depth.  The
  * on-demand one is a quarter faster (docs/convert.md has the figures) but
  * does not look at what it skips, so half a line could pass for a listen.
  *
- * Three things simdjson decides otherwise than ListenBrainz's JSON reader:
- * - a number that fits neither 64 bits nor a double makes the line invalid
+ * simdjson differs from ListenBrainz's JSON reader in three things: - a number
+ * that fits neither 64 bits nor a double makes the line invalid
  *	 there.  Clients do send 30-digit numbers in additional_info, so such a
  *	 line is read again with the number replaced by 9e99, which still is out
  *	 of range for a time or a user.
@@ -40,7 +40,7 @@ using simdjson::dom::object;
 
 namespace
 {
-/* A field that was seen; null counts as not seen. */
+/* A field that was found; a null counts as absent. */
 struct Field
 {
 	element		value;
@@ -68,8 +68,8 @@ struct CvJson
 	size_t		capacity = 0;
 	CvBuf		names[4] = {};	/* names without their NULs */
 	CvBuf		artists = {};	/* CvUuid after CvUuid */
-	CvBuf		tamed = {};		/* a line with its huge numbers replaced */
-	CvBuf		joined = {};	/* lists of texts as one */
+	CvBuf		tamed = {};		/* a line whose huge numbers were replaced */
+	CvBuf		joined = {};	/* lists of texts, joined */
 	const char *detail = nullptr;	/* of the last failed parse */
 };
 
@@ -99,7 +99,7 @@ cv_json_free(CvJson *json)
 	delete json;
 }
 
-/* Unlike ==, costs a length comparison for most keys. */
+/* Compares lengths first, which is faster than == for most keys. */
 template <size_t N>
 static inline bool
 is(std::string_view key, const char (&name)[N])
@@ -116,7 +116,9 @@ parse(CvJson *json, const char *line, size_t len, element *root)
 	{
 		size_t		wanted = 65536;
 
-		/* Avoids a reallocation for each slightly longer line. */
+		/*
+		 * Growing ahead avoids a reallocation for each slightly longer line.
+		 */
 		while (wanted < len)
 			wanted += wanted / 2;
 		if (wanted > CV_MAX_LINE && len <= CV_MAX_LINE)
@@ -130,8 +132,9 @@ parse(CvJson *json, const char *line, size_t len, element *root)
 	}
 	error = json->parser.parse(line, len, false).get(*root);
 	/*
-	 * Which error a huge number gives depends on simdjson's version: 3.0 says
-	 * NUMBER_ERROR or TAPE_ERROR, later ones BIGINT_ERROR, which 3.0 has not.
+	 * The error for a huge number depends on simdjson's version: 3.0 gives
+	 * NUMBER_ERROR or TAPE_ERROR, later versions give BIGINT_ERROR, which 3.0
+	 * lacks.
 	 */
 	if (error != simdjson::SUCCESS && error != simdjson::UTF8_ERROR &&
 		cv_repair_numbers(&json->tamed, line, len))
@@ -151,8 +154,9 @@ parse(CvJson *json, const char *line, size_t len, element *root)
 }
 
 /*
- * A name: false if it is no string or empty.  PostgreSQL's text cannot hold
- * NUL, so NULs go, and the listen counts as repaired.
+ * Reads a name.  Returns false if it is no string or empty.  NULs, which
+ * PostgreSQL's text cannot hold, are removed; the listen then counts as
+ * repaired.
  */
 static bool
 read_name(CvJson *json, int which, const Field &field, CvText *text,
@@ -190,7 +194,7 @@ read_user_id(const Field &field, int64_t *user_id)
 
 	if (field.value.get(integer) == simdjson::SUCCESS)
 	{
-		/* get<int64_t> takes no double and fails over 2^63-1. */
+		/* get<int64_t> refuses doubles and numbers above 2^63-1. */
 		*user_id = integer;
 		return integer >= 0;
 	}
@@ -269,9 +273,9 @@ read_artists(CvJson *json, const Field &field, CvListen *listen)
 }
 
 /*
- * The client's identifiers, or the mapping's, never some of each: they may
- * speak of two recordings.  The client's recording decides, as in
- * ListenBrainz's own spark dump.
+ * Takes all identifiers from the client or all from the mapping, because the
+ * two may mean different recordings.  As in ListenBrainz's spark dump, the
+ * client's come first if they name a recording.
  */
 static void
 read_mbids(CvJson *json, const Mbids &client, const Mbids &mapping,
@@ -409,7 +413,7 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 			listen->user_id = cv_import_user_id(listen->user_name);
 	}
 
-	/* The order of ListenBrainz's reader. */
+	/* The checks follow the order of ListenBrainz's reader. */
 	if (!listened_at.present)
 		listened_at = timestamp.present ? timestamp : ts_since_epoch;
 	if (!listened_at.present && playing_now)
@@ -420,7 +424,10 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 		return reject(listen, CV_BAD_TIME,
 					  "the time is not in the years 1 to 9999");
 
-	/* The dump has it on top, the user's export in the metadata. */
+	/*
+	 * The dump has the MSID at the top level, the user's export in the
+	 * metadata.
+	 */
 	if (!msid.present)
 		msid = msid_metadata.present ? msid_metadata : msid_info;
 	derived = !msid.present && !user.present && defaults->has_user_id;
@@ -442,7 +449,7 @@ read_listen(CvJson *json, const object &root, const CvDefaults *defaults,
 	if (!read_name(json, 2, release, &listen->release_name, listen))
 		listen->release_name.data = nullptr;
 	read_mbids(json, client, mapped, listen);
-	/* A player's backup, written before MessyBrainz gave an MSID. */
+	/* Backups by players predate the MSID from MessyBrainz. */
 	if (derived)
 		cv_import_msid(listen);
 	return CV_LISTEN;
@@ -497,7 +504,7 @@ cv_json_payload(CvJson *json, const char *text, size_t len,
 	return CV_DOCUMENT_OK;
 }
 
-/* A value at the end of a path of keys with points between. */
+/* Finds the value at the end of a dotted path of keys. */
 static bool
 follow(const element &root, const char *path, element *value)
 {
@@ -593,7 +600,7 @@ cv_json_fields(CvJson *json, const char *text, size_t len,
 		*detail = "JSON, but not an object";
 		return CV_BAD_JSON;
 	}
-	/* Reserved at once: the fields point into it. */
+	/* Reserve the full length now: fields point into this buffer. */
 	json->joined.len = 0;
 	cv_buf_reserve(&json->joined, 2 * len + 1);
 	memset(fields, 0, (size_t) n * sizeof(*fields));

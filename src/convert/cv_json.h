@@ -1,7 +1,7 @@
 /*
  * cv_json.h
- *		JSON to listens.  simdjson is C++: this header is all that the rest of
- *		the converter sees of it.
+ *		Turns JSON into listens.  simdjson is C++; the other files see only this
+ *		header.
  */
 #ifndef CV_JSON_H
 #define CV_JSON_H
@@ -19,8 +19,8 @@ extern CvJson *cv_json_create(void);
 extern void cv_json_free(CvJson *json);
 
 /*
- * One line.  CV_PADDING bytes after its end must be readable.  The texts of
- * *listen live in the parser until the next call.
+ * Reads one line.  CV_PADDING bytes after its end must be readable.  The texts
+ * of *listen live in the parser until the next call.
  */
 extern CvReason cv_json_listen(CvJson *json, const char *line, size_t len,
 							   const CvDefaults *defaults, CvListen *listen);
@@ -35,12 +35,12 @@ typedef enum CvDocument
 {
 	CV_DOCUMENT_OK,
 	CV_DOCUMENT_BAD,			/* not JSON, or not of the expected shape */
-	CV_DOCUMENT_STOPPED			/* the callback said so */
+	CV_DOCUMENT_STOPPED			/* the callback returned false */
 } CvDocument;
 
 /*
- * A whole document: {"payload": {"listens": [...]}} of the API.  *detail says
- * what is wrong with a bad one.
+ * Reads a whole document of the API, {"payload": {"listens": [...]}}.  *detail
+ * names the fault of a bad one.
  */
 extern CvDocument cv_json_payload(CvJson *json, const char *text, size_t len,
 								  const CvDefaults *defaults,
@@ -61,14 +61,15 @@ typedef struct CvField
 {
 	CvFieldKind kind;
 	bool		truth;
-	double		number;			/* also of a text that is one */
-	CvText		text;			/* a list's texts with ", " between */
+	double		number;			/* also set if the value is a text that holds
+								 * a number */
+	CvText		text;			/* a list of texts is joined by ", " */
 } CvField;
 
 /*
- * Fields of an object, for formats that are read in C: names are paths such
- * as "track.title".  CV_LISTEN, or the reason not to read it with *detail.
- * The texts live in the parser until the next call.
+ * Reads fields of an object, for formats written in C.  Names are paths such
+ * as "track.title".  Returns CV_LISTEN, or the reason for a reject and
+ * *detail.  The texts live in the parser until the next call.
  */
 extern CvReason cv_json_fields(CvJson *json, const char *text, size_t len,
 							   const char *const *names, int n,
@@ -76,7 +77,7 @@ extern CvReason cv_json_fields(CvJson *json, const char *text, size_t len,
 
 extern bool cv_json_is_utf8(const char *text, size_t len);
 
-/* An integer member of a small object, such as a user export's user.json. */
+/* Reads an integer field of a small object, such as user.json. */
 extern bool cv_json_integer(CvJson *json, const char *text, size_t len,
 							const char *key, int64_t *value);
 

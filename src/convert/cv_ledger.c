@@ -1,17 +1,17 @@
 /*
  * cv_ledger.c
- *		Records the members that a server has, so that none is loaded twice.
+ *		Records which members a server has, so that none is loaded twice.
  *
- * A member of a dump is one transaction that ends with the member's row in
- * the ledger (lbrec_dump_member).  So after a kill at any moment the ledger
- * says exactly which members are in, and the next run skips those.  Listens
- * are unique by their key in any case: the ledger saves work, the key keeps
- * the truth.  That is why only real dumps are skipped by it, which name
- * themselves; other files are loaded again each time, which changes nothing.
+ * A member of a dump is one transaction that ends with the member's row in the
+ * ledger (lbrec_dump_member).  So after a kill at any moment the ledger says
+ * exactly which members are in, and the next run skips those.  Listens are
+ * unique by their key in any case: the ledger saves work, the key keeps the
+ * truth.  So only dumps, which carry their name, are skipped by it; other
+ * files are loaded again each time, which changes nothing.
  *
- * The tables can lose what the ledger says: by TRUNCATE, DELETE, or a restore
- * without them.  So each member keeps a sample of its listens, and members
- * whose sample is not there, with its recordings, are forgotten first.
+ * The tables can lose listens that the ledger records: by TRUNCATE, DELETE, or
+ * a restore without them.  So each member keeps a sample of its listens, and
+ * members whose sample is not there, with its recordings, are forgotten first.
  *
  * A full replacement loads beside the old listens, resumable in the same way,
  * and swaps the content in one last transaction (cv_sql_replace).
@@ -30,7 +30,7 @@ struct CvLedger
 {
 	CvDb	   *db;
 	CvDump		dump;
-	char	   *name;			/* the dump's in the ledger */
+	char	   *name;			/* name of the dump in the ledger */
 	bool		replace;
 	int64_t		removed;
 	int64_t		added;
@@ -129,7 +129,10 @@ cv_ledger_reach(CvLedger *ledger, bool *known, int64_t *reach)
 
 /* --- a dump ------------------------------------------------------------- */
 
-/* Refuses inputs that may not replace, and finds a replacement that was begun. */
+/*
+ * Refuses inputs that cannot replace listen, and finds a replacement that an
+ * earlier run began.
+ */
 static bool
 replace_begin(CvLedger *ledger, const CvDumpUse *use, bool *done)
 {
@@ -211,7 +214,7 @@ cv_ledger_dump_begin(CvLedger *ledger, const CvDump *dump,
 	const char *values[6];
 
 	*done = false;
-	/* The table that is to replace listen has no key either. */
+	/* The table whose rows will replace listen's has no key either. */
 	target->direct = cv_db_keyless(db) || use->replace;
 	ledger->dump = *dump;
 	ledger->replace = use->replace;
@@ -231,9 +234,9 @@ cv_ledger_dump_begin(CvLedger *ledger, const CvDump *dump,
 	values[5] = use->reload ? "true" : "false";
 
 	/*
-	 * A dump of the same name with other times is another dump, and with
-	 * other options another load.  The table and its row are made in one
-	 * transaction, so that a kill leaves both or none.
+	 * The same name with other times is another dump; with other options,
+	 * another load.  One transaction makes the table and its row, so that a
+	 * kill leaves both or none.
 	 */
 	return cv_db_write_begin(db) &&
 		cv_db_run(db, "DELETE FROM @.lbrec_dump\n"
@@ -334,7 +337,7 @@ cv_ledger_member_end(CvLedger *ledger, const char *member,
 	return ok;
 }
 
-/* Makes the partitions in listen that the new listens have. */
+/* Creates the partitions of listen that the new listens need. */
 static bool
 copy_partitions(CvDb *db)
 {
@@ -374,10 +377,10 @@ replace_end(CvLedger *ledger)
 	int64_t		rows[4] = {0};
 	int64_t		duplicates;
 
-	/* A first load may have been killed before this one. */
+	/* An earlier run may have been killed during its first load. */
 	if (!cv_db_bulk_end(db, &duplicates))
 		return false;
-	/* Without statistics the joins below take hours. */
+	/* Without statistics the next joins take hours. */
 	if (!cv_db_run(db, "ANALYZE @." CV_SQL_NEXT, 0, NULL, NULL) ||
 		!cv_db_run(db, "ANALYZE @." CV_SQL_LISTEN, 0, NULL, NULL) ||
 		!cv_db_write_begin(db) || !copy_partitions(db))

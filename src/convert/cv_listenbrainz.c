@@ -1,7 +1,7 @@
 /*
  * cv_listenbrainz.c
- *		ListenBrainz's own formats: lines, arrays and pages of listens, and
- *		the facts that come with them.
+ *		ListenBrainz's own formats: lines, arrays and pages of listens, and the
+ *		files that describe them.
  *
  * A full or incremental dump is an archive of .listens files, an object a
  * line, with its times in TIMESTAMP, START_TIMESTAMP and END_TIMESTAMP and
@@ -25,7 +25,7 @@ has_time(const CvHead *head)
 		cv_head_holds(head, "\"ts_since_epoch\"");
 }
 
-/* Files of the layout of 2018 to 2020 were named by UUIDs. */
+/* The layout of 2018 to 2020 names files by UUIDs. */
 static bool
 is_uuid_named(const char *name)
 {
@@ -61,7 +61,7 @@ take_line(Run *run, const char *line, size_t len)
 	return cv_take_listen(run, reason, &listen, line, len);
 }
 
-/* Nothing but white space, as a month without listens. */
+/* True for white space only: a month without listens. */
 static bool
 detect_empty(const CvHead *head)
 {
@@ -95,7 +95,7 @@ detect_listens(const CvHead *head)
 		cv_head_holds(&line, "\"track_metadata\"") && has_time(&line);
 }
 
-/* A file by itself with a line that is an object. */
+/* True for a single file whose first line is an object. */
 static bool
 detect_any_lines(const CvHead *head)
 {
@@ -141,7 +141,7 @@ const CvFormat cv_format_any_lines = {
 
 /* --- pages of the API --------------------------------------------------- */
 
-/* {"payload": ...} or an array of such, whatever the white space. */
+/* True for {"payload": ...} or an array of such, with any white space. */
 static bool
 detect_pages(const CvHead *head)
 {
@@ -263,7 +263,10 @@ take_schema(Run *run, const char *text, size_t len)
 	return false;
 }
 
-/* The text's end without white space; false and a warning if it is no time. */
+/*
+ * Returns the text without white space at its end.  If that is no time, warns
+ * and returns false.
+ */
 static bool
 read_moment(Run *run, const char *text, size_t len, int64_t *micros)
 {
@@ -276,8 +279,8 @@ read_moment(Run *run, const char *text, size_t len, int64_t *micros)
 	}
 
 	/*
-	 * The ledger has the dump's row already, and psql the listens: the
-	 * archive cannot be read twice where it is a pipe.
+	 * Too late: the ledger has the dump's row, or psql has the listens, and
+	 * an archive from a pipe cannot be read twice.
 	 */
 	if (run->found && !run->late_told)
 	{
@@ -292,7 +295,7 @@ read_moment(Run *run, const char *text, size_t len, int64_t *micros)
 	return true;
 }
 
-/* TIMESTAMP of a full dump, END_TIMESTAMP of an incremental one. */
+/* Reads TIMESTAMP of a full dump, or END_TIMESTAMP of an incremental one. */
 static bool
 take_to(Run *run, const char *text, size_t len)
 {

@@ -1,13 +1,12 @@
 /*
  * cv_load.c
- *		Listens to COPY rows, in batches that a target takes.
+ *		Turns listens into COPY rows, in batches for a target.
  *
  * A COPY stream carries one table.  So the rows of listen go out as they come,
  * and the rows of recording, each UUID once as far as cv_seen remembers, wait
  * in memory for the end of the batch.  A batch ends at BATCH_LISTENS, or when
- * the waiting recordings fill BATCH_RECORDING_BYTES: many small batches cost
- * a merge each, one large batch would cost memory here and temporary space
- * there.
+ * the waiting recordings fill BATCH_RECORDING_BYTES: each batch costs a merge,
+ * and a large one costs memory here and temporary space in the server.
  */
 #include "cv_load.h"
 #include "cv_import.h"
@@ -22,7 +21,7 @@
 #define BATCH_RECORDING_BYTES ((size_t) 8 << 20)
 #define SEND_BYTES ((size_t) 128 << 10)
 
-/* Rows of users that are remembered, so that few are sent twice. */
+/* Number of user rows remembered, so that few are sent twice. */
 #define USERS_SEEN 65536
 
 struct CvLoad
@@ -30,16 +29,16 @@ struct CvLoad
 	CvTarget   *target;
 	CvTable		table;
 	CvSeen	   *seen;
-	CvBuf		listens;		/* not yet given to the target */
+	CvBuf		listens;		/* rows not yet sent to the target */
 	CvBuf		recordings;
 	int			in_batch;
 	const char *listen_table;
 	bool		by_month;
-	bool		month_seen[CV_SQL_MONTHS];	/* in this batch; or, where
-											 * listens are not merged, in this
-											 * table */
+	bool		month_seen[CV_SQL_MONTHS];	/* months of this batch, or of the
+											 * whole table if listens are not
+											 * merged */
 	bool		copying;		/* the COPY of listens is open */
-	bool		merging;		/* it goes to the temporary table */
+	bool		merging;		/* it fills the temporary table */
 	bool		user_names;
 	CvBuf		users;			/* rows of lbrec_new_user */
 	uint64_t	users_seen[USERS_SEEN]; /* hashes of rows of this batch */
@@ -108,7 +107,7 @@ cv_load_sample(const CvLoad *load)
 
 /*
  * Reservoir sampling (Vitter's algorithm R) with splitmix64: the i-th listen
- * stays with probability CV_SAMPLE / i, in the place of any.
+ * enters with probability CV_SAMPLE / i and replaces a random one.
  */
 static void
 add_to_sample(CvLoad *load, const CvListen *listen)
@@ -221,7 +220,10 @@ create_partitions(CvLoad *load)
 	return ok;
 }
 
-/* Numbers in place of those that names have given, now and before. */
+/*
+ * Replaces user numbers in this batch and in listen by those known for their
+ * names.
+ */
 static bool
 merge_users(CvLoad *load)
 {
@@ -250,7 +252,7 @@ merge(CvLoad *load)
 	bool		ok = target->check(target);
 
 	cv_sql_merge_listens(&first, load->listen_table, false);
-	/* The table that is to replace listen has no key. */
+	/* The table whose rows will replace listen's has no key. */
 	cv_sql_merge_listens(&later, load->listen_table,
 						 strcmp(load->listen_table, CV_SQL_LISTEN) == 0);
 	if (!target->direct_recordings)
@@ -376,7 +378,7 @@ add_binary(CvBuf *buf, uint64_t value, int bytes)
 	buf->len += (size_t) bytes;
 }
 
-/* Each field has its length before it; times count from 2000. */
+/* The length precedes each field; times count from 2000. */
 #define EPOCH_2000 INT64_C(946684800000000)
 
 static void
@@ -409,7 +411,7 @@ begin_copy(CvLoad *load)
 	CvBuf		sql = {0};
 	bool		ok;
 
-	/* Users' numbers may change in a batch. */
+	/* The merge may change user numbers of the batch. */
 	load->merging = !load->target->direct || load->user_names;
 	cv_buf_printf(&sql,
 				  "COPY %s%s (user_id, listened_at, recording_msid) FROM STDIN%s",
@@ -425,9 +427,9 @@ begin_copy(CvLoad *load)
 }
 
 /*
- * Opens the COPY where it is not.  Rows that are merged get their partitions
- * when the batch is known; those that go straight into the table must find
- * them, so the first listen of a month interrupts the COPY.
+ * Opens the COPY if it is not open.  Merged rows get their partitions when the
+ * batch is complete.  Rows that go straight into the table need them before,
+ * so the first listen of a month interrupts the COPY.
  */
 static bool
 prepare_copy(CvLoad *load, const CvListen *listen)

@@ -1,12 +1,15 @@
 /*
  * cv_magic.c
- *		The kind of a file, by its first bytes.
+ *		Recognises the kind of a file by its first bytes.
  */
 #include "cv_magic.h"
 
 #include <string.h>
 
-/* A tar file's header sums up its own bytes: far stricter than a magic. */
+/*
+ * A tar header holds the sum of its own bytes, a far stricter test than a
+ * magic number.
+ */
 bool
 cv_is_tar_header(const unsigned char *block, size_t len)
 {
@@ -46,7 +49,7 @@ cv_is_compressed(const void *data, size_t len)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (len >= kinds[i].len && memcmp(data, kinds[i].magic, kinds[i].len) == 0)
 			return true;
-	/* bzip2's magic alone could begin a text. */
+	/* bzip2's magic number alone could begin a text. */
 	return len >= 6 && memcmp(data, "BZh", 3) == 0 &&
 		(memcmp((const char *) data + 4, "1A", 2) == 0 ||
 		 memcmp((const char *) data + 4, "\x17\x72", 2) == 0);

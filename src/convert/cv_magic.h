@@ -1,6 +1,6 @@
 /*
  * cv_magic.h
- *		The kind of a file, by its first bytes.
+ *		Recognises the kind of a file by its first bytes.
  */
 #ifndef CV_MAGIC_H
 #define CV_MAGIC_H

@@ -52,7 +52,7 @@ typedef struct Arguments
 	CvSummary	summary;
 	const char *rejects;
 	const char *dbname;
-	const char **trusted;		/* tables and schemas by --trust */
+	const char **trusted;		/* tables and schemas named by --trust */
 	int			n_trusted;
 	bool		ddl;
 } Arguments;
@@ -184,7 +184,7 @@ parse_arguments(Arguments *args, int argc, char **argv)
 				args->run.reload = true;
 				break;
 			case OPT_TRUST:
-				/* Marks of SQL that is made elsewhere: cv_sql_expand(). */
+				/* cv_sql_expand() gives these characters a meaning. */
 				if (strpbrk(optarg, "@$") != NULL)
 				{
 					cv_error("invalid value for --trust: \"%s\"", optarg);
@@ -218,7 +218,7 @@ write_ddl(bool by_month)
 	return cv_script_close(target) && ok ? 0 : 2;
 }
 
-/* Options that exclude each other. */
+/* Refuses options that exclude each other. */
 static void
 check_arguments(const Arguments *args, int n_paths)
 {
@@ -251,7 +251,7 @@ check_arguments(const Arguments *args, int n_paths)
 	}
 }
 
-/* Straight into a server. */
+/* Loads straight into a server. */
 static bool
 load_database(Arguments *args, char **paths, int n_paths, CvResult *result)
 {
@@ -273,7 +273,7 @@ load_database(Arguments *args, char **paths, int n_paths, CvResult *result)
 	return result->finished;
 }
 
-/* A script, or rows, on standard output. */
+/* Writes a script, or rows, to standard output. */
 static bool
 write_output(const Arguments *args, char **paths, int n_paths,
 			 CvResult *result)
@@ -299,12 +299,12 @@ main(int argc, char **argv)
 	int			status;
 
 #ifdef __GLIBC__
-	/* A long line's memory goes back to the system, not to a free list. */
+	/* Memory of a long line returns to the system, not to a free list. */
 	mallopt(M_MMAP_THRESHOLD, 1 << 20);
 #endif
-	/* Names of members are UTF-8, whatever the user's locale. */
+	/* Names of members are UTF-8 in every locale. */
 	setlocale(LC_CTYPE, "C.UTF-8");
-	/* A reader that went away is an error of write(), not a silent end. */
+	/* Makes a closed pipe an error of write(), not a silent end. */
 	signal(SIGPIPE, SIG_IGN);
 
 	parse_arguments(&args, argc, argv);

@@ -1,12 +1,12 @@
 /*
  * cv_member.c
- *		The way of a member's bytes to the functions of its format.
+ *		Passes a member's bytes to the functions of its format.
  */
 #include "cv_member.h"
 
 #include <string.h>
 
-/* A fact of a dump, or a user.json, is small. */
+/* Limit for members read whole, such as TIMESTAMP or user.json. */
 #define MAX_WHOLE ((size_t) 64 << 10)
 
 bool
@@ -63,7 +63,7 @@ take_piece(void *arg, int64_t offset, const char *piece, size_t len,
 	if (too_long)
 		return cv_reject(run->counts, &run->place, CV_BAD_JSON,
 						 "the line is longer than 10 MiB", piece, len);
-	/* Also in the middle of a file: some are joined from several. */
+	/* Joined files have byte order marks in the middle, too. */
 	while (len >= 3 && memcmp(piece, "\xef\xbb\xbf", 3) == 0)
 	{
 		piece += 3;

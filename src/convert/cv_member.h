@@ -1,6 +1,7 @@
 /*
  * cv_member.h
- *		The state of a run, and the way of a member's bytes to its format.
+ *		The state of a run, and the functions that pass a member's bytes to its
+ *		format.
  */
 #ifndef CV_MEMBER_H
 #define CV_MEMBER_H
@@ -17,7 +18,7 @@
 #include "cv_sql.h"
 #include "cv_text.h"
 
-/* The columns of a table of listens that are read. */
+/* The columns that are read from a table of listens. */
 typedef enum CvColumn
 {
 	CV_COLUMN_TIME,
@@ -31,7 +32,7 @@ typedef enum CvColumn
 typedef struct CvColumns
 {
 	int			at[CV_COLUMNS]; /* number of the field; -1: none */
-	int			names_line;		/* the line with the names; -1: none */
+	int			names_line;		/* line number of the header; -1: none */
 	char		delimiter;
 } CvColumns;
 
@@ -42,49 +43,51 @@ typedef struct Run
 	CvJson	   *json;
 	CvTarget   *target;
 	CvLoad	   *load;
-	CvLedger   *ledger;			/* NULL: a script */
-	CvBuf		listen_options; /* those that the ledger has to know */
+	CvLedger   *ledger;			/* NULL for a script */
+	CvBuf		listen_options; /* the options that the ledger records */
 	CvCounts   *counts;
 	bool		reach_known;
-	int64_t		reach;			/* of the dumps loaded before, here or there */
+	int64_t		reach;			/* newest time that dumps before this one
+								 * cover */
 
-	/* the input */
-	CvBuf		input;			/* its name */
+	/* The input */
+	CvBuf		input;			/* name */
 	CvPlace		place;
 	CvDefaults	defaults;
-	bool		found;			/* it has a member of ours */
-	bool		done;			/* the ledger says: all of it is loaded */
-	bool		late_told;		/* of a TIMESTAMP behind listens */
+	bool		found;			/* it has a member of a known format */
+	bool		done;			/* the ledger has all of it */
+	bool		late_told;		/* the warning about a late TIMESTAMP was
+								 * given */
 	CvDump		dump;
 	CvBuf		dump_name;
 
-	/* the member */
-	CvBuf		member;			/* its name */
+	/* The member */
+	CvBuf		member;			/* name */
 	bool		is_archive;
 	int64_t		size;
-	const CvFormat *format;		/* NULL: not yet known, or left alone */
+	const CvFormat *format;		/* NULL: not known yet, or skipped */
 	bool		format_known;
 	bool		in_rows;		/* between begin_rows and end_rows */
 	CvCounts	before;
 	int64_t		written_before;
 	CvSplit		split;
-	CvBuf		document;		/* of a format that is read whole */
-	CvBuf		scratch;		/* of a line */
-	CvBuf		names;			/* mended ones of a listen */
+	CvBuf		document;		/* bytes of a format that is read whole */
+	CvBuf		scratch;		/* temporary text of a line */
+	CvBuf		names;			/* mended names of a listen */
 	CvColumns	columns;		/* cv_csv.c's */
 	bool		names_seen;
-	CvBuf		rows;			/* cv_feedback.c's, not yet sent */
+	CvBuf		rows;			/* cv_feedback.c's rows, not yet sent */
 	CvCsvPlace	csv;			/* cv_canonical.c's */
 } Run;
 
-/* head: the member's beginning.  Its bytes come again by cv_member_data(). */
+/* head is the member's beginning. cv_member_data() gets its bytes again. */
 extern bool cv_member_begin(Run *run, const CvHead *head);
 extern bool cv_member_data(Run *run, const char *data, size_t len);
 extern bool cv_member_end(Run *run);
 
 /*
- * For formats: loads a listen, or counts and keeps what is none.  line is
- * kept of a reject.
+ * Formats call this for each line.  It loads a listen, or counts the line by
+ * its reason.  Rejected lines are kept.
  */
 extern bool cv_take_listen(Run *run, CvReason reason, const CvListen *listen,
 						   const char *line, size_t len);

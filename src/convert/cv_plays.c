@@ -18,7 +18,7 @@ detect_spotify(const CvHead *head)
 		cv_head_holds(head, "\"ts\"");
 }
 
-/* Only the name of the file tells. */
+/* Only the file's name distinguishes this format. */
 static bool
 detect_spotify_video(const CvHead *head)
 {
@@ -26,8 +26,8 @@ detect_spotify_video(const CvHead *head)
 }
 
 /*
- * Did the user listen?  The rule of ListenBrainz's importer: not in private
- * mode, and not broken off within 30 seconds.
+ * True if ListenBrainz's importer takes the play: not in private mode, and not
+ * broken off within 30 seconds.
  */
 static bool
 was_listened(const CvField *incognito, const CvField *skipped,
@@ -42,7 +42,7 @@ was_listened(const CvField *incognito, const CvField *skipped,
 		return false;
 	if (played->number >= 30000)
 		return true;
-	/* A reason of null is among the importer's breaks. */
+	/* The importer, too, takes a null reason for a break. */
 	if (skipped->truth || end->kind == CV_FIELD_NULL)
 		return false;
 	for (size_t i = 0; i < sizeof(breaks) / sizeof(breaks[0]); i++)

@@ -1,6 +1,6 @@
 /*
  * cv_reader.c
- *		The reading thread: inputs to blocks of member bytes.
+ *		The reading thread: turns inputs into blocks of member bytes.
  *
  * An input is a file, a folder, or standard input ("-"); cv_archive.c reads
  * the files, cv_ring.c hands their blocks over.  So one core decompresses
@@ -37,7 +37,7 @@ read_file(CvReader *reader, const char *path, const char *name,
 }
 
 /*
- * 2005/2 before 2005/10, and the dump's facts (TIMESTAMP) before its listens,
+ * Orders 2005/2 before 2005/10, and the dump's TIMESTAMP before its listens,
  * as in an archive.
  */
 static int
@@ -151,7 +151,7 @@ cv_reader_start(char *const *paths, int n_paths)
 			: stat(paths[i], &st) == 0 && !S_ISREG(st.st_mode) &&
 			!S_ISDIR(st.st_mode))
 			reader->can_stall = true;
-		/* The size of a folder's or a pipe's rest is unknown. */
+		/* The sizes inside folders and pipes are unknown. */
 		if (total >= 0 && stat(paths[i], &st) == 0 && S_ISREG(st.st_mode))
 			total += st.st_size;
 		else
@@ -166,7 +166,7 @@ cv_reader_start(char *const *paths, int n_paths)
 	return reader;
 }
 
-/* A global, so that a leak checker finds the reader's memory. */
+/* Global, so that leak checkers find the reader's memory. */
 static CvReader *volatile abandoned;
 
 void
@@ -178,8 +178,9 @@ cv_reader_stop(CvReader *reader)
 	pthread_mutex_unlock(&reader->lock);
 
 	/*
-	 * A pipe or a terminal may never give another byte: do not wait for that.
-	 * The thread still uses the reader, so it is left to the program's end.
+	 * A pipe or a terminal may never give another byte, so do not wait for
+	 * the thread.  It still uses the reader, which therefore stays until the
+	 * program ends.
 	 */
 	if (!reader->ended && reader->can_stall)
 	{

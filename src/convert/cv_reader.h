@@ -1,13 +1,13 @@
 /*
  * cv_reader.h
- *		The reading thread: inputs to blocks of member bytes.
+ *		The reading thread: turns inputs into blocks of member bytes.
  */
 #ifndef CV_READER_H
 #define CV_READER_H
 
 #include "cv.h"
 
-/* The fuzzers have smaller ones, to see what crosses their borders. */
+/* Fuzzers use small blocks, so that pieces cross their borders. */
 #ifndef CV_BLOCK_BYTES
 #define CV_BLOCK_BYTES ((size_t) 512 << 10)
 #endif
@@ -17,12 +17,12 @@ typedef enum CvBlockType
 {
 	CV_BLOCK_INPUT,				/* a new input: name */
 	CV_BLOCK_MEMBER,			/* a member begins: name, size */
-	CV_BLOCK_DATA,				/* its bytes: data, len */
+	CV_BLOCK_DATA,				/* bytes of the member: data, len */
 	CV_BLOCK_MEMBER_END,
-	CV_BLOCK_UNREAD,			/* a member that is not read: name, and hint
-								 * says what it is */
+	CV_BLOCK_UNREAD,			/* a member that is not read: name; hint names
+								 * its kind */
 	CV_BLOCK_INPUT_END,
-	CV_BLOCK_FAILED,			/* cannot go on: name is the message */
+	CV_BLOCK_FAILED,			/* an error: name is the message */
 	CV_BLOCK_END				/* no more inputs */
 } CvBlockType;
 
@@ -31,7 +31,8 @@ typedef struct CvBlock
 	CvBlockType type;
 	bool		archive;		/* MEMBER: of an archive or folder */
 	int64_t		size;			/* MEMBER: bytes, -1 if unknown */
-	int64_t		mtime;			/* MEMBER of no archive: to know it again */
+	int64_t		mtime;			/* MEMBER of no archive: identifies the file
+								 * with size */
 	char	   *name;
 	char	   *hint;			/* FAILED: what to do, or NULL */
 	size_t		len;
@@ -42,17 +43,17 @@ typedef struct CvReader CvReader;
 
 extern CvReader *cv_reader_start(char *const *paths, int n_paths);
 
-/* The next block, valid until the next call. */
+/* Returns the next block, valid until the next call. */
 extern CvBlock *cv_reader_next(CvReader *reader);
 
-/* Ends the thread, wherever it is. */
+/* Ends the thread at any point. */
 extern void cv_reader_stop(CvReader *reader);
 
-/* Compressed bytes read and to be read in all; the latter 0 if unknown. */
+/* Returns compressed bytes read and their total, 0 if unknown. */
 extern void cv_reader_position(CvReader *reader, int64_t *done,
 							   int64_t *total);
 
-/* Regular members and files only are read; the others are counted. */
+/* Returns the number of skipped members that are no regular files. */
 extern int64_t cv_reader_skipped(CvReader *reader);
 
 #endif							/* CV_READER_H */

@@ -1,6 +1,6 @@
 /*
  * cv_refused.c
- *		Formats that are known and not read, each with what to do instead.
+ *		Formats that are known but not read, each with a hint.
  */
 #include "cv_format.h"
 
@@ -13,7 +13,7 @@ detect_parquet(const CvHead *head)
 	return head->len >= 4 && memcmp(head->data, "PAR1", 4) == 0;
 }
 
-/* An empty file by itself, or one that should be an archive. */
+/* True for an empty file, alone or in place of an archive. */
 static bool
 detect_nothing(const CvHead *head)
 {

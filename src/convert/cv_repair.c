@@ -1,9 +1,9 @@
 /*
  * cv_repair.c
- *		Reads by hand the lines that simdjson and ListenBrainz read differently.
+ *		Parses by hand the lines that simdjson and ListenBrainz read
+ *		differently.
  *
- * Both functions read lines that may not be JSON at all, so they assume
- * nothing of the data.
+ * Lines may be no JSON at all, so both functions assume nothing about them.
  */
 #include "cv_repair.h"
 
@@ -52,7 +52,7 @@ cv_repair_has_lone_surrogate(const char *line, size_t len)
 			continue;
 		}
 		if (!hex4(p + 2, end, &unit))
-			return false;		/* a bad escape: JSON's matter, not ours */
+			return false;		/* bad escapes are left to the JSON parser */
 		p += 6;
 		if (unit < 0xd800 || unit > 0xdfff)
 			continue;
@@ -71,7 +71,7 @@ is_number_char(char c)
 		c == 'e' || c == 'E';
 }
 
-/* True if this token is a number by JSON's grammar that fits no type. */
+/* True if this token is a number in JSON's grammar that fits no type. */
 static bool
 is_huge_number(const char *token, size_t len)
 {
@@ -115,13 +115,13 @@ is_huge_number(const char *token, size_t len)
 		return false;
 	if (integer && len >= 19)
 		return true;
-	/* The shortest is 1e309; a 0 before an x is not strtod's to read. */
+	/* The shortest such number is 1e309; strtod would read 0x as hex. */
 	return len >= 5 && isinf(strtod(token, NULL));
 }
 
 /*
- * Copy the line to *out, with each number that fits no type replaced.
- * False: there is none, so the line is bad for another reason.
+ * Copies the line to *out and replaces each number that fits no type.  Returns
+ * false if there is none, so the line is bad for another reason.
  */
 bool
 cv_repair_numbers(CvBuf *out, const char *line, size_t len)
@@ -155,7 +155,10 @@ cv_repair_numbers(CvBuf *out, const char *line, size_t len)
 			i++;
 		if (is_huge_number(copy + start, i - start))
 		{
-			/* Sign and all digits go; the shortest huge one is 1e309. */
+			/*
+			 * Blanks the sign and all digits; the shortest huge number is
+			 * 1e309.
+			 */
 			memset(copy + start, ' ', i - start);
 			memcpy(copy + start, "9e99", 4);
 			found = true;

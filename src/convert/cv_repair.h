@@ -1,6 +1,7 @@
 /*
  * cv_repair.h
- *		Reads by hand the lines that simdjson and ListenBrainz read differently.
+ *		Parses by hand the lines that simdjson and ListenBrainz read
+ *		differently.
  */
 #ifndef CV_REPAIR_H
 #define CV_REPAIR_H
@@ -16,9 +17,9 @@ extern "C"
 extern bool cv_repair_has_lone_surrogate(const char *line, size_t len);
 
 /*
- * Copy the line to *out, with each number that fits no type replaced by 9e99.
- * CV_PADDING zeros follow it.  False: there is no such number, so the line is
- * bad for another reason.
+ * Copies the line to *out and replaces each number that fits no type by 9e99.
+ * CV_PADDING zeros follow.  Returns false if there is no such number, so the
+ * line is bad for another reason.
  */
 extern bool cv_repair_numbers(CvBuf *out, const char *line, size_t len);
 

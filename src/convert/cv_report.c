@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A dump with a fault in each line must not fill the terminal. */
+/* Bounds the messages for a dump with a fault in each line. */
 #define TOLD_REJECTS 10
 
 #define TERMINAL_SECONDS 0.5
@@ -65,7 +65,7 @@ is_input(const char *path, const struct stat *rejects, const char *input)
 	if (!S_ISDIR(st.st_mode))
 		return S_ISREG(st.st_mode) && rejects != NULL &&
 			st.st_dev == rejects->st_dev && st.st_ino == rejects->st_ino;
-	/* The folder's own rejects would be read, too. */
+	/* A later run would read a rejects file inside the input folder. */
 	folder = realpath(input, NULL);
 	if (rejects != NULL)
 		file = realpath(path, NULL);
@@ -129,9 +129,9 @@ rejects_failed(void)
 }
 
 /*
- * One row in COPY's text format, so that the file can be loaded and asked.
- * The line's own bytes are kept but for COPY's marks, and for bytes that no
- * text can hold.
+ * Writes one row in COPY's text format, so that you can load the file and
+ * query it.  The line's bytes are kept, except for COPY's marks and bytes that
+ * text cannot hold.
  */
 static bool
 keep_reject(const CvPlace *place, CvReason reason, const char *detail,
@@ -302,9 +302,9 @@ json_time(FILE *to, const char *name, const CvCounts *counts, int64_t micros)
 }
 
 /*
- * Listens that were there already.  A replacement has no such number: the
- * listens that it did not add were there, and stay.  Nor has a run that could
- * not finish: others were on their way.
+ * Number of listens that were there already.  Unknown for a replacement, whose
+ * unchanged listens stay, and for a run that could not finish, whose last
+ * listens were not merged.
  */
 static int64_t
 duplicates(const CvCounts *counts, int64_t written, int64_t removed,
@@ -316,8 +316,9 @@ duplicates(const CvCounts *counts, int64_t written, int64_t removed,
 }
 
 /*
- * The largest resident size; the proof that memory is constant rests on it.
- * Not getrusage(): its figure begins with that of the program that forked us.
+ * The largest resident size: the tests for constant memory need it.
+ * getrusage() does not serve: its figure begins with that of the program that
+ * forked us.
  */
 static int64_t
 peak_kilobytes(void)

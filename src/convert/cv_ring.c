@@ -1,10 +1,10 @@
 /*
  * cv_ring.c
- *		The blocks between the reading thread and the rest.
+ *		Hands blocks from the reading thread to the consumer.
  *
  * A ring of CV_BLOCKS blocks: the reader waits when all are filled, the
- * consumer when none is.  With blocks of half a megabyte the lock costs next to
- * nothing.  A block stays the consumer's until it asks for the next.
+ * consumer when none is.  With blocks of half a megabyte the lock costs almost
+ * nothing.  The consumer owns a block until it asks for the next.
  */
 #include "cv_ring.h"
 
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A free block to fill, or NULL if the consumer wants no more. */
+/* Returns a free block to fill, or NULL if the consumer has stopped. */
 static CvBlock *
 ring_get(CvReader *reader)
 {
@@ -100,7 +100,10 @@ cv_ring_data(CvReader *reader, const char *data, size_t len)
 	return true;
 }
 
-/* Any block that is no data.  Takes name, which was allocated. */
+/*
+ * Sends a block of any type but DATA.  Frees name later, which the caller
+ * allocated.
+ */
 bool
 cv_ring_send(CvReader *reader, CvBlockType type, char *name, char *hint,
 			 bool archive, int64_t size, int64_t mtime)

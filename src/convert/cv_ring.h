@@ -1,6 +1,7 @@
 /*
  * cv_ring.h
- *		The blocks between the reading thread and the rest; the reading thread's own.
+ *		Hands blocks from the reading thread to the consumer. Only the reading
+ *		thread's files include this.
  */
 #ifndef CV_RING_H
 #define CV_RING_H
@@ -17,16 +18,16 @@ struct CvReader
 	pthread_cond_t filled;
 	pthread_cond_t freed;
 	CvBlock		blocks[CV_BLOCKS];
-	int			head;			/* next block that the reader fills */
+	int			head;			/* next block to fill */
 	int			count;			/* blocks filled and not yet given back */
 	bool		lent;			/* the consumer holds blocks[head - count] */
 	bool		stop;
 	bool		can_stall;		/* an input is a pipe or a device */
-	bool		ended;			/* the last block was given: the thread ends */
+	bool		ended;			/* the last block was sent: the thread ends */
 
 	char	  **paths;
 	int			n_paths;
-	CvBlock    *filling;		/* DATA block that has room, or NULL */
+	CvBlock    *filling;		/* DATA block with room, or NULL */
 
 	atomic_int_least64_t done_before;
 	atomic_int_least64_t position;
@@ -34,10 +35,13 @@ struct CvReader
 	atomic_int_least64_t skipped;
 };
 
-/* These return false if the consumer wants no more. */
+/* These return false if the consumer has stopped. */
 extern bool cv_ring_data(CvReader *reader, const char *data, size_t len);
 
-/* Any block that is no data.  Takes name and hint, which were allocated. */
+/*
+ * Sends a block of any type but DATA.  Takes name and hint, which the caller
+ * allocated.
+ */
 extern bool cv_ring_send(CvReader *reader, CvBlockType type, char *name,
 						 char *hint, bool archive, int64_t size,
 						 int64_t mtime);

@@ -1,12 +1,12 @@
 /*
  * cv_run.c
- *		From inputs to a target: the whole run.
+ *		Carries out a whole run, from the inputs to the target.
  *
- * Takes the reader's blocks, finds the format of each member, opens and
- * closes its transaction, and passes its bytes on to cv_member.c.
+ * It takes the reader's blocks, finds the format of each member, opens and
+ * closes its transaction, and passes its bytes to cv_member.c.
  *
- * Every function that returns false has told the user why; the run then ends
- * without finishing.
+ * Every function that returns false has reported the reason; the run then ends
+ * unfinished.
  */
 #include "cv_member.h"
 
@@ -22,10 +22,10 @@ base_name(const char *path)
 }
 
 /*
- * The name that a dump has in the ledger: the folder that all of its members
- * are in, which says its number and time.  Where it does not, as in an archive
- * that is always called listenbrainz-listens-dump, kind and time are added:
- * a full dump and the incremental ones after it must not share a name.
+ * Makes the dump's name for the ledger: the folder that all its members are
+ * in, which has its number and time.  If it has not, as in an archive that is
+ * always called listenbrainz-listens-dump, kind and time are added, so that a
+ * full dump and its incremental dumps differ.
  */
 static void
 name_dump(Run *run)
@@ -57,7 +57,7 @@ name_dump(Run *run)
 	run->dump.name = run->dump_name.data;
 }
 
-/* Incremental dumps are a chain: each begins where the one before ends. */
+/* Warns of a gap: each incremental dump begins where the one before ends. */
 static void
 check_chain(Run *run)
 {
@@ -82,7 +82,7 @@ check_chain(Run *run)
 	}
 }
 
-/* At the input's first member of a kind that goes into the tables. */
+/* Runs at the first member of an input that goes into the tables. */
 static bool
 begin_dump(Run *run)
 {
@@ -134,8 +134,8 @@ end_input(Run *run)
 }
 
 /*
- * Begins a member of a kind that goes into the tables: skips one that the
- * ledger knows, else opens its transaction.
+ * Begins a member that goes into the tables: skips it if the ledger has it,
+ * else opens its transaction.
  */
 static bool
 begin_rows(Run *run)
@@ -161,7 +161,7 @@ begin_rows(Run *run)
 	return run->ledger == NULL || cv_ledger_member_begin(run->ledger);
 }
 
-/* Merges its rows, writes its row of the ledger, commits. */
+/* Ends a member: merges its rows, writes its row of the ledger, commits. */
 static bool
 end_rows(Run *run)
 {
@@ -182,11 +182,11 @@ end_rows(Run *run)
 								cv_load_sample(run->load));
 }
 
-/* A format that is known and not read. */
+/* Handles a member of a format that is known but not read. */
 static bool
 refuse(Run *run, const CvFormat *format)
 {
-	/* A folder of downloads may hold the spark dump beside the other. */
+	/* A folder of downloads may hold the spark dump as well. */
 	if (run->is_archive && (format->role != CV_ROLE_FATAL || run->found))
 	{
 		if (format->role == CV_ROLE_LEFT || format->role == CV_ROLE_FATAL)
@@ -220,7 +220,7 @@ begin_content(Run *run, const char *data, size_t len)
 	if (format->role == CV_ROLE_METADATA && run->is_archive &&
 		run->options->table != CV_TABLE_BOTH)
 	{
-		/* --table asks only for the rows of one table. */
+		/* --table takes the rows of one table only. */
 		run->counts->other_members++;
 		return true;
 	}
@@ -332,7 +332,9 @@ take_blocks(Run *run)
 	}
 }
 
-/* The same dump with other options is another load. */
+/*
+ * Lists the options in the ledger: the same dump with others is another load.
+ */
 static void
 add_listen_options(Run *run)
 {
@@ -392,7 +394,7 @@ cv_run(const CvOptions *options, char *const *paths, int n_paths,
 	if (options->user_names)
 		cv_load_user_names(run.load);
 	add_listen_options(&run);
-	/* The tables first: a server may make us wait. */
+	/* Create the tables first: waiting for another converter may take long. */
 	result->finished = begin_tables(&run);
 	if (result->finished)
 	{

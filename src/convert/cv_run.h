@@ -1,6 +1,6 @@
 /*
  * cv_run.h
- *		From inputs to a target: the whole run.
+ *		Carries out a whole run, from the inputs to the target.
  */
 #ifndef CV_RUN_H
 #define CV_RUN_H
@@ -16,21 +16,25 @@ typedef struct CvOptions
 	bool		replace;		/* a full dump becomes the content of listen */
 	bool		leave_out_early;
 	bool		force;			/* accept an unknown SCHEMA_SEQUENCE */
-	bool		reload;			/* load what the ledger knows, too */
-	bool		user_names;		/* users get numbers by their names */
-	bool		has_user_id;	/* for inputs that do not name their user */
+	bool		reload;			/* load dumps and members that the ledger has,
+								 * too */
+	bool		user_names;		/* users get their numbers from their names */
+	bool		has_user_id;	/* user number for inputs that name no user */
 	int64_t		user_id;
 } CvOptions;
 
 typedef struct CvResult
 {
 	CvCounts	counts;
-	int64_t		written;		/* -1: the target cannot say */
-	int64_t		removed;		/* by a replacement; -1: there was none */
+	int64_t		written;		/* listens written; -1: the target cannot say */
+	int64_t		removed;		/* listens that a replacement removed; -1:
+								 * none ran */
 	bool		finished;
 } CvResult;
 
-/* ledger is NULL, or the target is the database's. */
+/*
+ * ledger is NULL for a script, else it belongs to the same server as target.
+ */
 extern void cv_run(const CvOptions *options, char *const *paths, int n_paths,
 				   CvTarget *target, CvLedger *ledger, CvResult *result);
 

@@ -1,14 +1,14 @@
 /*
  * cv_script.c
- *		A target that writes a script for psql to standard output.
+ *		The target for a script: writes to standard output for psql.
  *
- * No BEGIN or COMMIT: "psql -1" makes one transaction of it all, plain psql
- * one of each statement, and because each statement can be repeated, a load
- * that stopped halfway is finished by loading again.
+ * No BEGIN or COMMIT: "psql -1" runs it as one transaction, plain psql runs
+ * each statement as one. Each statement can be repeated, so loading again
+ * finishes a load that stopped halfway.
  *
- * psql takes the end of its input inside a COPY for the end of the data.  That
- * is why rows go to temporary tables first: a script that ends early merges
- * nothing half-read.
+ * psql takes the end of its input inside a COPY for the end of the data.  So
+ * rows go to temporary tables first: a script that ends early does not merge a
+ * half-read batch.
  */
 #include "cv_script.h"
 #include "cv_check.h"
@@ -21,13 +21,15 @@
 
 typedef struct Script
 {
-	CvTarget	target;			/* first: the two are cast to each other */
+	CvTarget	target;			/* must be first: pointers to the two types
+								 * are cast */
 	bool		failed;
 	bool		copying;
-	bool		in_line;		/* of COPY's data */
-	const char *prefix;			/* of a table: psql's variable, or nothing */
-	CvBuf		check;			/* the block that looks before writing */
-	CvBuf		text;			/* not yet written */
+	bool		in_line;		/* within a line of COPY data */
+	const char *prefix;			/* schema of the tables: psql's variable, or
+								 * nothing */
+	CvBuf		check;			/* the block that checks before each write */
+	CvBuf		text;			/* text not yet written */
 } Script;
 
 #define WRITE_BYTES ((size_t) 128 << 10)
@@ -86,7 +88,7 @@ put_str(Script *script, const char *text)
 	return put(script, text, strlen(text));
 }
 
-/* The script's beginning puts the schema's name into a variable of psql. */
+/* The script's beginning stores the schema's name in a psql variable. */
 static bool
 put_sql(Script *script, const char *sql, const char *end)
 {
@@ -107,9 +109,10 @@ script_exec(CvTarget *target, const char *sql, int64_t *rows)
 }
 
 /*
- * psql puts no variables into a DO statement's quotes, so the server makes
- * the statement: cv_sql_expand() in SQL.  The script's beginning has refused a
- * schema with "@" in its name, so nothing is put in twice.
+ * psql expands no variables inside a DO statement's quotes, so the server
+ * builds the statement, with cv_sql_expand() written in SQL.  The script's
+ * beginning refuses a schema with "@" in its name, so nothing is expanded
+ * twice.
  */
 static bool
 script_block(CvTarget *target, const char *sql)
@@ -165,7 +168,7 @@ script_bulk_begin(CvTarget *target)
 		put_sql((Script *) target, cv_sql_is_bulk, " \\gset\n");
 }
 
-/* psql decides, because the converter has not seen the tables. */
+/* The script lets psql decide: the converter cannot see the tables. */
 static bool
 script_exec_either(CvTarget *target, CvBulk bulk, const char *first,
 				   const char *later, int64_t *rows)
@@ -266,7 +269,7 @@ cv_script_abandon(CvTarget *target)
 {
 	Script	   *script = (Script *) target;
 
-	/* Inside a line the end mark would be data, and so all that follows. */
+	/* Inside a line, the end mark and everything after it would be data. */
 	if (script->copying && script->in_line)
 		put_str(script, "\n");
 	if (script->copying)
@@ -283,7 +286,7 @@ cv_script_close(CvTarget *target)
 	Script	   *script = (Script *) target;
 	bool		ok = flush(script);
 
-	/* Some file systems tell of a full disk only here. */
+	/* Some file systems report a full disk only at close(). */
 	if (close(STDOUT_FILENO) != 0 && ok)
 	{
 		cv_error("could not write to standard output: %s", strerror(errno));

@@ -1,6 +1,6 @@
 /*
  * cv_script.h
- *		A target that writes a script for psql to standard output.
+ *		The target for a script: writes to standard output for psql.
  */
 #ifndef CV_SCRIPT_H
 #define CV_SCRIPT_H
@@ -10,20 +10,20 @@
 extern CvTarget *cv_script_create(void);
 
 /*
- * The opening and the end of a script; not for COPY rows or definitions alone.
- * trusted: see cv_check_sql().
+ * Write the opening and the end of a script.  Plain COPY rows and definitions
+ * do without.  trusted: see cv_check_sql().
  */
 extern bool cv_script_begin(CvTarget *target, const char *const *trusted,
 							int n);
 extern bool cv_script_end(CvTarget *target);
 
 /*
- * The converter cannot go on: make psql fail, too.  Does nothing where the
- * output itself is what failed.
+ * Makes psql fail because the converter cannot go on.  Does nothing if the
+ * output itself failed.
  */
 extern void cv_script_abandon(CvTarget *target);
 
-/* True if everything is with the kernel and standard output could be closed. */
+/* True if all bytes were written and standard output could be closed. */
 extern bool cv_script_close(CvTarget *target);
 
 #endif							/* CV_SCRIPT_H */

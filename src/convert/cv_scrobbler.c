@@ -2,12 +2,12 @@
  * cv_scrobbler.c
  *		The Audioscrobbler log, which players write for Last.fm.
  *
- * A line is artist, album, track, number, duration, rating, time and MBID, with
- * tabs between.  Rating L means listened, S skipped.  The MBID may be missing,
- * and some players append the album's artist.  Lines without tabs that begin
- * with "#" are the header; an artist's name may begin so, too.  Players that
- * know their time zone write UTC, and the others their local time, which is
- * taken for UTC.
+ * A line is artist, album, track, number, duration, rating, time and MBID,
+ * with tabs between.  Rating L means listened, S skipped.  The MBID may be
+ * missing, and some players append the album's artist.  Lines that begin with
+ * "#" and have no tabs are the header; an artist's name may begin with "#",
+ * too.  Players that know their time zone write UTC; the others write local
+ * time, which is taken for UTC.
  */
 #include "cv_member.h"
 
@@ -79,7 +79,7 @@ read_line(Run *run, const char *line, size_t len, CvListen *listen)
 	listen->artist_name = column[0];
 	listen->release_name = column[1];
 	listen->track_name = column[2];
-	/* Rockbox writes this where a file has no tags. */
+	/* Rockbox writes this for a file without tags. */
 	if (listen->artist_name.len == 10 &&
 		memcmp(listen->artist_name.data, "<Untagged>", 10) == 0)
 		listen->artist_name.len = 0;

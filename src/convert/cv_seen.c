@@ -1,16 +1,15 @@
 /*
  * cv_seen.c
- *		Which recordings were written already: a set of UUIDs of fixed size.
+ *		Remembers recordings already written: a set of UUIDs of fixed size.
  *
- * Today's dump has over 111 million recordings: an exact set would take
- * 2.8 GB.  Few recordings get most of the listens, so a small memory saves
- * most of the repeats.  It is an open-addressing table with linear probing
- * that searches WINDOW slots only.  The set is exact as long as each window
- * has a free slot, up to about a million recordings.  After that a new UUID
- * takes the place of another; a forgotten recording is written again, and the
- * database merges it.
+ * Today's dump has over 111 million recordings: an exact set would take 2.8
+ * GB.  Few recordings get most of the listens, so a small set catches most
+ * repeats.  It is an open-addressing table with linear probing that searches
+ * WINDOW slots only.  The set is exact as long as each window has a free slot,
+ * up to about a million recordings.  After that a new UUID takes the place of
+ * another; a forgotten recording is written again, and the database merges it.
  *
- * A table of buckets with four slots was tried: it forgets from 100,000 on.
+ * We tried buckets of four slots: they forget from 100,000 recordings on.
  */
 #include "cv_seen.h"
 
@@ -25,8 +24,8 @@
 struct CvSeen
 {
 	CvUuid	   *slot;			/* all zero: free */
-	bool	   *rich;			/* of the same slot */
-	bool		zero_seen;		/* the UUID of zeros marks a free slot */
+	bool	   *rich;			/* that row had identifiers */
+	bool		zero_seen;		/* zeros were added: zeros mark a free slot */
 	bool		zero_rich;
 	bool		forgot;
 };
@@ -39,9 +38,9 @@ cv_seen_create(void)
 	memset(seen, 0, sizeof(*seen));
 
 	/*
-	 * Zeroed by the kernel, and pages that are never touched cost nothing.
-	 * Huge pages because each look-up is a random one: 4 kB pages made the
-	 * whole program a tenth slower.
+	 * The kernel zeroes these pages, and untouched pages cost nothing.  Each
+	 * look-up is random, so huge pages help: with 4 kB pages the whole
+	 * program was a tenth slower.
 	 */
 	seen->slot = mmap(NULL, SLOT_BYTES, PROT_READ | PROT_WRITE,
 					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -89,7 +88,10 @@ cv_seen_add(CvSeen *seen, const CvUuid *uuid, bool rich)
 		return known;
 	}
 
-	/* Not every client's UUID is random: mix (a round of splitmix64). */
+	/*
+	 * Some clients' UUIDs are not random, so mix the bits (a round of
+	 * splitmix64).
+	 */
 	hash = half[0] ^ (half[1] * UINT64_C(0x9e3779b97f4a7c15));
 	hash = (hash ^ (hash >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
 	hash ^= hash >> 27;
@@ -103,7 +105,7 @@ cv_seen_add(CvSeen *seen, const CvUuid *uuid, bool rich)
 			seen->rich[at] = seen->rich[at] || rich;
 			return known;
 		}
-		/* A slot is never freed, so it cannot be behind a free one. */
+		/* Slots are never freed, so the search can end at a free one. */
 		if (memcmp(&seen->slot[at], &zero, sizeof(zero)) == 0)
 		{
 			seen->slot[at] = *uuid;
@@ -111,7 +113,7 @@ cv_seen_add(CvSeen *seen, const CvUuid *uuid, bool rich)
 			return false;
 		}
 	}
-	/* Replaces any of the window, drawn by the hash's other bits. */
+	/* Replaces a slot of the window that other bits of the hash choose. */
 	at = (hash + (hash >> 58) % WINDOW) % SLOTS;
 	seen->slot[at] = *uuid;
 	seen->rich[at] = rich;

@@ -1,21 +1,21 @@
 /*
  * cv_split.c
- *		A member's bytes to pieces: lines, CSV's records, or JSON values.
+ *		Cuts a member's bytes into pieces: lines, CSV records, or JSON values.
  *
- * A piece is given where it lies in its block; only one that crosses blocks
- * is copied.  JSON values are found by counting brackets outside strings,
- * which needs no parser and no more memory than one value: an export may be
- * one array of any length.  The values are the elements of the array where
- * the text is one (or several, appended), else those that stand side by side.
+ * A piece is passed on in place; only one that crosses blocks is copied.  JSON
+ * values are found by counting brackets outside strings, which needs no parser
+ * and no more memory than one value: an export may be one array of any length.
+ * If the text is an array, or several appended, its elements are the values;
+ * else the values stand side by side.
  */
 #include "cv_split.h"
 
 #include <string.h>
 
-/* Bytes of a too long piece that are kept for the rejects. */
+/* Bytes of an overlong piece that are kept for the rejects. */
 #define KEPT ((size_t) 64 << 10)
 
-/* A quoted field that is longer has lost its closing quote. */
+/* A longer quoted field must have lost its closing quote. */
 #define MAX_QUOTED 65536
 
 void
@@ -109,8 +109,8 @@ split_lines(CvSplit *split, const char *data, size_t len)
 }
 
 /*
- * Newlines between the quotes of a field belong to it; a field's quotes are
- * those at its ends.
+ * Newlines between the quotes of a field belong to it.  Only quotes at a
+ * field's ends count.
  */
 static bool
 split_records(CvSplit *split, const char *data, size_t len)
@@ -125,7 +125,7 @@ split_records(CvSplit *split, const char *data, size_t len)
 			split->in_string = false;
 		if (*p == '"' && (split->field_begins || split->in_string))
 		{
-			/* Two quotes end the field and begin it again. */
+			/* A doubled quote ends the field and reopens it. */
 			split->in_string = !split->in_string;
 			split->since = 0;
 			split->field_begins = !split->in_string;
@@ -144,7 +144,7 @@ split_records(CvSplit *split, const char *data, size_t len)
 	return true;
 }
 
-/* A byte of a string outside of the values: is it the array's key? */
+/* Handles a byte of a string outside the values: it may be the array's key. */
 static void
 match_key(CvSplit *split, char c)
 {
@@ -157,8 +157,8 @@ match_key(CvSplit *split, char c)
 }
 
 /*
- * Between values there are commas, white space and the array's brackets;
- * anything else begins a value, that of garbage ends at the next comma.
+ * Handles a byte between values: commas, white space and the array's brackets.
+ * Any other byte begins a value; garbage ends at the next comma.
  */
 static bool
 split_values(CvSplit *split, const char *data, size_t len)
@@ -214,7 +214,7 @@ split_values(CvSplit *split, const char *data, size_t len)
 		{
 			if (*p == ']' && split->depth == split->base && split->base > 0)
 			{
-				/* The array ends; another may follow. */
+				/* The array ends; another one may follow. */
 				split->depth--;
 				split->base = split->key != NULL ? -1 : 0;
 				split->key_seen = false;

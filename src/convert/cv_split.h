@@ -1,6 +1,6 @@
 /*
  * cv_split.h
- *		A member's bytes to pieces: lines, CSV's records, or JSON values.
+ *		Cuts a member's bytes into pieces: lines, CSV records, or JSON values.
  */
 #ifndef CV_SPLIT_H
 #define CV_SPLIT_H
@@ -8,9 +8,9 @@
 #include "cv_format.h"
 
 /*
- * offset is the piece's in the member; CV_PADDING readable bytes follow it.
- * too_long: the piece is over CV_MAX_LINE and this is its beginning.  False
- * ends the run.
+ * offset is the piece's offset in the member; CV_PADDING readable bytes follow
+ * the piece.  too_long: the piece exceeds CV_MAX_LINE and this is its
+ * beginning.  Returning false ends the run.
  */
 typedef bool (*CvPiece) (void *arg, int64_t offset, const char *piece,
 						 size_t len, bool too_long);
@@ -19,32 +19,32 @@ typedef struct CvSplit
 {
 	CvPiece		piece;
 	void	   *arg;
-	CvCut		cut;			/* CV_CUT_LINES and on */
-	int64_t		at;				/* bytes of the member seen before */
-	CvBuf		carry;			/* of a piece that crosses blocks */
+	CvCut		cut;			/* CV_CUT_LINES or a later one */
+	int64_t		at;				/* bytes of the member before this block */
+	CvBuf		carry;			/* a piece that crosses blocks */
 	int64_t		carry_at;
 	bool		open;			/* carry holds a piece's beginning */
 	bool		too_long;
 
-	/* records and values */
-	bool		in_string;		/* or in a quoted field */
-	int64_t		since;			/* bytes of that */
+	/* For records and values: */
+	bool		in_string;		/* or within a quoted field */
+	int64_t		since;			/* bytes since that began */
 
-	/* records */
+	/* For records: */
 	bool		field_begins;
 
-	/* values */
-	const char *key;			/* of the array, or NULL: the top level */
-	int			depth;			/* of brackets */
-	int			base;			/* depth of the values; -1: not yet there */
+	/* For values: */
+	const char *key;			/* key of the array, or NULL: the top level */
+	int			depth;			/* open brackets */
+	int			base;			/* depth of the values; -1: not reached */
 	bool		escaped;
-	size_t		matched;		/* bytes of the key; key_len + 1: no match */
+	size_t		matched;		/* matched bytes of the key; key_len + 1: none */
 	bool		key_seen;		/* the last string was the key */
 } CvSplit;
 
 extern void cv_split_begin(CvSplit *split, CvCut cut, const char *key);
 
-/* CV_PADDING readable bytes follow data. */
+/* CV_PADDING readable bytes must follow data. */
 extern bool cv_split_data(CvSplit *split, const char *data, size_t len);
 extern bool cv_split_end(CvSplit *split);
 

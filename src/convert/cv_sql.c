@@ -1,19 +1,19 @@
 /*
  * cv_sql.c
- *		The SQL that the converter writes, in one place.
+ *		All SQL that the converter writes.
  *
- * Ordinary tables in the first schema of the search path, the user's own.
- * docs/tables.md argues the layout and has the measured bytes.
+ * The tables are ordinary ones in the first schema of your search path.
+ * docs/tables.md explains their layout and has measured sizes.
  *
  * A batch arrives in temporary tables and is merged from there.  So a script
- * that is cut off inside a COPY leaves nothing of that batch, each statement
- * may be repeated, and duplicates are the server's to find: the unique index
- * on a listen's identity is what makes a second load change nothing.
+ * cut off inside a COPY leaves nothing of that batch, and each statement can
+ * be repeated.  The server finds duplicates: with the unique index on a
+ * listen's identity, a second load changes nothing.
  *
  * The loader is often a superuser, and others may create objects in the
  * schema.  So the session's search_path is pg_catalog alone, each table and
- * operator is named with its schema, and cv_check.c looks before anything is
- * written.
+ * operator is named with its schema, and cv_check.c checks the tables before
+ * each write.
  */
 #include "cv_sql.h"
 #include "cv_check.h"
@@ -45,18 +45,19 @@ cv_sql_expand(CvBuf *to, const char *sql, const char *prefix,
 			cv_buf_add(to, at, 2);
 		sql = at + 2;
 	}
-	/* with its NUL */
+	/* includes its NUL */
 	cv_buf_add(to, sql, strlen(sql) + 1);
 	to->len--;
 }
 
 /*
- * pg_dump restores with such a search_path, too: a trigger of the user's that
- * relies on another fails there as well.  UTC, so that a listened_at without
- * time zone gets what lbrec_train takes it for.
+ * pg_dump restores with this search_path, too, so your triggers must work with
+ * it anyway. lbrec_train reads a listened_at without time zone as UTC, so the
+ * session writes UTC.
  *
- * A batch is sorted as the index is: neighbours then fall on the same page,
- * which took a third off the time of a merge.  A million rows need this.
+ * A batch is sorted in the order of the index, so that neighbours fall on the
+ * same page: merges took a third less time.  Sorting a million rows needs this
+ * work_mem.
  */
 const char *const cv_sql_session[] = {
 	"SET search_path = pg_catalog, pg_temp",
@@ -83,9 +84,9 @@ const char *const cv_sql_recording_table =
 	")";
 
 /*
- * The key's order serves a user's listens since a moment, oldest or newest
- * first, from the index alone; it puts a user's new listens on one page; and
- * it sorts by two numbers before it comes to UUIDs.  The columns need no
+ * In this order, the key serves a user's listens since a time, oldest or
+ * newest first, from the index alone.  It puts a user's new listens on one
+ * page, and it compares two numbers before UUIDs.  The columns need no
  * padding.
  */
 void
@@ -110,10 +111,7 @@ cv_sql_listen_index(CvBuf *sql, const char *table)
 				  table, table);
 }
 
-/*
- * Not LIKE recording: the names of these columns are ours, whatever the user
- * has added to the tables since.
- */
+/* Not LIKE recording: your table may have columns of its own. */
 const char *const cv_sql_staging[] = {
 	"CREATE TEMPORARY TABLE IF NOT EXISTS lbrec_new_recording (\n"
 	"\trecording_msid uuid,\n"
@@ -135,10 +133,9 @@ const char *const cv_sql_staging[] = {
 /* --- a batch ------------------------------------------------------------ */
 
 /*
- * Of a recording's rows the first gives the names; the first with a
- * recording_mbid gives the identifiers, all of them, and what the table has
- * already stays.  The second statement looks at few rows: one listen in
- * twenty has an identifier.
+ * A recording's names come from its first row, its identifiers all from the
+ * first row with a recording_mbid.  Values in the table stay.  The second
+ * statement reads few rows: one listen in twenty has an identifier.
  */
 const char *const cv_sql_merge_recordings =
 	"INSERT INTO @.recording (" RECORDING_COLUMNS ")\n"
@@ -158,11 +155,11 @@ const char *const cv_sql_merge_identifiers =
 	"\tAND r.recording_mbid IS NULL";
 
 /*
- * keyed: into an index, see above.  A load without the key keeps the dump's
- * order, which is that of time.
+ * keyed: the table has its key, so sort the rows (see above).  Without a key
+ * the rows keep the dump's order, by time.
  *
- * The columns of the conflict are named, because a table may have another
- * unique index: that one refuses a row, which must not pass for a duplicate.
+ * ON CONFLICT names the columns: a row that another unique index refuses is an
+ * error, not a duplicate.
  */
 void
 cv_sql_merge_listens(CvBuf *sql, const char *table, bool keyed)
@@ -183,8 +180,8 @@ const char *const cv_sql_empty_staging =
 /* --- users by name ------------------------------------------------------ */
 
 /*
- * name_id is the negative number that a name alone gives.  A name keeps the
- * number that a dump tells: a renamed user has two names then.
+ * name_id is the negative number derived from the name alone.  If a dump gave
+ * a name a number, the name keeps it; a renamed user has two names then.
  */
 const char *const cv_sql_users[] = {
 	"CREATE TABLE IF NOT EXISTS @.lbrec_user (\n"
@@ -207,7 +204,7 @@ const char *const cv_sql_merge_users =
 	"WHERE u.user_id OPERATOR(pg_catalog.<) 0\n"
 	"\tAND EXCLUDED.user_id OPERATOR(pg_catalog.>=) 0";
 
-/* Names of this batch with a known number. */
+/* Names in this batch whose number is known. */
 #define NUMBERED "FROM pg_temp.lbrec_new_user AS n\n" \
 	"JOIN @.lbrec_user AS u ON u.user_name " EQ " n.user_name\n" \
 	"\tAND u.user_id OPERATOR(pg_catalog.>=) 0\n"
@@ -235,11 +232,11 @@ const char *const cv_sql_number_rest =
 
 /*
  * Filling an empty table and building its key afterwards takes a third of the
- * time of filling it with the key there, and the key is a quarter smaller.
- * So the key of an empty listen goes, and a comment says so until it is back.
- * Rows for an empty recording wait in a table without a key, and are sorted
- * into it at the end.  A load that was killed between leaves the comment and
- * that table, and the next one goes on from there.
+ * time of filling it with the key, and the key is a quarter smaller.  So a
+ * first load drops the key of an empty listen; a comment on the table records
+ * that until the key is back.  Rows for an empty recording are collected in a
+ * table without a key, and are sorted into recording at the end.  A killed
+ * load leaves the comment and that table, and the next load continues.
  *
  * The key stays where anything depends on it, where the table has a comment
  * already, and where columns have other types than ours: only those can be
@@ -295,10 +292,10 @@ const char *const cv_sql_first_recordings =
 	"FROM pg_temp.lbrec_new_recording";
 
 /*
- * The same names and identifiers as by the merges above, in one pass of
- * sorting: both sides of the join come sorted.  The key of recording goes
- * within this transaction, where nothing depends on it: to build it afterwards
- * takes a third of the time of inserting with it.
+ * Keeps the same names and identifiers as the merges above, in one pass: both
+ * sides of the join arrive sorted.  Within this transaction the key of
+ * recording is dropped if nothing depends on it: building it afterwards takes
+ * a third of the time.
  */
 #define FIRST_INSERT \
 	"INSERT INTO @.recording (" RECORDING_COLUMNS ")\n" \
@@ -344,13 +341,15 @@ const char *const cv_sql_first_end =
 	"DROP TABLE @.lbrec_first_recording;\n"
 	"END $lbrec$";
 
-/* One transaction wherever it runs: a kill must not come between. */
+/*
+ * Must be one transaction: a kill between its statements would lose the key.
+ */
 const char *const cv_sql_add_key =
 	"ALTER TABLE @.listen ADD CONSTRAINT listen_pkey\n"
 	"\tPRIMARY KEY (" LISTEN_KEY ");\n"
 	"COMMENT ON TABLE @.listen IS NULL";
 
-/* Of listens with one identity the first stays. */
+/* Keeps the first of listens with the same identity. */
 const char *const cv_sql_delete_duplicates =
 	"DELETE FROM @.listen AS l\n"
 	"USING (SELECT tableoid AS t, ctid AS c,\n"
@@ -363,12 +362,12 @@ const char *const cv_sql_delete_duplicates =
 /* --- the ledger --------------------------------------------------------- */
 
 /*
- * Rows of the ledger, written in the transaction that loads.  A dump's row has
- * finished_at when all its members are in; options are those that decide
- * which of its listens are loaded.
+ * The ledger's rows are written in the transaction that loads.  A dump has
+ * finished_at when all its members are loaded; options holds the options that
+ * decide which listens are loaded.
  *
- * A member keeps some of its listens, which tell later whether the tables
- * still have what the ledger says.
+ * Each member keeps a sample of its listens, by which a later run checks that
+ * the tables still have them.
  */
 const char *const cv_sql_ledger[] = {
 	"CREATE TABLE IF NOT EXISTS @.lbrec_dump (\n"
@@ -399,8 +398,8 @@ const char *const cv_sql_ledger[] = {
 };
 
 /*
- * Joined, not NOT EXISTS: a first load has no index yet, and then the sample
- * is what gets hashed, not listen.
+ * A join, not NOT EXISTS: a first load has no index yet, and the planner then
+ * hashes the small sample instead of listen.
  */
 #define FORGET_BEGIN \
 	"WITH s (dump, member, u, t, r) AS (\n" \
@@ -440,13 +439,13 @@ cv_sql_forget(CvBuf *sql, const char *listen_table, bool first)
 				  "\tJOIN @.%s AS r ON r.recording_msid " EQ " s.r",
 				  next ? "true" : "false", listen_table,
 				  first ? "lbrec_first_recording" : "recording");
-	/* with its NUL */
+	/* includes its NUL */
 	cv_buf_add(sql, FORGET_END, sizeof(FORGET_END));
 }
 
 /*
- * A newer full dump becomes the content of listen, in one transaction.  Rows
- * that stay are not touched, so a replacement costs what has changed, readers
+ * Makes a newer full dump the content of listen, in one transaction.
+ * Unchanged rows are not touched, so the cost is that of the changes, readers
  * see the old listens until the commit, and views and grants stay.
  */
 #define SAME \
@@ -474,8 +473,8 @@ const char *const cv_sql_replace[] = {
 /* --- partitions --------------------------------------------------------- */
 
 /*
- * One partition before 2002-10, one a month, one from 2100 on: wrong clocks
- * must not make a partition each.
+ * One partition before 2002-10, one a month, one from 2100 on, so that wrong
+ * clocks do not make a partition each.
  */
 #define FIRST_YEAR 2002
 #define FIRST_MONTH 9			/* October, from 0 */
@@ -510,8 +509,8 @@ cv_sql_month(int64_t micros)
 }
 
 /*
- * A partition that is there already, under whatever name and of whatever
- * length, takes the month's listens.
+ * A partition that exists already, of any name and length, takes the month's
+ * listens.
  */
 void
 cv_sql_partition(CvBuf *sql, const char *table, int month)

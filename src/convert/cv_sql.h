@@ -1,23 +1,26 @@
 /*
  * cv_sql.h
- *		The SQL that the converter writes, in one place.
+ *		All SQL that the converter writes.
  */
 #ifndef CV_SQL_H
 #define CV_SQL_H
 
 #include "cv.h"
 
-/* The target of listens: the table itself, or one that will replace its rows. */
+/*
+ * The target of listens: the table itself, or one whose rows will replace its
+ * rows.
+ */
 #define CV_SQL_LISTEN "listen"
 #define CV_SQL_NEXT "lbrec_next_listen"
 
-/* Ends the name in the ledger of a dump that is being loaded beside listen. */
+/* Suffix of a dump's name in the ledger while it loads beside listen. */
 #define CV_SQL_REPLACING " (replacing)"
 
 /*
- * Statements have no semicolon; lists end with NULL.  "@." stands for the
- * schema of the tables and a point, "@n" for its name as a literal: targets
- * put them in.  A block is a DO statement.
+ * Statements have no semicolon; lists end with NULL.  Targets replace "@."  by
+ * the schema of the tables and a point, "@n" by the schema's name as a
+ * literal.  A block is a DO statement.
  */
 extern void cv_sql_expand(CvBuf *to, const char *sql, const char *prefix,
 						  const char *literal);
@@ -38,8 +41,8 @@ extern void cv_sql_merge_listens(CvBuf *sql, const char *table, bool keyed);
 extern const char *const cv_sql_empty_staging;
 
 /*
- * --user-names: tables; names to numbers in lbrec_user, in the batch and in
- * listen, where a listen with the number may be there already.
+ * For --user-names: the tables, and statements that replace user numbers by
+ * those of lbrec_user, in the batch and in listen.
  */
 extern const char *const cv_sql_users[];
 extern const char *const cv_sql_merge_users;
@@ -48,7 +51,7 @@ extern const char *const cv_sql_number_first;
 extern const char *const cv_sql_number_listens;
 extern const char *const cv_sql_number_rest;
 
-/* The first load; _begin and _first_end are blocks. */
+/* For the first load; _begin and _first_end are blocks. */
 extern const char *const cv_sql_bulk_begin;
 extern const char *const cv_sql_is_bulk;
 extern const char *const cv_sql_first_recordings;
@@ -57,15 +60,15 @@ extern const char *const cv_sql_add_key;
 extern const char *const cv_sql_delete_duplicates;
 
 /*
- * Forgets members of the ledger whose sample is not in listen_table and in
- * recording; first: in the table where recordings are collected.  Rows: a
- * dump, its number of such members.
+ * Forgets ledger members whose sample is missing from listen_table or
+ * recording.  first: look in the table where a first load collects recordings.
+ * Result: a row for each dump with its number of such members.
  */
 extern void cv_sql_forget(CvBuf *sql, const char *listen_table, bool first);
 
 /*
- * Partitions by month: a number for the one that a time belongs to, and a
- * block that creates it.
+ * Partitions by month: the number of the month of a time, and a block that
+ * creates its partition.
  */
 #define CV_SQL_MONTHS 1170
 extern int	cv_sql_month(int64_t micros);

@@ -23,7 +23,7 @@ hex_value(unsigned char c)
 	return -1;
 }
 
-/* The value of each hexadecimal digit; 0xff is none. */
+/* The value of each hexadecimal digit; 0xff marks other characters. */
 static uint8_t hex_table[256];
 
 static void __attribute__((constructor))
@@ -33,7 +33,7 @@ fill_hex_table(void)
 		hex_table[c] = (uint8_t) hex_value((unsigned char) c);
 }
 
-/* The usual form, 8-4-4-4-12: nearly all, and each listen has one. */
+/* Reads the usual form, 8-4-4-4-12, which nearly every listen has. */
 static bool
 parse_usual(const char *text, CvUuid *uuid)
 {
@@ -54,9 +54,9 @@ parse_usual(const char *text, CvUuid *uuid)
 }
 
 /*
- * cv_uuid_parse takes what PostgreSQL's uuid type takes: upper or lower case,
- * braces around, a hyphen after any group of four digits.  Anything before or
- * after makes it no UUID: clients glue several together.
+ * Accepts the spellings of PostgreSQL's uuid type: upper or lower case, braces
+ * around, a hyphen after any group of four digits.  Any further character
+ * makes it no UUID: some clients glue several together.
  */
 bool
 cv_uuid_parse(const char *text, size_t len, CvUuid *uuid)
@@ -119,8 +119,8 @@ cv_uuid_format(char out[36], const CvUuid *uuid)
 }
 
 /*
- * Years 1 to 9999: what ListenBrainz's own reader (Python's datetime) can
- * hold.  A time in milliseconds falls outside and is rejected, as there.
+ * Years 1 to 9999, the range of ListenBrainz's reader (Python's datetime).  A
+ * time in milliseconds falls outside and is rejected, as there.
  */
 #define FIRST_SECOND INT64_C(-62135596800)
 #define LAST_SECOND INT64_C(253402300799)
@@ -145,7 +145,7 @@ cv_time_from_seconds(double seconds, int64_t *micros)
 	return *micros / 1000000 <= LAST_SECOND;
 }
 
-/* A number in a string, as Python's float() reads it; no hex, inf or nan. */
+/* Reads a number in a string as Python's float() does; no hex, inf or nan. */
 bool
 cv_time_from_text(const char *text, size_t len, int64_t *micros)
 {
@@ -199,8 +199,8 @@ two_digits(const char *p, unsigned *value)
 }
 
 /*
- * cv_time_from_iso reads YYYY-MM-DD[T ]HH:MM[:SS[.f]][Z|+00:00], UTC only:
- * the form of Spotify's exports and of the dumps' TIMESTAMP files.
+ * Reads YYYY-MM-DD[T ]HH:MM[:SS[.f]][Z|+00:00], UTC only: the form of
+ * Spotify's exports and of the dumps' TIMESTAMP files.
  */
 bool
 cv_time_from_iso(const char *text, size_t len, int64_t *micros)
@@ -255,7 +255,7 @@ cv_time_from_iso(const char *text, size_t len, int64_t *micros)
 		return false;
 	*micros = ((days_from_civil(year, month, day) * 24 + hour) * 60 + minute) *
 		INT64_C(60000000) + second * INT64_C(1000000) + fraction;
-	/* The last minute's leap second would be in the year 10000. */
+	/* A leap second in the last minute would be in the year 10000. */
 	return *micros / 1000000 <= LAST_SECOND;
 }
 
@@ -272,7 +272,7 @@ cv_time_from_words(const char *text, size_t len, int64_t *micros)
 	iso[8] = text[1] == ' ' ? '0' : text[0];
 	iso[9] = text[1] == ' ' ? text[0] : text[1];
 	text += text[1] == ' ' ? 1 : 2;
-	/* " Apr 2010" and the time */
+	/* what remains is " Apr 2010" and the time */
 	if (end - text < 15 || text[0] != ' ' || text[4] != ' ')
 		return false;
 	for (name = months; *name != '\0' && memcmp(name, text + 1, 3) != 0;)
@@ -395,16 +395,15 @@ cv_copy_uuid(CvBuf *buf, const CvUuid *uuid)
 }
 
 /*
- * The text of one column: what COPY would take for its own marks is escaped.
- * A name that reads \N or \. becomes \\N or \\., so neither means NULL or the
- * end of the data.
+ * Writes the text of one column and escapes COPY's marks.  A name that reads
+ * \N or \.  becomes \\N or \\., so neither means NULL or the end of the data.
  */
 void
 cv_copy_text(CvBuf *buf, const char *data, size_t len)
 {
 	char	   *out;
 
-	/* A new buffer has no memory to point into. */
+	/* An empty buffer may have no memory to point into. */
 	if (len == 0)
 		return;
 	cv_buf_reserve(buf, 2 * len);
@@ -482,8 +481,8 @@ cv_utf8_length(const char *p, const char *end)
 }
 
 /*
- * The same for bytes that may be anything: a byte that text cannot hold
- * becomes \xHH, so that a rejected line can be loaded and asked for.
+ * Writes arbitrary bytes as a column: a byte that text cannot hold becomes
+ * \xHH, so that you can load a rejected line and query it.
  */
 void
 cv_copy_bytes(CvBuf *buf, const char *data, size_t len)

@@ -23,12 +23,12 @@ extern bool cv_time_from_integer(int64_t seconds, int64_t *micros);
 extern bool cv_time_from_text(const char *text, size_t len, int64_t *micros);
 extern bool cv_time_from_iso(const char *text, size_t len, int64_t *micros);
 
-/* Last.fm's "05 Apr 2010 11:59" or "5 Apr 2010, 11:59", UTC. */
+/* Reads Last.fm's "05 Apr 2010 11:59" or "5 Apr 2010, 11:59", UTC. */
 extern bool cv_time_from_words(const char *text, size_t len, int64_t *micros);
 
 /*
- * Length of the UTF-8 character at p, 0 if there is none: RFC 3629, so no
- * overlong form, no surrogate, nothing over U+10FFFF; and no NUL.
+ * Returns the length of the UTF-8 character at p, or 0 if there is none by RFC
+ * 3629 (no overlong form, no surrogate, nothing over U+10FFFF) or it is NUL.
  */
 extern size_t cv_utf8_length(const char *p, const char *end);
 
