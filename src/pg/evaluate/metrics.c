@@ -2,17 +2,18 @@
  * metrics.c
  *		Top-K accuracy, NDCG and MRR of listens; recall and NDCG of users.
  *
- * Over listens every test listen is a query with one relevant recording,
- * repeats included: the preprint's measure.  Over users the relevant ones are
- * the user's test recordings that are not in the user's list of the training
- * time, candidates that are in it do not count, recall is hits / min(K,
- * relevant), and users are weighted alike (Liang et al., WWW 2018).  Of a
- * recording with several listens by a user the first one's rank counts: where
- * towers see the time, each has another.
+ * Measures of listens take every test listen as a query with one relevant
+ * recording, repeats included, as the preprint does.  Measures of users take
+ * as relevant the user's test recordings that the user had not played in the
+ * training time; candidates that the user had played do not count, recall is
+ * hits / min(K, relevant), and users are weighted alike (Liang et al., WWW
+ * 2018).  If a user has several listens of a recording, the rank of the first
+ * counts: with a time input each listen has another rank.
  *
- * Ties count for the recording looked for.  A user's relevant ones may tie with
- * each other, as those do that nobody else has played among the most popular:
- * two of them cannot have one place, so the n-th best is n-th at most.
+ * A tie counts in favour of the relevant recording.  But relevant recordings
+ * of a user may tie with each other, for example in the popular list if nobody
+ * else has played them.  Two of them cannot share a place, so the i-th best of
+ * them, from 0, has rank i at least.
  */
 #include "pg/evaluate/metrics.h"
 
@@ -41,7 +42,7 @@ compare_targets(const void *a, const void *b)
 		return x->user < y->user ? -1 : 1;
 	if (x->truth != y->truth)
 		return x->truth < y->truth ? -1 : 1;
-	/* the first listen is the one that was new */
+	/* only the first listen was new to the user */
 	if (x->time != y->time)
 		return x->time < y->time ? -1 : 1;
 	return x->rank < y->rank ? -1 : x->rank > y->rank;
@@ -56,7 +57,7 @@ compare_ranks(const void *a, const void *b)
 	return x->rank < y->rank ? -1 : x->rank > y->rank;
 }
 
-/* recall and NDCG at k of one user's n distinct targets, which are put in order */
+/* recall and NDCG at k of one user's n distinct targets, which are sorted */
 static void
 add_user(Metrics *m, int k, Target *targets, int n)
 {
@@ -83,8 +84,8 @@ add_user(Metrics *m, int k, Target *targets, int n)
 }
 
 /*
- * users, times and truth are (n), of each listen; truth is -1 for a recording
- * that is no candidate.  ranks and new_ranks are lbrec_rank_listens()'.
+ * users, times and truth are (n), by listen; truth is -1 for a recording that
+ * is no candidate.  ranks and new_ranks come from lbrec_rank_listens().
  */
 void
 lbrec_metrics(Metrics *m, int k, const int64 *ranks, const int64 *new_ranks,
@@ -105,7 +106,7 @@ lbrec_metrics(Metrics *m, int k, const int64 *ranks, const int64 *new_ranks,
 			m->ndcg += 1 / log2(ranks[i] + 2.0);
 			m->mrr += 1 / (ranks[i] + 1.0);
 		}
-		/* users of unknown lists have no new recordings to speak of */
+		/* a user without a known list has no new recordings */
 		if (truth[i] >= 0 && new_ranks && new_ranks[i] >= 0 && users[i] > 0)
 			targets[n_targets++] = (Target)
 		{
@@ -145,8 +146,9 @@ lbrec_metric_of_new(Metric metric)
 }
 
 /*
- * The metric that early stopping and tuning compare; larger is better.  Where
- * nothing held out is new to its user, MRR stands for what is not measured.
+ * The metric that early stopping and tuning compare; larger is better.  If no
+ * held-out recording is new to its user, MRR replaces the metrics of new
+ * recordings.
  */
 double
 lbrec_metric(Metric metric, const EpochReport *report)
@@ -181,7 +183,7 @@ lbrec_metric(Metric metric, const EpochReport *report)
 	return 0;
 }
 
-/* The K of a metric that ranks alone decide. */
+/* The K of a metric that follows from ranks alone. */
 int
 lbrec_metric_k(Metric metric)
 {
@@ -208,7 +210,10 @@ lbrec_metric_k(Metric metric)
 	return 100;
 }
 
-/* A metric that ranks alone decide, from the measures at its K. */
+/*
+ * The value of a metric that follows from ranks alone, given the measures at
+ * its K.
+ */
 double
 lbrec_metric_of(Metric metric, const Metrics *m)
 {
@@ -219,7 +224,7 @@ lbrec_metric_of(Metric metric, const Metrics *m)
 	return metric == METRIC_MRR ? m->mrr : m->top_k;
 }
 
-/* The same from the measures at lbrec_kept_ks (N_KEPT_KS). */
+/* The same, given the measures at lbrec_kept_ks (N_KEPT_KS). */
 double
 lbrec_metric_kept(Metric metric, const Metrics *kept)
 {

@@ -1,6 +1,6 @@
 /*
  * metrics.h
- *		Ranks summed up, and what is reported of an epoch.
+ *		Sums ranks up to metrics, and holds the figures of an epoch.
  */
 #ifndef LBREC_EVALUATE_METRICS_H
 #define LBREC_EVALUATE_METRICS_H
@@ -25,34 +25,35 @@ typedef enum Metric
 #define N_TOP_KS 5
 extern const int lbrec_top_ks[N_TOP_KS];
 
-/* The K of an epoch's recall and NDCG. */
+/* The K of an epoch's reported recall and NDCG. */
 #define REPORT_K 20
 
 /* Metrics of ranks at one K. */
 typedef struct Metrics
 {
-	double		top_k;			/* share of listens whose recording is in the
-								 * first K */
+	double		top_k;			/* share of listens whose recording is among
+								 * the first K */
 	double		ndcg;			/* over listens, each with one target */
 	double		mrr;			/* over listens, 0 beyond K */
 	double		new_recall;		/* over users, recordings new to them */
 	double		new_ndcg;
-	int64		users;			/* with a target that is new to them */
-	int64		targets;		/* theirs, each once a user */
+	int64		users;			/* users with a target that is new to them */
+	int64		targets;		/* those targets, each counted once a user */
 } Metrics;
 
-/* The K that a training keeps the measures of, REPORT_K among them. */
+/* The K at which a training keeps its measures, REPORT_K among them. */
 #define N_KEPT_KS 6
 extern const int lbrec_kept_ks[N_KEPT_KS];
 
 typedef struct EpochReport
 {
 	int			epoch;
-	double		loss;			/* of a batch: mean over the epoch's batches */
+	double		loss;			/* mean over the epoch's batches of a batch's
+								 * loss */
 	bool		evaluated;
 	double		test_loss;
 	double		top_k[N_TOP_KS];
-	int64		new_users;		/* with recordings new to them; 0: recall and
+	int64		new_users;		/* users with new recordings; 0: recall and
 								 * ndcg were not measured */
 	double		recall;			/* of new recordings, at REPORT_K */
 	double		ndcg;

@@ -1,12 +1,12 @@
 /*
  * paired.c
- *		Two models on the same listens: the difference of a measure, and how far
- *		chance may have made it.
+ *		Compares two models on the same listens: the difference of a measure,
+ *		and its standard error.
  *
  * Users differ far more than models do, so the difference is taken user by
- * user.  A measure is a ratio: over users its sum of values by its sum of
- * weights, where a user weighs 1 (measures of new recordings) or as many as
- * the user has listens (those of listens).  With d the difference of a user's
+ * user.  A measure is a ratio of two sums over users, values by weights.  A
+ * user's weight is 1 in measures of new recordings, and the number of the
+ * user's listens in measures of listens.  With d the difference of a user's
  * values and w the weight, the standard error of the difference D of the
  * ratios is sqrt(sum (d - w D)^2) / sum w (Cochran, Sampling Techniques,
  * section 2.11, without the correction for a finite population).
@@ -40,9 +40,9 @@ lbrec_compare_paired(Metric metric, const RankedListens *first,
 {
 	PairedMeans means = {0};
 	double		weights = 0;
-	double		of_first = 0;	/* sums of values */
+	double		of_first = 0;	/* of values */
 	double		of_second = 0;
-	double		squares = 0;	/* of the differences, and so on */
+	double		squares = 0;	/* of squared differences, and of products */
 	double		products = 0;
 	double		weight_squares = 0;
 	double		difference;

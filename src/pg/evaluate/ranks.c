@@ -8,10 +8,10 @@
  * candidate by another routine than the rest, so there a candidate can be
  * beaten by itself; here every score comes from the same chain of operations.
  *
- * Where scores have parts beside the dot product, counting would have to look
- * at all neighbours of all that the user played.  There the user's list is
- * made as serving makes it, as long as ranks are asked for, and a listen's
- * rank is found in it: the same number.
+ * If scores have parts beside the dot product, counting would need the scores
+ * of all neighbours of all that the user played.  So the user's list is made
+ * as serving makes it, to the largest rank wanted, and a listen's rank is its
+ * place there: the same number.
  */
 #include "pg/evaluate/ranks.h"
 
@@ -25,20 +25,20 @@
 #include "pg/server/kernels.h"
 #include "pg/server/search.h"
 
-/* Query vectors held at a time, and lists held at a time. */
+/* Query vectors, and lists, in memory at a time. */
 #define QUERY_BLOCK 16384
 #define LIST_BLOCK 256
-#define LIST_ENTRIES ((int64) 1 << 24)	/* at most, of a block's lists */
+#define LIST_ENTRIES ((int64) 1 << 24)	/* limit for all lists of a block */
 
 typedef struct Ranker
 {
 	const RankRequest *request;
 	const float *candidates;
 	int			D;
-	int64		most;			/* of the counts over all candidates */
-	float	   *queries;		/* the block's, (m, D) */
-	float	   *floors;			/* scores to be beaten */
-	int64	   *at;				/* places of the block's listens */
+	int64		most;			/* limit of the counts over all candidates */
+	float	   *queries;		/* (m, D), the block's queries */
+	float	   *floors;			/* the scores that better candidates exceed */
+	int64	   *at;				/* indices of the block's listens */
 	int64	   *counts;
 	void	   *scratch;
 } Ranker;
@@ -57,7 +57,7 @@ user_list(const TwoTower *model, int32 user, int *n)
 	return model->counted.history_codes + from;
 }
 
-/* The dot product of the block's k-th query and a candidate. */
+/* The dot product of the block's k-th query and its own candidate. */
 static float
 find_dot(const Ranker *r, int k, int64 candidate)
 {
@@ -67,7 +67,7 @@ find_dot(const Ranker *r, int k, int64 candidate)
 
 /*
  * True if the query is all zeros: the model knows nothing of that user.  All
- * scores would be equal, and a tie would count as found.
+ * scores would tie, and a tie would count as a hit.
  */
 static bool
 is_nobody(const Ranker *r, int k)
@@ -79,8 +79,8 @@ is_nobody(const Ranker *r, int k)
 }
 
 /*
- * Turns the count of candidates above the floor into ranks.  Among new
- * recordings those of the user's list do not count.
+ * Turns the number of candidates above the floor into ranks.  Ranks among new
+ * recordings leave out those of the user's list.
  */
 static void
 finish_rank(const Ranker *r, int k)
@@ -104,7 +104,7 @@ finish_rank(const Ranker *r, int k)
 	}
 	if (is_nobody(r, k))
 		rank = new_rank = PG_INT64_MAX;
-	/* at the limit, what was subtracted from is only a bound */
+	/* a count that reached the limit is only a bound */
 	q->ranks[i] = q->most > 0 ? Min(rank, q->most) : rank;
 	if (q->new_ranks)
 		q->new_ranks[i] = own ? -1 :
@@ -140,7 +140,7 @@ rank_block(Ranker *r, int m, const int32 *users, const int64 *times,
 	}
 }
 
-/* Listens in the order in which they share lists. */
+/* Orders listens so that those that share a list are adjacent. */
 static int
 compare_listens(const void *a, const void *b, void *arg)
 {
@@ -170,7 +170,9 @@ has_time(const TwoTower *model)
 	return false;
 }
 
-/* Numbers of a list's first entries that are new to the user: (list->n + 1). */
+/*
+ * Prefix counts of the list's entries that are new to the user: (list->n + 1).
+ */
 static int64 *
 count_new(const Scorer *s, const RankedList *list)
 {
@@ -186,12 +188,12 @@ count_new(const Scorer *s, const RankedList *list)
 	return n_new;
 }
 
-/* Users that get their lists together, each at a time of listening. */
+/* Users whose lists are made together, each user at the time of a listen. */
 typedef struct ListBlock
 {
-	int			most;			/* users at most */
-	int			m;				/* users */
-	bool		timed;			/* a user's lists differ by time */
+	int			most;			/* capacity in users */
+	int			m;				/* number of users */
+	bool		timed;			/* lists of one user differ by time */
 	int32		users[LIST_BLOCK];
 	int64		times[LIST_BLOCK];
 	Scorer		scorers[LIST_BLOCK];
@@ -207,7 +209,9 @@ shares_list(const ListBlock *b, int u, const RankRequest *q, int64 i)
 		(!b->timed || b->times[u] == q->times[i]);
 }
 
-/* The users of the listens from r->at[next] on; returns the next to follow. */
+/*
+ * Collects users for the listens from r->at[next] on; returns the next listen.
+ */
 static int64
 take_users(ListBlock *b, const Ranker *r, int64 next, int64 n)
 {
@@ -227,7 +231,7 @@ take_users(ListBlock *b, const Ranker *r, int64 next, int64 n)
 	return next;
 }
 
-/* The users' lists, in the current memory context. */
+/* Makes the users' lists in the current memory context. */
 static void
 make_lists(ListBlock *b, const Ranker *r, LbThreads *pool)
 {
@@ -249,8 +253,8 @@ make_lists(ListBlock *b, const Ranker *r, LbThreads *pool)
 }
 
 /*
- * The rank of the i-th listen, from the list of user u of the block, of which
- * n_new is count_new().
+ * Finds the rank of the i-th listen in the list of the block's user u, whose
+ * prefix counts are n_new.
  */
 static void
 rank_in_list(const Ranker *r, const ListBlock *b, int u, const int64 *n_new,
@@ -261,7 +265,7 @@ rank_in_list(const Ranker *r, const ListBlock *b, int u, const int64 *n_new,
 	const RankedList *list = &b->lists[u];
 	float		floor = lbrec_full_score(s, q->truth[i],
 										 find_dot(r, u, q->truth[i]));
-	int64		rank;			/* entries above the floor */
+	int64		rank;			/* number of entries above the floor */
 	int64		new_rank;
 
 	LBREC_SEARCH(rank, 0, list->n, list->scores[rank] > floor);
@@ -274,7 +278,7 @@ rank_in_list(const Ranker *r, const ListBlock *b, int u, const int64 *n_new,
 			Min(new_rank, r->most);
 }
 
-/* Ranks of the listens r->at[first] up to r->at[end], by user. */
+/* Ranks the listens from r->at[first] up to r->at[end], by user. */
 static void
 rank_in_lists(const Ranker *r, ListBlock *b, int64 first, int64 end)
 {
@@ -300,7 +304,7 @@ rank_in_lists(const Ranker *r, ListBlock *b, int64 first, int64 end)
 	}
 }
 
-/* Ranks of the n listens at the places in r->at, by lists. */
+/* Ranks the n listens whose indices are in r->at, with lists. */
 static void
 rank_by_lists(Ranker *r, int64 n, LbThreads *pool, MemoryContext context)
 {
@@ -330,7 +334,7 @@ rank_by_lists(Ranker *r, int64 n, LbThreads *pool, MemoryContext context)
 	MemoryContextDelete(scratch);
 }
 
-/* Places of the listens that can be found; the others are misses. */
+/* Collects the indices of listens that can be found; the others are misses. */
 static int64
 findable(Ranker *r, MemoryContext context)
 {

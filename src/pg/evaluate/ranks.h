@@ -10,17 +10,17 @@
 typedef struct RankRequest
 {
 	const TwoTower *model;
-	const float *candidates;	/* (n_recordings, D), or NULL: computed here */
+	const float *candidates;	/* (n_recordings, D), or NULL: computed from
+								 * the model */
 	int64		n;
 	const int32 *users;			/* (n) */
 	const int64 *times;			/* (n) */
 	const int32 *truth;			/* (n) candidates, -1: none */
-	int64		most;			/* ranks from here on are all the same; 0: no
-								 * such limit */
+	int64		most;			/* ranks from here on count as equal; 0: no
+								 * limit */
 	int64	   *ranks;			/* (n), out */
 	int64	   *new_ranks;		/* (n), out, or NULL: ranks among recordings
-								 * that the user's list does not have; -1 for
-								 * those that it has */
+								 * outside the user's list; -1 for those in it */
 } RankRequest;
 
 extern void lbrec_rank_listens(const RankRequest *request, LbThreads *pool,

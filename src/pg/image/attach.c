@@ -10,10 +10,10 @@
 #include "pg/model/twotower.h"
 #include "pg/server/search.h"
 
-/* Recordings that are looked up together. */
+/* Number of recordings looked up together. */
 #define LOOKUPS 32
 
-/* Makes pointers of an image's offsets. */
+/* Turns an image's offsets into pointers. */
 void
 lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 {
@@ -49,7 +49,7 @@ lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 #undef AT
 }
 
-/* A user's code, or 0 when the model does not know the user. */
+/* A user's code, or 0 if the model does not know the user. */
 int32
 lbrec_user_code(const ServingModel *s, int64 user_id)
 {
@@ -70,8 +70,8 @@ bucket_of(const ServingModel *s, uint64 head)
 
 /*
  * The first place among the ascending heads that is not below head.  MSIDs and
- * MBIDs are random, so a bucket has some eight; keys that are not random take
- * the steps of a search among more.
+ * MBIDs are random, so a bucket has about eight; other keys only need more
+ * steps of the binary search.
  */
 static inline int64
 find_head(const ServingModel *s, uint64 head)
@@ -83,14 +83,14 @@ find_head(const ServingModel *s, uint64 head)
 	return at;
 }
 
-/* A recording's index among the candidates, or -1, from find_head()'s place. */
+/* A recording's candidate number, or -1, given find_head()'s place. */
 static int32
 candidate_from(const ServingModel *s, const pg_uuid_t *recording, int64 low)
 {
 	uint64		head = lbrec_key_head(recording);
 	int64		high = s->tower.n_recordings;
 
-	/* mostly one key has that head; but there may be ones that all share it */
+	/* usually one key has this head, but all keys may share it */
 	for (int64 middle = low; low < high; middle = (low + high) / 2)
 	{
 		int32		candidate = s->recording_order[middle];
@@ -107,7 +107,7 @@ candidate_from(const ServingModel *s, const pg_uuid_t *recording, int64 low)
 	return -1;
 }
 
-/* A recording's index among the candidates, or -1. */
+/* A recording's candidate number, or -1. */
 int32
 lbrec_candidate_of(const ServingModel *s, const pg_uuid_t *recording)
 {
@@ -116,8 +116,8 @@ lbrec_candidate_of(const ServingModel *s, const pg_uuid_t *recording)
 }
 
 /*
- * The same of many, which wait for memory together: each takes heads, a place
- * and a key that are far from those of the one before.
+ * Looks up many recordings step by step together, so that their cache misses
+ * overlap: each needs heads, a place and a key far from those of the others.
  */
 void
 lbrec_candidates_of(int32 *candidates, const ServingModel *s,
@@ -149,7 +149,7 @@ lbrec_candidates_of(int32 *candidates, const ServingModel *s,
 
 /*
  * The codes (n) of recordings in a column of the candidate tower, by candidate
- * plus one; NULL when the model has no such column.
+ * plus one; NULL if the model lacks the column.
  */
 const int32 *
 lbrec_grouping(const ServingModel *s, const char *column, int64 *n)

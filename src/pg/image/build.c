@@ -2,10 +2,11 @@
  * build.c
  *		Builds serving images.
  *
- * First the image is planned: which stored arrays it has, which parts are made
- * of them, where each lies, and how large it all is.  Then, in a block of that
- * size, the arrays are loaded, each checked as it comes, and held against each
- * other before anything of them is an index; then the other parts are made.
+ * The first step plans the image: its stored arrays, the parts derived from
+ * them, their offsets and the total size.  The second step loads the arrays
+ * into a block of that size, checks each one, and compares them with each
+ * other before any value is used as an index.  The third step makes the
+ * derived parts.
  */
 #include "pg/image/build.h"
 
@@ -20,7 +21,7 @@
 #include "pg/store/tensors.h"
 #include "pg/store/versions.h"
 
-/* Sets aside bytes of the image. */
+/* Reserves bytes of the image; returns their offset. */
 int64
 lbrec_reserve_part(ImageBuilder *b, Size bytes)
 {
@@ -31,9 +32,9 @@ lbrec_reserve_part(ImageBuilder *b, Size bytes)
 }
 
 /*
- * The places of all parts, from what the tables say of their shapes; b->used
- * is then the bytes that lbrec_build_image() needs.  An error where serving
- * would not find the arrays that the configuration needs.  Called within SPI.
+ * Assigns offsets to all parts, from the shapes in the tables; b->used is then
+ * the size that lbrec_build_image() needs.  Raises an error if an array that
+ * the configuration needs is missing.  Called within SPI.
  */
 void
 lbrec_plan_image(ImageBuilder *b, const ModelRow *row)
@@ -66,7 +67,7 @@ lbrec_plan_image(ImageBuilder *b, const ModelRow *row)
 	h->size = b->used;
 }
 
-/* An error where serving would not find the arrays that the model needs. */
+/* Raises an error if an array that serving needs is missing. */
 void
 lbrec_check_image(const ModelRow *row)
 {
@@ -77,7 +78,7 @@ lbrec_check_image(const ModelRow *row)
 	pfree(b);
 }
 
-/* Builds the image that was planned in block.  Called within SPI. */
+/* Builds the planned image in block. Called within SPI. */
 void
 lbrec_build_image(ImageBuilder *b, void *block)
 {
@@ -98,7 +99,7 @@ lbrec_build_image(ImageBuilder *b, void *block)
 							 (char *) block + b->header->parts[n++]);
 	lbrec_check_arrays(&b->loaded, PART_SERVES);
 
-	/* others will take it for what the row with this checksum tells */
+	/* other sessions trust this checksum, so compare it with the row's */
 	lbrec_check_sum(b->loaded.row);
 	MemoryContextSwitchTo(context);
 	lbrec_attach_image(serving, b->header);
@@ -110,7 +111,7 @@ lbrec_build_image(ImageBuilder *b, void *block)
 	lbrec_check_maps();
 }
 
-/* Fails if an image of that size may not go into a session's memory. */
+/* Fails if an image of that size exceeds the limit for a session's memory. */
 void
 lbrec_check_model_memory(const ModelRow *row, Size size)
 {

@@ -15,9 +15,9 @@
 typedef struct ImageBuilder
 {
 	LoadedModel loaded;
-	ImageHeader *header;		/* the block, or a header alone while planned */
+	ImageHeader *header;		/* the block; while planning, a header alone */
 	Size		used;
-	LbThreads  *pool;			/* of a large image, or NULL */
+	LbThreads  *pool;			/* threads for a large image, or NULL */
 	ImageHeader planned;
 } ImageBuilder;
 
@@ -28,8 +28,8 @@ extern void lbrec_build_image(ImageBuilder *b, void *block);
 extern int64 lbrec_reserve_part(ImageBuilder *b, Size bytes);
 
 /*
- * Parts that are made of the stored arrays: planned while only their sizes are
- * known, made when the arrays are loaded.
+ * Derived parts: planned while only sizes are known, made when the arrays are
+ * loaded.
  */
 
 /* build_keys.c */

@@ -1,6 +1,6 @@
 /*
  * build_items.c
- *		The parts of a serving image that tell of recordings: the index of their
+ *		The parts of a serving image about recordings: the index of their
  *		vectors, popularity, weights of neighbours.
  */
 #include "pg/image/build.h"
@@ -42,7 +42,7 @@ measure(void *arg, int worker, int64 from, int64 to)
 	return true;
 }
 
-/* Cosines need the lengths of vectors. */
+/* Cosines divide by the lengths of vectors. */
 static void
 measure_candidates(ImageBuilder *b, const ServingModel *serving)
 {
@@ -88,7 +88,7 @@ put_popularity(ImageBuilder *b, const ServingModel *serving)
 	const int32 *counts = serving->tower.week_counts;
 
 	lbrec_week_range(&h->first_week, &h->last_week, counts, offsets[n]);
-	/* a wrong clock may have told of listens in the future */
+	/* a wrong clock may have made listens in the future */
 	h->popular_week =
 		Max(Min(h->last_week,
 				lbrec_week_of(lbrec_unix_time(GetCurrentTimestamp()))),
@@ -98,8 +98,8 @@ put_popularity(ImageBuilder *b, const ServingModel *serving)
 }
 
 /*
- * Neighbours are stored as counts, which a later training adds to; scores
- * need weights, which take their place.
+ * Turns the stored counts of neighbours, to which a later training can add,
+ * into the weights that scores need, in place.
  */
 static void
 put_neighbours(ImageBuilder *b, const ServingModel *serving)

@@ -1,6 +1,6 @@
 /*
  * build_keys.c
- *		The parts of a serving image by which users and recordings are found.
+ *		The parts of a serving image that find users and recordings by key.
  */
 #include "pg/image/build.h"
 
@@ -20,14 +20,14 @@ compare_user_keys(const void *a, const void *b)
 	int64		x = ((const UserKey *) a)->key;
 	int64		y = ((const UserKey *) b)->key;
 
-	/* millions of keys take longer to sort than a cancel may wait */
+	/* sorting millions of keys takes longer than a cancel may wait */
 	CHECK_FOR_INTERRUPTS();
 	return x < y ? -1 : x > y;
 }
 
 /*
- * Users are stored by code and looked up by key: keys (n) are put in order,
- * and codes (n) tell their owners.
+ * Users are stored by code and looked up by key: sorts keys (n) and writes
+ * their codes (n).
  */
 static void
 sort_users(ImageBuilder *b, int64 *keys, int32 *codes, int64 n)
@@ -59,7 +59,7 @@ typedef struct KeyPlace
 	int32		candidate;
 } KeyPlace;
 
-/* Recordings of a bucket, about. */
+/* Average number of recordings in a bucket. */
 #define BUCKET_SIZE 8
 
 static int
@@ -76,10 +76,10 @@ compare_places(const void *a, const void *b, void *keys)
 }
 
 /*
- * Candidates in the order of their keys, heads of these, and where the heads
- * of each bucket begin (2^bits + 1).  UUIDs are mostly random, so buckets by
- * their first bits have a few each, and sorting those is quick; were all in
- * one bucket, it would be a sort as any other.
+ * Writes candidates in the order of their keys, the heads of these keys, and
+ * the first head of each bucket (2^bits + 1).  UUIDs are mostly random, so
+ * their first bits spread them evenly over buckets, and sorting the small
+ * buckets is fast.  If all fell into one bucket, it would be an ordinary sort.
  */
 static void
 sort_recordings(int32 *order, uint64 *heads, int32 *buckets, int bits,

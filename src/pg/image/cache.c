@@ -1,18 +1,18 @@
 /*
  * cache.c
- *		Images that this backend has at hand.
+ *		The images that this backend has opened.
  *
- * An image is derived, never the truth: every call looks up the model's row
- * in the tables first, as the transaction sees it, and uses an image only if
- * the row's id and checksum are those that it was built from.  So training,
- * activation, rollback and DROP need no invalidation.  Reading lbrec.tensor
- * is checked every time too: a role without it must not get an image
- * that another role's call brought here.
+ * The tables hold the truth; an image is derived from them.  Every call first
+ * looks up the model's row, as its transaction sees it, and uses an image only
+ * if it was built from a row with the same id and checksum.  So training,
+ * activation, rollback and DROP need no invalidation.  Every call also checks
+ * SELECT on lbrec.tensor: a role without it must not get an image that another
+ * role's call opened here.
  *
- * Images come from files that all backends map (file.c), or are built in
- * this backend's memory.  One that is in use stays until the memory context
- * that it was opened in is reset: a query that is given as an argument may
- * open any number of other models meanwhile.
+ * Images come from files that all backends map (file.c), or are built in this
+ * backend's memory.  An image in use stays until the memory context in which
+ * it was opened is reset: a query given as an argument may open any number of
+ * other models meanwhile.
  */
 #include "pg/image/cache.h"
 
@@ -35,22 +35,23 @@
 
 #define MAX_CACHED 4
 
-/* Seconds after which a version that is asked by its number is noted again. */
+/* Seconds until a request for a version by number is noted again. */
 #define ASKED_AGAIN 3600
 
 typedef struct CacheEntry
 {
 	ServingModel serving;
-	ModelRow	row;			/* as in the image, which may be unreadable */
-	MemoryContext self;			/* holds this entry, and an image that is not
-								 * in a file; unmaps one that is */
+	ModelRow	row;			/* a copy, because the image's own may be
+								 * unreadable */
+	MemoryContext self;			/* holds this entry, and an image outside of
+								 * files; its reset unmaps one in a file */
 	ImageMap	map;
 	MemoryContextCallback unmap;
 	uint64		used;			/* larger is more recent */
-	time_t		asked;			/* when that was last noted; 0: the version
-								 * was not asked by its number */
+	time_t		asked;			/* time of the last note; 0: not requested by
+								 * number */
 	int			pins;
-	bool		cached;			/* in entries[] */
+	bool		cached;			/* true if the entry is in entries[] */
 } CacheEntry;
 
 typedef struct Pin
@@ -86,9 +87,8 @@ pin(CacheEntry *e, MemoryContext context)
 }
 
 /*
- * A free place.  An older version of the model leaves first, for it is not
- * needed again unless it is asked by its number; otherwise what was used least
- * recently.
+ * Finds a free place.  An older version of the model leaves first, unless it
+ * was requested by number; otherwise the least recently used leaves.
  */
 static int
 free_place(const char *name, bool by_number)
@@ -147,7 +147,7 @@ check_rights(void)
 		aclcheck_error(result, OBJECT_TABLE, "tensor");
 }
 
-/* Builds the model's image, in a file if that is possible. */
+/* Builds the model's image, in a file if possible. */
 static const ImageHeader *
 build_image(CacheEntry *e, const ModelRow *row)
 {
@@ -189,7 +189,7 @@ get_image(CacheEntry *e, const ModelRow *row)
 	image = lbrec_map_image(&e->map, row);
 	if (image != NULL)
 		return image;
-	/* one backend builds, the others wait and find its file */
+	/* one backend builds; the others wait, then find its file */
 	lbrec_lock_image(row->id);
 	image = lbrec_map_image(&e->map, row);
 	if (image == NULL)
@@ -199,8 +199,8 @@ get_image(CacheEntry *e, const ModelRow *row)
 }
 
 /*
- * Notes now and then that a version is asked by its number, so that sweeps
- * leave its image alone although it may not be active.
+ * Notes now and then that a version was requested by number, so that sweeps
+ * keep its image although it may not be active.
  */
 static void
 note_asked(CacheEntry *e)
@@ -215,8 +215,8 @@ note_asked(CacheEntry *e)
 }
 
 /*
- * That version of the model, or the active one for 0, ready to serve, until
- * the current memory context is reset.
+ * Returns that version of the model, or the active one for 0, ready to serve
+ * until the current memory context is reset.
  */
 const ServingModel *
 lbrec_open_model(const char *name, int32 version)
@@ -248,7 +248,7 @@ lbrec_open_model(const char *name, int32 version)
 		}
 	}
 
-	/* the old image goes first, so that two need not fit in memory */
+	/* drop the old image first, so that both need not fit in memory */
 	place = free_place(row.name, version != 0);
 	empty_place(place);
 	/* an error while building frees the context with the statement */
@@ -257,14 +257,14 @@ lbrec_open_model(const char *name, int32 version)
 	e = MemoryContextAllocZero(self, sizeof(CacheEntry));
 	e->self = self;
 	e->row = row;
-	/* before the image is built: that sweeps */
+	/* note it before building the image, because building sweeps */
 	if (version != 0)
 		note_asked(e);
 	e->unmap.func = unmap;
 	e->unmap.arg = e;
 	MemoryContextRegisterResetCallback(self, &e->unmap);
 	lbrec_attach_image(&e->serving, get_image(e, &row));
-	/* a policy on lbrec.tensor may have asked a model meanwhile */
+	/* a policy on lbrec.tensor may have opened a model meanwhile */
 	empty_place(place);
 	MemoryContextSetParent(self, CacheMemoryContext);
 	e->cached = true;

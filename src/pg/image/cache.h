@@ -1,6 +1,6 @@
 /*
  * cache.h
- *		The images at hand in this backend.
+ *		The images that this backend has opened.
  */
 #ifndef LBREC_IMAGE_CACHE_H
 #define LBREC_IMAGE_CACHE_H
@@ -8,9 +8,9 @@
 #include "pg/image/image.h"
 
 /*
- * A version of the model of that name, or of the default for NULL, ready to
- * serve; version 0: the active one.  Valid until the current memory context
- * is reset.
+ * Opens a version of the named model, or of the default for NULL, ready to
+ * serve; version 0 means the active one.  Valid until the current memory
+ * context is reset.
  */
 extern const ServingModel *lbrec_open_model(const char *name, int32 version);
 

@@ -2,39 +2,38 @@
  * file.c
  *		Images in files that all backends of a cluster map.
  *
- * A file is base/pgsql_tmp/pgsql_tmp_lbrec.DATABASE.MODEL.CHECKSUM.LAYOUT.  The
- * server removes what begins with pgsql_tmp whenever it starts, also after a
- * crash, and base backups leave it out; so a file was written by a backend of
- * this server since its last start.  It is never the truth: a backend that
- * cannot use it builds the image from the tables.
+ * A file is base/pgsql_tmp/pgsql_tmp_lbrec.DATABASE.MODEL.CHECKSUM.LAYOUT.
+ * The server removes files that begin with pgsql_tmp whenever it starts, also
+ * after a crash, and base backups leave them out; so a backend of this server
+ * has written the file since the last start.  The tables hold the truth: a
+ * backend that cannot use a file builds the image from them.
  *
  * Building: the backend that finds no file takes a lock on (database, model),
- * looks again, makes a file under a name of its own, sets aside room for all
- * of it, so that a full disk is told at once, and builds the image in the
- * mapping.  A copy in memory that is then written costs more than all else:
- * gigabytes of pages that are zeroed, filled and copied.  The file is made
- * read-only, and renamed.
+ * looks again, creates a file under a temporary name, allocates its full size,
+ * so that a full disk fails at once, and builds the image in the mapping.
+ * Building in memory and then writing would cost more than all other steps:
+ * gigabytes of pages zeroed, filled and copied.  The finished file is made
+ * read-only and renamed.
  *
  * Verification happens
- *	- each time that a file is mapped: its size, its header's checksum, and that
- *	  the header names this system, database, model, checksum and layout;
- *	- by the first backend that maps it: its whole content.  That reads all
- *	  of it, 10 to 20 ms per 100 MB, so the result is kept in a small file
- *	  beside it, the seal: which inode it was, and when that was last changed.
- *	  A backend that finds a seal of the present inode reads no more.  The
- *	  kernel sets the time of a change (ctime) itself with every write,
- *	  truncation, rename and utime, so a file that anybody touched is read once
- *	  more, by one session, and is well or is found out.
+ *	- each time that a file is mapped: its size, its header's checksum, and
+ *	that the header names this system, database, model, checksum and layout; -
+ *	by the first backend that maps it: its whole content. That reads all of it,
+ *	10 to 20 ms per 100 MB, so the result is kept in a small file beside it,
+ *	the seal: which inode it was, and when that was last changed. A backend
+ *	that finds a seal of the present inode reads no more. The kernel itself
+ *	sets the time of a change (ctime) with every write, truncation, rename and
+ *	utime, so one session reads a touched file once more and finds any damage.
  *	- before each question to a model that is mapped: that the inode has not
- *	  been changed (lbrec_image_intact), for a few hundred nanoseconds.
+ *	been changed (lbrec_image_intact), for a few hundred nanoseconds.
  * One case remains: a file is cut while a question is being answered, or a
  * disk fails under the mapping.  src/pg/server/fault.c makes an error of it.
  *
- * A file that fails is condemned (its mode becomes 0, which backends that
- * have mapped it see) and removed, and a new one takes its place.
+ * A file that fails is condemned (its mode becomes 0, which backends that have
+ * mapped it notice) and removed; a new one replaces it.
  *
- * No WAL, no transaction id, no shared memory: all of it works on a hot
- * standby and without shared_preload_libraries.
+ * Nothing here needs WAL, a transaction id or shared memory, so it works on a
+ * hot standby and without shared_preload_libraries.
  */
 #include "pg/image/file.h"
 
@@ -62,30 +61,32 @@
 
 #define FILE_MAGIC UINT64CONST(0x33656c6966626c6c)	/* "llbfile3" */
 
-/* The image follows at this offset: a page, as mapping wants it. */
+/* The image begins at this offset, a page, because mappings need that. */
 #define IMAGE_OFFSET 4096
 
 /*
- * A block, which has a checksum of its own: they can be made by several
- * threads.  It fits the cache of a core, so that one costs no second reading.
+ * Size of a block, each with a checksum, so that several threads can compute
+ * them.  A block fits a core's cache, so that building and summing read it
+ * once.
  */
 #define BLOCK_BYTES ((Size) 256 << 10)
 
 typedef struct FileHeader
 {
 	uint64		magic;
-	uint64		system;			/* the cluster's identifier */
+	uint64		system;			/* the cluster's system identifier */
 	uint64		layout;			/* of ImageHeader */
 	int64		model;
 	int64		checksum;
 	uint64		size;			/* of the image */
 	uint32		database;
-	uint32		image_crc;		/* CRC-32C of those of the image's blocks */
+	uint32		image_crc;		/* CRC-32C over the checksums of the image's
+								 * blocks */
 	uint32		padding;
 	uint32		header_crc;		/* of all fields above */
 } FileHeader;
 
-/* True if that is the header of this model's file. */
+/* True if this is the header of the model's file. */
 static bool
 is_header(const FileHeader *h, const struct stat *st, const ModelRow *row)
 {
@@ -105,8 +106,8 @@ n_blocks(uint64 size)
 }
 
 /*
- * Compares the content with its checksum.  By reading, not through a mapping:
- * a file that is cut meanwhile, or a bad block, is then no signal.
+ * Compares the content with its checksum.  It reads instead of mapping, so
+ * that a truncated file or a bad block is an error, not a signal.
  */
 static bool
 is_whole(int fd, const FileHeader *h)
@@ -149,7 +150,7 @@ same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-/* True if the opened file is this model's in every bit. */
+/* True if all bytes of the opened file are intact and the model's. */
 static bool
 is_good(const char *path, FileHeader *h, struct stat *st, int fd,
 		const ModelRow *row)
@@ -168,7 +169,7 @@ is_good(const char *path, FileHeader *h, struct stat *st, int fd,
 	return true;
 }
 
-/* True if the file's image is this row's, in this server's layout. */
+/* True if the file holds this row's image in this server's layout. */
 static bool
 is_image(const ImageHeader *image, uint64 size, const ModelRow *row)
 {
@@ -184,7 +185,7 @@ is_image(const ImageHeader *image, uint64 size, const ModelRow *row)
 					   size - image->index, row->n_recordings, image->D);
 }
 
-/* Nobody is to use this file any more. */
+/* Makes all backends stop using this file. */
 static void
 condemn(ImageMap *map, const char *path)
 {
@@ -218,8 +219,8 @@ map_file(ImageMap *map, const ModelRow *row, Size size, int protection)
 }
 
 /*
- * Maps a model's file.  NULL when there is none that can be used: one that
- * cannot is removed.  What map holds, lbrec_unmap_image() gives back, also
+ * Maps a model's file.  Returns NULL if there is no usable one; an unusable
+ * one is removed.  The caller releases map with lbrec_unmap_image(), also
  * after an error here.
  */
 const ImageHeader *
@@ -274,8 +275,8 @@ lbrec_unmap_image(ImageMap *map)
 }
 
 /*
- * True if the mapped file is as it was verified.  A removed file (its model is
- * no longer active) serves on, a condemned one does not.
+ * True if the mapped file is as it was when verified.  A removed file (of a
+ * model no longer active) still serves, a condemned one does not.
  */
 bool
 lbrec_image_intact(const ImageMap *map, const ModelRow *row)
@@ -284,7 +285,7 @@ lbrec_image_intact(const ImageMap *map, const ModelRow *row)
 	char		path[MAXPGPATH];
 
 	if (map->map.base == NULL)
-		return true;			/* in this backend's own memory */
+		return true;			/* the image is in this backend's own memory */
 	if (map->map.lost)
 	{
 		lbrec_image_path(path, row->id, row->checksum);
@@ -299,7 +300,7 @@ lbrec_image_intact(const ImageMap *map, const ModelRow *row)
 		same_time(&st.st_mtim, &map->written);
 }
 
-/* There can be no file.  A session that goes on without says so once. */
+/* Warns, once a session, that no file can be used. */
 static void
 no_file(ImageMap *map, const char *file, Size size, int failure)
 {
@@ -319,10 +320,10 @@ no_file(ImageMap *map, const char *file, Size size, int failure)
 }
 
 /*
- * A block of zeros to build an image in that needs size bytes: a new file,
- * mapped.  NULL, and a warning once a session, when there can be no file; the
- * image is to be built in memory then.  Until lbrec_finish_image() the file
- * has a name of its own, and lbrec_unmap_image() removes it.
+ * Returns size zero bytes to build an image in: a new file, mapped.  Returns
+ * NULL, with a warning once a session, if there can be no file; then build in
+ * memory.  Until lbrec_finish_image() the file has a temporary name, and
+ * lbrec_unmap_image() removes it.
  */
 void *
 lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size)
@@ -334,11 +335,12 @@ lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size)
 	lbrec_unmap_image(map);
 	lbrec_image_path(path, row->id, row->checksum);
 	snprintf(part, sizeof(part), "%s" IMAGE_PART "%d", path, MyProcPid);
-	unlink(part);				/* of an earlier process with this number */
+	unlink(part);				/* a leftover of an earlier process with this
+								 * pid */
 	map->fd = BasicOpenFile(part, O_CREAT | O_EXCL | O_RDWR | PG_BINARY);
 	if (map->fd < 0 && errno == ENOENT)
 	{
-		/* the server makes the folder when it first needs it, as we do */
+		/* like the server, create the folder when it is first needed */
 		(void) MakePGDirectory(IMAGE_DIR);
 		map->fd = BasicOpenFile(part, O_CREAT | O_EXCL | O_RDWR | PG_BINARY);
 	}
@@ -362,7 +364,7 @@ lbrec_begin_image(ImageMap *map, const ModelRow *row, Size size)
 	return NULL;
 }
 
-/* The checksums of an image's blocks. */
+/* Threads that sum up an image's blocks. */
 typedef struct Summing
 {
 	const char *image;
@@ -382,9 +384,9 @@ sum_blocks(void *arg, int worker, int64 from, int64 to)
 }
 
 /*
- * The image is built: its file gets its header, its seal and its name.  Its
- * content was summed up through the mapping, so its builder need not verify
- * it.  NULL when that is not possible.
+ * Finishes a built image: gives its file the header, the seal and its final
+ * name.  The content was summed through the mapping, so the builder need not
+ * verify it.  Returns NULL if that fails.
  */
 const ImageHeader *
 lbrec_finish_image(ImageMap *map, const ModelRow *row)

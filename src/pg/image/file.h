@@ -15,16 +15,16 @@
 #include "access/xact.h"
 #include "storage/fd.h"
 
-/* A file in this backend's address space; all zeros: none. */
+/* A file in this backend's address space, or all zeros. */
 typedef struct ImageMap
 {
 	GuardedMap	map;
 	bool		open;
 	int			fd;
-	struct timespec changed;	/* the inode, when it was verified */
+	struct timespec changed;	/* the inode's ctime when it was verified */
 	struct timespec written;
-	char		part[MAXPGPATH];	/* the file's name until it is whole, or
-									 * "" */
+	char		part[MAXPGPATH];	/* the temporary name of an unfinished
+									 * file, or "" */
 } ImageMap;
 
 extern const ImageHeader *lbrec_map_image(ImageMap *map, const ModelRow *row);

@@ -1,9 +1,9 @@
 /*
  * image.h
- *		A model as serving reads it: one read-only block.
+ *		A model as serving reads it: one read-only block of memory.
  *
- * The block is position-independent: places are offsets from its beginning,
- * so that it can lie in a backend's memory or in a file that many map.
+ * The block is position-independent: it holds offsets from its beginning, so
+ * that it can lie in a backend's memory or in a file that many backends map.
  */
 #ifndef LBREC_IMAGE_IMAGE_H
 #define LBREC_IMAGE_IMAGE_H
@@ -20,15 +20,15 @@
 #define IMAGE_VERSION 9
 
 /*
- * The stored arrays that serving needs lie in the block as the tables have
- * them, but for two: user keys are ascending, and the counts of neighbours
- * have become weights.  Their list follows from the configuration (parts.h).
+ * The block has the stored arrays that serving needs, as in the tables, with
+ * two exceptions: user keys are sorted, and counts of neighbours have become
+ * weights.  The configuration decides which arrays (parts.h).
  */
 typedef struct ImageHeader
 {
 	uint32		magic;
 	uint32		image_version;
-	uint64		size;			/* of the block, this header included */
+	uint64		size;			/* bytes of the block, this header included */
 	ModelRow	row;
 	ModelConfig config;
 	int32		D;				/* length of vectors */
@@ -39,35 +39,36 @@ typedef struct ImageHeader
 	int64		recording_order;	/* (n_recordings) int32 candidates by key */
 	int64		recording_heads;	/* (n_recordings) uint64 of the keys,
 									 * ascending */
-	int64		recording_buckets;	/* (2^bucket_bits + 1) int32: the first
-									 * place of heads that begin with these
-									 * bits */
+	int64		recording_buckets;	/* (2^bucket_bits + 1) int32: for each
+									 * bucket, the place of its first head */
 	int32		bucket_bits;
-	int32		first_week;		/* since 1970 */
+	int32		first_week;		/* number since 1970 */
 	int32		last_week;
 	int32		popular_week;
-	int64		popular;		/* (n_recordings) float, at popular_week */
-	int64		index;			/* lb_index of the candidates */
-	int64		lengths;		/* (n_recordings) floats, of candidates */
-	double		shortest;		/* of lengths */
-	double		least;			/* of those that are not 0 */
+	int64		popular;		/* (n_recordings) float, popularity at
+								 * popular_week */
+	int64		index;			/* lb_index over the candidates */
+	int64		lengths;		/* (n_recordings) floats, lengths of vectors */
+	double		shortest;		/* smallest length */
+	double		least;			/* smallest length above 0 */
 	double		longest;
 } ImageHeader;
 
 /* An image attached to this backend. */
 typedef struct ServingModel
 {
-	const ImageHeader *image;	/* the copy below: sizes that are divided by
-								 * do not vanish with the file */
+	const ImageHeader *image;	/* sizes to divide by come from a copy: they
+								 * must not vanish with the file */
 	ImageHeader header;
-	TwoTower	tower;			/* its query side; pointers into the image */
+	TwoTower	tower;			/* query tower; its pointers lead into the
+								 * image */
 	const int32 *user_codes;
 	const int32 *recording_order;
 	const uint64 *recording_heads;
 	const int32 *recording_buckets;
 	const float *popular;
-	const float *lengths;		/* of candidates */
-	bool		tells_tastes;	/* else all that is known is popularity */
+	const float *lengths;		/* lengths of candidates' vectors */
+	bool		tells_tastes;	/* else popularity is all that the model knows */
 	const void *index;
 } ServingModel;
 
@@ -94,7 +95,7 @@ lbrec_key_head(const pg_uuid_t *recording)
 	return pg_ntoh64(head);
 }
 
-/* Its first bits; of none, 0. */
+/* The first bits of a head; 0 for no bits. */
 static inline int64
 lbrec_key_bucket(uint64 head, int bits)
 {

@@ -1,13 +1,13 @@
 /*
  * locks.c
- *		Locks on a model's image: on building it, and on keeping it.
+ *		Locks on a model's image: one for building it, one for keeping it.
  */
 #include "pg/image/locks.h"
 
 #include "miscadmin.h"
 #include "storage/lock.h"
 
-/* Fourth field of our lock tags; SQL's advisory locks have 1 or 2 there. */
+/* Fourth fields of our lock tags; SQL's advisory locks have 1 or 2 there. */
 #define LOCK_BUILDING 0x6c62	/* "lb" */
 #define LOCK_KEEPING 0x6c6b		/* "lk" */
 
@@ -32,8 +32,8 @@ give_lock(int64 model, uint16 field, LOCKMODE mode)
 }
 
 /*
- * Taken by the session that builds a model's image, and held no longer than
- * that: others wait for nothing else.  An error releases it.
+ * The session that builds a model's image takes this lock and holds it only
+ * while building.  An error releases it.
  */
 void
 lbrec_lock_image(int64 model)
@@ -48,8 +48,8 @@ lbrec_unlock_image(int64 model)
 }
 
 /*
- * Until the end of this transaction, which may activate the model, sweeps
- * leave its image alone.
+ * Keeps the model's image from sweeps until the end of this transaction, which
+ * may activate the model.
  */
 void
 lbrec_keep_image(int64 model)
@@ -57,7 +57,7 @@ lbrec_keep_image(int64 model)
 	(void) take_lock(model, LOCK_KEEPING, ShareLock, true);
 }
 
-/* True if a transaction keeps the model's image, or builds it now. */
+/* True if another transaction keeps or builds the model's image. */
 bool
 lbrec_is_kept(int64 model)
 {

@@ -1,6 +1,6 @@
 /*
  * locks.h
- *		Locks on a model's image: on building it, and on keeping it.
+ *		Locks on a model's image: one for building it, one for keeping it.
  */
 #ifndef LBREC_IMAGE_LOCKS_H
 #define LBREC_IMAGE_LOCKS_H

@@ -1,6 +1,7 @@
 /*
  * marks.c
- *		Small files beside an image: that it was verified, and when it was asked.
+ *		Small files beside an image: the seal of a verification, and the time
+ *		of the last request by number.
  */
 #include "pg/image/marks.h"
 
@@ -15,7 +16,7 @@
 #include "pg/image/names.h"
 #include "pg/server/crc32c.h"
 
-/* How long a version that is not active keeps its image after a question. */
+/* An inactive version keeps its image for this long after a request. */
 #define ASKED_SECONDS 86400
 
 #define SEAL_MAGIC UINT64CONST(0x316c616573626c6c)	/* "llbseal1" */
@@ -73,7 +74,7 @@ lbrec_is_sealed(const char *path, const struct stat *st)
 	return same;
 }
 
-/* Without a seal, for want of room, each session verifies for itself. */
+/* If the disk has no room for a seal, each session verifies for itself. */
 void
 lbrec_write_seal(const char *path, const struct stat *st)
 {
@@ -86,7 +87,7 @@ lbrec_write_seal(const char *path, const struct stat *st)
 	if (fd < 0)
 		return;
 	make_seal(&seal, st);
-	/* half a seal is none */
+	/* an incomplete seal is none */
 	if (write(fd, &seal, sizeof(seal)) != sizeof(seal))
 		unlink(name);
 	CloseTransientFile(fd);
@@ -102,8 +103,9 @@ lbrec_remove_seal(const char *path)
 }
 
 /*
- * An empty file beside an image tells when its version was last asked by its
- * number.  It only saves time: without it the image is built again.
+ * The modification time of an empty file beside an image tells when its
+ * version was last requested by number.  It only saves time: without it the
+ * image is built again.
  */
 static void
 asked_path(char *out, int64 model, int64 checksum)
@@ -131,7 +133,7 @@ lbrec_mark_asked(const ModelRow *row)
 	CloseTransientFile(fd);
 }
 
-/* True if the version was asked by its number within the last day. */
+/* True if the version was requested by number within the last day. */
 bool
 lbrec_was_asked(int64 model, int64 checksum)
 {

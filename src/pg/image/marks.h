@@ -1,6 +1,7 @@
 /*
  * marks.h
- *		Small files beside an image: that it was verified, and when it was asked.
+ *		Small files beside an image: the seal of a verification, and the time
+ *		of the last request by number.
  */
 #ifndef LBREC_IMAGE_MARKS_H
 #define LBREC_IMAGE_MARKS_H

@@ -1,6 +1,6 @@
 /*
  * names.c
- *		The names of images' files.
+ *		The names of image files.
  */
 #include "pg/image/names.h"
 
@@ -8,7 +8,7 @@
 
 #include "pg/image/image.h"
 
-/* Images of two layouts do not fit. */
+/* Identifies the layout: images of two layouts are incompatible. */
 uint64
 lbrec_image_layout(void)
 {
@@ -19,7 +19,10 @@ lbrec_image_layout(void)
 void
 lbrec_image_path(char *path, int64 model, int64 checksum)
 {
-	/* libraries of two versions, in sessions side by side, have two files */
+	/*
+	 * the layout in the name lets two versions of the library run side by
+	 * side
+	 */
 	snprintf(path, MAXPGPATH, IMAGE_DIR "/" IMAGE_PREFIX "%u.%lld.%llx.%llx",
 			 MyDatabaseId, (long long) model, (unsigned long long) checksum,
 			 (unsigned long long) lbrec_image_layout());

@@ -1,13 +1,13 @@
 /*
  * names.h
- *		The names of images' files.
+ *		The names of image files.
  */
 #ifndef LBREC_IMAGE_NAMES_H
 #define LBREC_IMAGE_NAMES_H
 
 #include "pg/server/lbrec.h"
 
-#include "common/file_utils.h"	/* PG_TEMP_FILES_DIR, from 16 on */
+#include "common/file_utils.h"	/* PG_TEMP_FILES_DIR, from PostgreSQL 16 on */
 #include "storage/fd.h"
 
 #define IMAGE_DIR "base/" PG_TEMP_FILES_DIR

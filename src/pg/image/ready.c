@@ -1,18 +1,18 @@
 /*
  * ready.c
- *		Leaves the image of a version ready before anybody can ask for it.
+ *		Builds the image of a version before anybody can request it.
  *
- * Whoever trains, activates or imports a version builds its image, too, in
- * the same transaction, so that no page view waits for it.  The file has the
- * name that it will be looked for under: that names the version and its
- * checksum, and nobody looks for a version that he cannot see.  So until
- * COMMIT it is not used by others, after a rollback it is removed, and after
- * a crash it is gone like all temporary files.  On a standby, and after a
- * restart, the first session that asks builds the image.
+ * The transaction that trains, activates or imports a version builds its
+ * image, too, so that no page view waits for it.  The file has its final name,
+ * which contains the version's id and checksum, and no session looks for a
+ * version that it cannot see.  So other sessions use the file only after
+ * COMMIT, a rollback removes it, and after a crash it is gone like all
+ * temporary files.  On a standby, and after a restart, the first session that
+ * asks builds the image.
  *
- * It is a favour: what prevents it is no reason to lose a model that was
- * trained for hours.  So it has a subtransaction of its own, and an error
- * goes to the server's log.
+ * A failure here must not lose a model that was trained for hours.  So the
+ * image is built in a subtransaction, and an error only goes to the server's
+ * log.
  */
 #include "pg/image/ready.h"
 
@@ -49,7 +49,10 @@ prepare(const ModelRow *row)
 		b->used > (Size) lbrec_max_model_memory * 1024)
 		return;
 
-	/* others see no active version in this one before the transaction ends */
+	/*
+	 * until this transaction ends, others do not see that the version is
+	 * active
+	 */
 	lbrec_keep_image(row->id);
 	lbrec_lock_image(row->id);
 	if (lbrec_map_image(map, row) == NULL &&
@@ -65,8 +68,8 @@ prepare(const ModelRow *row)
 }
 
 /*
- * The version of that name that is active as this transaction sees it will be
- * so for others: makes its image.
+ * Makes the image of the version that this transaction sees as the active one
+ * of the name, and that others will see.
  */
 void
 lbrec_prepare_image(const char *name)
@@ -81,7 +84,7 @@ lbrec_prepare_image(const char *name)
 	{
 		ModelRow	row;
 
-		/* what this very command has written must be seen */
+		/* make the rows of this very command visible */
 		CommandCounterIncrement();
 		PushActiveSnapshot(GetTransactionSnapshot());
 		SPI_connect();

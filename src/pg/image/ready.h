@@ -1,6 +1,6 @@
 /*
  * ready.h
- *		Makes an image before anybody asks.
+ *		Builds the image of a version before anybody can request it.
  */
 #ifndef LBREC_IMAGE_READY_H
 #define LBREC_IMAGE_READY_H

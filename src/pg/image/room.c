@@ -1,6 +1,6 @@
 /*
  * room.c
- *		Room on the disk for an image.
+ *		Reserves disk space for an image.
  */
 #include "pg/image/room.h"
 
@@ -12,17 +12,20 @@
 #include "storage/fd.h"
 #include "utils/guc.h"
 
-/* Bytes of a file that are set aside between two checks for interrupts. */
+/* Bytes allocated between two checks for interrupts. */
 #define ALLOCATED_BYTES ((off_t) 16 << 20)
 
-/* Room that an image leaves on the disk: a share of it, up to 1 GB. */
+/*
+ * Disk space that an image must leave free: this fraction of the disk, up to 1
+ * GB.
+ */
 #define DISK_SHARE 64
 #define DISK_RESERVE (UINT64CONST(1) << 30)
 
 /*
- * Sets aside room on the disk, so that no page of the mapping can lack it.
- * Where the file system cannot do that, a full disk raises SIGBUS, which is
- * an error then (src/pg/server/fault.c).
+ * Allocates the file, so that no page of the mapping can lack disk space.  If
+ * the file system cannot do that, a full disk raises SIGBUS, which
+ * src/pg/server/fault.c turns into an error.
  */
 int
 lbrec_set_aside(int fd, off_t size)
@@ -31,7 +34,7 @@ lbrec_set_aside(int fd, off_t size)
 	{
 		int			failure;
 
-		/* a file system may fill it with zeros, which takes its time */
+		/* a file system may write zeros here, which takes a while */
 		do
 		{
 			CHECK_FOR_INTERRUPTS();
@@ -47,9 +50,9 @@ lbrec_set_aside(int fd, off_t size)
 }
 
 /*
- * Images are temporary files, and keep to what the administrator allows of
- * those; and they leave room on the disk for the server itself, which needs
- * it more.  Returns 0, or why there can be no file of that size.
+ * Images obey the administrator's limit for temporary files, and leave disk
+ * space for the server.  Returns 0, or the error number if such a file must
+ * not be made.
  */
 int
 lbrec_check_room(int fd, Size size)

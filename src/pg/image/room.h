@@ -1,6 +1,6 @@
 /*
  * room.h
- *		Room on the disk for an image.
+ *		Reserves disk space for an image.
  */
 #ifndef LBREC_IMAGE_ROOM_H
 #define LBREC_IMAGE_ROOM_H

@@ -1,14 +1,14 @@
 /*
  * sweep.c
- *		Removes files of images that nobody needs.
+ *		Removes image files that nobody needs.
  *
- * Only disk space depends on it: an image that is removed while an older
- * snapshot still uses the model is built again, and backends that have mapped it
- * keep their mapping.
+ * Only disk space depends on this: if an older snapshot still needs a removed
+ * image, it is built again, and backends that have mapped it keep their
+ * mapping.
  *
- * Others may need until this transaction's commit the files that it sees as
- * superfluous; so they go at the commit.  Those that it made for versions that
- * nobody else can see yet go when it is rolled back.
+ * Until this transaction commits, others may need the files that it sees as
+ * superfluous, so they are removed at commit.  The files that it made for new
+ * versions, which nobody else can see yet, are removed if it is rolled back.
  */
 #include "pg/image/sweep.h"
 
@@ -32,7 +32,7 @@
 #include "pg/image/marks.h"
 #include "pg/image/names.h"
 
-/* Models whose images go when this transaction ends. */
+/* Models whose images are removed when this transaction ends. */
 typedef struct Doomed
 {
 	int64		model;
@@ -44,8 +44,9 @@ static int	n_doomed;
 static int	max_doomed;
 
 /*
- * Reads a file's name; false when it is no image.  An image's seal and an
- * unfinished part have names that begin like it, and go with it.
+ * Parses a file's name; returns false if it is no image.  The names of an
+ * image's seal and of an unfinished file begin with the image's name, and they
+ * are removed with it.
  */
 static bool
 parse_name(const char *name, Oid *database, int64 *model, int64 *checksum)
@@ -64,9 +65,9 @@ parse_name(const char *name, Oid *database, int64 *model, int64 *checksum)
 }
 
 /*
- * True if that is a file that was being built by a process that is no more: a
- * crash leaves it where the server does not restart all
- * (remove_temp_files_after_crash = off).
+ * True if a process that no longer exists was building this file: a crash
+ * leaves it if the server does not restart all (remove_temp_files_after_crash
+ * = off).
  */
 static bool
 is_orphan(const char *name)
@@ -102,8 +103,8 @@ owner_of_models(void)
 }
 
 /*
- * True if the version, as the newest snapshot sees it, is the active one of
- * its name, or is asked by its number.
+ * True if the newest snapshot sees the version as the active one of its name,
+ * or if it was requested by number.
  */
 static bool
 is_needed(int64 model, int64 checksum)
@@ -138,11 +139,10 @@ is_needed(int64 model, int64 checksum)
 }
 
 /*
- * Removes images of this database whose version is neither the active one of
- * its name nor asked by its number, when this transaction commits, and those
- * of databases that are gone.  An image that is being built, or kept by a
- * transaction, stays.  Called within SPI when an image has been built, which
- * is seldom.
+ * Removes images of versions in this database that are neither active nor
+ * requested by number, when this transaction commits, and images of dropped
+ * databases.  Images that a transaction builds or keeps stay.  Called within
+ * SPI after an image was built, which is rare.
  */
 void
 lbrec_sweep_images(void)
@@ -163,8 +163,8 @@ lbrec_sweep_images(void)
 	closedir(dir);
 
 	/*
-	 * As the owner of the table, like the checks of foreign keys: a policy
-	 * hides models from the asking role, but their images still have owners.
+	 * Acts as the table's owner, as checks of foreign keys do: a policy may
+	 * hide models from the calling role, but their images still have owners.
 	 */
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(owner_of_models(), security |
@@ -197,7 +197,7 @@ lbrec_sweep_images(void)
 	list_free_deep(names);
 }
 
-/* Removes the images of those models.  Nothing here may fail. */
+/* Removes the images of these models. Nothing here may fail. */
 static void
 remove_doomed(XactEvent event, void *arg)
 {
@@ -228,9 +228,9 @@ remove_doomed(XactEvent event, void *arg)
 }
 
 /*
- * A model's images go when the transaction commits, or when it is rolled
- * back.  Subtransactions do not matter: an image that went too early is built
- * again, one that was left goes with the next sweep.
+ * Registers a model whose image is removed at commit, or at rollback.
+ * Subtransactions do not matter: an image removed too early is built again,
+ * and the next sweep removes a leftover.
  */
 void
 lbrec_forget_images(int64 model, XactEvent when)
@@ -254,7 +254,9 @@ lbrec_forget_images(int64 model, XactEvent when)
 	doomed[n_doomed++].when = when;
 }
 
-/* Images of versions that this transaction drops are not needed after it. */
+/*
+ * Removes the images of versions that this transaction drops, at its commit.
+ */
 void
 lbrec_forget_all_images(const int64 *models, int n)
 {

@@ -1,14 +1,14 @@
 /*
  * categories.c
- *		The bytes by which a value of a further column is known.
+ *		Turns a value of a further column into the bytes of its key.
  *
- * A model keeps keys, and a training that continues it, in another session or
- * another database, must write the same value alike.  How PostgreSQL writes
- * dates, intervals, floating-point numbers and bytes depends on the settings
- * of the session (DateStyle, TimeZone, IntervalStyle, extra_float_digits,
- * bytea_output), and text on the encoding of the database.  So these have a
- * form of their own here, and a type of which we do not know that its form is
- * fixed is refused.
+ * A model stores keys, and a training that continues it, in another session or
+ * another database, must turn the same value into the same key.  How
+ * PostgreSQL writes dates, intervals, floating-point numbers and bytes depends
+ * on the settings of the session (DateStyle, TimeZone, IntervalStyle,
+ * extra_float_digits, bytea_output), and text on the encoding of the database.
+ * So these types have their own form here, and a type is refused unless its
+ * form is known to be fixed.
  */
 #include "pg/listens/categories.h"
 
@@ -23,14 +23,14 @@
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
-/* Types whose output functions look at no setting. */
+/* Types whose output does not depend on any setting. */
 static const Oid plain_types[] = {
 	BOOLOID, CHAROID, NAMEOID, INT2OID, INT4OID, INT8OID, OIDOID, UUIDOID,
 	JSONOID, JSONBOID, INETOID, CIDROID, MACADDROID, MACADDR8OID, BITOID,
 	VARBITOID, INT4RANGEOID, INT8RANGEOID, NUMRANGEOID
 };
 
-/* How values of a type, which is no domain, become keys. */
+/* Returns how values of a type, which must not be a domain, become keys. */
 CategoryForm
 lbrec_category_form(Oid type)
 {
@@ -66,12 +66,15 @@ lbrec_category_form(Oid type)
 			return CATEGORY_OUTPUT;
 	if (type_is_enum(type))
 		return CATEGORY_OUTPUT;
-	/* a type that is text by another name, as citext */
+	/* a type that is text under another name, such as citext */
 	getTypeOutputInfo(type, &output, &varlena);
 	return output == F_TEXTOUT ? CATEGORY_TEXT : CATEGORY_NONE;
 }
 
-/* Text in UTF-8; the bytes as they are where the database names no encoding. */
+/*
+ * Returns text in UTF-8; if the database names no encoding, the bytes
+ * unchanged.
+ */
 static const char *
 utf8(const char *text, uint32 *len)
 {
@@ -93,7 +96,7 @@ float_text(Oid type, Datum value)
 	double		d = type == FLOAT4OID ? DatumGetFloat4(value) :
 	DatumGetFloat8(value);
 
-	/* no negative zero, which equals zero */
+	/* turns negative zero into the zero that it equals */
 	if (type == FLOAT4OID)
 		float_to_shortest_decimal_buf((float) d + 0.0f, text);
 	else
@@ -102,8 +105,8 @@ float_text(Oid type, Datum value)
 }
 
 /*
- * The key of a value: its bytes, in the value itself or the current memory
- * context, and their number.
+ * Returns the bytes of a value's key, and their number.  They lie in the value
+ * itself or in the current memory context.
  */
 const char *
 lbrec_category_key(Oid type, CategoryForm form, Datum value, uint32 *len)

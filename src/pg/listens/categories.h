@@ -1,6 +1,6 @@
 /*
  * categories.h
- *		The bytes by which a value of a further column is known.
+ *		Turns a value of a further column into the bytes of its key.
  */
 #ifndef LBREC_LISTENS_CATEGORIES_H
 #define LBREC_LISTENS_CATEGORIES_H
@@ -10,13 +10,14 @@
 /* How values of a type become keys. */
 typedef enum CategoryForm
 {
-	CATEGORY_NONE,				/* they do not */
+	CATEGORY_NONE,				/* values cannot be keys */
 	CATEGORY_TEXT,				/* text, in UTF-8 */
-	CATEGORY_OUTPUT,			/* as the type writes them, always alike */
+	CATEGORY_OUTPUT,			/* the type's output, which is fixed */
 	CATEGORY_TIME,				/* ISO 8601, in UTC */
 	CATEGORY_INTERVAL,			/* months, days and microseconds */
 	CATEGORY_BYTES,				/* hexadecimal */
-	CATEGORY_FLOAT,				/* the shortest that reads back the same */
+	CATEGORY_FLOAT,				/* the shortest that reads back as the same
+								 * number */
 	CATEGORY_NUMERIC			/* without trailing zeros */
 } CategoryForm;
 

@@ -1,10 +1,10 @@
 /*
  * default.c
- *		The table of listens that is read where a call names none.
+ *		The default table of listens, for calls that name none.
  *
  * It is the first relation "listen" in the search path, but never one in
- * pg_temp: everybody can make one there, and a function that is SECURITY
- * DEFINER would read it, and run what a view of it calls, with its owner's
+ * pg_temp. Anybody can create one there, and a SECURITY DEFINER function would
+ * read it, and run the functions that such a view calls, with its owner's
  * rights.
  */
 #include "pg/server/lbrec.h"
@@ -22,23 +22,24 @@
 
 #define DEFAULT_NAME "listen"
 
-/* The relation, or InvalidOid. */
+/* Finds the relation, or returns InvalidOid. */
 Oid
 lbrec_default_relation(void)
 {
-	int			n = fetch_search_path_array(NULL, 0);	/* without pg_temp */
+	int			n = fetch_search_path_array(NULL, 0);
 	Oid		   *schemas = palloc(Max(n, 1) * sizeof(Oid));
 	Oid			relation = InvalidOid;
 
 	n = Min(fetch_search_path_array(schemas, n), n);
+	/* the path never lists pg_temp, but may name its schema, pg_temp_N */
 	for (int i = 0; i < n && !OidIsValid(relation); i++)
-		if (!isAnyTempNamespace(schemas[i]))	/* by its own name */
+		if (!isAnyTempNamespace(schemas[i]))
 			relation = get_relname_relid(DEFAULT_NAME, schemas[i]);
 	pfree(schemas);
 	return relation;
 }
 
-/* Its name with its schema; NULL: there is none. */
+/* Returns its qualified name, or NULL if there is none. */
 char *
 lbrec_default_listens(void)
 {
@@ -50,7 +51,7 @@ lbrec_default_listens(void)
 									  DEFAULT_NAME);
 }
 
-/* The same, or an error. */
+/* Returns its qualified name, or raises an error. */
 char *
 lbrec_needed_listens(void)
 {
@@ -65,7 +66,10 @@ lbrec_needed_listens(void)
 	return name;
 }
 
-/* True if a column is one that holds listens, whatever it is read for. */
+/*
+ * True if listens can be read from a table with such a column, for any
+ * purpose.
+ */
 static bool
 has_type(Oid relation, const char *column, const Oid *types, int n)
 {
@@ -89,8 +93,8 @@ may_read(Oid relation, const char *column)
 }
 
 /*
- * True if the table is there, has the columns of listens, and the caller may
- * read these.
+ * True if the table exists, has the columns of listens, and the caller may
+ * read them.
  */
 bool
 lbrec_default_is_readable(void)

@@ -1,6 +1,6 @@
 /*
  * default.h
- *		The table of listens that is read where a call names none.
+ *		The default table of listens, for calls that name none.
  */
 #ifndef LBREC_LISTENS_DEFAULT_H
 #define LBREC_LISTENS_DEFAULT_H

@@ -3,7 +3,8 @@
  *		Codes and ranges of further columns, once all rows are read.
  *
  * Numbers are normalised, or cut into buckets of equal count, each with an
- * embedding; codes are put into an order that does not depend on the rows'.
+ * embedding; codes are renumbered so that they do not depend on the order of
+ * rows.
  */
 #include "pg/listens/feature_codes.h"
 
@@ -13,7 +14,7 @@
 #include "pg/listens/vocabulary.h"
 #include "pg/server/search.h"
 
-/* Marks the keys that some entity has. */
+/* Marks the keys that at least one entity has. */
 static bool *
 used_keys(const Feature *f)
 {
@@ -32,7 +33,7 @@ used_keys(const Feature *f)
 	return used;
 }
 
-/* Bags one after another, by the new codes of entities and keys. */
+/* Joins the bags into one array, by the new codes of entities and keys. */
 static void
 order_bags(Feature *f, const int64 *from, const int32 *keys,
 		   MemoryContext context)
@@ -62,8 +63,8 @@ order_bags(Feature *f, const int64 *from, const int32 *keys,
 }
 
 /*
- * Gives entities their new codes, map by the old ones, and numbers the keys in
- * the order of their bytes; keys that no entity has any more go.
+ * Gives entities new codes (map, by the old ones) and numbers the keys in the
+ * order of their bytes; keys that no entity has are dropped.
  */
 void
 lbrec_order_feature(Feature *f, const int32 *map, MemoryContext context)
@@ -101,7 +102,7 @@ lbrec_order_feature(Feature *f, const int32 *map, MemoryContext context)
 	pfree(from);
 }
 
-/* Mean and deviation of the known values. */
+/* Computes mean and deviation of the known values. */
 static void
 summarize_numbers(Feature *f)
 {
@@ -141,8 +142,8 @@ compare_floats(const void *a, const void *b)
 }
 
 /*
- * Edges between buckets of about equal count.  Equal values share a bucket, so
- * there may be fewer buckets than asked for.
+ * Computes edges of buckets with about equal counts.  Equal values share a
+ * bucket, so there may be fewer buckets than requested.
  */
 static void
 find_edges(Feature *f, int buckets, MemoryContext context)
@@ -168,7 +169,10 @@ find_edges(Feature *f, int buckets, MemoryContext context)
 	pfree(sorted);
 }
 
-/* 0 for NaN, else 1 + the number of edges that are not above the value. */
+/*
+ * Returns 0 for NaN, else 1 + the number of edges that do not exceed the
+ * value.
+ */
 int32
 lbrec_bucket_of(const float *edges, int n_edges, float value)
 {
@@ -181,7 +185,7 @@ lbrec_bucket_of(const float *edges, int n_edges, float value)
 }
 
 /*
- * To be called when all rows are read.  A bucketed number becomes a category
+ * Call this when all rows are read.  A bucketed number becomes a category
  * whose codes are the buckets; it has no vocabulary.
  */
 void
@@ -199,7 +203,7 @@ lbrec_finish_features(Dataset *data, int buckets)
 				summarize_numbers(f);
 			continue;
 		}
-		/* a warm start brings the edges that its buckets were made with */
+		/* a warm start brings the edges of the older model's buckets */
 		if (f->edges == NULL)
 			find_edges(f, buckets, data->context);
 		f->codes = MemoryContextAllocHuge(data->context,
@@ -214,7 +218,7 @@ lbrec_finish_features(Dataset *data, int buckets)
 	}
 }
 
-/* Rows of a feature's embedding table; 0 for a plain number. */
+/* Returns the rows of a feature's embedding table; 0 for a plain number. */
 int64
 lbrec_feature_rows(const Feature *f)
 {
@@ -224,7 +228,7 @@ lbrec_feature_rows(const Feature *f)
 		f->n_edges + 2;
 }
 
-/* The lists of the entities from, (n), one after another. */
+/* Joins the lists of the entities in from (n). */
 static void
 move_bags(Feature *f, const int64 *from, int64 n, MemoryContext context)
 {
@@ -253,8 +257,8 @@ move_bags(Feature *f, const int64 *from, int64 n, MemoryContext context)
 }
 
 /*
- * Gives the entities of a feature that is finished new codes, map by the old
- * ones, 1 to n, and 0 to those that go.
+ * Gives the entities of a finished feature new codes (map, by the old ones, 1
+ * to n); those with 0 are dropped.
  */
 void
 lbrec_renumber_feature(Feature *f, const int32 *map, int32 n,

@@ -2,9 +2,9 @@
  * histories.c
  *		Groups listens by user.
  *
- * Listens come in any order.  Users are taken in ranges whose listens fit in
- * lbrec.spool_mem together, one scan of all listens for each range: a scan of
- * a temporary file is cheaper than sorting it.
+ * Listens come in any order.  The users are processed in ranges whose listens
+ * fit in lbrec.spool_mem, with one scan of all listens for each range:
+ * scanning a temporary file is cheaper than sorting it.
  */
 #include "pg/listens/histories.h"
 
@@ -22,7 +22,7 @@
 #include "pg/listens/vocabulary.h"
 #include "pg/server/time.h"
 
-/* Age of plays of which an older model does not tell when they were, days. */
+/* Age in days of plays whose times an older model does not have. */
 #define UNKNOWN_AGE 30
 
 typedef struct Grouping
@@ -30,17 +30,17 @@ typedef struct Grouping
 	const Dataset *data;
 	const ListRequest *request;
 	UserLists  *lists;
-	int32	   *seen;			/* (n_recordings + 1) the last user to have it */
-	int64	   *place;			/* where it is in that user's list */
+	int32	   *seen;			/* (n_recordings + 1) the last user with it */
+	int64	   *place;			/* its place in that user's list */
 	int64		now;
 	MemoryContext context;
-	MemoryContext scratch;		/* of one user */
+	MemoryContext scratch;		/* memory for one user */
 } Grouping;
 
 /*
- * Breaks ties between listens of one time.  Each user has an order of their
- * own: with one order for all, recordings whose codes are near would seem to
- * be played one after another.
+ * Breaks ties between listens of the same time.  Each user has another order:
+ * with one order for all, recordings with near codes would seem to follow each
+ * other.
  */
 static inline uint32
 tie(const Listen *l)
@@ -61,7 +61,7 @@ compare_times(const void *a, const void *b)
 	uint32		tie_x;
 	uint32		tie_y;
 
-	/* a user with millions of listens takes a while to sort */
+	/* sorting a user with millions of listens takes a while */
 	CHECK_FOR_INTERRUPTS();
 	if (x->time != y->time)
 		return x->time < y->time ? -1 : 1;
@@ -97,8 +97,8 @@ reserve(Grouping *g, int64 n)
 }
 
 /*
- * Days before the user's last listen of the plays at that place, which are each
- * given one age, because their single times are not kept.
+ * Days between the plays at that place and the user's last listen.  A list
+ * does not keep single times, so all plays of a recording get one age.
  */
 double
 lbrec_mean_age(const UserLists *lists, int64 place)
@@ -112,10 +112,9 @@ lbrec_mean_age(const UserLists *lists, int64 place)
 }
 
 /*
- * When the user played each recording of the list last, as far as can be told:
- * the first one at the user's last listen, the others at their mean age, never
- * later than the one before.  Returns their number, 0 for a user that the lists
- * do not have.
+ * Estimates when the user last played each recording of the list: the first
+ * one at the user's last listen, the others at their mean age, but never later
+ * than the one before.  Returns their number, 0 for a user without a list.
  */
 int
 lbrec_last_plays(int64 *times, const UserLists *lists, int32 user)
@@ -139,7 +138,7 @@ lbrec_last_plays(int64 *times, const UserLists *lists, int32 user)
 	return n;
 }
 
-/* An entry of a list, and when it was played last. */
+/* An entry of a list with the time of its last play. */
 typedef struct Entry
 {
 	int64		time;
@@ -159,8 +158,8 @@ compare_entries(const void *a, const void *b)
 }
 
 /*
- * Puts the n entries of a list from first on into the order of their last
- * plays, the latest first.
+ * Sorts the n entries of a list from first on by their last plays, the latest
+ * first.
  */
 static void
 order_list(UserLists *l, int64 first, Entry *entries, int64 n)
@@ -198,7 +197,7 @@ append_sequence(Grouping *g, int32 user, const Listen *listens, int64 n,
 	return next;
 }
 
-/* Appends the recordings of one user's listens, the latest first. */
+/* Appends the distinct recordings of one user's listens, the latest first. */
 static int64
 append_listens(Grouping *g, int32 user, const Listen *listens, int64 n,
 			   int64 next)
@@ -232,9 +231,9 @@ append_listens(Grouping *g, int32 user, const Listen *listens, int64 n,
 }
 
 /*
- * Adds an older model's list of one user to what the listens gave from first
- * on, and puts all of it into the order of last plays: listens of a dump that
- * came late lie before those that the older model knows.
+ * Merges an older model's list of one user with the entries that the new
+ * listens gave from first on, in the order of last plays: a dump may bring
+ * listens late, older than those that the model knows.
  */
 static int64
 append_older(Grouping *g, int32 user, const Listen *listens, int64 n,
@@ -250,7 +249,7 @@ append_older(Grouping *g, int32 user, const Listen *listens, int64 n,
 	double		days = (double) (l->last[user] - older->last[user]) /
 		USECS_PER_DAY;
 
-	/* the order of the listens' recordings is that of their last ones */
+	/* the list is ordered by last listens, so walk backwards */
 	for (int64 i = n - 1, at = first; i >= 0 && at < next; i--)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -294,7 +293,7 @@ append_older(Grouping *g, int32 user, const Listen *listens, int64 n,
 	return next;
 }
 
-/* Puts an older model's list before one user's listens in a sequence. */
+/* Prepends an older model's list to one user's listens in a sequence. */
 static Listen *
 prepend_older(Grouping *g, int32 user, const Listen *listens, int64 *n)
 {
@@ -319,10 +318,10 @@ prepend_older(Grouping *g, int32 user, const Listen *listens, int64 *n)
 }
 
 /*
- * How many of a user's n listens, in the order of time, a list has: those that
- * are not in the future.  Such a one comes from a wrong clock; as the last
- * listen it would hide all that come after the training, and make what is
- * recent seem old.  Where all are in the future, that is how the data are.
+ * Returns how many of a user's n listens, in the order of time, a list gets:
+ * those not in the future, unless all are.  A listen in the future comes from
+ * a wrong clock.  As the last listen it would hide all listens after the
+ * training, and make recent plays look old.
  */
 static int64
 count_past(const Grouping *g, const Listen *listens, int64 n, bool known)
@@ -334,7 +333,7 @@ count_past(const Grouping *g, const Listen *listens, int64 n, bool known)
 	return past > 0 || known ? past : n;
 }
 
-/* Appends one user's listens, in the order of time, to the lists. */
+/* Appends one user's list, made from listens in the order of time. */
 static void
 append_user(int32 user, Listen *listens, int64 n, void *arg)
 {
@@ -368,7 +367,7 @@ append_user(int32 user, Listen *listens, int64 n, void *arg)
 		for (int64 i = first; i < next && l->recency; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			/* 0: so old, or of such a power, that no float tells */
+			/* 0 if so old, or the power so high, that a float underflows */
 			l->recency[i] = (float) lb_log(Max(l->recency[i], FLT_MIN));
 		}
 		l->last[user] = Min(l->last[user], g->now);
@@ -378,7 +377,7 @@ append_user(int32 user, Listen *listens, int64 n, void *arg)
 	MemoryContextReset(g->scratch);
 }
 
-/* Listens of each user, (n_users + 1). */
+/* Counts the listens of each user, (n_users + 1). */
 static int64 *
 count_listens(const Dataset *data, const uint8 *held_out)
 {
@@ -395,7 +394,7 @@ count_listens(const Dataset *data, const uint8 *held_out)
 	return counts;
 }
 
-/* Visits the users from first to last, which have n listens together. */
+/* Visits the users from first to last, whose listens number n in total. */
 static void
 visit_range(const Dataset *data, const uint8 *held_out, const int64 *counts,
 			int32 first, int32 last, int64 n, UserVisitor visit, void *arg)
@@ -434,7 +433,7 @@ visit_range(const Dataset *data, const uint8 *held_out, const int64 *counts,
 	pfree(next);
 }
 
-/* Visits each user once; code 0 stands for unknown users and is left out. */
+/* Visits each user once, except code 0, the unknown users. */
 void
 lbrec_visit_users(const Dataset *data, const uint8 *held_out,
 				  UserVisitor visit, void *arg)

@@ -9,36 +9,37 @@
 #include "pg/listens/spool.h"
 
 /*
- * The recordings of user code u are codes[offsets[u]] up to
- * codes[offsets[u + 1]].  A list has distinct recordings, the one played last
- * first; a sequence has every listen in the order of time.
+ * The recordings of user u are codes[offsets[u]] to codes[offsets[u + 1] - 1].
+ * A list has distinct recordings, the last played first; a sequence has every
+ * listen in the order of time.
  */
 typedef struct UserLists
 {
 	int64		n_users;
 	int64	   *offsets;		/* (n_users + 2) */
 	int32	   *codes;
-	float	   *plays;			/* lists: how often */
-	float	   *recency;		/* lists: log of the sum over plays of what
-								 * each still counts (lb_mix_decay), at the
-								 * user's last listen; or NULL */
-	double		power;			/* of the decay in recency */
+	float	   *plays;			/* lists: number of plays */
+	float	   *recency;		/* lists: log of the sum of the plays' decayed
+								 * weights (lb_mix_decay), at the user's last
+								 * listen; or NULL */
+	double		power;			/* exponent of that decay */
 	int64	   *last;			/* lists: (n_users + 1) time of that listen */
-	bool	   *active;			/* lists: (n_users + 1) true for users with a
-								 * listen beside the older lists; or NULL: all */
+	bool	   *active;			/* lists: (n_users + 1) true for users with
+								 * new listens beside the older lists; NULL:
+								 * all */
 	int64	   *times;			/* sequences */
 	int64		allocated;
 } UserLists;
 
 typedef struct ListRequest
 {
-	const uint8 *held_out;		/* bitmap over listens to leave out, or NULL */
+	const uint8 *held_out;		/* bitmap of listens to leave out, or NULL */
 	bool		sequence;
-	double		power;			/* of the decay; 0: recency is not needed */
-	const struct UserLists *older;	/* lists that these continue, or NULL */
+	double		power;			/* exponent of the decay; 0: omit recency */
+	const struct UserLists *older;	/* lists to continue, or NULL */
 } ListRequest;
 
-/* One user's listens in the order of time; they may be changed. */
+/* Gets one user's listens in the order of time, which it may change. */
 typedef void (*UserVisitor) (int32 user, Listen *listens, int64 n, void *arg);
 
 extern double lbrec_mean_age(const UserLists *lists, int64 place);
@@ -55,7 +56,7 @@ lbrec_list_length(const UserLists *lists, int32 user)
 	return (int) (lists->offsets[user + 1] - lists->offsets[user]);
 }
 
-/* True if the user has listens to be trained on. */
+/* True if the user has listens to train on. */
 static inline bool
 lbrec_is_active(const UserLists *lists, int32 user)
 {

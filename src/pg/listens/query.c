@@ -1,6 +1,6 @@
 /*
  * query.c
- *		The query that an argument listens stands for.
+ *		Turns the argument listens, a table or a query, into a query.
  */
 #include "pg/listens/query.h"
 
@@ -30,9 +30,9 @@ looks_like_query(const char *text)
 }
 
 /*
- * The query that the value of an argument stands for: it is a query already,
- * or the name of a table.  Of a table only the columns are asked for, so that
- * rights to them suffice.
+ * Returns the query for the value of an argument: a query as it is, or one
+ * over the table that it names.  That asks only for the needed columns, so
+ * that column rights suffice.
  */
 char *
 lbrec_listens_columns(const char *source, const char *argument,
@@ -64,7 +64,7 @@ lbrec_listens_columns(const char *source, const char *argument,
 	return psprintf("SELECT %s FROM %s", columns, quoted.data);
 }
 
-/* The same, with all columns. */
+/* The same, but with all columns of a table. */
 char *
 lbrec_listens_query(const char *source, const char *argument)
 {
@@ -72,9 +72,9 @@ lbrec_listens_query(const char *source, const char *argument)
 }
 
 /*
- * Error context while a query of listens is parsed.  Adds a hint if the default
- * table, which only lbrec-convert makes, does not exist; arg is the caller's
- * argument.
+ * Error context while a query of listens is parsed.  Adds a hint if the
+ * default table, which lbrec-convert makes, does not exist.  arg is the
+ * caller's argument.
  */
 void
 lbrec_explain_no_listens(void *arg)

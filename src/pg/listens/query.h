@@ -1,17 +1,17 @@
 /*
  * query.h
- *		The query that an argument listens stands for.
+ *		Turns the argument listens, a table or a query, into a query.
  */
 #ifndef LBREC_LISTENS_QUERY_H
 #define LBREC_LISTENS_QUERY_H
 
 #include "pg/server/lbrec.h"
 
-/* The columns that every query of listens has, as a detail of an error. */
+/* The columns that every query of listens must have, for errdetail(). */
 #define LBREC_LISTEN_COLUMNS \
 	"A query of listens has the columns user_id (bigint), listened_at (timestamp with time zone) and recording_msid (uuid)."
 
-/* The hint for a key of recordings that is no uuid. */
+/* The hint for a recording key that is no uuid. */
 #define LBREC_UUID_HINT \
 	"In the query, use lbrec_key(x), which makes a key of a bigint or a text."
 

@@ -2,9 +2,9 @@
  * sessions.c
  *		Cuts users' listens into sessions.
  *
- * A session ends where nothing was played for half an hour, as web sessions
- * do by custom.  One recording alone tells nothing of what goes together, so
- * such sessions are left out.
+ * A session ends when nothing is played for half an hour, the usual limit of
+ * web sessions.  A session of one recording says nothing about recordings that
+ * belong together, so it is left out.
  */
 #include "pg/listens/sessions.h"
 
@@ -18,9 +18,9 @@
 typedef struct Cutter
 {
 	Sessions   *sessions;
-	int64	   *seen;			/* (n_recordings + 1) the last session, plus
-								 * one, to have it */
-	int64		n_sessions;		/* so far, those left out as well */
+	int64	   *seen;			/* (n_recordings + 1) number, plus one, of the
+								 * last session with it */
+	int64		n_sessions;		/* sessions so far, with those left out */
 	MemoryContext context;
 } Cutter;
 
@@ -96,7 +96,9 @@ cut_user(int32 user, Listen *listens, int64 n, void *arg)
 	}
 }
 
-/* The sessions of all users, in context; held_out as of a ListRequest. */
+/*
+ * Makes the sessions of all users, in context; held_out as in a ListRequest.
+ */
 Sessions *
 lbrec_find_sessions(const Dataset *data, const uint8 *held_out,
 					MemoryContext context)

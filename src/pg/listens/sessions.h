@@ -1,17 +1,17 @@
 /*
  * sessions.h
- *		Users' sessions: what was played with no long gap between.
+ *		Users' sessions: listens without a long gap between them.
  */
 #ifndef LBREC_LISTENS_SESSIONS_H
 #define LBREC_LISTENS_SESSIONS_H
 
 #include "pg/listens/histories.h"
 
-/* Sessions with several recordings, each distinct, the latest first. */
+/* Sessions of several distinct recordings, the latest first. */
 typedef struct Sessions
 {
-	UserLists	lists;			/* one for each session, only codes */
-	int32	   *users;			/* (lists.n_users + 1) whose each session is */
+	UserLists	lists;			/* one list a session, with codes only */
+	int32	   *users;			/* (lists.n_users + 1) user of each session */
 	int64		allocated;
 } Sessions;
 

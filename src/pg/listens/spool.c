@@ -12,21 +12,21 @@
 #include "storage/buffile.h"
 #include "utils/memutils.h"
 
-/* Listens that a scan takes at a time. */
+/* Listens read at a time by a scan. */
 #define SCAN_ROWS 8192
 
 struct ListenSpool
 {
 	MemoryContext context;
 	int64		n;
-	int64		max_rows;		/* in memory */
+	int64		max_rows;		/* limit in memory */
 	int64		allocated;
-	Listen	   *listens;		/* NULL when they are in the file */
+	Listen	   *listens;		/* NULL once they are in the file */
 	BufFile    *file;
-	int64		tail;			/* where the file is to be written next, or -1 */
+	int64		tail;			/* offset for the next write, or -1 */
 };
 
-/* The listens that lbrec.spool_mem holds. */
+/* Number of listens that fit in lbrec.spool_mem. */
 int64
 lbrec_spool_rows(void)
 {
@@ -50,7 +50,7 @@ static void
 seek(ListenSpool *spool, int64 row)
 {
 	int64		at = row * (int64) sizeof(Listen);
-	int64		segment = (int64) 1 << 30;	/* BufFile's, fixed by its API */
+	int64		segment = (int64) 1 << 30;	/* fixed by BufFile's API */
 
 	if (BufFileSeek(spool->file, (int) (at / segment), (off_t) (at % segment),
 					SEEK_SET) != 0)
@@ -109,7 +109,7 @@ lbrec_spool_count(const ListenSpool *spool)
 	return spool->n;
 }
 
-/* All listens where they are in memory, else NULL. */
+/* Returns all listens if they are in memory, else NULL. */
 Listen *
 lbrec_spool_array(ListenSpool *spool)
 {
@@ -137,7 +137,7 @@ lbrec_spool_read(ListenSpool *spool, int64 from, int64 n, Listen *out)
 #endif
 }
 
-/* Writes over n listens that are there already. */
+/* Overwrites n existing listens. */
 void
 lbrec_spool_write(ListenSpool *spool, int64 from, int64 n,
 				  const Listen *listens)
@@ -190,17 +190,17 @@ order_block(Listen *listens, int64 n, const int32 *users,
 		sort_listens(listens, n);
 }
 
-/* A sorted part of the file, read by blocks. */
+/* A sorted part of the file, read block by block. */
 typedef struct SortedRun
 {
-	int64		next;			/* to be read from the file */
+	int64		next;			/* next listen to read from the file */
 	int64		end;
 	Listen	   *block;
 	int64		at;				/* place in the block */
 	int64		n;
 } SortedRun;
 
-/* The first listen of a run that is not merged yet, or NULL. */
+/* The next listen of a run to merge, or NULL. */
 static const Listen *
 run_head(ListenSpool *spool, SortedRun *run, int64 block_rows)
 {
@@ -216,7 +216,7 @@ run_head(ListenSpool *spool, SortedRun *run, int64 block_rows)
 	return &run->block[run->at];
 }
 
-/* The run with the earlier listen is above the other in the heap. */
+/* The heap's order: the run with the earliest listen is on top. */
 static int
 compare_runs(Datum a, Datum b, void *arg)
 {
@@ -228,7 +228,7 @@ compare_runs(Datum a, Datum b, void *arg)
 
 /*
  * Merges the sorted runs of a file into a new one.  The blocks of all runs
- * together take as much memory as lbrec.spool_mem allows, or few rows each.
+ * share lbrec.spool_mem, but have a few rows at least.
  */
 static void
 merge_runs(ListenSpool *spool, int64 run_rows)
@@ -283,9 +283,8 @@ merge_runs(ListenSpool *spool, int64 run_rows)
 }
 
 /*
- * Gives all listens new codes, by the old ones, and puts them in the order of
- * time, user and recording: what is trained does not depend on the order in
- * which rows came.
+ * Gives all listens new codes, by the old ones, and sorts them by time, user
+ * and recording, so that training does not depend on the order of rows.
  */
 void
 lbrec_spool_order(ListenSpool *spool, const int32 *users,
@@ -314,14 +313,14 @@ lbrec_spool_order(ListenSpool *spool, const int32 *users,
 		lbrec_spool_write(spool, from, n, run);
 	}
 	pfree(run);
-	/* listens mostly come in the order of time */
+	/* most queries return listens in the order of time */
 	if (!sorted)
 		merge_runs(spool, run_rows);
 }
 
 /*
- * To be called when all went well: the server warns of temporary files that a
- * statement leaves open.  After an error it closes them itself.
+ * Call this on success: the server warns of temporary files that a statement
+ * leaves open.  After an error it closes them itself.
  */
 void
 lbrec_spool_free(ListenSpool *spool)
@@ -342,7 +341,7 @@ lbrec_scan_begin(SpoolScan *scan, ListenSpool *spool)
 		scan->buffer = palloc(SCAN_ROWS * sizeof(Listen));
 }
 
-/* False at the end, after which the scan holds nothing. */
+/* Returns false at the end; the scan then holds nothing. */
 bool
 lbrec_scan_next(SpoolScan *scan)
 {

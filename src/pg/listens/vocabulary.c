@@ -21,7 +21,7 @@
 typedef struct Slot
 {
 	uint32		hash;
-	int32		code;			/* 0: empty */
+	int32		code;			/* 0: empty slot */
 } Slot;
 
 struct Vocabulary
@@ -29,12 +29,16 @@ struct Vocabulary
 	MemoryContext context;
 	int			width;
 	int32		size;
-	uint64		seed;			/* of hashes: keys may be chosen to hash alike */
-	uint32		mask;			/* slots - 1, a power of two less one */
+	uint64		seed;			/* random, because users may choose keys that
+								 * collide */
+	uint32		mask;			/* number of slots - 1; that number is a power
+								 * of two */
 	Slot	   *slots;
-	char	   *fixed;			/* (allocated, width), or NULL */
-	char	  **keys;			/* (allocated): key of code i + 1, or NULL */
-	uint32	   *lengths;		/* when the width varies */
+	char	   *fixed;			/* (allocated, width) keys of one width, or
+								 * NULL */
+	char	  **keys;			/* (allocated) key of code i + 1, or NULL */
+	uint32	   *lengths;		/* (allocated) lengths of keys of varying
+								 * width */
 	int32		allocated;
 	char	   *block;
 	Size		block_used;
@@ -49,7 +53,8 @@ lbrec_vocabulary_create(MemoryContext context, int width)
 	v->context = context;
 	v->width = width;
 	if (!pg_strong_random(&v->seed, sizeof(v->seed)))
-		v->seed = 0;			/* slower for chosen keys is all */
+		v->seed = 0;			/* without a seed, chosen keys are slow, but
+								 * nothing worse */
 	v->mask = 1023;
 	v->slots = MemoryContextAllocZero(context,
 									  (v->mask + 1) * sizeof(Slot));
@@ -104,20 +109,20 @@ hash_with(uint64 seed, int width, const void *key, uint32 len)
 		uint64		x[2];
 
 		memcpy(x, key, sizeof(x));
-		/* MSIDs and MBIDs are random, but other UUIDs are not */
+		/* MSIDs and MBIDs are random, but other UUIDs need mixing */
 		return (uint32) mix(mix(x[0] ^ seed) + x[1]);
 	}
 	return (uint32) hash_bytes_extended(key, (int) len, seed);
 }
 
-/* The place of a key in the table, which nobody else can foresee. */
+/* The place of a key in the table; the seed makes it unpredictable. */
 static inline uint32
 hash_key(const Vocabulary *v, const void *key, uint32 len)
 {
 	return hash_with(v->seed, v->width, key, len);
 }
 
-/* A number of the UUID that is the same in every run and on every machine. */
+/* A hash of a UUID that is the same in every run and on every machine. */
 uint32
 lbrec_uuid_hash(const void *key)
 {
@@ -137,7 +142,7 @@ same_key(const Vocabulary *v, int32 code, const void *key, uint32 len)
 		memcmp(v->keys[code - 1], key, len) == 0;
 }
 
-/* The slot of the key, or the empty one where it would go. */
+/* Returns the slot of the key, or the empty slot for it. */
 static inline Slot *
 probe(const Vocabulary *v, uint32 hash, const void *key, uint32 len)
 {
@@ -155,8 +160,8 @@ probe(const Vocabulary *v, uint32 hash, const void *key, uint32 len)
 }
 
 /*
- * Makes the table anew with that many slots, a power of two.  map, unless
- * NULL, has the new codes by the old; keys whose new code is 0 are left out.
+ * Rebuilds the table with that many slots, a power of two.  map, unless NULL,
+ * gives the new codes by the old; keys with new code 0 are dropped.
  */
 static void
 rehash(Vocabulary *v, uint32 n_slots, const int32 *map)
@@ -204,8 +209,8 @@ store_key(Vocabulary *v, const void *key, uint32 len)
 }
 
 /*
- * The key's hash, for lbrec_vocabulary_code() soon after: its slot is on the
- * way from memory meanwhile.
+ * Returns the key's hash and prefetches its slot for lbrec_vocabulary_code()
+ * soon after.
  */
 uint32
 lbrec_vocabulary_prefetch(const Vocabulary *v, const void *key, uint32 len)
@@ -217,8 +222,8 @@ lbrec_vocabulary_prefetch(const Vocabulary *v, const void *key, uint32 len)
 }
 
 /*
- * The code that a key of that hash has, most likely, and its key on the way
- * from memory.  Only a hint, for keys of one width.
+ * Returns the probable code of a key with that hash, and prefetches the stored
+ * key.  A mere hint, for keys of one width.
  */
 int32
 lbrec_vocabulary_prefetch_key(const Vocabulary *v, uint32 hash)
@@ -244,7 +249,7 @@ grow_keys(Vocabulary *v)
 							   (Size) v->allocated * sizeof(uint32));
 }
 
-/* The key's code; a key not met before is added. */
+/* Returns the key's code; adds the key if it is new. */
 int32
 lbrec_vocabulary_code(Vocabulary *v, const void *key, uint32 len,
 					  uint32 hash, bool *is_new)
@@ -288,7 +293,7 @@ lbrec_vocabulary_add(Vocabulary *v, const void *key, uint32 len)
 	return lbrec_vocabulary_code(v, key, len, hash_key(v, key, len), &is_new);
 }
 
-/* The key's code, or 0. */
+/* Returns the key's code, or 0. */
 int32
 lbrec_vocabulary_find(Vocabulary *v, const void *key, uint32 len)
 {
@@ -296,8 +301,8 @@ lbrec_vocabulary_find(Vocabulary *v, const void *key, uint32 len)
 }
 
 /*
- * The first keys of a vocabulary, as one of its own; for reading only, and as
- * long as v does not change.  Keys beyond are not to be looked up.
+ * Returns the first keys of a vocabulary as one of its own.  It is read-only,
+ * valid until v changes, and must not be asked for later keys.
  */
 Vocabulary *
 lbrec_vocabulary_head(const Vocabulary *v, int32 size)
@@ -329,7 +334,7 @@ sort_key(const Vocabulary *v, int32 code)
 	if (v->width == sizeof(int64))
 	{
 		memcpy(head, key, sizeof(int64));
-		/* negative ones first */
+		/* negative numbers sort first */
 		s.high = head[0] ^ (UINT64CONST(1) << 63);
 		return s;
 	}
@@ -339,7 +344,7 @@ sort_key(const Vocabulary *v, int32 code)
 	return s;
 }
 
-/* Orders two keys: as bytes, the shorter one of equal beginnings first. */
+/* Compares two keys as bytes; a prefix sorts first. */
 int
 lbrec_vocabulary_compare(const Vocabulary *v, int32 a, int32 b)
 {
@@ -372,8 +377,8 @@ compare_sort_keys(const SortKey *a, const SortKey *b, const Vocabulary *v)
 #include "lib/sort_template.h"
 
 /*
- * Gives keys new codes, map by the old ones, 1 to size, and 0 to those that
- * go.
+ * Gives keys new codes (map, by the old ones, 1 to size); those with 0 are
+ * dropped.
  */
 void
 lbrec_vocabulary_renumber(Vocabulary *v, const int32 *map, int32 size)
@@ -425,11 +430,11 @@ lbrec_vocabulary_renumber(Vocabulary *v, const int32 *map, int32 size)
 }
 
 /*
- * Numbers keys in the order of their bytes, user ids in that of numbers: codes
- * do not depend on the order in which keys came.  The first known keys stay;
- * of the others those go whose used, (size + 1) by code, is false.  NULL: all
- * stay.  Returns the new codes by the old ones, 0 to 0, in the current
- * context.
+ * Numbers keys in the order of their bytes, user ids in the order of numbers,
+ * so that codes do not depend on the order of rows.  The first known keys keep
+ * their codes; of the others, those whose used (size + 1, by code) is false
+ * are dropped.  NULL keeps all.  Returns the new codes by the old ones, 0 to
+ * 0, in the current context.
  */
 int32 *
 lbrec_vocabulary_sort(Vocabulary *v, int32 known, const bool *used)

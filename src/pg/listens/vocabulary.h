@@ -9,7 +9,7 @@
 
 typedef struct Vocabulary Vocabulary;
 
-/* width > 0: every key has that many bytes; 0: keys vary */
+/* width > 0: every key has that many bytes; 0: lengths vary */
 extern Vocabulary *lbrec_vocabulary_create(MemoryContext context, int width);
 extern uint32 lbrec_vocabulary_prefetch(const Vocabulary *v, const void *key,
 										uint32 len);
@@ -28,7 +28,7 @@ extern int	lbrec_vocabulary_compare(const Vocabulary *v, int32 a, int32 b);
 extern int32 *lbrec_vocabulary_sort(Vocabulary *v, int32 known,
 									const bool *used);
 
-/* The keys by code, one after another; offsets (size + 1) where they vary. */
+/* Returns all keys joined by code; offsets (size + 1) if lengths vary. */
 extern const char *lbrec_vocabulary_key(const Vocabulary *v, int32 code,
 										uint32 *len);
 

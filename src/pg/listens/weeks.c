@@ -2,14 +2,14 @@
  * weeks.c
  *		Listens by recording and week, and popularity at a week.
  *
- * A model keeps the number of listens of each recording in each week that it
- * was played in: no more pairs than listens, mostly far fewer, so about as
- * much as the users' lists.  How popular a recording is at a time is the sum
- * of its listens up to then, halved for every HALF_LIFE weeks that they lie
- * back, down to the HALVINGS-th halving: older listens still count that little,
- * and one listen of a clock that is years ahead does not erase everything before
- * it.  Later listens do not count, except those of the same week; a time outside
- * the weeks counts as the nearest week.
+ * A model stores, for each recording, the weeks in which it was played and the
+ * listens in each.  There are usually far fewer such pairs than listens, about
+ * as many as entries in users' lists.  The popularity of a recording at a time
+ * is the sum of its listens so far, each halved for every HALF_LIFE weeks of
+ * its age.  Halving stops after HALVINGS times, so that old listens keep a
+ * small weight and one listen from a clock years ahead does not erase all
+ * others.  Later listens do not count, except those in the same week; a time
+ * outside the weeks counts as the nearest week.
  */
 #include "pg/listens/weeks.h"
 
@@ -24,14 +24,16 @@
 #include "pg/listens/vocabulary.h"
 #include "pg/server/time.h"
 
-#define HALF_LIFE 4				/* weeks */
+#define HALF_LIFE 4				/* in weeks */
 #define HALVINGS 10
 #define OLDEST (HALF_LIFE * HALVINGS)
 
-/* One in STRAYS listens may lie years after all others. */
+/*
+ * If more than one in STRAYS listens lies years after all others, it counts.
+ */
 #define STRAYS 100
 
-/* Weeks since 1970 of a time in microseconds. */
+/* Returns weeks since 1970 of a time in microseconds. */
 int32
 lbrec_week_of(int64 time)
 {
@@ -46,12 +48,15 @@ compare_weeks(const void *a, const void *b)
 	int32		x = *(const int32 *) a;
 	int32		y = *(const int32 *) b;
 
-	/* a recording that everybody plays takes a while to sort */
+	/* sorting a recording that everybody plays takes a while */
 	CHECK_FOR_INTERRUPTS();
 	return x < y ? -1 : x > y;
 }
 
-/* places (n + 1): where each recording's listens begin, in the order of codes */
+/*
+ * fills places (n + 1): where each recording's listens begin, in the order of
+ * codes
+ */
 static void
 place_listens(int64 *places, const Dataset *data, int64 n)
 {
@@ -68,8 +73,8 @@ place_listens(int64 *places, const Dataset *data, int64 n)
 }
 
 /*
- * The weeks of the listens of recordings first to last, sorted by recording
- * and week; next is scratch for as many.
+ * Collects the weeks of the listens of recordings first to last, sorted by
+ * recording and week; next is scratch of the same size.
  */
 static void
 sort_weeks(int32 *weeks, int64 *next, const Dataset *data,
@@ -97,7 +102,7 @@ sort_weeks(int32 *weeks, int64 *next, const Dataset *data,
 	}
 }
 
-/* Adds listens of a week to the last recording's. */
+/* Adds listens in a week to the last recording. */
 static void
 add_week(WeekCounts *w, int64 from, int32 week, int32 listens)
 {
@@ -118,7 +123,7 @@ add_week(WeekCounts *w, int64 from, int32 week, int32 listens)
 	w->offsets[w->n]++;
 }
 
-/* One recording's, the known ones included. */
+/* Adds one recording's weeks, including those of the older model. */
 static void
 add_recording(WeekCounts *w, const int32 *weeks, int64 n,
 			  const WeekCounts *known)
@@ -144,9 +149,9 @@ add_recording(WeekCounts *w, const int32 *weeks, int64 n,
 }
 
 /*
- * The listens of a dataset by recording and week, those included that a model
- * which is continued brought.  Recordings are taken by as many as have no more
- * listens than lbrec.spool_mem holds weeks, a pass over the listens each.
+ * Counts the listens of a dataset by recording and week, and adds those of a
+ * model that is continued.  Recordings are processed in ranges whose listens
+ * fit in lbrec.spool_mem, with one pass over the listens for each range.
  */
 WeekCounts *
 lbrec_count_weeks(const Dataset *data)
@@ -189,10 +194,10 @@ lbrec_count_weeks(const Dataset *data)
 }
 
 /*
- * The first and the last of the weeks of all pairs; 0 and 0 without any.  A
- * few listens that lie years after all others come from clocks that are wrong:
- * fewer than one in STRAYS of all, and more than OLDEST weeks after the rest,
- * do not make the last week, or one listen of 2099 would be what is popular.
+ * Returns the first and the last week of all pairs, 0 and 0 without any.
+ * Listens that lie more than OLDEST weeks after all others, and are fewer than
+ * one in STRAYS, come from wrong clocks: they do not set the last week, or one
+ * listen in 2099 would decide what is popular.
  */
 void
 lbrec_week_range(int32 *first, int32 *last, const int32 *counts,
@@ -237,7 +242,7 @@ lbrec_week_range(int32 *first, int32 *last, const int32 *counts,
 	pfree(listens);
 }
 
-/* popularity (n) at a week */
+/* fills popularity (n) at a week */
 void
 lbrec_popularity_of_weeks(float *popularity, const int64 *offsets,
 						  const int32 *counts, int64 n, int32 week)

@@ -7,13 +7,13 @@
 
 #include "pg/listens/dataset.h"
 
-/* Listens by recording and week: those of code r from offsets[r - 1] on. */
+/* Listens by recording and week; those of code r begin at offsets[r - 1]. */
 typedef struct WeekCounts
 {
 	int64		n;				/* recordings */
 	int64	   *offsets;		/* (n + 1) */
 	int32	   *counts;			/* (offsets[n], 2): week since 1970, listens */
-	int64		allocated;		/* pairs */
+	int64		allocated;		/* pairs there is room for */
 } WeekCounts;
 
 extern int32 lbrec_week_of(int64 time);

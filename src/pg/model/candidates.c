@@ -1,15 +1,15 @@
 /*
  * candidates.c
- *		A set of candidates: the recordings that a list may have.
+ *		A set of candidates: the recordings that a list may contain.
  */
 #include "pg/model/candidates.h"
 
 #include "miscadmin.h"
 
-/* Candidates that are passed over between two checks for cancel. */
+/* Candidates skipped between two checks for a cancel. */
 #define BETWEEN_CHECKS 8192
 
-/* Candidate numbers in ascending order, for qsort() and bsearch(). */
+/* Compares candidate numbers, for qsort() and bsearch(). */
 int
 lbrec_compare_candidates(const void *a, const void *b)
 {
@@ -32,7 +32,7 @@ lbrec_is_candidate(const CandidateSet *set, int64 candidate)
 				lbrec_compare_candidates) != NULL;
 }
 
-/* The next candidates, up to room; 0 at the end. */
+/* Returns the next candidates, at most room; 0 at the end. */
 int
 lbrec_next_candidates(CandidateWalk *walk, int32 *candidates, int room)
 {
@@ -45,7 +45,7 @@ lbrec_next_candidates(CandidateWalk *walk, int32 *candidates, int room)
 	else
 		for (; found < room && walk->next < walk->n; walk->next++)
 		{
-			/* a bitmap may be empty for millions of candidates */
+			/* a bitmap may have no bit for millions of candidates */
 			if (walk->next % BETWEEN_CHECKS == 0)
 				CHECK_FOR_INTERRUPTS();
 			if (set->bits == NULL ||

@@ -1,6 +1,6 @@
 /*
  * candidates.h
- *		A set of candidates: the recordings that a list may have.
+ *		A set of candidates: the recordings that a list may contain.
  */
 #ifndef LBREC_MODEL_CANDIDATES_H
 #define LBREC_MODEL_CANDIDATES_H
@@ -10,27 +10,29 @@
 /* All candidates, or those of a bitmap, or those of a list. */
 typedef struct CandidateSet
 {
-	int64		n;				/* how many */
+	int64		n;				/* size of the set */
 	const uint64 *bits;
 	const int32 *list;			/* ascending and distinct */
 } CandidateSet;
 
-/* Goes through a set of n candidates, ascending; begins with next 0. */
+/* Iterates over a set of n candidates, ascending; set next to 0 first. */
 typedef struct CandidateWalk
 {
 	const CandidateSet *set;
 	int64		n;
-	int64		next;			/* place in the list, or candidate */
+	int64		next;			/* index in the list, or candidate */
 } CandidateWalk;
 
-/* The code of a candidate's recording: codes begin with 1, 0 is unknown. */
+/*
+ * Returns the code of a candidate's recording: codes begin at 1, 0 is unknown.
+ */
 static inline int32
 lbrec_code_of(int64 candidate)
 {
 	return (int32) (candidate + 1);
 }
 
-/* The candidate that a recording's code is of; -1 for an unknown one. */
+/* Returns the candidate with this code; -1 for the unknown code 0. */
 static inline int32
 lbrec_candidate_with(int32 code)
 {

@@ -2,10 +2,10 @@
  * config.c
  *		Writes, reads and checks the configuration of a stored model.
  *
- * A configuration may come from anybody (lbrec_import), so nothing of it is
- * believed: every member that is read must be there, be of its type and be
- * in its range, and members must agree with each other.  The table of the
- * model's arrays (parts.c) follows from it.
+ * A configuration may come from an untrusted file (lbrec_import).  So every
+ * member read here must exist, have its type and lie in its range, and members
+ * must agree with each other.  The table of the model's arrays (parts.c)
+ * follows from it.
  *
  * {"lbrec": version that trained,
  *	"options": {...},					settings of the training run
@@ -13,11 +13,11 @@
  *	"time": {...}, "best_epoch": 7, "steps": 420, "mix": {...},
  *	"moment": {...}, "trend": 0.8}
  *
- * An input is {"source": "user_id", "table": "user_embedding"}; one of a
- * column also has "column", "kind", and "mean" and "deviation" of numbers or
- * "bucketed" where numbers became categories.  "steps" are the optimiser's, of
- * all trainings that the model continues.  "mix" and "moment" are there if
- * scores have parts, "trend" if a trial found one.
+ * An input is {"source": "user_id", "table": "user_embedding"}. One for a
+ * column also has "column" and "kind", and either "mean" and "deviation" of
+ * numbers or "bucketed" if numbers became categories. "steps" counts the
+ * optimiser's steps, with those of the trainings that the model continues.
+ * "mix" and "moment" exist if scores have parts, "trend" if a trial found one.
  */
 #include "pg/model/config.h"
 
@@ -57,10 +57,10 @@ typedef enum FieldType
 	FIELD_INT,
 	FIELD_NUMBER,
 	FIELD_BOOL,
-	FIELD_NAME					/* an int, one of names */
+	FIELD_NAME					/* stored as an int, an index of names */
 } FieldType;
 
-/* A member of a JSON object and the field that it is read into. */
+/* A member of a JSON object and the struct field for it. */
 typedef struct Field
 {
 	const char *name;
@@ -77,7 +77,7 @@ typedef struct Field
 
 #define AT(field) offsetof(ModelConfig, field)
 
-/* Of "options": the settings that decide the stored arrays or the answers. */
+/* In "options": the settings that decide the stored arrays or the answers. */
 static const Field setting_fields[] = {
 	{"ensemble", FIELD_INT, AT(ensemble), 1, MAX_ENSEMBLE},
 	{"embedding_dim", FIELD_INT, AT(embedding_dim), 1, MAX_VECTOR_WIDTH},
@@ -109,8 +109,8 @@ static const Field time_fields[] = {
 #define MOMENT_FIELDS (2 * LB_MOMENT_WEIGHTS)
 
 /*
- * Of "moment", in fields (MOMENT_FIELDS): weights of what comes next, of
- * moments outside of a session and in one.
+ * Describes "moment" in fields (MOMENT_FIELDS): weights of next recordings,
+ * outside and inside a session.
  */
 static void
 describe_moment(Field *fields)
@@ -134,7 +134,7 @@ describe_moment(Field *fields)
 	}
 }
 
-/* Of "mix", in fields (LB_N_PARTS): the weights of a score's parts. */
+/* Describes "mix" in fields (LB_N_PARTS): the weights of a score's parts. */
 static void
 describe_mix(Field *fields)
 {
@@ -150,14 +150,14 @@ describe_mix(Field *fields)
 
 #undef AT
 
-/* A number normalised by these, as a float, must not be infinite. */
+/* The quotient by the deviation must be finite as a float. */
 static const Field number_fields[] = {
 	{"mean", FIELD_NUMBER, offsetof(ConfigInput, mean), -1e39, 1e39},
 	{"deviation", FIELD_NUMBER, offsetof(ConfigInput, deviation), 1e-300,
 	1e39},
 };
 
-/* Reading: the first problem is reported, the rest passed over. */
+/* Reads a configuration; only the first problem is reported. */
 typedef struct Reader
 {
 	CheckReport report;
@@ -181,7 +181,7 @@ check(Reader *r, bool holds, const char *text)
 	return holds;
 }
 
-/* The member of that name and type, or NULL after a report. */
+/* Returns the member of that name and type, or NULL after a report. */
 static const JsonbValue *
 member(Reader *r, JsonbContainer * object, const char *name,
 	   enum jbvType type, JsonbValue *v)
@@ -198,7 +198,7 @@ member(Reader *r, JsonbContainer * object, const char *name,
 	return NULL;
 }
 
-/* True if the value is in the range, which NaN and infinity never are. */
+/* True if the value is in the range; NaN and infinity never are. */
 static bool
 number_of(const JsonbValue *v, double *number)
 {
@@ -261,7 +261,7 @@ read_fields(Reader *r, void *struct_of, JsonbContainer * object,
 		read_field(r, struct_of, object, &fields[i]);
 }
 
-/* A member that is an object or an array, or NULL after a report. */
+/* Returns a member that is an object or an array, or NULL after a report. */
 static JsonbContainer *
 container(Reader *r, JsonbContainer * object, const char *name, bool array)
 {
@@ -278,7 +278,7 @@ container(Reader *r, JsonbContainer * object, const char *name, bool array)
 	return v.val.binary.data;
 }
 
-/* A text shorter than size; "" after a report. */
+/* Reads a text shorter than size; "" after a report. */
 static void
 read_text(Reader *r, char *text, Size size, JsonbContainer * object,
 		  const char *name)
@@ -321,8 +321,8 @@ read_layers(Reader *r, ModelConfig *c, JsonbContainer * settings)
 }
 
 /*
- * Every setting has a value: a training that continues the model reads them
- * all.
+ * Checks that every setting has a value: a training that continues the model
+ * needs all.
  */
 static void
 check_settings(Reader *r, JsonbContainer * settings)
@@ -364,7 +364,7 @@ read_settings(Reader *r, ModelConfig *c, JsonbContainer * root)
 		  "Its vectors are too long.");
 }
 
-/* One of a tower's inputs. */
+/* Reads one of a tower's inputs. */
 static void
 read_input(Reader *r, ModelConfig *c, ConfigInput *input,
 		   JsonbContainer * object)
@@ -445,7 +445,10 @@ has_source(const ConfigInput *inputs, int n, InputSource source)
 	return false;
 }
 
-/* Sources that towers may have, each once, and columns of distinct names. */
+/*
+ * Checks that each source occurs once in the towers, and that columns' names
+ * are distinct.
+ */
 static void
 check_inputs(Reader *r, const ModelConfig *c)
 {
@@ -490,8 +493,8 @@ check_inputs(Reader *r, const ModelConfig *c)
 }
 
 /*
- * Reads a configuration.  What is wrong with it is reported, of tensor
- * "config"; if report returns, so does this, with false.
+ * Reads a configuration.  Problems are reported for tensor "config"; if report
+ * returns, this returns false.
  */
 bool
 lbrec_parse_config(ModelConfig *c, const char *json, CheckReport report,
@@ -546,8 +549,8 @@ lbrec_parse_config(ModelConfig *c, const char *json, CheckReport report,
 }
 
 /*
- * Visits the settings of the training run of a configuration that
- * lbrec_parse_config() found sound.
+ * Visits the settings of the training run in a configuration that
+ * lbrec_parse_config() accepted.
  */
 void
 lbrec_visit_settings(const char *json, SettingVisitor visit, void *arg)
@@ -573,7 +576,7 @@ lbrec_visit_settings(const char *json, SettingVisitor visit, void *arg)
 	}
 }
 
-/* True if the input is a number beside the others, not a table's row. */
+/* True if the input is a plain number, not a row of a table. */
 bool
 lbrec_input_is_number(const ModelConfig *config, const ConfigInput *input)
 {
@@ -582,7 +585,9 @@ lbrec_input_is_number(const ModelConfig *config, const ConfigInput *input)
 		 (input->source == SOURCE_FEATURE && input->kind == FEATURE_NUMBER));
 }
 
-/* The name, up to LB_NAME_LEN bytes with its end, of an input's table. */
+/*
+ * Writes the table name of an input, at most LB_NAME_LEN bytes with its NUL.
+ */
 void
 lbrec_table_name(char *name, const ConfigInput *input)
 {
@@ -639,7 +644,7 @@ describe_inputs(ConfigInput *to, const ModelInput *from, int n,
 	}
 }
 
-/* The configuration of a model in memory, without its settings. */
+/* Describes a model in memory, without its settings. */
 void
 lbrec_describe(ModelConfig *config, const TwoTower *model)
 {
@@ -657,7 +662,7 @@ lbrec_describe(ModelConfig *config, const TwoTower *model)
 	config->moment = model->moment;
 }
 
-/* One value, exactly: it is read back as the same bits. */
+/* Writes a value exactly: reading gives the same bits. */
 static void
 put_fields(StringInfo s, const void *struct_of, const Field *fields, int n)
 {
@@ -713,8 +718,8 @@ put_inputs(StringInfo s, const ModelConfig *c, const ConfigInput *inputs,
 }
 
 /*
- * The configuration as JSON; settings is that of the training run's settings,
- * from which lbrec_parse_config() takes the rest of the struct.
+ * Returns the configuration as JSON.  settings is the JSON of the run's
+ * settings, from which lbrec_parse_config() fills the rest of the struct.
  */
 char *
 lbrec_config_json(const ModelConfig *c, const char *settings)

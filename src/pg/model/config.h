@@ -2,10 +2,10 @@
  * config.h
  *		A stored model's description: lbrec.model.config.
  *
- * Everything that serving and a warm start read of a model's configuration is
- * in one struct, which has no pointers: it is kept in serving images as it
- * is.  lbrec_config_json() writes it, lbrec_parse_config() reads and checks
- * it, and nothing else knows how it looks as JSON.
+ * One struct has all that serving and a warm start need of a model's
+ * configuration. It has no pointers, so serving images contain it unchanged.
+ * lbrec_config_json() writes it, lbrec_parse_config() reads and checks it, and
+ * no other code knows its JSON form.
  */
 #ifndef LBREC_MODEL_CONFIG_H
 #define LBREC_MODEL_CONFIG_H
@@ -16,14 +16,14 @@
 
 #include "utils/jsonb.h"
 
-/* Limits that models keep, and settings of a training run with them. */
+/* Limits of models and of training runs. */
 #define MAX_VECTOR_WIDTH 1024
 #define MAX_ENSEMBLE 64
 #define MAX_HISTORY_LENGTH 10000
 #define MAX_NEIGHBOURS 10000
 #define MAX_HASH_BUCKETS 10000000
 #define MAX_REPEAT_POWER 100
-/* of trends: beyond it vectors of unit length have no room for tastes */
+/* highest trend weight: beyond it, unit vectors have no room for tastes */
 #define MAX_TREND 4
 #define MIN_TEMPERATURE 1e-4
 #define MAX_TEMPERATURE 1000
@@ -33,10 +33,11 @@ typedef struct ConfigInput
 {
 	InputSource source;
 	FeatureKind kind;			/* SOURCE_FEATURE */
-	bool		bucketed;		/* SOURCE_FEATURE: codes of ranges of numbers */
-	bool		shared;			/* SOURCE_HISTORY: in the table of recordings */
+	bool		bucketed;		/* SOURCE_FEATURE: codes are ranges of numbers */
+	bool		shared;			/* SOURCE_HISTORY: shares the table of
+								 * recordings */
 	char		column[NAMEDATALEN];	/* SOURCE_FEATURE */
-	double		mean;			/* SOURCE_FEATURE of numbers */
+	double		mean;			/* SOURCE_FEATURE with numbers */
 	double		deviation;
 } ConfigInput;
 
@@ -47,13 +48,14 @@ typedef struct ModelConfig
 	ConfigInput query[LB_MAX_INPUTS];
 	ConfigInput candidate[LB_MAX_INPUTS];
 	TimeScale	time;
-	int			best_epoch;		/* 0: none was measured */
+	int			best_epoch;		/* 0: no epoch was measured */
 	bool		mixed;			/* scores have parts beside the dot product */
-	LbMix		mix;			/* their weights */
-	LbMomentWeights moment;		/* those of what comes next */
-	double		trend;			/* 0: none was found */
-	int			steps;			/* of the optimiser, at least: for Adam */
-	/* of the settings of the training run */
+	LbMix		mix;			/* weights of those parts */
+	LbMomentWeights moment;		/* weights of the parts for next recordings */
+	double		trend;			/* 0: no trial found one */
+	int			steps;			/* number of the optimiser's steps, at least;
+								 * Adam needs it */
+	/* From the settings of the training run: */
 	int			n_layers;		/* 0: towers are the sums of their inputs */
 	int			layers[LB_MAX_LAYERS];
 	int			ensemble;
@@ -64,7 +66,7 @@ typedef struct ModelConfig
 	bool		logq;
 	bool		normalize;
 	double		repeat_power;	/* 0: no repeat term */
-	int			neighbours;		/* 0: no such term */
+	int			neighbours;		/* 0: no neighbour term */
 	int			min_listens;
 	int			hash_buckets;
 	int			optimizer;		/* LbOptimizerKind */
@@ -76,15 +78,15 @@ typedef enum HistoryPooling
 	POOL_SQRT					/* sum divided by the root of the number */
 } HistoryPooling;
 
-/* The problem where lbrec.model and the tensor "config" differ. */
+/* The problem if lbrec.model and the tensor "config" differ. */
 #define CONFIG_DIFFERS \
 	"The config in lbrec.model is not the one that was saved with the tensors."
 
-/* Names of settings' values, each list ends with NULL. */
+/* Names of settings' values; each list ends with NULL. */
 extern const char *const lbrec_pooling_names[];
 extern const char *const lbrec_optimizer_names[];
 
-/* Gets each setting of the training run. */
+/* Receives each setting of the training run. */
 typedef void (*SettingVisitor) (const char *name, const JsonbValue *value,
 								void *arg);
 
@@ -95,7 +97,7 @@ lbrec_table_width(const ModelConfig *config)
 	return config->embedding_dim * config->ensemble;
 }
 
-/* D, the length of the vectors that a tower gives. */
+/* D, the length of the towers' vectors. */
 static inline int
 lbrec_vector_width(const ModelConfig *config)
 {

@@ -1,6 +1,6 @@
 /*
  * count.c
- *		Counts all that a model counts in the listens.
+ *		Makes all arrays that a model counts in the listens.
  */
 #include "pg/model/count.h"
 
@@ -9,7 +9,7 @@
 #include "pg/model/neighbours.h"
 #include "pg/model/twotower.h"
 
-/* The histories of a model, as those that continue them are made from. */
+/* Returns a model's stored histories as lists to continue. */
 UserLists
 lbrec_histories_of(const TwoTower *model)
 {
@@ -27,7 +27,7 @@ lbrec_histories_of(const TwoTower *model)
 	};
 }
 
-/* The histories alone; returns them as lists too. */
+/* Makes the histories alone, and also returns them as lists. */
 static UserLists *
 count_histories(Counted *counted, const CountRequest *q)
 {
@@ -51,7 +51,7 @@ count_histories(Counted *counted, const CountRequest *q)
 	return lists;
 }
 
-/* Everything; returns the histories as lists. */
+/* Makes all counted arrays; returns the histories as lists. */
 UserLists *
 lbrec_count_listens(Counted *counted, const CountRequest *q)
 {
@@ -64,7 +64,7 @@ lbrec_count_listens(Counted *counted, const CountRequest *q)
 	return count_histories(counted, q);
 }
 
-/* Gives a model what was counted for it. */
+/* Stores the counted arrays in a model. */
 void
 lbrec_set_counted(TwoTower *model, const Counted *counted)
 {

@@ -1,6 +1,6 @@
 /*
  * count.h
- *		Counts all that a model counts in the listens.
+ *		Makes all arrays that a model counts in the listens.
  */
 #ifndef LBREC_MODEL_COUNT_H
 #define LBREC_MODEL_COUNT_H

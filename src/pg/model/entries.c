@@ -7,10 +7,10 @@
  * users for each range.  Two passes do for 60 million listens at the default
  * of 1 GB.
  *
- * A row keeps as many entries as asked for in a small catalogue, fewer in a
- * large one, so that all rows together have MAX_ENTRIES or LEAST_ENTRIES a
- * recording.  Most recordings of a large catalogue are played by few users and
- * have few entries anyway.
+ * In a small catalogue a row keeps as many entries as requested; in a large
+ * one fewer, so that all rows together have MAX_ENTRIES, or LEAST_ENTRIES each
+ * if that is more.  Most recordings of a large catalogue have few users, and
+ * so few entries anyway.
  */
 #include "pg/model/entries.h"
 
@@ -21,7 +21,7 @@
 #define MAX_ENTRIES 16000000
 #define LEAST_ENTRIES 16
 
-/* The number of entries that a row keeps. */
+/* Returns the number of entries that a row keeps. */
 int
 lbrec_most_entries(const CountRequest *request)
 {
@@ -30,7 +30,7 @@ lbrec_most_entries(const CountRequest *request)
 	return Min(request->neighbours, Max(MAX_ENTRIES / n, LEAST_ENTRIES));
 }
 
-/* Entries of a row that there must be room for: new ones and older ones. */
+/* Returns the room that a row needs, for new and older entries. */
 static int64
 row_room(const EntryRows *e, int32 row)
 {
@@ -41,7 +41,7 @@ row_room(const EntryRows *e, int32 row)
 	return room;
 }
 
-/* The arrays of the result get this length. */
+/* Sets the length of the result's arrays. */
 static void
 resize(EntryRows *e, int64 n)
 {
@@ -50,7 +50,9 @@ resize(EntryRows *e, int64 n)
 	e->counts = repalloc_huge(e->counts, n * e->width * sizeof(float));
 }
 
-/* The rows of the range, with this room together, behind those made before. */
+/*
+ * Makes the rows of a range, whose entries need this room, and appends them.
+ */
 static void
 fill_range(EntryRows *e, int64 room)
 {
@@ -84,7 +86,7 @@ fill_range(EntryRows *e, int64 room)
 	e->entries = NULL;
 }
 
-/* The first pass; the current context is for scratch, here and below. */
+/* The first pass. The current memory context is scratch, here and below. */
 void
 lbrec_count_entries(EntryRows *e)
 {

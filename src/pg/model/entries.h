@@ -11,9 +11,9 @@
 typedef struct EntryRows EntryRows;
 
 /*
- * Makes a row from its n entries, which it may change: codes, and counts
- * (…, width).  All three have room for the older model's row too, which it
- * adds.  Returns the row's length.
+ * Makes a row from its n entries, which it may overwrite: codes, and counts
+ * (…, width).  It adds the older model's row, for which all three have room.
+ * Returns the row's length.
  */
 typedef int64 (*MakeRow) (int32 *codes, float *counts, uint64 *entries,
 						  int64 n, int32 row, void *arg);
@@ -21,24 +21,25 @@ typedef int64 (*MakeRow) (int32 *codes, float *counts, uint64 *entries,
 struct EntryRows
 {
 	const CountRequest *request;
-	int			width;			/* counts of an entry */
+	int			width;			/* counts in an entry */
 	UserVisitor visit;			/* calls lbrec_put_entry() for each entry of a
-								 * user's listens, and again for each range */
+								 * user's listens; runs once for each range */
 	MakeRow		make_row;
-	void	   *arg;			/* of both */
-	const int64 *older_offsets; /* of the rows that these continue, or NULL */
+	void	   *arg;			/* argument of both functions */
+	const int64 *older_offsets; /* offsets of rows to continue, or NULL */
 	int64		n_older;
 
-	/* the result, in the request's context */
+	/* The result, in the request's context: */
 	int64	   *offsets;		/* (n_recordings + 2) */
 	int32	   *codes;
 	float	   *counts;			/* (…, width) */
 
-	/* of the passes */
-	int64	   *lengths;		/* (n_recordings + 1) entries of each row */
-	int32		first;			/* the range of rows that is filled */
+	/* State of the passes: */
+	int64	   *lengths;		/* (n_recordings + 1) number of entries in
+								 * each row */
+	int32		first;			/* the range of rows being filled */
 	int32		last;
-	uint64	   *entries;		/* NULL: they are only counted */
+	uint64	   *entries;		/* NULL: the pass only counts */
 	int64	   *next;			/* (last - first + 1) */
 };
 

@@ -1,6 +1,6 @@
 /*
  * follow.c
- *		Counts directed transitions: the recordings that follow another one.
+ *		Counts directed transitions: how often a recording follows another one.
  *
  * A row keeps its most frequent followers; entries.c tells how many.
  */
@@ -17,15 +17,15 @@
 typedef struct Counter
 {
 	EntryRows	rows;
-	const LbFollow *older;		/* or NULL */
+	const LbFollow *older;		/* counts to continue, or NULL */
 	float	   *sums;			/* (n_recordings + 1, LB_FOLLOW_REACH) */
 	int			most;
-	LbPlay	   *plays;			/* of one user */
+	LbPlay	   *plays;			/* plays of one user */
 	uint64	   *transitions;
-	int64		room;			/* plays that fit there */
+	int64		room;			/* capacity of plays */
 } Counter;
 
-/* The transitions of one user; returns their number. */
+/* Makes the transitions of one user; returns their number. */
 static int64
 transitions_of(Counter *c, const Listen *listens, int64 n)
 {
@@ -74,7 +74,7 @@ add_older(int32 *codes, float *counts, int64 n, const LbFollow *older,
 	int64		to = all;
 	int64		shared;
 
-	/* from the highest code down, to the end of the room */
+	/* works backwards, so that a row can be merged in place */
 	while (i >= 0 || j >= 0)
 	{
 		int32		mine = i >= 0 ? codes[i] : -1;
@@ -112,11 +112,11 @@ make_row(int32 *codes, float *counts, uint64 *entries, int64 n, int32 row,
 									lbrec_cancel_flag())) < 0);
 	if (c->older && row <= c->rows.n_older)
 		made = add_older(codes, counts, made, c->older, row);
-	/* the entries are used up: their room is scratch for as many keys */
+	/* the entries are used up, so their memory can hold as many keys */
 	return lb_follow_keep(codes, counts, made, c->most, entries);
 }
 
-/* Counts transitions, added to those of an older model if that has any. */
+/* Counts transitions, and adds those of an older model if it has any. */
 void
 lbrec_count_followers(Counted *counted, const CountRequest *q)
 {

@@ -1,13 +1,13 @@
 /*
  * layout.c
- *		A model in memory, laid out as its configuration tells.
+ *		Lays out a model in memory by its configuration.
  */
 #include "pg/model/layout.h"
 
 #include "pg/model/config.h"
 #include "pg/model/parts.h"
 
-/* Adds the inputs of one tower, as those of a configuration. */
+/* Adds the inputs of one tower. */
 static void
 lay_inputs(TwoTower *model, const ModelConfig *c, bool query,
 		   const StoredParts *parts)
@@ -58,8 +58,8 @@ lay_columns(TwoTower *model, const ModelConfig *c, bool query)
 }
 
 /*
- * Makes a model in memory of a configuration: its query tower, or both towers,
- * and its columns, without the arrays, which lbrec_part_place() is for.
+ * Lays out a model by its configuration: its query tower or both towers, and
+ * its columns.  lbrec_part_place() then tells where the arrays go.
  */
 void
 lbrec_lay_out(TwoTower *model, const ModelConfig *c, bool both_towers,

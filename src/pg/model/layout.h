@@ -1,6 +1,6 @@
 /*
  * layout.h
- *		A model in memory, laid out as its configuration tells.
+ *		Lays out a model in memory by its configuration.
  */
 #ifndef LBREC_MODEL_LAYOUT_H
 #define LBREC_MODEL_LAYOUT_H

@@ -1,12 +1,12 @@
 /*
  * load.c
- *		Brings the arrays of a stored model into memory, checked.
+ *		Loads the arrays of a stored model into memory, and checks them.
  *
- * First all arrays that are needed are looked for, and their shapes compared
- * with the model's configuration; then the caller, which now knows all sizes,
- * has each loaded where it wants it; then they are held against each other.
- * Until that nothing may be used as an index.  What is not as it must be is an
- * error.
+ * The first step finds all needed arrays and compares their shapes with the
+ * model's configuration.  The caller, which then knows all sizes, has each
+ * array loaded to an address of its choice.  The last step compares the arrays
+ * with each other; before it, no value may be used as an index.  Every fault
+ * is an error.
  */
 #include "pg/model/load.h"
 
@@ -20,7 +20,7 @@ lbrec_bad_array(const ModelRow *row, const char *name, const char *problem)
 	lbrec_damaged(row, name, 0, problem);
 }
 
-/* True if the array is loaded, or tells another one's codes, for such uses. */
+/* True if these uses need the array, or need its length for another array. */
 static bool
 is_needed(const StoredParts *parts, int i, int uses)
 {
@@ -32,10 +32,7 @@ is_needed(const StoredParts *parts, int i, int uses)
 	return false;
 }
 
-/*
- * Looks for the arrays of a model that are needed for the given uses.  Called
- * within SPI.
- */
+/* Finds the arrays of a model that the given uses need. Called within SPI. */
 void
 lbrec_find_arrays(LoadedModel *model, const ModelRow *row, int uses)
 {
@@ -89,7 +86,7 @@ look_at_chunk(const char *name, const TensorShape *shape, int32 chunk,
 }
 
 /*
- * Loads an array that was found to out, lbrec_tensor_size() bytes of its
+ * Loads a found array to out, which has lbrec_tensor_size() bytes for its
  * shape.  Called within SPI.
  */
 void
@@ -105,7 +102,7 @@ lbrec_load_array(LoadedModel *model, int i, void *out)
 	MemoryContextSwitchTo(context);
 }
 
-/* Holds the arrays that were loaded against each other. */
+/* Compares the loaded arrays with each other. */
 void
 lbrec_check_arrays(const LoadedModel *model, int uses)
 {

@@ -1,6 +1,6 @@
 /*
  * load.h
- *		Brings the arrays of a stored model into memory, checked.
+ *		Loads the arrays of a stored model into memory, and checks them.
  */
 #ifndef LBREC_MODEL_LOAD_H
 #define LBREC_MODEL_LOAD_H
@@ -8,7 +8,7 @@
 #include "pg/model/part_values.h"
 #include "pg/model/parts.h"
 
-/* A stored model: its arrays' shapes, and those arrays that are loaded. */
+/* A stored model: shapes of its arrays, and which of them are loaded. */
 typedef struct LoadedModel
 {
 	const ModelRow *row;

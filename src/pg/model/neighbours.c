@@ -2,7 +2,7 @@
  * neighbours.c
  *		Counts the recordings that are played one after another.
  *
- * A row keeps the nearest; entries.c tells how many.
+ * A row keeps the nearest recordings; entries.c limits their number.
  */
 #include "pg/model/neighbours.h"
 
@@ -15,22 +15,22 @@
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"
 
-/* Listens further apart in time belong to two sessions. */
+/* A longer gap between two listens begins a new session. */
 #define SESSION_GAP (INT64CONST(3600) * USECS_PER_SEC)
 
 typedef struct Counter
 {
 	EntryRows	rows;
-	const Counted *older;		/* or NULL */
-	float	   *sums;			/* (n_recordings + 1) of whole rows */
+	const Counted *older;		/* counts to continue, or NULL */
+	float	   *sums;			/* (n_recordings + 1) sums over whole rows */
 	int			most;
-	uint64	   *pairs;			/* of one user */
+	uint64	   *pairs;			/* pairs of one user */
 	int32	   *codes;
 	int64	   *times;
-	int64		room;			/* listens of a user that fit there */
+	int64		room;			/* capacity in listens of one user */
 } Counter;
 
-/* The pairs of one user; returns their number. */
+/* Makes the pairs of one user; returns their number. */
 static int64
 pairs_of(Counter *c, const Listen *listens, int64 n)
 {
@@ -95,12 +95,12 @@ make_row(int32 *codes, float *counts, uint64 *entries, int64 n, int32 row,
 		}
 	LBREC_RUN((made = lb_neighbour_row(codes, counts, entries, n,
 									   lbrec_cancel_flag())) < 0);
-	/* the entries are used up: their room is scratch for as many keys */
+	/* the entries are used up, so their memory can hold as many keys */
 	return lb_neighbour_keep(codes, counts, made, row, c->sums, c->most,
 							 entries);
 }
 
-/* The weights of all entries from their counts. */
+/* Computes the weights of all entries from their counts. */
 void
 lbrec_neighbour_weights(float *weights, int64 n_recordings,
 						const int64 *offsets, const int32 *codes,
@@ -115,7 +115,7 @@ lbrec_neighbour_weights(float *weights, int64 n_recordings,
 	}
 }
 
-/* Counts neighbours, added to those of an older model if that has any. */
+/* Counts neighbours, and adds those of an older model if it has any. */
 void
 lbrec_count_neighbours(Counted *counted, const CountRequest *q)
 {

@@ -1,6 +1,7 @@
 /*
  * part_values.c
- *		Checks the values of a model's arrays, as the table of parts.c asks.
+ *		Checks the values of a model's arrays by the rules in the table of
+ *		parts.c.
  */
 #include "pg/model/part_values.h"
 
@@ -9,7 +10,7 @@
 #include "pg/model/parts.h"
 #include "pg/server/time.h"
 
-/* True if no float of them is infinite or NaN: a loop without a branch. */
+/* True if no float is infinite or NaN; the loop has no branch. */
 static bool
 all_finite(const char *data, Size n)
 {
@@ -51,13 +52,13 @@ check_floats(const StoredPart *part, PartValues *seen, const char *data,
 	return NULL;
 }
 
-/* Counts are summed up, and are doubles where they are weighed. */
+/* Counts are summed as doubles, which are exact up to this. */
 #define MAX_COUNT (INT64CONST(1) << 53)
 
-/* The longest row between two offsets: a key's bytes, a list's codes. */
+/* Limit of a row between two offsets: a key's bytes, or a list's codes. */
 #define MAX_ROW_LENGTH (1 << 28)
 
-/* Weeks since 1970 that a time in microseconds can be in. */
+/* Limit for weeks since 1970 of a time in microseconds. */
 #define MAX_WEEK (1 << 24)
 
 static const char *
@@ -102,9 +103,8 @@ check_integers(const StoredPart *part, PartValues *seen, const char *data,
 }
 
 /*
- * Looks at the next bytes of an array, whole rows.  Returns what is wrong
- * with them, or NULL.  What they must be to other arrays, lbrec_check_part()
- * tells when all are seen.
+ * Checks the next whole rows of an array.  Returns the problem, or NULL.
+ * lbrec_check_part() compares with other arrays when all are seen.
  */
 const char *
 lbrec_check_values(const StoredPart *part, PartValues *seen, const char *data,
@@ -137,7 +137,7 @@ lbrec_check_values(const StoredPart *part, PartValues *seen, const char *data,
 }
 
 /*
- * Returns what is wrong with array i beside the others, or NULL: all of its
+ * Compares array i with the others; returns the problem, or NULL.  All its
  * values were seen, and the shapes of the others are known.
  */
 const char *

@@ -7,7 +7,7 @@
 
 #include "pg/model/parts.h"
 
-/* Facts on an array's values seen so far; begins as zeros. */
+/* Facts about an array's values so far; starts as zeros. */
 typedef struct PartValues
 {
 	int64		n;
@@ -15,7 +15,8 @@ typedef struct PartValues
 	int64		last;
 	int64		least;
 	int64		most;
-	int64		above;			/* CHECK_COUNTS of integers: from beyond on */
+	int64		above;			/* CHECK_COUNTS of integers: largest from
+								 * "beyond" on */
 	double		previous;		/* CHECK_ASCENDING */
 } PartValues;
 

@@ -7,20 +7,20 @@
 #include "pg/model/config.h"
 #include "pg/model/twotower.h"
 
-/* Owners of arrays: an array exists once for each. */
+/* Owners of arrays: each owner has one array of the kind. */
 typedef enum PartOf
 {
 	OF_MODEL,
-	OF_HISTORY,					/* once, if repeats are weighed by their age */
-	OF_NEIGHBOURS,				/* once, if neighbours are counted */
+	OF_HISTORY,					/* one, if repeats are weighed by age */
+	OF_NEIGHBOURS,				/* one, if neighbours are counted */
 	OF_KEYED,					/* each column with a vocabulary */
-	OF_BUCKETED,				/* each column of numbers cut into ranges */
-	OF_CATEGORY,				/* each column of one code a row, bucketed or
-								 * not */
-	OF_BAG,						/* each column of lists of codes */
+	OF_BUCKETED,				/* each column of numbers in buckets */
+	OF_CATEGORY,				/* each column with one code a row, bucketed
+								 * or not */
+	OF_BAG,						/* each column with lists of codes */
 	OF_NUMBER,					/* each column of numbers */
 	OF_TENSOR,					/* each matrix of weights */
-	OF_STATE					/* each of the optimiser's states of these */
+	OF_STATE					/* each optimiser state of such a matrix */
 } PartOf;
 
 typedef enum PartRows
@@ -28,7 +28,8 @@ typedef enum PartRows
 	ROWS_OWN,					/* any number */
 	ROWS_USERS,
 	ROWS_RECORDINGS,
-	ROWS_ENTITIES,				/* users or recordings, as the column's */
+	ROWS_ENTITIES,				/* users or recordings, depending on the
+								 * column */
 	ROWS_CUT,					/* the last value of the row above that has
 								 * CHECK_OFFSETS */
 	ROWS_TENSOR
@@ -39,23 +40,23 @@ typedef enum PartPlace
 	IN_NONE,
 	IN_MODEL,					/* TwoTower */
 	IN_COLUMN,					/* FeatureValues */
-	IN_TENSOR,					/* its value */
-	IN_STATE					/* its state */
+	IN_TENSOR,					/* LbTensor: its value */
+	IN_STATE					/* LbTensor: its state */
 } PartPlace;
 
 struct PartKind
 {
-	const char *name;			/* %s: of the column or of the matrix */
+	const char *name;			/* %s: name of the column or the matrix */
 	TensorType	type;
 	PartOf		of;
 	PartRows	rows;
-	int			more;			/* rows beyond these */
-	int			cols;			/* 0: the vectors' or the matrix's */
+	int			more;			/* rows added to these */
+	int			cols;			/* 0: that of the vectors or of the matrix */
 	int			uses;
 	PartCheck	check;
 	bool		unique;
 	PartPlace	place;
-	size_t		offset;			/* of the pointer */
+	size_t		offset;			/* offset of the pointer in the struct */
 };
 
 #define BOTH (PART_SERVES | PART_TRAINS)
@@ -63,12 +64,12 @@ struct PartKind
 #define COLUMN(field) IN_COLUMN, offsetof(FeatureValues, field)
 
 /*
- * An array of offsets stands before the array that it cuts, which is the
- * next row with ROWS_CUT; others that are as long follow.  Columns of users
- * serve, those of recordings only if they are categories.
+ * An array of offsets precedes the array that it cuts, which is the next row
+ * with ROWS_CUT; further arrays of that length follow.  Serving needs columns
+ * of users, and those columns of recordings that are categories.
  */
 static const PartKind kinds[] = {
-	/* lbrec_load_config() reads it */
+	/* read by lbrec_load_config() */
 	{"config", TENSOR_BYTES, OF_MODEL, ROWS_OWN, 0, 1, 0,
 	CHECK_NONE, false, IN_NONE},
 	{"user_key", TENSOR_INT8, OF_MODEL, ROWS_USERS, 0, 1, BOTH,
@@ -142,22 +143,22 @@ static const PartKind kinds[] = {
 #undef MODEL
 #undef COLUMN
 
-/* A column of the model, or the matrix, that rows of the table are about. */
+/* The column or the matrix that rows of the table apply to. */
 typedef struct Subject
 {
-	const ConfigInput *input;	/* of a column, or NULL */
+	const ConfigInput *input;	/* input of a column, or NULL */
 	const char *name;
-	int			column;			/* in the order of the inputs */
-	bool		of_user;		/* serving needs it all */
-	bool		by_user;		/* a row of the matrix is a user's */
-	int64		rows;			/* of a matrix; -1: follows from vocabulary */
+	int			column;			/* number, in the order of the inputs */
+	bool		of_user;		/* serving needs all its arrays */
+	bool		by_user;		/* each row of the matrix belongs to a user */
+	int64		rows;			/* rows of a matrix; -1: from vocabulary */
 	int			cols;
 	int			state_cols;
 	int			vocabulary;
-	int64		beyond;			/* rows beyond the vocabulary's */
+	int64		beyond;			/* rows in addition to the vocabulary's */
 } Subject;
 
-/* The making of a list. */
+/* State while the list of arrays is made. */
 typedef struct Lister
 {
 	StoredParts *parts;
@@ -165,9 +166,9 @@ typedef struct Lister
 	int64		n_users;
 	int64		n_recordings;
 	int			n_states;
-	int			listens;		/* the part recording_listens */
-	int			vocabulary[MAX_FEATURES];	/* by column: the part that tells
-											 * how many codes there are */
+	int			listens;		/* index of the part recording_listens */
+	int			vocabulary[MAX_FEATURES];	/* by column: index of the part
+											 * that tells the number of codes */
 } Lister;
 
 static bool
@@ -221,7 +222,7 @@ rows_of(const PartKind *k, const Lister *l, const Subject *s)
 	return -1;
 }
 
-/* The array of a row of the table. */
+/* Adds the array for a row of the table. */
 static void
 add_part(Lister *l, const PartKind *k, const Subject *s)
 {
@@ -248,7 +249,7 @@ add_part(Lister *l, const PartKind *k, const Subject *s)
 		p->first_user = k->more == 0 ? 0 : 1;
 	else if ((k->rows == ROWS_ENTITIES && s->of_user) ||
 			 (k->rows == ROWS_TENSOR && s->by_user))
-		p->first_user = 1;		/* row 0 is of unknown ones */
+		p->first_user = 1;		/* row 0 belongs to unknown users */
 	if (k->rows == ROWS_CUT)
 	{
 		p->cut_by = me - 1;
@@ -261,7 +262,10 @@ add_part(Lister *l, const PartKind *k, const Subject *s)
 		p->beyond = l->n_recordings;
 	if (s && s->input)
 	{
-		/* of recordings only categories serve: filters name them */
+		/*
+		 * filters name categories of recordings; other columns of theirs do
+		 * not serve
+		 */
 		if (!s->of_user && k->of != OF_CATEGORY)
 			p->uses &= ~PART_SERVES;
 		if (k->of == OF_KEYED && k->check == CHECK_OFFSETS)
@@ -281,7 +285,7 @@ add_part(Lister *l, const PartKind *k, const Subject *s)
 		p->beyond = s->beyond;
 		if (!s->of_user)
 			p->uses &= ~PART_SERVES;
-		/* Adam's first moments, alone, can be negative */
+		/* only Adam's first moments can be negative */
 		if (k->of == OF_STATE && l->n_states == 1)
 			p->check = CHECK_COUNTS;
 	}
@@ -300,7 +304,7 @@ add_parts(Lister *l, const Subject *s)
 	}
 }
 
-/* The number of rows of an input's table. */
+/* Returns the number of rows of an input's table. */
 static void
 find_rows(Subject *s, const Lister *l, const ConfigInput *input)
 {
@@ -324,7 +328,7 @@ find_rows(Subject *s, const Lister *l, const ConfigInput *input)
 			s->rows = l->n_recordings + 1;
 			if (c->hash_buckets == 0)
 				return;
-			/* rows of their own for those with enough listens */
+			/* recordings with enough listens have rows of their own */
 			s->rows = -1;
 			s->vocabulary = l->listens;
 			s->beyond = c->hash_buckets + 1;
@@ -345,7 +349,7 @@ find_rows(Subject *s, const Lister *l, const ConfigInput *input)
 	}
 }
 
-/* The tables of one tower's inputs. */
+/* Adds the tables of one tower's inputs. */
 static void
 add_tables(Lister *l, bool query, int *column)
 {
@@ -369,7 +373,7 @@ add_tables(Lister *l, bool query, int *column)
 		find_rows(&s, l, &inputs[i]);
 		if (inputs[i].source == SOURCE_RECORDING &&
 			lbrec_find_part(l->parts, table) >= 0)
-			continue;			/* the history input shares it */
+			continue;			/* the history input shares this table */
 		add_parts(l, &s);
 	}
 }
@@ -403,8 +407,8 @@ add_layers(Lister *l, bool query)
 }
 
 /*
- * The arrays of a model of that configuration, with those numbers of users and
- * recordings, and the shapes that follow from them.
+ * Lists the arrays of a model with that configuration and those numbers of
+ * users and recordings, and their shapes.
  */
 StoredParts *
 lbrec_list_parts(const ModelConfig *config, int64 n_users, int64 n_recordings)
@@ -440,7 +444,7 @@ lbrec_list_parts(const ModelConfig *config, int64 n_users, int64 n_recordings)
 	return l.parts;
 }
 
-/* The place of the array of that name in the list, or -1. */
+/* Returns the index of the named array in the list, or -1. */
 int
 lbrec_find_part(const StoredParts *parts, const char *name)
 {
@@ -450,10 +454,7 @@ lbrec_find_part(const StoredParts *parts, const char *name)
 	return -1;
 }
 
-/*
- * Takes the shape that is stored of an array.  Returns what is wrong with it,
- * or NULL.
- */
+/* Sets the stored shape of an array. Returns the problem, or NULL. */
 const char *
 lbrec_accept_shape(StoredPart *part, const TensorShape *shape)
 {
@@ -476,8 +477,8 @@ lbrec_accept_shape(StoredPart *part, const TensorShape *shape)
 }
 
 /*
- * Returns what is wrong with the names of arrays, or NULL: two of one name
- * would be taken for one.  Columns that are trained on have other names.
+ * Returns the problem with the arrays' names, or NULL: two with one name would
+ * be taken for one.  Columns may not have such names in training.
  */
 const char *
 lbrec_check_names(const StoredParts *parts)
@@ -489,10 +490,7 @@ lbrec_check_names(const StoredParts *parts)
 	return NULL;
 }
 
-/*
- * Where a model in memory has the pointer to an array; NULL where it has
- * none.
- */
+/* Returns where a model in memory keeps the pointer to an array, or NULL. */
 const void **
 lbrec_part_place(const StoredPart *part, TwoTower *model)
 {

@@ -2,7 +2,7 @@
  * score.c
  *		The parts of a score, and the scores of one user.
  *
- * Values are computed for a block of recordings at a time, part by part, so
+ * Scores are computed for a block of recordings at a time, part by part, so
  * that a part costs one indirect call a block.
  */
 #include "pg/model/score.h"
@@ -29,7 +29,7 @@ has_recency(const TwoTower *model)
 	return model->counted.history_recency != NULL;
 }
 
-/* The root of the sum of the neighbours' weights. */
+/* The square root of the sum of the neighbours' weights. */
 static void
 add_neighbours(double *sums, double weight, const Scorer *s,
 			   const int32 *places, int n)
@@ -39,8 +39,8 @@ add_neighbours(double *sums, double weight, const Scorer *s,
 }
 
 /*
- * Each of the user's recordings has the share of the root that it has of the
- * sum.
+ * Divides the root among the user's recordings in proportion to their part of
+ * the sum.
  */
 static void
 neighbour_sources(const Scorer *s, int64 place, double value,
@@ -67,7 +67,7 @@ add_own(double *sums, double weight, const Scorer *s, const int32 *places,
 			sums[i] += weight;
 }
 
-/* The log of the plays' weight (lb_mix_decay). */
+/* The log of the plays' decayed weight (lb_mix_decay). */
 static void
 add_recency(double *sums, double weight, const Scorer *s,
 			const int32 *places, int n)
@@ -78,8 +78,8 @@ add_recency(double *sums, double weight, const Scorer *s,
 }
 
 /*
- * The log of how often the user played it, whenever that was: habits that are
- * older than what fades say more of months than of the next days.
+ * The log of the number of plays, old and new alike: habits too old for the
+ * decayed weight say more about the next months than about the next days.
  */
 static void
 add_plays(double *sums, double weight, const Scorer *s, const int32 *places,
@@ -91,8 +91,8 @@ add_plays(double *sums, double weight, const Scorer *s, const int32 *places,
 }
 
 /*
- * The means of the priors are about what three quite different sets of
- * listens gave (jodie, hetrec, one of invented albums).
+ * The means of the priors are close to the weights fitted on three very
+ * different data sets (jodie, hetrec, one of invented albums).
  */
 const ScorePart lbrec_score_parts[LB_N_PARTS] = {
 	[LB_PART_NEIGHBOUR] = {
@@ -125,7 +125,7 @@ const ScorePart lbrec_score_parts[LB_N_PARTS] = {
 	},
 };
 
-/* The scorer of a user that the model knows; nothing is gathered yet. */
+/* Returns the scorer of a known user; nothing is gathered yet. */
 Scorer
 lbrec_scorer(const TwoTower *model, int32 user)
 {
@@ -145,8 +145,8 @@ lbrec_scorer(const TwoTower *model, int32 user)
 }
 
 /*
- * Finds the related recordings, in the current memory context.  They may be a
- * hundred thousand: a caller with many users does so for one after another.
+ * Finds the related recordings, in the current memory context.  There may be a
+ * hundred thousand, so do this for one user after another.
  */
 void
 lbrec_find_related(Scorer *s)
@@ -168,13 +168,13 @@ lbrec_find_related(Scorer *s)
 void
 lbrec_free_related(Scorer *s)
 {
-	/* the block begins with the sums */
+	/* sums stand at the beginning of the block */
 	if (s->related.n > 0)
 		pfree(s->related.sums);
 	s->related.n = 0;
 }
 
-/* The place of a candidate among the related, or -1. */
+/* Returns the candidate's place among the related, or -1. */
 int64
 lbrec_related_place(const Scorer *s, int64 candidate)
 {
@@ -182,7 +182,10 @@ lbrec_related_place(const Scorer *s, int64 candidate)
 		lb_related_find(&s->related, lbrec_code_of(candidate));
 }
 
-/* True if the candidate is one of the user's own; the related are found. */
+/*
+ * True if the candidate is one of the user's own recordings.  Needs the
+ * related.
+ */
 bool
 lbrec_is_own(const Scorer *s, int64 candidate)
 {
@@ -192,8 +195,8 @@ lbrec_is_own(const Scorer *s, int64 candidate)
 }
 
 /*
- * Scores (n) of related recordings at places (n), with dot products dots (n);
- * n is at most BLOCK.  least: without the parts that only raise a score.
+ * Scores (n) related recordings at places (n), with dot products dots (n); n
+ * is at most BLOCK.  least: omit the parts that can only raise a score.
  */
 static void
 score_block(float *scores, const Scorer *s, const int32 *places,
@@ -243,8 +246,8 @@ score_block(float *scores, const Scorer *s, const int32 *places,
 }
 
 /*
- * The scores (n) of related recordings at places (n) of the related, with dot
- * products dots (n).
+ * Fills the scores (n) of related recordings, from their places (n) among the
+ * related and their dot products dots (n).
  */
 void
 lbrec_related_scores(float *scores, const Scorer *s, const int32 *places,
@@ -256,8 +259,8 @@ lbrec_related_scores(float *scores, const Scorer *s, const int32 *places,
 }
 
 /*
- * The same without the parts that only raise a score.  Places are those of the
- * user's own, 0 to n_own - 1; the related need not be found.
+ * The same without the parts that can only raise a score.  Places are those of
+ * the user's own, 0 to n_own - 1; the related need not be found.
  */
 void
 lbrec_least_scores(float *scores, const Scorer *s, const int32 *places,
@@ -268,7 +271,9 @@ lbrec_least_scores(float *scores, const Scorer *s, const int32 *places,
 					Min(n - from, BLOCK), true);
 }
 
-/* The score of a candidate with that dot product; the related are found. */
+/*
+ * Returns the score of a candidate with that dot product.  Needs the related.
+ */
 float
 lbrec_full_score(const Scorer *s, int64 candidate, float dot)
 {
@@ -282,8 +287,8 @@ lbrec_full_score(const Scorer *s, int64 candidate, float dot)
 }
 
 /*
- * The value of a part, which is not a SCORE_SHARE, at a place of the related; 0
- * at none, which is -1.
+ * Returns the value of a part other than SCORE_SHARE, at a place among the
+ * related; 0 at -1, no place.
  */
 double
 lbrec_part_value(const ScorePart *part, const Scorer *s, int64 place)
@@ -297,8 +302,8 @@ lbrec_part_value(const ScorePart *part, const Scorer *s, int64 place)
 }
 
 /*
- * Weights for the sum of the dot products of n members, from those for one's.
- * A share is of the dot product itself.
+ * Scales weights fitted for one member to the sum of n members' dot products.
+ * A share needs no scaling: it multiplies the dot product.
  */
 LbMix
 lbrec_mix_of_members(LbMix mix, int n_members)

@@ -8,8 +8,8 @@
  *					  + sum over SCORE_SHARE of weight * found
  *												of one that the user has played
  *
- * The table lbrec_score_parts says all that there is to say of a part: fitting
- * the weights, making lists, ranking, explaining and storing loop over it.
+ * The table lbrec_score_parts describes each part completely: fitting the
+ * weights, making lists, ranking, explaining and storing loop over it.
  */
 #ifndef LBREC_MODEL_SCORE_H
 #define LBREC_MODEL_SCORE_H
@@ -19,63 +19,67 @@
 
 /*
  * Only a user's latest MAX_SOURCES recordings contribute neighbours: those of
- * ten thousand would cover the whole catalogue.
+ * ten thousand would cover the catalogue.
  */
 #define MAX_SOURCES 500
 
 /*
- * The parts of a user's scores.  The score of a recording that is not
- * related to the user is the dot product alone.
+ * The inputs of a user's scores.  The score of a recording unrelated to the
+ * user is its dot product.
  */
 typedef struct Scorer
 {
 	const TwoTower *model;
 	int			n_own;			/* the user's own recordings, latest first */
 	const int32 *codes;			/* (n_own) */
-	const float *plays;			/* (n_own) how often */
-	const float *recency;		/* (n_own) log of what the plays count, or
-								 * NULL */
-	LbRelated	related;		/* the own and their neighbours; filled by
-								 * lbrec_find_related() */
+	const float *plays;			/* (n_own) number of plays */
+	const float *recency;		/* (n_own) log of the plays' decayed weight,
+								 * or NULL */
+	LbRelated	related;		/* the own recordings and their neighbours;
+								 * filled by lbrec_find_related() */
 } Scorer;
 
 typedef enum ScoreKind
 {
-	SCORE_FOUND,				/* counts for every recording */
-	SCORE_PLAYED,				/* for those that the user has played */
-	SCORE_SHARE					/* the same; its value is found */
+	SCORE_FOUND,				/* applies to every recording */
+	SCORE_PLAYED,				/* applies to recordings that the user has
+								 * played */
+	SCORE_SHARE					/* applies to the same; its value is found */
 } ScoreKind;
 
-/* Called with the share of a value that one of the user's recordings gives. */
+/*
+ * Called with each share of a value that comes from one of the user's
+ * recordings.
+ */
 typedef void (*PartSource) (int32 code, double share, void *arg);
 
 typedef struct ScorePart
 {
-	const char *name;			/* of its weight in a model's config */
-	const char *line;			/* of its row in lbrec_explain; NULL: it is
+	const char *name;			/* name of its weight in a model's config */
+	const char *line;			/* name of its row in lbrec_explain; NULL:
 								 * spread over the rows of found */
 	ScoreKind	kind;
 	bool		lowers;			/* may lower a score; SCORE_FOUND must not */
-	double		least;			/* bound of the weight in the sum above */
+	double		least;			/* lower bound of the weight in the sum above */
 
-	/* of the weight as it is fitted, see src/pg/train/score_fit.c */
+	/* Prior of the fitted weight, see src/pg/train/score_fit.c: */
 	double		prior;
 	double		precision;
 	double		fitted_least;
 
-	/* true if the model has what the values come from */
+	/* true if the model has the arrays for the values */
 	bool		(*present) (const TwoTower *model);
 
 	/*
-	 * Adds weight times the value to sums (n), of related recordings at
-	 * places (n).  The value of SCORE_PLAYED is 0 for a recording that is not
-	 * the user's own.  NULL for SCORE_SHARE.
+	 * Adds weight times the value to sums (n) of related recordings at places
+	 * (n).  The value of SCORE_PLAYED is 0 unless the user has played the
+	 * recording.  NULL for SCORE_SHARE.
 	 */
 	void		(*add) (double *sums, double weight, const Scorer *scorer,
 						const int32 *places, int n);
 
 	/*
-	 * Divides value, which is not 0, of a place among the user's recordings
+	 * Divides a value other than 0 at a place among the user's recordings
 	 * that it comes from.  NULL: it comes from the recording itself.
 	 */
 	void		(*sources) (const Scorer *scorer, int64 place, double value,
@@ -84,7 +88,7 @@ typedef struct ScorePart
 
 extern const ScorePart lbrec_score_parts[LB_N_PARTS];
 
-/* The user's own recordings that contribute neighbours. */
+/* Returns the number of own recordings that contribute neighbours. */
 static inline int
 lbrec_n_sources(const Scorer *s)
 {

@@ -1,6 +1,6 @@
 /*
  * stored_config.c
- *		The configuration of a stored model, verified.
+ *		Reads and verifies the configuration of a stored model.
  */
 #include "pg/model/stored_config.h"
 
@@ -16,7 +16,7 @@ damaged_config(const char *tensor, int32 chunk, const char *text, void *arg)
 	lbrec_damaged(arg, tensor, Max(chunk, 0), text);
 }
 
-/* The configuration in a model's row, as text.  Called within SPI. */
+/* Returns the configuration in a model's row, as text. Called within SPI. */
 char *
 lbrec_row_config(const ModelRow *row)
 {
@@ -30,7 +30,7 @@ lbrec_row_config(const ModelRow *row)
 							  1, types, values, NULL, true,
 							  0) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "could not read a model's config");
-	/* SPI's calls leave its own memory behind them */
+	/* SPI's calls switch to another memory context */
 	MemoryContextSwitchTo(context);
 	config = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	SPI_freetuptable(SPI_tuptable);
@@ -38,9 +38,8 @@ lbrec_row_config(const ModelRow *row)
 }
 
 /*
- * The same, verified: what lbrec.model says must be what was saved with the
- * tensors, for nothing else would tell a changed configuration from another
- * model's.
+ * Returns the same after comparing it with the copy that was saved with the
+ * tensors: no other check would detect a changed configuration.
  */
 char *
 lbrec_stored_config(const ModelRow *row)
@@ -65,7 +64,7 @@ lbrec_stored_config(const ModelRow *row)
 	return saved;
 }
 
-/* Reads a stored model's configuration.  Called within SPI. */
+/* Reads a stored model's configuration. Called within SPI. */
 void
 lbrec_load_config(ModelConfig *config, const ModelRow *row)
 {

@@ -1,6 +1,6 @@
 /*
  * stored_config.h
- *		The configuration of a stored model, verified.
+ *		Reads and verifies the configuration of a stored model.
  */
 #ifndef LBREC_MODEL_STORED_CONFIG_H
 #define LBREC_MODEL_STORED_CONFIG_H

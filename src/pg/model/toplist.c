@@ -2,18 +2,19 @@
  * toplist.c
  *		The k best recordings of users, exactly.
  *
- * Scores are dot products but for the recordings that are related to a user:
- * the user's own and their neighbours (score.h).  Of these only the own may be
- * lowered.  So of the best k by score those that are not related are among the
- * best k + l by dot product, l being the number of own recordings that are
- * lowered.  The related are scored one by one, unless even the lowest dot
- * product that was found would leave them behind the k-th best: those that
- * were not found have no higher one.
+ * A score is the dot product, except for recordings related to the user: the
+ * user's own and their neighbours (score.h).  Only own recordings can score
+ * below their dot product; let l be the number that do.  Then each unrelated
+ * recording among the best k by score is among the best k + l by dot product,
+ * which one scan finds.  Related recordings are scored one by one.  A related
+ * recording that the scan did not find has at most the lowest dot product
+ * found; if even that would leave it behind the k-th best, it is skipped.
  *
  * A user may have played ten thousand recordings, most of them once, years
- * ago: l is that many.  So the first attempt counts the lowered among the
- * latest MAX_SOURCES only.  It has succeeded if k of the found have a score of
- * at least the lowest dot product that was found; else all are counted.
+ * ago, and l may be as large.  So the first attempt counts lowered recordings
+ * among the latest MAX_SOURCES only.  It succeeds if k recordings found score
+ * at least the lowest dot product found; otherwise the second attempt counts
+ * all.
  */
 #include "pg/model/toplist.h"
 
@@ -28,27 +29,27 @@
 #include "pg/model/score.h"
 #include "pg/server/kernels.h"
 
-/* Recordings that are scored together. */
+/* Recordings scored together. */
 #define BLOCK 256
 
 /* Makes the list of one user from the best by dot product. */
 typedef struct ListMaker
 {
 	const LbCandidates *set;
-	Scorer		scorer;			/* the related are found */
+	Scorer		scorer;			/* its related recordings are found */
 	const float *query;			/* (D) */
 	int64		k;
-	float		bar_dot;		/* the lowest dot product that was found */
-	uint64	   *keys;			/* lb_key_make() of scores and candidates */
-	int64		n;				/* of keys */
-	/* related recordings that wait for being scored */
+	float		bar_dot;		/* lowest dot product found by the scan */
+	uint64	   *keys;			/* lb_key_make() of score and candidate */
+	int64		n;				/* number of keys */
+	/* related recordings waiting to be scored */
 	int			n_block;
 	int32		rows[BLOCK];	/* candidates */
 	int32		places[BLOCK];
 	float		dots[BLOCK];
 } ListMaker;
 
-/* Scores the block from its dot products, into keys. */
+/* Adds the keys of the block, given its dot products. */
 static void
 take_scores(ListMaker *l)
 {
@@ -60,7 +61,7 @@ take_scores(ListMaker *l)
 	l->n_block = 0;
 }
 
-/* The same, with dot products that are yet to be computed. */
+/* The same, but computes the dot products first. */
 static void
 take_block(ListMaker *l)
 {
@@ -69,7 +70,7 @@ take_block(ListMaker *l)
 	take_scores(l);
 }
 
-/* Adds a related recording; true if the block is full. */
+/* Adds a related recording to the block; true if the block is full. */
 static bool
 add_place(ListMaker *l, int64 place)
 {
@@ -79,7 +80,7 @@ add_place(ListMaker *l, int64 place)
 	return l->n_block == BLOCK;
 }
 
-/* Keeps the best k keys, in no order. */
+/* Keeps the k best keys, in no order. */
 static void
 keep_best(ListMaker *l)
 {
@@ -88,7 +89,7 @@ keep_best(ListMaker *l)
 	l->n = Min(l->n, l->k);
 }
 
-/* A score below which no further key is among the best k. */
+/* Returns a score that a further key must reach to be among the k best. */
 static float
 find_bar(const ListMaker *l)
 {
@@ -102,8 +103,8 @@ find_bar(const ListMaker *l)
 }
 
 /*
- * Adds the n related recordings whose places are in left and whose score could
- * pass the bar, were their dot product the lowest that was found: theirs is no
+ * Adds those of the n related recordings at places left whose score could pass
+ * the bar with the lowest dot product found: their own dot product is no
  * higher.
  */
 static void
@@ -134,7 +135,7 @@ add_passing(ListMaker *l, const uint64 *left, int64 n)
 	take_block(l);
 }
 
-/* True if the set allows the candidate. */
+/* True if the set contains the candidate. */
 static bool
 is_allowed(const LbCandidates *set, int64 candidate)
 {
@@ -145,8 +146,8 @@ is_allowed(const LbCandidates *set, int64 candidate)
 }
 
 /*
- * Adds the related recordings that are not done: the own, then the neighbours,
- * those with the highest sums first, for they raise the bar for the others.
+ * Adds the related recordings that the scan did not find: first the own, then
+ * the neighbours with the highest sums, which raise the bar for the rest.
  */
 static void
 add_related(ListMaker *l, const bool *done)
@@ -180,7 +181,9 @@ add_related(ListMaker *l, const bool *done)
 	pfree(left);
 }
 
-/* Adds what was found; the dot products are the scores that it came with. */
+/*
+ * Adds the recordings found by the scan; list.scores are their dot products.
+ */
 static void
 add_found(ListMaker *l, const RankedList *found, bool *done)
 {
@@ -203,8 +206,7 @@ add_found(ListMaker *l, const RankedList *found, bool *done)
 }
 
 /*
- * True if k of the keys have a score that no candidate can have that was not
- * found.
+ * True if k keys score at least as high as any recording that was not found.
  */
 static bool
 has_kept(const ListMaker *l)
@@ -216,7 +218,7 @@ has_kept(const ListMaker *l)
 	return kept >= l->k;
 }
 
-/* The number of a list's recordings that are new to the user. */
+/* Returns the number of recordings in a list that are new to the user. */
 static int64
 count_new(const ListMaker *l, const RankedList *list)
 {
@@ -228,10 +230,10 @@ count_new(const ListMaker *l, const RankedList *list)
 }
 
 /*
- * From the best by dot product, in list, to the l->k best by score.
- * all_found: no other candidates are allowed.  all_lowered: enough were found
- * for all of the own that are lowered.  least_new: as many must be new to the
- * user.  False if more must be found for the list to be certain.
+ * Turns the best by dot product, in list, into the l->k best by score.
+ * all_found: the set has no other candidates.  all_lowered: the scan allowed
+ * for all own recordings that are lowered.  least_new: the list must have this
+ * many recordings new to the user.  False if the scan must go deeper.
  */
 static bool
 make_list(ListMaker *l, RankedList *list, bool all_found, bool all_lowered,
@@ -272,7 +274,7 @@ make_list(ListMaker *l, RankedList *list, bool all_found, bool all_lowered,
 		(all_lowered || least_new == 0 || count_new(l, list) >= least_new);
 }
 
-/* True if some score of the user may be below its dot product. */
+/* True if a score of the user may be below its dot product. */
 static bool
 may_lower(const Scorer *s)
 {
@@ -284,9 +286,9 @@ may_lower(const Scorer *s)
 }
 
 /*
- * Returns how many of the best dot products certainly contain the k best
- * scores, if at most the first n_own recordings of the user score below their
- * dot product.  Neighbours only raise scores, so they need not be found.
+ * Returns how many top dot products surely contain the k best scores, if at
+ * most the user's first n_own recordings score below their dot product.
+ * Neighbours only raise scores, so they need not be found.
  */
 static int64
 find_depth(const LbCandidates *set, const Scorer *s, const float *query,
@@ -314,21 +316,24 @@ find_depth(const LbCandidates *set, const Scorer *s, const float *query,
 	return k;
 }
 
-/* Own recordings of a user that are reckoned with. */
+/* Returns how many own recordings this attempt considers. */
 static int
 n_reckoned(const Scorer *s, bool all)
 {
 	return all ? s->n_own : lbrec_n_sources(s);
 }
 
-/* Length of a user's list: that asked for, and the own that do not count. */
+/*
+ * Returns the length of list to make: the requested one, and room for own
+ * recordings that do not count.
+ */
 static int64
 wanted_length(const TopRequest *r, const Scorer *s, bool all)
 {
 	return Min(r->k + (r->new_only ? n_reckoned(s, all) : 0), r->set.n);
 }
 
-/* The depth best of m users by dot product, in one scan. */
+/* Finds the depth best of m users by dot product, in one scan. */
 static void
 scan(RankedList *lists, const TopRequest *r, int from, int m, int64 depth)
 {
@@ -367,9 +372,9 @@ scan(RankedList *lists, const TopRequest *r, int from, int m, int64 depth)
 }
 
 /*
- * Makes the lists of m users from the given one on: with the depth that the
- * most demanding needs.  all: for any number of the own that are lowered.  A
- * list that would need more has n = -1.
+ * Makes the lists of m users from the given one on, with the largest depth
+ * that any needs.  all: allow for any number of lowered own recordings.  A
+ * list that needs more depth gets n = -1.
  */
 static void
 make_lists(RankedList *lists, const TopRequest *r, int from, int m, bool all)
@@ -392,7 +397,7 @@ make_lists(RankedList *lists, const TopRequest *r, int from, int m, bool all)
 		const Scorer *s = r->scorers[u];
 		bool		all_lowered = n_reckoned(s, all) == s->n_own ||
 			depth == r->set.n;
-		ListMaker	l;			/* its block is large and needs no zeros */
+		ListMaker	l;			/* a large struct that needs no zeroing */
 
 		CHECK_FOR_INTERRUPTS();
 		l.set = &r->set;
@@ -404,15 +409,15 @@ make_lists(RankedList *lists, const TopRequest *r, int from, int m, bool all)
 		if (!make_list(&l, &lists[u], lists[u].n < depth, all_lowered,
 					   r->new_only ? r->k : 0))
 			lists[u].n = -1;
-		/* those that the caller had found stay */
+		/* keep the related that the caller has found */
 		if (s->related.n == 0)
 			lbrec_free_related(&l.scorer);
 	}
 }
 
 /*
- * The lists of all users, in the current memory context.  Their numbers are
- * min(k, candidates that the set allows), with new_only up to as many more as
+ * Makes the lists of all users, in the current memory context.  A list has
+ * min(k, candidates in the set) entries; with new_only, up to as many more as
  * the user has own recordings.
  */
 void
@@ -423,7 +428,7 @@ lbrec_top_lists(RankedList *lists, const TopRequest *request)
 	r.k = Min(r.k, r.set.n);
 	if (r.m > 0)
 		make_lists(lists, &r, 0, r.m, false);
-	/* one by one: one user's long list must not lengthen the others' */
+	/* one at a time: one user's long list must not lengthen the others' */
 	for (int u = 0; u < r.m; u++)
 		if (lists[u].n < 0)
 			make_lists(lists, &r, u, 1, true);

@@ -19,14 +19,14 @@ typedef struct RankedList
 
 typedef struct TopRequest
 {
-	LbCandidates set;			/* the recordings that lists may have */
-	int			m;				/* users */
+	LbCandidates set;			/* the recordings that lists may contain */
+	int			m;				/* number of users */
 	const Scorer *const *scorers;	/* (m) */
 	const float *queries;		/* (m, D) */
 	int64		k;				/* length of the lists */
-	bool		new_only;		/* as many more as it takes for k that are new
-								 * to the user to be among them */
-	LbThreads  *pool;			/* or NULL */
+	bool		new_only;		/* lengthen lists until they have k recordings
+								 * that are new to the user */
+	LbThreads  *pool;			/* threads, or NULL */
 } TopRequest;
 
 extern void lbrec_top_lists(RankedList *lists, const TopRequest *request);

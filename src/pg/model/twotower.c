@@ -14,7 +14,7 @@
 #include "pg/listens/dataset.h"
 #include "pg/server/kernels.h"
 
-/* Rows that one pass through a tower takes outside of training steps. */
+/* Rows in one pass through a tower, outside of training steps. */
 #define PASS_ROWS 2048
 
 static const char *const source_names[] = {
@@ -36,7 +36,7 @@ lbrec_source_name(InputSource source)
 	return source_names[source];
 }
 
-/* The source of that name, or -1. */
+/* Returns the source of that name, or -1. */
 int
 lbrec_source_by_name(const char *name)
 {
@@ -64,10 +64,10 @@ is_number(const TwoTower *model, InputSource source, int feature)
 }
 
 /*
- * Adds an input to the query or the candidate tower, with a table of rows x
- * cols unless it is a number beside others.  A step uses its rows at most
- * max_shares times.  Where inputs are summed, a number x is the bag of x times
- * the one row of its table.
+ * Adds an input to the query or the candidate tower.  It has a table of rows x
+ * cols, unless it is a number.  A step uses at most max_shares of the table's
+ * rows.  If inputs are summed, a number x becomes a bag with the one row of
+ * its table, scaled by x.
  */
 int
 lbrec_add_input(TwoTower *model, bool query, InputSource source, int feature,
@@ -126,14 +126,17 @@ lbrec_has_history(const TwoTower *model)
 	return false;
 }
 
-/* Users with several recordings: that many, or this share, tell tastes. */
+/*
+ * A model can learn tastes if this many users, or this share of them, have
+ * several recordings.
+ */
 #define TELLING_USERS 100
 #define TELLING_SHARE 20
 
 /*
- * True if the listens could tell which recordings the same people play.  Where
- * next to nobody played two, a user's vector is noise, unless the query tower
- * sees more of a user than what was played.
+ * True if the listens can show which recordings the same people play.  If
+ * almost nobody played two, a user's vector is noise, unless the query tower
+ * has other inputs of the user.
  */
 bool
 lbrec_tells_tastes(const TwoTower *model)
@@ -155,7 +158,10 @@ lbrec_tells_tastes(const TwoTower *model)
 	return false;
 }
 
-/* The bag of a user's recordings, latest first: no more than the model takes. */
+/*
+ * Returns the bag of a user's recordings, latest first, with at most the
+ * model's limit.
+ */
 LbSpan
 lbrec_history(const TwoTower *model, const int32 *codes, int n)
 {
@@ -170,8 +176,9 @@ lbrec_history(const TwoTower *model, const int32 *codes, int n)
 }
 
 /*
- * The number of edges that are not after the time: 0 before the first, as
- * Keras' Discretization counts.  Edges are equally spaced, so no search.
+ * Returns the number of edges that are not after the time: 0 before the first,
+ * as in Keras' Discretization.  Edges are equally spaced, so no search is
+ * needed.
  */
 int
 lbrec_time_bucket(const TimeScale *scale, int64 time)
@@ -217,7 +224,7 @@ lbrec_make_buffers(InputBuffers *buffers, const LbTower *tower, int capacity,
 
 static const int32 only_row = 0;
 
-/* Number k of an input, which may be a bag of one row. */
+/* Sets example k of an input, which may be a bag of one row. */
 static void
 put_number(void *array, LbInputKind kind, int k, double x)
 {
@@ -230,7 +237,9 @@ put_number(void *array, LbInputKind kind, int k, double x)
 	};
 }
 
-/* A place on the circle of the given number of seconds, in turns. */
+/*
+ * Returns the position on a circle of the given number of seconds, in turns.
+ */
 static double
 turns(int64 time, int64 seconds)
 {
@@ -239,7 +248,7 @@ turns(int64 time, int64 seconds)
 	return (double) ((s % seconds + seconds) % seconds) / seconds;
 }
 
-/* A feature's values for n entities; an entity beyond its n is unknown. */
+/* Sets a feature's values of n entities; an entity beyond its n is unknown. */
 static void
 fill_feature(void *array, LbInputKind kind, const FeatureValues *f,
 			 const int32 *entities, int n)
@@ -294,9 +303,9 @@ lbrec_query_inputs(InputBuffers *buffers, const TwoTower *model,
 			case SOURCE_TIME:
 
 				/*
-				 * A model knows no other times than those it was trained on:
-				 * later ones count as the last.  Years after a dump's end the
-				 * number would grow without bound and drown the user.
+				 * Later times than the training's last count as that one.
+				 * Years after a dump the number would grow without bound and
+				 * outweigh the user.
 				 */
 				for (int k = 0; k < n; k++)
 				{
@@ -376,7 +385,7 @@ lbrec_candidate_inputs(InputBuffers *buffers, const TwoTower *model,
 	}
 }
 
-/* Vectors (n, D) of one tower, PASS_ROWS at a time. */
+/* Computes vectors (n, D) of one tower, PASS_ROWS at a time. */
 void
 lbrec_tower_vectors(float *out, const TwoTower *model, const TowerRows *all,
 					LbThreads *pool, MemoryContext context)
@@ -421,7 +430,10 @@ lbrec_tower_vectors(float *out, const TwoTower *model, const TowerRows *all,
 	MemoryContextDelete(scratch);
 }
 
-/* All candidates, (n_recordings, D): row i is the recording of code i + 1. */
+/*
+ * Computes all candidates, (n_recordings, D): row i is the recording of code i
+ * + 1.
+ */
 void
 lbrec_candidate_vectors(float *out, const TwoTower *model, LbThreads *pool,
 						MemoryContext context)
@@ -429,7 +441,7 @@ lbrec_candidate_vectors(float *out, const TwoTower *model, LbThreads *pool,
 	lbrec_candidate_rows(out, model, 0, model->n_recordings, pool, context);
 }
 
-/* n of them, (n, D), from row on. */
+/* Computes n of them, (n, D), from row on. */
 void
 lbrec_candidate_rows(float *out, const TwoTower *model, int64 row, int64 n,
 					 LbThreads *pool, MemoryContext context)
@@ -439,7 +451,7 @@ lbrec_candidate_rows(float *out, const TwoTower *model, int64 row, int64 n,
 	lbrec_tower_vectors(out, model, &rows, pool, context);
 }
 
-/* Query vectors (n, D) of users at times. */
+/* Computes query vectors (n, D) of users at times. */
 void
 lbrec_query_vectors(float *out, const TwoTower *model, const int32 *users,
 					const int64 *times, int64 n, LbThreads *pool,
@@ -451,8 +463,8 @@ lbrec_query_vectors(float *out, const TwoTower *model, const int32 *users,
 }
 
 /*
- * The query vector (D) of a user at a time, after other recordings than the
- * stored ones; history may be NULL if the model has no such input.
+ * Computes the query vector (D) of a user at a time, with another history than
+ * the stored one; history may be NULL if the model has no such input.
  */
 void
 lbrec_query_vector_after(float *out, const TwoTower *model, int32 user,

@@ -37,8 +37,8 @@ typedef struct ModelInput
 {
 	InputSource source;
 	LbInputKind kind;
-	int			table;			/* tensor, -1 for numbers */
-	int			feature;		/* SOURCE_FEATURE: which */
+	int			table;			/* index of the tensor, -1 for numbers */
+	int			feature;		/* SOURCE_FEATURE: its index */
 } ModelInput;
 
 /* A feature's values by entity code, as training and serving need them. */
@@ -47,15 +47,15 @@ typedef struct FeatureValues
 	char		name[NAMEDATALEN];
 	FeatureKind kind;
 	bool		of_user;
-	bool		bucketed;		/* codes of ranges of numbers */
-	int64		n;				/* entities with a value, the 0th included */
+	bool		bucketed;		/* codes are ranges of numbers */
+	int64		n;				/* entities with a value, including entity 0 */
 	const int32 *codes;
 	const int64 *offsets;
 	const int32 *bag_codes;
 	const float *numbers;
-	const int64 *key_offsets;	/* the vocabulary, where it is stored */
+	const int64 *key_offsets;	/* the stored vocabulary */
 	const char *keys;
-	const float *edges;			/* between ranges */
+	const float *edges;			/* limits of the ranges */
 	double		mean;
 	double		deviation;
 } FeatureValues;
@@ -66,7 +66,7 @@ typedef struct TimeScale
 	double		deviation;
 	double		first_edge;
 	double		last_edge;
-	double		last;			/* no listen of the training was later */
+	double		last;			/* time of the training's last listen */
 	int			buckets;
 } TimeScale;
 
@@ -80,9 +80,10 @@ typedef struct TwoTower
 	int64		n_recordings;
 	int			n_features;
 	FeatureValues features[MAX_FEATURES];
-	bool		summed;			/* towers without layers */
-	bool		history_mean;	/* a bag's scale: 1 / n, else 1 / sqrt(n) */
-	int			history_length; /* recordings of a history at most */
+	bool		summed;			/* towers have no layers */
+	bool		history_mean;	/* scale of a bag: 1 / n if true, else 1 /
+								 * sqrt(n) */
+	int			history_length; /* limit of recordings in a history */
 	Counted		counted;
 	const int64 *user_keys;		/* (n_users) */
 	const pg_uuid_t *recording_keys;	/* (n_recordings) */
@@ -90,11 +91,12 @@ typedef struct TwoTower
 	const int64 *week_offsets;	/* (n_recordings + 1) */
 	const int32 *week_counts;	/* (..., 2) week, listens */
 	const float *candidates;	/* (n_recordings, D) */
-	bool		mixed;			/* scores have parts, weighed by mix */
+	bool		mixed;			/* scores have parts, with weights mix */
 	LbMix		mix;
-	LbMomentWeights moment;		/* if mixed, of what comes next */
-	const int32 *recording_rows;	/* (n_recordings + 1) rows of the table of
-									 * recordings, or NULL: the codes */
+	LbMomentWeights moment;		/* weights of next recordings, if mixed */
+	const int32 *recording_rows;	/* (n_recordings + 1) row of each code in
+									 * the table of recordings, or NULL: the
+									 * code itself */
 } TwoTower;
 
 /* Buffers for the inputs of up to capacity examples of one tower. */

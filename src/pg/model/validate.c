@@ -1,12 +1,11 @@
 /*
  * validate.c
- *		Checks that the stored arrays of a model are those of a model.
+ *		Checks that the stored arrays of a model are complete and consistent.
  *
- * The configuration tells which arrays there are, and the table of arrays
- * (parts.c) what is right in them.  Chunks are looked at one at a time: from
- * the tables (lbrec_check, lbrec_export) or from a file (lbrec_import).
- * Problems are reported, and the rest is looked at all the same, if report
- * returns.
+ * The configuration determines the arrays, and the table in parts.c the rules
+ * for their values.  Chunks are checked one at a time, from the tables
+ * (lbrec_check, lbrec_export) or from a file (lbrec_import).  Problems are
+ * reported; if report returns, the checks go on.
  */
 #include "pg/model/validate.h"
 
@@ -83,7 +82,7 @@ begin_array(Validator *v, const char *name, const TensorShape *shape)
 		wrong(v, v->current, -1, problem);
 }
 
-/* True if these bytes, at that place, are of the configuration at hand. */
+/* True if these bytes are the current configuration's at that place. */
 static bool
 is_config(const Validator *v, Size at, const char *data, Size len)
 {
@@ -94,8 +93,8 @@ is_config(const Validator *v, Size at, const char *data, Size len)
 }
 
 /*
- * The next chunk, in the order of names and places.  data NULL: its content
- * is known to be damaged, which was reported.  True if the chunk is of an
+ * Checks the next chunk, in the order of names and places.  data NULL: its
+ * content is damaged, which was reported.  True if the chunk belongs to an
  * array of the model.
  */
 bool
@@ -125,7 +124,7 @@ lbrec_validate_chunk(Validator *v, const char *name, const TensorShape *shape,
 	return true;
 }
 
-/* True if all that the check of an array against others reads is known. */
+/* True if all facts are known that the array must agree with. */
 static bool
 is_comparable(const Validator *v, int i)
 {
@@ -140,7 +139,10 @@ is_comparable(const Validator *v, int i)
 	return v->found[i] && !v->broken[i];
 }
 
-/* After the last chunk: checks that the arrays fit each other. */
+/*
+ * Call this after the last chunk: checks that the arrays agree with each
+ * other.
+ */
 void
 lbrec_validator_end(Validator *v)
 {
@@ -169,8 +171,8 @@ take_chunk(const char *name, const TensorShape *shape, int32 chunk,
 }
 
 /*
- * Reads all chunks of a model, in order, and checks them; visit, unless it
- * is NULL, gets each.  Called within SPI.
+ * Reads all chunks of a model in order, and checks them; visit, unless NULL,
+ * gets each.  Called within SPI.
  */
 void
 lbrec_validate_model(Validator *v, const ModelRow *row, CheckReport report,

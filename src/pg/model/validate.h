@@ -1,6 +1,6 @@
 /*
  * validate.h
- *		Checks that the stored arrays of a model are those of a model.
+ *		Checks that the stored arrays of a model are complete and consistent.
  */
 #ifndef LBREC_MODEL_VALIDATE_H
 #define LBREC_MODEL_VALIDATE_H
@@ -9,23 +9,23 @@
 #include "pg/model/parts.h"
 #include "pg/store/check.h"
 
-/* The checks of one version, as its chunks pass by. */
+/* The state of one version's checks. */
 typedef struct Validator
 {
 	Checker		checker;
 	CheckReport report;
 	void	   *arg;
-	ChunkVisitor visit;			/* gets each chunk after its checks, or NULL */
+	ChunkVisitor visit;			/* gets each checked chunk, or NULL */
 	void	   *visit_arg;
-	bool		passes_over;	/* tensors that the model has not are ignored,
-								 * as the format of files says */
+	bool		passes_over;	/* ignore tensors that the model does not
+								 * have, as the file format allows */
 	const char *config_text;
 	ModelConfig config;
-	StoredParts *parts;			/* NULL: the configuration is no one */
+	StoredParts *parts;			/* NULL: the configuration is invalid */
 	PartValues *seen;			/* by part */
-	bool	   *found;			/* by part: with a right shape */
+	bool	   *found;			/* by part: seen with a valid shape */
 	bool	   *broken;			/* by part: a problem was reported */
-	int			current;		/* the part of the chunks at hand, or -1 */
+	int			current;		/* index of the current chunk's part, or -1 */
 } Validator;
 
 extern void lbrec_validator_init(Validator *v, const char *config,

@@ -1,12 +1,12 @@
 /*
  * validate_rows.c
- *		Checks of a stored model for which a chunk at a time is too little.
+ *		Checks of a stored model that need more than one chunk at a time.
  *
- * Keys must be unique, a user's recordings and a recording's neighbours
- * distinct, and weeks ascend within a recording.  Arrays are read once more,
- * side by side with the offsets that cut them, a chunk of each; keys are
- * sorted, on disk where work_mem is too small.  So a check of any model takes
- * the memory of some chunks, work_mem and four bytes a recording.
+ * Keys must be unique, a user's recordings and a recording's neighbours must
+ * be distinct, and weeks must ascend within a recording.  Arrays are read once
+ * more together with their offsets, a chunk of each; keys are sorted, on disk
+ * if work_mem is too small.  So the memory for any model is some chunks,
+ * work_mem and four bytes a recording.
  */
 #include "pg/model/validate.h"
 
@@ -16,13 +16,13 @@
 #include "utils/tuplesort.h"
 #include "utils/typcache.h"
 
-/* An array that is read from its beginning to its end. */
+/* Reads an array from its beginning to its end. */
 typedef struct Reader
 {
 	const ModelRow *row;
 	const StoredPart *part;
-	char	   *buffer;			/* a chunk */
-	int32		next;			/* chunk */
+	char	   *buffer;			/* holds one chunk */
+	int32		next;			/* number of the next chunk */
 	Size		len;
 	Size		at;
 } Reader;
@@ -36,7 +36,7 @@ open_reader(Reader *r, const ModelRow *row, const StoredPart *part)
 	r->buffer = palloc(TENSOR_CHUNK_BYTES);
 }
 
-/* The next n bytes, which are known to be there. */
+/* Reads the next n bytes, which must exist. */
 static void
 take(Reader *r, void *out, Size n)
 {
@@ -81,7 +81,7 @@ take_int4(Reader *r)
 	return value;
 }
 
-/* True if two of the values that were put into the sort are alike. */
+/* True if two of the sorted values are equal. */
 static bool
 has_twins(Tuplesortstate * sort, const TypeCacheEntry * type)
 {
@@ -111,8 +111,8 @@ has_twins(Tuplesortstate * sort, const TypeCacheEntry * type)
 }
 
 /*
- * True if two rows of an array of keys are alike; keys of varying length are
- * cut by offsets.
+ * True if two rows of an array of keys are equal; offsets cut keys of varying
+ * length.
  */
 static bool
 keys_repeat(const ModelRow *row, const StoredPart *keys,
@@ -164,7 +164,7 @@ keys_repeat(const ModelRow *row, const StoredPart *keys,
 	return found;
 }
 
-/* True if a row of codes has one of them, from 1 to n, twice. */
+/* True if a row contains one of the codes 1 to n twice. */
 static bool
 codes_repeat(const ModelRow *row, const StoredPart *codes,
 			 const StoredPart *offsets, int64 n)
@@ -222,8 +222,8 @@ weeks_ascend(const ModelRow *row, const StoredPart *weeks,
 }
 
 /*
- * Checks the rows of a model in which lbrec_validator_end() found nothing
- * wrong; arrays with a problem are passed over.  Called within SPI.
+ * Checks the rows of a model that passed lbrec_validator_end(); arrays with a
+ * reported problem are skipped.  Called within SPI.
  */
 void
 lbrec_validate_rows(Validator *v, const ModelRow *row)
