@@ -2,8 +2,8 @@
  * lb_arena.h
  *		Cuts a block of the caller's memory into arrays.
  *
- * With base NULL an arena only counts, so one function both tells how many
- * bytes its arrays take and places them:
+ * With base NULL an arena only counts, so one function both computes the bytes
+ * of its arrays and places them:
  *
  *		static size_t
  *		lay_out(Thing *t, char *block, int n)
@@ -27,13 +27,15 @@ typedef struct LbArena
 } LbArena;
 
 /*
- * More than any allocation gives: what is larger counts as this, so that on a
- * 32-bit machine the bytes of a large model fail to be allocated and do not
- * wrap around.
+ * An impossible size: larger ones are replaced by it, so that on a 32-bit
+ * machine the bytes of a large model fail to be allocated instead of wrapping
+ * around.
  */
 #define LB_TOO_MANY_BYTES (SIZE_MAX / 2 / LB_ALIGN * LB_ALIGN)
 
-/* The next array, aligned to LB_ALIGN; NULL when the arena only counts. */
+/*
+ * Returns the next array, aligned to LB_ALIGN; NULL if the arena only counts.
+ */
 static inline void *
 lb_arena_cut(LbArena *arena, size_t bytes)
 {

@@ -2,9 +2,9 @@
  * lb_core.h
  *		Shared by every file of src/core: status codes and size rules.
  *
- * src/core is numbers only: libc, libm and pthreads.  No PostgreSQL header,
- * no allocation, no logging, no exit: the caller brings the memory
- * (lb_x_bytes() tells how much), and a function that can fail returns
+ * src/core only computes: it uses libc, libm and pthreads, but no PostgreSQL
+ * header, no allocation, no logging and no exit.  The caller provides the
+ * memory (lb_x_bytes() returns its size), and a function that can fail returns
  * LbStatus.  So a longjmp out of the server leaks nothing, and the unit tests
  * run under sanitizers without a server.
  */
@@ -28,14 +28,14 @@ typedef enum LbStatus
 	LB_OK = 0,
 	LB_CANCELLED,				/* the LbCancel function returned true */
 	LB_NOT_FINITE,				/* a loss, weight or score is NaN or infinite */
-	LB_BAD_ARGUMENT,			/* caller broke the function's contract */
+	LB_BAD_ARGUMENT,			/* the caller broke the function's contract */
 	LB_NO_THREADS				/* a helper thread could not be started */
 } LbStatus;
 
 /*
- * True if the work must stop.  Asked between tiles, from any thread; NULL
+ * True if the work must stop.  Called between tiles, from any thread; NULL
  * means never.  Once true, it must stay true until the call has returned:
- * workers that see it end their parts before the others.
+ * workers that see it end their parts before the others do.
  */
 typedef bool (*LbCancel) (void);
 

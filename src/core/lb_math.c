@@ -103,7 +103,7 @@ lb_log(double x)
 
 	/*
 	 * log(1 + f) = f - f s + 2 (s^3/3 + s^5/5 ...), as 2 s = f - f s: f is
-	 * exact, so that what is rounded is small beside it.
+	 * exact, so the rounded terms are small beside it.
 	 */
 	f = m - 1;
 	s = f / (2 + f);
@@ -114,8 +114,8 @@ lb_log(double x)
 }
 
 /*
- * The rounding of 1 + x is divided out again: log(u) / (u - 1) changes slowly
- * (Kahan's way, as HP's calculators had it).
+ * Divides the rounding error of 1 + x out: log(u) / (u - 1) changes slowly
+ * (Kahan's method, from HP's calculators).
  */
 double
 lb_log1p(double x)
@@ -167,7 +167,9 @@ cosine(double x)
 	return 1 + sum;
 }
 
-/* The sine of turns and that many quarters; quarters of a turn are exact. */
+/*
+ * The sine of turns plus a number of quarter turns; quarter turns are exact.
+ */
 static double
 sine_from(double turns, int quarters)
 {

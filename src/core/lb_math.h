@@ -2,10 +2,10 @@
  * lb_math.h
  *		Elementary functions whose results have the same bits on every machine.
  *
- * The standard asks no more of libm than a result close to the right one, and
- * glibc chooses among versions by the CPU.  What serves a model takes these
- * instead: additions, products and divisions in double in a fixed order, which
- * IEEE 754 rounds in one way.  Training may use libm.
+ * The C standard does not require exact results of libm, and glibc chooses
+ * among versions by the CPU.  Serving code uses these functions instead:
+ * additions, products and divisions in double in a fixed order, whose rounding
+ * IEEE 754 defines.  Training may use libm.
  */
 #ifndef LB_MATH_H
 #define LB_MATH_H

@@ -46,7 +46,7 @@ lb_random_next(LbRandom *rng)
 	return result;
 }
 
-/* The upper and lower half of a product of 128 bits. */
+/* Computes the upper and lower half of a 128-bit product. */
 static uint64_t
 multiply(uint64_t *low, uint64_t a, uint64_t b)
 {
@@ -56,7 +56,7 @@ multiply(uint64_t *low, uint64_t a, uint64_t b)
 	*low = (uint64_t) product;
 	return (uint64_t) (product >> 64);
 #else
-	/* 32-bit machines: in quarters, as on paper */
+	/* for 32-bit machines: products of halves, as on paper */
 	uint64_t	a0 = (uint32_t) a;
 	uint64_t	a1 = a >> 32;
 	uint64_t	b0 = (uint32_t) b;
@@ -70,7 +70,8 @@ multiply(uint64_t *low, uint64_t a, uint64_t b)
 }
 
 /*
- * An integer from 0 to n - 1, n > 0, without modulo bias (Lemire, 2019).
+ * Returns an integer from 0 to n - 1, n > 0, without modulo bias (Lemire,
+ * 2019).
  */
 uint64_t
 lb_random_below(LbRandom *rng, uint64_t n)
@@ -88,7 +89,7 @@ lb_random_below(LbRandom *rng, uint64_t n)
 	return high;
 }
 
-/* A float from low (inclusive) to high (exclusive but for rounding). */
+/* Returns a float from low to high; only rounding gives high itself. */
 float
 lb_random_uniform(LbRandom *rng, float low, float high)
 {
@@ -98,8 +99,8 @@ lb_random_uniform(LbRandom *rng, float low, float high)
 }
 
 /*
- * Fisher and Yates, from the end: settles the items from high - 1 down to
- * low.  Parts that follow each other from n to 0 are one shuffle.
+ * Shuffles from the end (Fisher and Yates): settles the items from high - 1
+ * down to low.  Calls for adjacent ranges from n down to 0 make one shuffle.
  */
 void
 lb_random_shuffle_part(LbRandom *rng, uint32_t *items, int64_t high,

@@ -1,6 +1,7 @@
 /*
  * lb_random.h
- *		The one source of randomness: seeded, portable, the same everywhere.
+ *		The only source of randomness: seeded, portable, the same on every
+ *		machine.
  */
 #ifndef LB_RANDOM_H
 #define LB_RANDOM_H

@@ -2,11 +2,11 @@
  * lb_threads.c
  *		Helper threads: start, run one task on all, stop.
  *
- * A task is announced by raising round, its end by lowering busy to zero.
- * Both sides first look a few microseconds long without sleeping, because the
- * next step of training follows at once, and then sleep on a condition
- * variable: on a busy machine a spinning waiter takes the CPU from the worker
- * that it waits for (measured: ruinous).
+ * A task begins when round is incremented, and ends when busy falls to zero.
+ * Both sides first spin for a few microseconds, because the next step of
+ * training follows at once, and then sleep on a condition variable: on a busy
+ * machine a spinning waiter takes the CPU from the worker that it waits for
+ * (measured: ruinous).
  *
  * A sleeper re-checks under the lock, and its waker takes the lock
  * after having changed the value: no wake-up is lost.
@@ -25,10 +25,13 @@
 #define cpu_relax() atomic_signal_fence(memory_order_seq_cst)
 #endif
 
-/* some 10 us: longer than a pass between two steps, shorter than a slice */
+/*
+ * about 10 us: longer than the pause between two steps, shorter than a time
+ * slice
+ */
 #define LB_SPINS 200
 
-/* stack of a helper: kernels keep some kB there, sanitizers want more */
+/* stack of a helper: kernels need some kB, sanitizers more */
 #define LB_STACK_BYTES (1024 * 1024)
 
 typedef struct Helper
@@ -80,8 +83,8 @@ wait_for_round(LbThreads *pool, unsigned seen)
 }
 
 /*
- * p lives on the starter's stack: lb_threads_start() counts new helpers as
- * busy and returns only when each has read it.
+ * p is on the starter's stack: lb_threads_start() counts new helpers as busy
+ * and returns only when each has read it.
  */
 static void *
 helper_main(void *p)
@@ -90,7 +93,7 @@ helper_main(void *p)
 	int			worker = ((Helper *) p)->worker;
 	unsigned	seen = 0;
 
-	finish_part(pool);			/* p belongs to the starter again */
+	finish_part(pool);			/* p may be gone from here on */
 	for (;;)
 	{
 		seen = wait_for_round(pool, seen);
@@ -111,7 +114,7 @@ announce(LbThreads *pool)
 	pthread_mutex_unlock(&pool->lock);
 }
 
-/* helpers 1 .. n_helpers exist; end them and forget the pool */
+/* ends helpers 1 .. n_helpers and resets the pool */
 static void
 join_helpers(LbThreads *pool, int n_helpers)
 {
@@ -139,7 +142,7 @@ lb_threads_start(LbThreads *pool, int n_threads)
 	if (n_threads < 1 || n_threads > LB_MAX_THREADS)
 		return LB_BAD_ARGUMENT;
 	if (n_threads == 1)
-		return LB_OK;			/* n_threads stays 0: run() needs no lock */
+		return LB_OK;			/* with n_threads 0, run() needs no lock */
 
 	pthread_mutex_init(&pool->lock, NULL);
 	pthread_cond_init(&pool->wake, NULL);
@@ -147,8 +150,8 @@ lb_threads_start(LbThreads *pool, int n_threads)
 	pool->n_threads = n_threads;
 
 	/*
-	 * A thread inherits the mask of its creator.  SIGBUS comes to the thread
-	 * whose reading fails; blocked, it would end the process.
+	 * A thread inherits its creator's signal mask.  SIGBUS goes to the thread
+	 * whose read fails; if blocked, it would end the process.
 	 */
 	sigfillset(&all);
 	sigdelset(&all, SIGBUS);

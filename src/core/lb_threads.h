@@ -12,11 +12,11 @@
  *		lb_threads_run(&pool, task, &arg);	task(arg, 0, 2) and task(arg, 1, 2)
  *		lb_threads_stop(&pool);				joins; none is left
  *
- * The struct must stay where it is between start and stop.  A task must not
- * use its own pool.  If the caller's own part of a task leaves by longjmp,
- * lb_threads_stop() is still right: it waits for the helpers' parts first.
+ * The struct must not move between start and stop.  A task must not use its
+ * own pool.  If the caller's part of a task leaves by longjmp,
+ * lb_threads_stop() still works: it waits for the helpers' parts first.
  *
- * Work that cannot be begun again, such as the way back of a training step,
+ * Work that cannot be repeated, such as the backward pass of a training step,
  * does not poll a cancel flag: it is done in pieces of some ten milliseconds,
  * with lb_threads_pause() between them, where the caller may leave.
  */
@@ -33,12 +33,13 @@ typedef void (*LbTask) (void *arg, int worker, int n_workers);
 
 typedef struct LbThreads
 {
-	int			n_threads;		/* workers, the caller among them; 0: stopped */
+	int			n_threads;		/* number of workers, including the caller; 0:
+								 * stopped */
 	pthread_mutex_t lock;
-	pthread_cond_t wake;		/* a new task, or stop */
-	pthread_cond_t done;		/* the last helper has finished its part */
+	pthread_cond_t wake;		/* wakes helpers for a new task, or to stop */
+	pthread_cond_t done;		/* tells that the last helper has finished */
 	_Atomic unsigned round;		/* counts tasks handed out */
-	_Atomic int busy;			/* helpers still in the present task */
+	_Atomic int busy;			/* helpers still working on the current task */
 	_Atomic int stopping;
 	LbTask		task;
 	void	   *arg;
@@ -47,21 +48,22 @@ typedef struct LbThreads
 } LbThreads;
 
 /*
- * Starts n_threads - 1 helpers (1 to LB_MAX_THREADS).  LB_NO_THREADS when the
- * system gives no more; then nothing is left running and the pool is stopped.
+ * Starts n_threads - 1 helpers (n_threads is 1 to LB_MAX_THREADS).  Returns
+ * LB_NO_THREADS if the system has no more; then no helper runs and the pool is
+ * stopped.
  */
 extern LbStatus lb_threads_start(LbThreads *pool, int n_threads);
 
 /*
  * Runs task(arg, w, n) for each worker w and returns when all have finished.
- * pool may be NULL or stopped: then task(arg, 0, 1).
+ * If pool is NULL or stopped, it runs task(arg, 0, 1).
  */
 extern void lb_threads_run(LbThreads *pool, LbTask task, void *arg);
 
-/* Waits for helpers to finish, ends them.  NULL or a zeroed pool is fine. */
+/* Waits for the helpers and ends them. pool may be NULL or zeroed. */
 extern void lb_threads_stop(LbThreads *pool);
 
-/* Workers that lb_threads_run() will use. */
+/* Returns the number of workers that lb_threads_run() will use. */
 static inline int
 lb_threads_count(const LbThreads *pool)
 {
@@ -69,8 +71,8 @@ lb_threads_count(const LbThreads *pool)
 }
 
 /*
- * Between two pieces of long work, on the caller's thread, when no task runs.
- * Set pool->pause after lb_threads_start().
+ * Call this between two pieces of long work, on the caller's thread, while no
+ * task runs.  Set pool->pause after lb_threads_start().
  */
 static inline void
 lb_threads_pause(const LbThreads *pool)
@@ -80,8 +82,8 @@ lb_threads_pause(const LbThreads *pool)
 }
 
 /*
- * The number of pieces, of at most limit operations, that a worker makes of its
- * share, without coming below one unit of n.
+ * Returns the number of pieces into which a worker cuts its part, so that each
+ * has at most limit operations but at least one unit of n.
  */
 static inline int
 lb_threads_pieces(double operations, double limit, int64_t n,
@@ -94,22 +96,22 @@ lb_threads_pieces(double operations, double limit, int64_t n,
 }
 
 /*
- * A block [from, to) of a worker's part of the work.  False ends the work of
- * all workers, at their next block.
+ * Does a block [from, to) of a worker's part.  Returning false ends the work
+ * of all workers, at their next block.
  */
 typedef bool (*LbBlockTask) (void *arg, int worker, int64_t from, int64_t to);
 
 /*
  * Does task for [0, n): each worker's part, as lb_threads_part() divides it in
- * multiples of unit, in blocks of at most block, in ascending order.  cancel
- * is asked before each block.  LB_CANCELLED if it said yes, or a task no; then
- * any of the work may be undone.
+ * multiples of unit, in blocks of at most block, in ascending order.  Calls
+ * cancel before each block.  Returns LB_CANCELLED if cancel returned true or a
+ * task false; then any part of the work may be missing.
  */
 extern LbStatus lb_threads_for(LbThreads *pool, int64_t n, int64_t unit,
 							   int64_t block, LbBlockTask task, void *arg,
 							   LbCancel cancel);
 
-/* The part [*from, *to) of n units that falls to one worker. */
+/* Computes the part [*from, *to) of n units for one worker. */
 static inline void
 lb_threads_part(int64_t *from, int64_t *to, int64_t n, int worker,
 				int n_workers)

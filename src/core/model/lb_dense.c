@@ -1,6 +1,6 @@
 /*
  * lb_dense.c
- *		Dense layers' products, by the kernels in use.
+ *		The matrix products of dense layers, by the kernels in use.
  */
 #include "core/model/lb_dense.h"
 
@@ -20,8 +20,8 @@ lb_dense_forward(float *y, const float *x, const float *w, const float *bias,
 }
 
 /*
- * Blocks of rows are summed each for itself: the error of a sum in float32
- * grows with its length, and rows of a batch cancel.
+ * Blocks of rows are summed separately: the error of a float32 sum grows with
+ * its length, and rows of a batch nearly cancel.
  */
 #define ROWS_OF_SUM 64
 

@@ -3,7 +3,7 @@
  *		The matrix products of dense layers.
  *
  * Kernels load whole vectors, so up to LB_ALIGN bytes past the end of w, wt
- * and dy must be readable; what is there does not matter.
+ * and dy must be readable; their content does not matter.
  */
 #ifndef LB_DENSE_H
 #define LB_DENSE_H
@@ -11,9 +11,9 @@
 #include "core/lb_core.h"
 
 /*
- * y (m,n) = x (m,k) w (k,n) + bias (n), negative values cut off with relu.
+ * y (m,n) = x (m,k) w (k,n) + bias (n), with relu negative values become 0.
  * exact: the same bits with every set of kernels, each sum a chain of fused
- * multiply-adds in ascending k; slower where the set has no such instruction.
+ * multiply-adds in ascending k; slower if the set has no such instruction.
  */
 extern void lb_dense_forward(float *y, const float *x, const float *w,
 							 const float *bias, bool relu,

@@ -1,9 +1,9 @@
 /*
  * lb_foldin.c
- *		A query vector for a user outside the training set.
+ *		Fits a query vector for a user outside the training set.
  *
- * The candidates stay as they are; only the one vector is fitted.  With
- * q = mean + deviation * z, what is minimised over z is
+ * The candidates stay fixed; only the one vector is fitted.  With q = mean +
+ * deviation * z, it minimises over z
  *
  *		- sum over chosen i of s q.c_i
  *		+ P log sum over sampled j of exp(s q.c_j + bias_j)
@@ -17,8 +17,8 @@
  * Anal. 1988), halved until the loss falls, find the minimum to more digits
  * than a ranking needs.
  *
- * All of it is in one order and with our own exp and log, so that a stranger
- * is recommended the same on every machine.
+ * All sums have a fixed order, and exp and log are our own, so that a stranger
+ * gets the same list on every machine.
  *
  * Cost: two products of the sample (n_negatives x D) a step, some 30 steps.
  */
@@ -39,7 +39,7 @@ typedef struct Scratch
 	float	   *next;			/* (D): z after a step */
 	float	   *g;				/* (D): gradient at z */
 	float	   *g_next;			/* (D) */
-	float	   *q;				/* (D): the vector that z stands for */
+	float	   *q;				/* (D): the vector for z */
 	float	   *p;				/* (n_negatives) */
 } Scratch;
 
@@ -58,7 +58,7 @@ lay_out(Scratch *s, const LbFoldIn *f, char *block)
 	return arena.used;
 }
 
-/* Bytes of scratch for lb_fold_in(). */
+/* Returns the bytes of scratch for lb_fold_in(). */
 size_t
 lb_fold_in_bytes(const LbFoldIn *f)
 {
@@ -68,8 +68,8 @@ lb_fold_in_bytes(const LbFoldIn *f)
 }
 
 /*
- * The loss at z (D), and its gradient in dz (D), which is overwritten.  q (D)
- * and p (n_negatives) are scratch; q holds the vector that z stands for.
+ * Computes the loss at z (D), and overwrites dz (D) with its gradient.  q (D)
+ * and p (n_negatives) are scratch; q becomes the vector for z.
  */
 double
 lb_fold_in_loss(float *dz, const LbFoldIn *f, const float *z, float *q,
@@ -127,7 +127,7 @@ lb_fold_in_loss(float *dz, const LbFoldIn *f, const float *z, float *q,
 	return loss;
 }
 
-/* q (D) becomes the fitted vector; scratch is lb_fold_in_bytes(). */
+/* Sets q (D) to the fitted vector; scratch has lb_fold_in_bytes(). */
 LbStatus
 lb_fold_in(float *q, const LbFoldIn *f, void *scratch, LbCancel cancel)
 {
@@ -150,7 +150,7 @@ lb_fold_in(float *q, const LbFoldIn *f, void *scratch, LbCancel cancel)
 			return LB_CANCELLED;
 		for (int d = 0; d < f->D; d++)
 			norm += (double) s.g[d] * s.g[d];
-		/* the prior's curvature is 1: closer than this to the minimum */
+		/* the prior's curvature is 1, so z is this close to the minimum */
 		if (norm < 1e-6)
 			break;
 		if (rate <= 0)
@@ -164,7 +164,7 @@ lb_fold_in(float *q, const LbFoldIn *f, void *scratch, LbCancel cancel)
 				break;
 		}
 		if (!(trial < loss))
-			break;				/* as low as float32 can tell */
+			break;				/* float32 cannot resolve a lower loss */
 		for (int d = 0; d < f->D; d++)
 		{
 			double		dx = s.next[d] - s.z[d];

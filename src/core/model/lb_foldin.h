@@ -1,6 +1,6 @@
 /*
  * lb_foldin.h
- *		A query vector for a user outside the training set.
+ *		Fits a query vector for a user outside the training set.
  */
 #ifndef LB_FOLDIN_H
 #define LB_FOLDIN_H
@@ -11,13 +11,13 @@ typedef struct LbFoldIn
 {
 	const float *c;				/* (n,D) candidates */
 	int			D;
-	const int32_t *positives;	/* what was chosen */
+	const int32_t *positives;	/* recordings that the user chose */
 	int			n_positives;
-	const int32_t *negatives;	/* a sample of all */
+	const int32_t *negatives;	/* a sample of all candidates */
 	const float *bias;			/* (n_negatives), added to their logits */
 	int			n_negatives;
-	const float *mean;			/* (D) of the vectors of others */
-	const float *deviation;		/* (D), positive */
+	const float *mean;			/* (D) mean of trained users' vectors */
+	const float *deviation;		/* (D) their deviation, positive */
 	float		scale;			/* a logit is scale times the dot product */
 } LbFoldIn;
 

@@ -3,9 +3,9 @@
  *		Streaming frequency estimation: Yi et al., RecSys 2019, algorithm 2.
  *
  * The probability that a recording is among the candidates of a step is one
- * over the mean number of steps from one time to the next.  The mean is
- * exponential, so that it follows a sampler that changes, and needs to know
- * nothing of how candidates come about.  Two differences from the paper:
+ * over the mean number of steps between its occurrences.  The mean is
+ * exponential, so that it follows a changing sampler, and it needs no
+ * knowledge of how candidates are drawn.  Two differences from the paper:
  *
  * - every recording has a place of its own, so nothing is hashed;
  * - the first observations are averaged evenly, beside the value that all
@@ -29,8 +29,8 @@ lb_gaps_init(LbGap *gaps, int64_t n, double steps)
 }
 
 /*
- * The candidates of a step, any of them more than once.  Steps are numbered
- * from 1; the rate is of the moving mean, 0 < rate < 1.
+ * Updates the gaps with the candidates of a step, which may repeat.  Steps are
+ * numbered from 1; rate is that of the moving mean, 0 < rate < 1.
  */
 void
 lb_gaps_see(LbGap *gaps, const int32_t *ids, int n, uint32_t step, double rate)
@@ -48,7 +48,7 @@ lb_gaps_see(LbGap *gaps, const int32_t *ids, int n, uint32_t step, double rate)
 	}
 }
 
-/* The log of the probability to be among a step's candidates. */
+/* Returns the log of the probability to be among a step's candidates. */
 float
 lb_gap_log_q(const LbGap *gap)
 {

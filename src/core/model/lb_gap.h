@@ -1,6 +1,6 @@
 /*
  * lb_gap.h
- *		How often a recording is a candidate, estimated while training.
+ *		Estimates, while training, how often a recording is a candidate.
  */
 #ifndef LB_GAP_H
 #define LB_GAP_H
@@ -9,9 +9,9 @@
 
 typedef struct LbGap
 {
-	float		steps;			/* from one batch with it to the next, about */
-	uint32_t	last;			/* the step that had it last */
-	uint32_t	seen;			/* steps that had it */
+	float		steps;			/* mean steps between occurrences */
+	uint32_t	last;			/* step of the last occurrence */
+	uint32_t	seen;			/* number of steps with an occurrence */
 } LbGap;
 
 extern void lb_gaps_init(LbGap *gaps, int64_t n, double steps);

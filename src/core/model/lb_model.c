@@ -7,8 +7,8 @@
  * of a batch is the softmax cross entropy of row i with label i, as TFRS's
  * Retrieval task computes it.
  *
- * A step whose loss is not finite, or whose batch uses more rows than its
- * tables have room for, changes no weight.
+ * If the loss of a step is not finite, or its batch uses more rows than its
+ * tables have room for, the step changes no weight.
  */
 #include "core/model/lb_model.h"
 
@@ -18,7 +18,7 @@
 
 #include "core/lb_arena.h"
 
-/* An embedding table; a step uses rows of it at most max_shares times. */
+/* Adds an embedding table; a step uses at most max_shares of its rows. */
 int
 lb_model_add_table(LbModel *model, const char *name, int64_t rows, int cols,
 				   int64_t max_shares)
@@ -56,7 +56,10 @@ lb_model_add_input(LbTower *tower, LbInputKind kind, int table)
 	input->table = table;
 }
 
-/* To be called when the tower has all its inputs.  No layers: their sum. */
+/*
+ * Call this when the tower has all its inputs.  Without layers the output is
+ * their sum.
+ */
 LbStatus
 lb_model_add_layers(LbModel *model, LbTower *tower, const char *tower_name,
 					const int *layers, int n_layers)
@@ -65,7 +68,9 @@ lb_model_add_layers(LbModel *model, LbTower *tower, const char *tower_name,
 
 	if (n_layers == 0)
 	{
-		/* summed inputs must be rows of tables, all of one width */
+		/*
+		 * inputs can be summed only if they are rows of tables with one width
+		 */
 		for (int i = 0; i < tower->n_inputs; i++)
 			if (tower->inputs[i].kind == LB_INPUT_NUMBER ||
 				model->tensors[tower->inputs[i].table].cols !=
@@ -92,7 +97,7 @@ lb_model_add_layers(LbModel *model, LbTower *tower, const char *tower_name,
 	return LB_OK;
 }
 
-/* Index of the tensor of that name, or -1. */
+/* Returns the index of the named tensor, or -1. */
 int
 lb_model_find_tensor(const LbModel *model, const char *name)
 {
@@ -102,7 +107,7 @@ lb_model_find_tensor(const LbModel *model, const char *name)
 	return -1;
 }
 
-/* Memory of the tensors; opt NULL: values alone, for serving. */
+/* Returns the bytes of the tensors; opt NULL: values alone, for serving. */
 size_t
 lb_model_bytes(const LbModel *model, const LbOptimizer *opt)
 {
@@ -140,9 +145,9 @@ lb_model_place(LbModel *model, const LbOptimizer *opt, void *block,
 }
 
 /*
- * Keras' initialisers: embeddings uniform in [-0.05, 0.05), kernels Glorot
- * uniform (Glorot and Bengio, AISTATS 2010), biases zero.  After a cancel it
- * can be called again, from the beginning.
+ * Initialises as Keras does: embeddings uniform in [-0.05, 0.05), kernels
+ * Glorot uniform (Glorot and Bengio, AISTATS 2010), biases zero.  After a
+ * cancel it can be called again.
  */
 LbStatus
 lb_model_initialize(LbModel *model, uint64_t seed, LbCancel cancel)
@@ -164,7 +169,7 @@ lb_model_initialize(LbModel *model, uint64_t seed, LbCancel cancel)
 	return status;
 }
 
-/* The weight of a term of the loss: in a mean, one over their number. */
+/* The weight of a loss term: for a mean, one over the number of terms. */
 static float
 share_of(const LbObjective *objective, const LbBatch *batch)
 {
@@ -208,7 +213,9 @@ softmax_of(const LbModel *model, const LbObjective *objective,
 	return p;
 }
 
-/* As lay_out() in lb_tower.c: placing and counting are one walk. */
+/*
+ * Places the arrays or only counts, in one walk; like lay_out() in lb_tower.c.
+ */
 static size_t
 lay_out(LbWorkspace *ws, const LbModel *model, int B, int N, int n_threads,
 		char *block)
@@ -238,7 +245,7 @@ lay_out(LbWorkspace *ws, const LbModel *model, int B, int N, int n_threads,
 	p.B = B;
 	p.N = N;
 	p.D = D;
-	p.hard_negatives = 1;		/* the larger need */
+	p.hard_negatives = 1;		/* this setting needs more scratch */
 	ws->softmax = lb_arena_cut(&arena, lb_softmax_bytes(&p, n_threads));
 	return arena.used;
 }
@@ -270,25 +277,25 @@ forward_both(const LbModel *model, const LbBatch *batch, LbWorkspace *ws,
 
 typedef struct PositivesTask
 {
-	float	   *dq;				/* NULL: the loss alone */
+	float	   *dq;				/* NULL: compute the loss alone */
 	float	   *dc;
 	double	   *loss;			/* (workers) */
 	const float *q;
 	const float *c;
 	const LbSoftmax *p;
 	const LbBatch *batch;
-	float		share;			/* of each positive's term */
-	int64_t		from;			/* rows of this piece */
+	float		share;			/* weight of each positive's term */
+	int64_t		from;			/* first row of this piece */
 	int64_t		to;
 } PositivesTask;
 
-/* Multiplications of a piece: some milliseconds. */
+/* Multiplications in a piece, a few milliseconds. */
 #define PIECE_OPERATIONS 4194304.0
 
 static double
 logit(const LbSoftmax *p, const float *q, const float *c, int i, int j)
 {
-	float		part[16] = {0}; /* sums that a vector unit can carry */
+	float		part[16] = {0}; /* several sums at once, for vector units */
 	float		sum = 0;
 	int			d;
 
@@ -304,7 +311,7 @@ logit(const LbSoftmax *p, const float *q, const float *c, int i, int j)
 	return (double) p->scale * sum + (p->bias ? p->bias[j] : 0);
 }
 
-/* Adds factor * from to to, D long. */
+/* Adds factor * from to to, both D long. */
 static void
 add_scaled(float *restrict to, const float *restrict from, float factor,
 		   int D)
@@ -314,9 +321,9 @@ add_scaled(float *restrict to, const float *restrict from, float factor,
 }
 
 /*
- * The softmax step has taken column i for the positive of row i, as often as
- * the row has positives.  Put the true ones in its place: rows of dq belong to
- * workers in parts, rows of dc by number.
+ * The softmax step took column i as the positive of row i, as many times as
+ * the row has positives.  Replaces it by the true ones: workers share the rows
+ * of dq in parts, the rows of dc by number.
  */
 static void
 correct_positives(void *arg, int worker, int n_workers)
@@ -340,7 +347,7 @@ correct_positives(void *arg, int worker, int n_workers)
 		for (int k = batch->positive_of[i] - 1; k < batch->positive_of[i + 1];
 			 k++)
 		{
-			/* first what has to go, then each positive */
+			/* removes the stand-in first, then adds each positive */
 			bool		stand_in = k < batch->positive_of[i];
 			int			j = stand_in ? (int) i : batch->positives[k];
 			float		w = stand_in ? all : -each;
@@ -358,7 +365,9 @@ correct_positives(void *arg, int worker, int n_workers)
 	task->loss[worker] = loss;
 }
 
-/* The loss of several positives a row, and its gradients unless NULL. */
+/*
+ * Computes the loss of several positives a row, and its gradients unless NULL.
+ */
 static double
 add_positives(float *dq, float *dc, const LbWorkspace *ws,
 			  const LbSoftmax *p, const LbBatch *batch, float share,
@@ -383,8 +392,8 @@ add_positives(float *dq, float *dc, const LbWorkspace *ws,
 }
 
 /*
- * Forward, backward, update.  *loss is the batch's, summed or mean as the
- * objective says; with the mean, gradients are of the mean.
+ * Runs forward pass, backward pass and update.  *loss is the batch's sum or
+ * mean, as the objective says; with the mean, so are the gradients.
  */
 LbStatus
 lb_model_step(double *loss, LbModel *model, LbOptimizer *opt,
@@ -419,7 +428,7 @@ lb_model_step(double *loss, LbModel *model, LbOptimizer *opt,
 	return status;
 }
 
-/* The same loss without a step: for listens held out. */
+/* Computes the same loss without a step, for held-out listens. */
 LbStatus
 lb_model_loss(double *loss, const LbModel *model,
 			  const LbObjective *objective, const LbBatch *batch,

@@ -18,26 +18,26 @@ typedef struct LbModel
 	LbTower		candidate;
 } LbModel;
 
-/* How the loss differs from the plain in-batch softmax. */
+/* Options of the loss, compared with the plain in-batch softmax. */
 typedef struct LbObjective
 {
-	bool		mean;			/* loss of the batch: mean, else sum */
-	float		temperature;	/* logits are divided by it */
+	bool		mean;			/* loss of the batch: mean if true, else sum */
+	float		temperature;	/* divides the logits */
 	bool		logq;			/* subtract log q of each candidate */
 	bool		mask_hits;		/* accidental hits are no negatives */
-	int			hard_negatives; /* 0: all negatives count */
-	float		dropout;		/* of hidden units */
+	int			hard_negatives; /* negatives that count for a row; 0: all */
+	float		dropout;		/* share of hidden units to drop */
 } LbObjective;
 
 /*
  * One batch: B queries, N >= B candidates, the first B of them the positives
  * of the queries in order, the rest extra negatives.
  *
- * Or, with positive_of, several positives a query: those of query i are the
- * columns positives[positive_of[i]] up to positives[positive_of[i + 1]], each
- * a term of the loss, all against every candidate (the multinomial likelihood
- * of Liang et al., WWW 2018).  Candidates are then distinct, and weight is of
- * each term of the row.
+ * With positive_of, a query has several positives: those of query i are the
+ * columns positives[positive_of[i]] to positives[positive_of[i + 1] - 1], each
+ * a term of the loss against every candidate (the multinomial likelihood of
+ * Liang et al., WWW 2018).  Candidates are then distinct, and weight applies
+ * to each term of the row.
  */
 typedef struct LbBatch
 {
@@ -60,7 +60,7 @@ typedef struct LbWorkspace
 	float	   *dq;				/* (B, D) */
 	float	   *dc;				/* (N, D) */
 	float	   *bias;			/* (N) */
-	float	   *weight;			/* (B): with several positives */
+	float	   *weight;			/* (B): for several positives */
 	void	   *softmax;
 } LbWorkspace;
 

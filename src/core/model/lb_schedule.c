@@ -2,8 +2,8 @@
  * lb_schedule.c
  *		Warm-up and decay of the learning rate.
  *
- * Time is counted in epochs, a step within one being a fraction: settings
- * then mean the same for every batch size.
+ * Time is counted in epochs and fractions of them, so that settings mean the
+ * same for every batch size.
  */
 #include "core/model/lb_schedule.h"
 
@@ -12,14 +12,14 @@
 #define PI 3.14159265358979323846
 
 /*
- * The rate of a step that begins at the given time, 0 <= epoch < s->epochs.
- * Warm-up first; what follows decays over the rest of the run.
+ * Returns the rate of a step that begins at this time, 0 <= epoch < s->epochs.
+ * After the warm-up it decays over the rest of the run.
  */
 double
 lb_schedule_rate(const LbSchedule *s, double epoch)
 {
 	double		rest = s->epochs - s->warmup;
-	double		done;			/* of the rest: 0 to 1 */
+	double		done;			/* share of the time after the warm-up, 0 to 1 */
 
 	if (epoch < s->warmup)
 		return s->rate * epoch / s->warmup;

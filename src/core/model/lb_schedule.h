@@ -10,17 +10,18 @@
 typedef enum LbScheduleKind
 {
 	LB_CONSTANT,
-	LB_LINEAR,					/* to zero at the end */
-	LB_COSINE,					/* to zero at the end, half a wave */
-	LB_STEP						/* times gamma every so many epochs */
+	LB_LINEAR,					/* falls linearly to zero */
+	LB_COSINE,					/* falls to zero along half a cosine wave */
+	LB_STEP						/* multiplied by gamma every step_epochs
+								 * epochs */
 } LbScheduleKind;
 
 typedef struct LbSchedule
 {
 	LbScheduleKind kind;
-	double		rate;			/* the highest */
+	double		rate;			/* the highest rate */
 	double		warmup;			/* epochs of linear growth from zero */
-	double		epochs;			/* of the whole run */
+	double		epochs;			/* length of the whole run */
 	double		step_epochs;	/* STEP */
 	double		gamma;			/* STEP */
 } LbSchedule;

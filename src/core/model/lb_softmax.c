@@ -16,15 +16,18 @@
  * and the sum agree in all their digits and the difference would be noise.
  * For the same reason loss = log1p(others / p_own).
  *
- * Softmax does not see what all candidates have in common.  We use it twice
- * against rounding: candidates enter less their mean, and what is left of the
- * sum of dc, zero in theory, is taken out again (center, balance_dc).
+ * Softmax is invariant to a vector added to all candidates.  We use this twice
+ * against rounding errors: the mean of the candidates is subtracted first, and
+ * the sum of dc, zero in theory, is subtracted at the end (center,
+ * balance_dc).
  *
- * The true maximum is kept, not a bound by norms: with a bound all exponentials
- * of a row can underflow and the loss becomes NaN (seen with deep towers).
+ * We take the true maximum, not a bound by norms: with a bound all
+ * exponentials of a row can underflow, and the loss becomes NaN (seen with
+ * deep towers).
  *
  * Rows are divided among workers by number; the copies of dc are added in the
- * order of workers.  So the thread count decides the bits, and nothing else.
+ * order of workers.  So the bits depend on the thread count, and on nothing
+ * else.
  *
  * Cost: 6 B N D floating point operations, B N exponentials.
  */
@@ -41,10 +44,10 @@
 #define LOG2_E 1.4426950408889634
 #define LN_2 0.69314718055994531
 
-/* Rows of different workers meet at multiples of this. */
+/* Parts of different workers meet at multiples of this many rows. */
 #define ROW_UNIT 16
 
-/* Numbers packed between two looks at the cancel flag: some milliseconds. */
+/* Numbers packed between two checks of the cancel flag: a few milliseconds. */
 #define PIECE_NUMBERS ((int64_t) 1 << 19)
 
 typedef struct Job
@@ -52,23 +55,23 @@ typedef struct Job
 	const LbSoftmax *p;
 	const LbSoftmaxKernel *kernel;
 	const float *q;
-	const float *c;				/* as the caller has it, see center() */
+	const float *c;				/* the caller's candidates, see center() */
 	float	   *dq;				/* NULL: loss only */
 	float	   *dc;
 	LbCancel	cancel;
-	_Atomic int not_finite;		/* a worker saw a bad input */
-	LbSoftmaxTile shared;		/* sizes and packed columns of all tiles */
-	char	   *own;			/* own_bytes of each worker, one after another */
+	_Atomic int not_finite;		/* a worker found a NaN or infinite input */
+	LbSoftmaxTile shared;		/* sizes, and the packed columns of all tiles */
+	char	   *own;			/* own_bytes for each worker */
 	size_t		own_bytes;
 	double		loss[LB_MAX_THREADS];
-	bool		has_dc[LB_MAX_THREADS]; /* the worker had rows at all */
+	bool		has_dc[LB_MAX_THREADS]; /* true if the worker had any rows */
 } Job;
 
 /* A worker's arrays. */
 typedef struct Own
 {
 	LbSoftmaxTile tile;
-	uint64_t   *keys;			/* (N): for hard negatives */
+	uint64_t   *keys;			/* (N): keys for hard negatives */
 } Own;
 
 static int
@@ -77,8 +80,10 @@ padded(int n, int unit)
 	return (n + unit - 1) / unit * unit;
 }
 
-/* The sizes of p and the arrays that all workers share, or with block NULL their
- * bytes. */
+/*
+ * Sets the sizes of p and places the arrays that all workers share; with block
+ * NULL, only counts their bytes.
+ */
 static size_t
 cut_shared(LbSoftmaxTile *t, char *block, const LbSoftmax *p)
 {
@@ -98,7 +103,9 @@ cut_shared(LbSoftmaxTile *t, char *block, const LbSoftmax *p)
 	return arena.used;
 }
 
-/* The same for a worker's own arrays; its tile has the shared ones. */
+/*
+ * Places a worker's own arrays likewise; its tile refers to the shared ones.
+ */
 static size_t
 cut_own(Own *own, char *block, const LbSoftmax *p)
 {
@@ -129,7 +136,7 @@ lb_softmax_bytes(const LbSoftmax *p, int n_threads)
 	return shared + cut_own(&own, NULL, p) * (size_t) n_threads;
 }
 
-/* any of n floats is NaN or infinite */
+/* true if one of n floats is NaN or infinite */
 static bool
 any_not_finite(const float *x, size_t n)
 {
@@ -145,7 +152,7 @@ any_not_finite(const float *x, size_t n)
 	return bad != 0;
 }
 
-/* The arrays of a worker. */
+/* Returns the arrays of a worker. */
 static Own
 own_of(const Job *job, int worker)
 {
@@ -162,14 +169,14 @@ add_row(double *sums, const float *row, int D)
 		sums[d] += row[d];
 }
 
-/* Rows between two looks at the cancel flag: some thousand numbers. */
+/* Rows between two checks of the cancel flag: some thousand numbers. */
 static int64_t
 rows_of_block(const Job *job)
 {
 	return 1 + 16384 / job->p->D;
 }
 
-/* Before the workers sum rows up. */
+/* Clears the sums before the workers add rows. */
 static void
 clear_sums(const Job *job, int n_workers)
 {
@@ -189,7 +196,7 @@ sum_candidates(void *arg, int worker, int64_t from, int64_t to)
 	return true;
 }
 
-/* Adds the workers' sums of N rows, in the workers' order. */
+/* Adds up the workers' sums of N rows, in the order of workers. */
 static void
 find_mean(Job *job, double *mean, int n_workers)
 {
@@ -208,9 +215,9 @@ find_mean(Job *job, double *mean, int n_workers)
 }
 
 /*
- * Candidates less their mean.  What candidates have in common, most of them
- * after the first steps, would cancel out of dq in the end and leave its
- * rounding errors there, the same in every row: B times that in the query
+ * Subtracts the candidates' mean.  Most of the length of candidates is common
+ * to all after the first steps.  It would cancel out of dq only at the end and
+ * leave its rounding errors, the same in every row: B times them in the query
  * tower's biases.
  */
 static void
@@ -228,8 +235,8 @@ center(LbSoftmaxTile *t, const float *c, int from, int to)
 }
 
 /*
- * Candidates, bias and ids of the columns [from, to), in column units, in the
- * forms that the kernel reads.
+ * Packs candidates, bias and ids of the columns [from, to), in column units,
+ * for the kernel.
  */
 static bool
 pack_columns(void *arg, int worker, int64_t from, int64_t to)
@@ -281,8 +288,8 @@ pack_rows(LbSoftmaxTile *t, const Job *job)
 }
 
 /*
- * Masks all but the n highest of row i's negatives; of equals the lower column
- * stays, as tf.math.top_k has it.  The row's own column is no negative.
+ * Masks all but the n highest of row i's negatives; among equals the lower
+ * column stays, as in tf.math.top_k.  The row's own column is no negative.
  */
 static void
 keep_hard_negatives(LbSoftmaxTile *t, const Job *job, uint64_t *keys, int i)
@@ -304,7 +311,7 @@ keep_hard_negatives(LbSoftmaxTile *t, const Job *job, uint64_t *keys, int i)
 		t->s[(size_t) lb_key_index(keys[k]) * LB_SM_ROWS + i] = LB_SM_MASKED;
 }
 
-/* log(sum of p) - log(p of the positive), from logits to base 2 */
+/* returns log(sum of p) - log(p of the positive), from logits to base 2 */
 static double
 row_loss(double others, double own, double max)
 {
@@ -316,8 +323,8 @@ row_loss(double others, double own, double max)
 }
 
 /*
- * After the rows' sums are known: dq is finished and written, q' prepared for
- * the dc product.  Returns the rows' loss.
+ * Call this when the rows' sums are known: finishes and writes dq, and
+ * prepares q' for the dc product.  Returns the rows' loss.
  */
 static double
 finish_rows(LbSoftmaxTile *t, const Job *job, const float *own)
@@ -352,7 +359,7 @@ finish_rows(LbSoftmaxTile *t, const Job *job, const float *own)
 	return loss;
 }
 
-/* the rows' own columns of the dc product, which p leaves out */
+/* adds the rows' own columns to dc, which p leaves out */
 static void
 add_own_columns(LbSoftmaxTile *t)
 {
@@ -367,7 +374,7 @@ add_own_columns(LbSoftmaxTile *t)
 	}
 }
 
-/* one tile; false when cancelled */
+/* computes one tile; false if cancelled */
 static bool
 do_tile(Job *job, LbSoftmaxTile *t, uint64_t *keys, double *loss, bool first)
 {
@@ -439,7 +446,7 @@ do_rows(void *arg, int worker, int64_t from, int64_t to)
 	return true;
 }
 
-/* dc = the workers' shares, added in their order; and the sum of its rows */
+/* sums the workers' dc, in the order of workers, and the sum of its rows */
 static bool
 reduce_dc(void *arg, int worker, int64_t from, int64_t to)
 {
@@ -466,7 +473,10 @@ reduce_dc(void *arg, int worker, int64_t from, int64_t to)
 	return true;
 }
 
-/* Centres dc: an error common to all rows would add up in the biases. */
+/*
+ * Subtracts the mean of dc: an error common to all rows would add up in the
+ * biases.
+ */
 static bool
 balance_dc(void *arg, int worker, int64_t from, int64_t to)
 {

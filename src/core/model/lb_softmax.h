@@ -6,8 +6,9 @@
  * negative:
  *		logit[i][j] = scale * <q_i, c_j> + bias[j]
  *		loss[i]     = weight[i] * (log(sum_j exp(logit[i][j])) - logit[i][i])
- * The order of TFRS's Retrieval task: product, temperature, minus log(q) for
- * sampled candidates, accidental hits masked, hard negatives kept.
+ * Operations have the order of TFRS's Retrieval task: product, temperature,
+ * minus log(q) for sampled candidates, masking of accidental hits, selection
+ * of hard negatives.
  *
  * Same inputs, same thread count, same CPU level: the same bits.
  */
@@ -28,28 +29,29 @@ typedef struct LbSoftmax
 								 * fast for multiples of 16 */
 	float		scale;			/* 1 / temperature */
 	const float *bias;			/* (N), such as -log q, or NULL */
-	const int32_t *ids;			/* (N) which candidate a column is: column j
-								 * != i with ids[j] == ids[i] is masked.  Or
-								 * NULL */
-	const float *weight;		/* (B) of each row's loss, or NULL: 1 */
-	int			hard_negatives; /* 0: all; n: each row's n highest negatives */
+	const int32_t *ids;			/* (N) identity of each column's candidate:
+								 * column j != i with ids[j] == ids[i] is
+								 * masked. Or NULL */
+	const float *weight;		/* (B) factor of each row's loss, or NULL: 1 */
+	int			hard_negatives; /* 0: all; n: only each row's n highest
+								 * negatives */
 } LbSoftmax;
 
-/* Bytes of scratch (aligned to LB_ALIGN) for either call below. */
+/* Returns the bytes of scratch (aligned to LB_ALIGN) for either call below. */
 extern size_t lb_softmax_bytes(const LbSoftmax *p, int n_threads);
 
 /*
- * dq (B,D) and dc (N,D) are overwritten with the gradient of the sum of row
- * losses, *loss is that sum; q is (B,D), c (N,D).  pool may be NULL.  cancel is
- * polled every millisecond or so; after LB_CANCELLED, as after
- * LB_NOT_FINITE (an input or the loss is), dq, dc and *loss are garbage.
+ * Overwrites dq (B,D) and dc (N,D) with the gradient of the sum of row losses,
+ * and *loss with that sum; q is (B,D), c (N,D).  pool may be NULL.  cancel is
+ * polled about every millisecond.  After LB_CANCELLED or LB_NOT_FINITE (an
+ * input or the loss is not), dq, dc and *loss are garbage.
  */
 extern LbStatus lb_softmax_step(double *loss, float *dq, float *dc,
 								const float *q, const float *c,
 								const LbSoftmax *p, void *scratch,
 								LbThreads *pool, LbCancel cancel);
 
-/* The same loss without gradients. */
+/* Computes the same loss without gradients. */
 extern LbStatus lb_softmax_loss(double *loss, const float *q, const float *c,
 								const LbSoftmax *p, void *scratch,
 								LbThreads *pool, LbCancel cancel);

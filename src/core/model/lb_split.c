@@ -2,16 +2,16 @@
  * lb_split.c
  *		The shuffle buffer of tf.data.
  *
- * Dataset.shuffle(size) fills a buffer with the first rows of the stream;
- * each output is a random row of the buffer, whose place the stream's next
- * row takes.  The k-th output can only be one of the first size + k rows.
- * That is why the preprint's 50,000 listens all come from the head of its
- * file, and a full shuffle would not be its protocol.
+ * Dataset.shuffle(size) fills a buffer with the first rows of the stream; each
+ * output is a random row of the buffer, whose place the stream's next row
+ * takes.  The k-th output can only be one of the first size + k rows.  So the
+ * preprint's 50,000 listens all come from the beginning of its file, and a
+ * full shuffle would be another protocol.
  */
 #include "core/model/lb_split.h"
 
 /*
- * The first n_out outputs for a stream of rows 0 .. n - 1, n_out <= n.
+ * Draws the first n_out outputs for a stream of rows 0 ..  n - 1, n_out <= n.
  * buffer has room for buffer_size rows.
  */
 void

@@ -1,6 +1,6 @@
 /*
  * lb_split.h
- *		Orders in which listens are trained on or held out.
+ *		The shuffle buffer of tf.data.
  */
 #ifndef LB_SPLIT_H
 #define LB_SPLIT_H

@@ -1,6 +1,6 @@
 /*
  * lb_tensor.c
- *		Weights, gradients and the optimisers that join them.
+ *		Weights, their gradients, and the optimisers.
  *
  * Adagrad (Duchi, Hazan and Singer, JMLR 2011) as Keras computes it:
  *
@@ -18,9 +18,9 @@
  * does not touch keep their moments as they are.
  *
  * Weight decay is decoupled from the gradient (Loshchilov and Hutter, ICLR
- * 2019) and, like all else, reaches an embedding row when a step touches it.
- * Clipping scales all gradients of a step by one factor (Pascanu, Mikolov and
- * Bengio, ICML 2013).
+ * 2019) and applies to an embedding row only when a step touches it. Clipping
+ * scales all gradients of a step by one factor (Pascanu, Mikolov and Bengio,
+ * ICML 2013).
  */
 #include "core/model/lb_tensor.h"
 
@@ -30,7 +30,9 @@
 #include "core/kernels/lb_kernels.h"
 #include "core/lb_arena.h"
 
-/* Weights between two pauses, of a worker: some milliseconds of memory. */
+/*
+ * Weights of a worker between two pauses: some milliseconds of memory traffic.
+ */
 #define PIECE_WEIGHTS ((size_t) 1 << 21)
 
 int
@@ -70,21 +72,24 @@ is_rowwise(const LbTensor *t, const LbOptimizer *opt)
 	return opt->kind == LB_ROWWISE_ADAGRAD && t->sparse;
 }
 
-/* Floats of one of the optimiser's states of a tensor. */
+/* Returns the floats in one of the optimiser's states of a tensor. */
 size_t
 lb_tensor_state_size(const LbTensor *t, const LbOptimizer *opt)
 {
 	return (size_t) t->rows * (is_rowwise(t, opt) ? 1 : t->cols);
 }
 
-/* Distinct rows of a step. */
+/* Returns the largest number of distinct rows in a step. */
 static size_t
 max_touched(const LbTensor *t)
 {
 	return (size_t) (t->max_shares < t->rows ? t->max_shares : t->rows);
 }
 
-/* The tensor's arrays in block, or with block NULL only their bytes. */
+/*
+ * Places the tensor's arrays in block; with block NULL, only counts their
+ * bytes.
+ */
 static size_t
 lay_out(LbTensor *t, const LbOptimizer *opt, char *block)
 {
@@ -107,7 +112,9 @@ lay_out(LbTensor *t, const LbOptimizer *opt, char *block)
 	return arena.used;
 }
 
-/* Memory for training; serving needs lb_tensor_value_bytes() alone. */
+/*
+ * Returns the bytes for training; serving needs lb_tensor_value_bytes() only.
+ */
 size_t
 lb_tensor_bytes(const LbTensor *t, const LbOptimizer *opt)
 {
@@ -117,8 +124,8 @@ lb_tensor_bytes(const LbTensor *t, const LbOptimizer *opt)
 }
 
 /*
- * Cut block, lb_tensor_bytes() long and aligned to LB_ALIGN, into the
- * tensor's arrays.  Values are zero, states as the optimiser begins.
+ * Cuts block, lb_tensor_bytes() long and aligned to LB_ALIGN, into the
+ * tensor's arrays.  Sets values to zero, and states to the optimiser's start.
  */
 void
 lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block,
@@ -128,7 +135,9 @@ lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block,
 	size_t		piece = PIECE_WEIGHTS * sizeof(float);
 	size_t		state = lb_tensor_state_size(t, opt);
 
-	/* new memory comes page by page: gigabytes take seconds */
+	/*
+	 * new pages are zeroed when first used: for gigabytes that takes seconds
+	 */
 	for (size_t at = 0; at < bytes; at += piece)
 	{
 		memset((char *) block + at, 0,
@@ -145,7 +154,7 @@ lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block,
 	t->n_touched = t->n_shares = 0;
 }
 
-/* Keras' RandomUniform: from -limit to limit. */
+/* Draws values from -limit to limit, like Keras' RandomUniform. */
 LbStatus
 lb_tensor_fill_uniform(LbTensor *t, float limit, LbRandom *rng,
 					   LbCancel cancel)
@@ -175,8 +184,8 @@ lb_tensor_check_finite(const LbTensor *t, LbCancel cancel)
 }
 
 /*
- * The gradient of a row has scale * from (cols) in it.  from must stay as it
- * is until the step is applied.
+ * Adds scale * from (cols) to the gradient of a row.  from must not change
+ * until the step is applied.
  */
 LbStatus
 lb_tensor_add_share(LbTensor *t, int64_t row, const float *from, float scale)
@@ -201,7 +210,9 @@ lb_tensor_add_share(LbTensor *t, int64_t row, const float *from, float scale)
 	return LB_OK;
 }
 
-/* The gradient of the k-th row touched: in g, or where it is already. */
+/*
+ * Returns the gradient of the k-th touched row: in g, or where it already is.
+ */
 static const float *
 sum_shares(float *g, const LbTensor *t, int64_t k, const LbRowsKernel *rows)
 {
@@ -219,7 +230,7 @@ sum_shares(float *g, const LbTensor *t, int64_t k, const LbRowsKernel *rows)
 	return g;
 }
 
-/* One run of n weights whose gradients lie side by side: a row, or all. */
+/* Updates n weights whose gradients are adjacent: a row, or all. */
 static void
 apply_run(const LbOptimizer *opt, const LbRowsKernel *rows, float *restrict w,
 		  float *restrict s0, float *restrict s1, const float *restrict g,
@@ -272,12 +283,15 @@ typedef struct ApplyTask
 {
 	const LbOptimizer *opt;
 	LbTensor   *t;
-	float		factor;			/* of all gradients, after clipping */
-	int			piece;			/* of n_pieces */
+	float		factor;			/* factor of all gradients, from clipping */
+	int			piece;			/* number of this piece, of n_pieces */
 	int			n_pieces;
 } ApplyTask;
 
-/* A worker's part of a piece of the touched rows, slots cleared on the way. */
+/*
+ * Updates a worker's part of a piece of the touched rows, and clears their
+ * slots.
+ */
 static void
 apply_sparse(void *arg, int worker, int n_workers)
 {
@@ -337,7 +351,7 @@ squares_of(const float *g, size_t n)
 }
 
 /*
- * The factor of all gradients: less than 1 when their joint norm exceeds the
+ * Returns the factor of all gradients: below 1 if their joint norm exceeds the
  * limit.
  */
 static float
@@ -376,7 +390,8 @@ clip_factor(const LbOptimizer *opt, const LbTensor *tensors, int n_tensors,
 }
 
 /*
- * One step: weights move against their gradients, gradients return to zero.
+ * Applies one step: weights move against their gradients, gradients become
+ * zero.
  */
 void
 lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors, int n_tensors,

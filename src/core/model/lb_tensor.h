@@ -11,23 +11,22 @@
 #define LB_NAME_LEN 96
 
 /*
- * A part of the gradient of a row: scale times a row of a tower's input
- * gradient, which stays there until the step is applied.
+ * A term of a row's gradient: scale times a row of a tower's input gradient,
+ * which must not change until the step is applied.
  */
 typedef struct LbShare
 {
 	const float *from;			/* (cols) */
 	float		scale;
-	int32_t		next;			/* share of the same row, or -1 */
+	int32_t		next;			/* next term of the same row, or -1 */
 } LbShare;
 
 /*
  * An embedding table is sparse: a step touches few rows.  Their gradients are
- * never written down: shares[] tells what they are sums of, and each is summed
- * when its row is moved.  slot[row] is 1 + the row's place in touched[] while
- * a step runs, 0 otherwise; first[] has the place's shares.  max_shares bounds
- * how often a step uses rows; batches must keep to it, and a step that
- * does not is refused.
+ * never stored: shares[] lists their terms, which are summed when the row is
+ * updated.  During a step slot[row] is 1 + the row's index in touched[], else
+ * 0; first[] has the first term at that index.  A step may use at most
+ * max_shares terms; one with more is refused.
  */
 typedef struct LbTensor
 {
@@ -36,10 +35,10 @@ typedef struct LbTensor
 	int			cols;
 	bool		sparse;
 	float	   *value;			/* (rows, cols) */
-	float	   *state[2];		/* (rows, cols) each as the optimiser needs;
-								 * row-wise: (rows) */
+	float	   *state[2];		/* (rows, cols) as many as the optimiser
+								 * needs; row-wise: (rows) */
 	float	   *grad;			/* (rows, cols); sparse: a row for each of
-								 * LB_MAX_THREADS workers, to sum in */
+								 * LB_MAX_THREADS workers, for sums */
 	int32_t    *slot;			/* sparse: (rows) */
 	int32_t    *touched;		/* sparse: (max_touched) */
 	int32_t    *first;			/* sparse: (max_touched) */
@@ -54,7 +53,7 @@ typedef enum LbOptimizerKind
 	LB_ADAGRAD,
 	LB_ADAM,
 	LB_SGD,
-	LB_ROWWISE_ADAGRAD			/* one accumulator for a row of a table */
+	LB_ROWWISE_ADAGRAD			/* one accumulator for each row of a table */
 } LbOptimizerKind;
 
 typedef struct LbOptimizer
@@ -66,9 +65,10 @@ typedef struct LbOptimizer
 	float		beta1;			/* Adam: 0.9 */
 	float		beta2;			/* Adam: 0.999 */
 	float		weight_decay;	/* decoupled, times the learning rate */
-	float		clip_norm;		/* gradients together are at most that long;
-								 * 0: no limit */
-	int64_t		step;			/* steps taken, for Adam's bias */
+	float		clip_norm;		/* limit for the joint norm of all gradients;
+								 * 0: none */
+	int64_t		step;			/* steps taken; Adam's bias correction needs
+								 * it */
 } LbOptimizer;
 
 extern int	lb_optimizer_states(const LbOptimizer *opt);
@@ -80,10 +80,13 @@ extern void lb_tensor_place(LbTensor *t, const LbOptimizer *opt, void *block,
 extern LbStatus lb_tensor_fill_uniform(LbTensor *t, float limit,
 									   LbRandom *rng, LbCancel cancel);
 
-/* LB_NOT_FINITE when a weight is. */
+/* Returns LB_NOT_FINITE if a weight is not finite. */
 extern LbStatus lb_tensor_check_finite(const LbTensor *t, LbCancel cancel);
 
-/* LB_BAD_ARGUMENT: no such row, or max_shares are in use; nothing is added. */
+/*
+ * Returns LB_BAD_ARGUMENT if the row does not exist or max_shares are used up;
+ * nothing is added then.
+ */
 extern LbStatus lb_tensor_add_share(LbTensor *t, int64_t row,
 									const float *from, float scale);
 extern void lb_optimizer_apply(LbOptimizer *opt, LbTensor *tensors,

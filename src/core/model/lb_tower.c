@@ -5,20 +5,20 @@
  *	inputs ──gather──> x (B,W) ──dense, ReLU──> z0 ──...──> z (B,D) ──> out
  *
  * ReLU follows every dense layer but the last (preprint, section 3.1).  A
- * tower without layers has no x: inputs, all D wide, are added up, and a
- * number would be one row of a table, scaled: a bag.  With normalize, out =
- * z / |z|, for each group of columns; a zero vector stays zero.
+ * tower without layers has no x: inputs, all D wide, are summed.  A number
+ * then enters as a bag: one row of a table, scaled.  With normalize, out = z /
+ * |z|, for each group of columns; a zero vector stays zero.
  *
  * Dropout (Srivastava et al., JMLR 2014) acts on hidden layers after ReLU.  A
- * dropped unit is zero, which the way back takes for a unit that ReLU cut
- * off, so only the scale of the others is left to apply there.  Whether a unit
- * is dropped is a hash of its place, so threads do not matter.
+ * dropped unit is zero, and the backward pass treats it as one that ReLU cut
+ * off, so it only has to scale the others.  A hash of a unit's position
+ * decides whether it is dropped, independent of threads.
  *
- * Rows of a batch are independent on the way forward, and on the way back but
- * for the sums over the batch: every worker sums kernels' gradients over its
- * own rows into an own block, and the blocks are added in worker order; an
- * embedding row belongs to one worker, which walks the whole batch in order.
- * So the bits depend on the number of workers, never on their timing.
+ * Rows of a batch are independent, except for the backward pass's sums over
+ * the batch: every worker sums kernels' gradients over its own rows into its
+ * own block, and the blocks are added in the order of workers; an embedding
+ * row belongs to one worker, which walks the whole batch in order. So the bits
+ * depend on the number of workers, never on their timing.
  *
  * A batch that takes long is done in pieces, so that the caller can be
  * cancelled between them: each worker goes through its own rows piece by
@@ -47,7 +47,9 @@ lb_tower_input_width(const LbTower *tower, const LbTensor *tensors)
 	return width;
 }
 
-/* Floats of every kernel and bias: one worker's gradient block. */
+/*
+ * Returns the floats of all kernels and biases: one worker's gradient block.
+ */
 static size_t
 weights_size(const LbTower *tower)
 {
@@ -63,8 +65,8 @@ weights_size(const LbTower *tower)
 }
 
 /*
- * Lays the pass out in block, or with block NULL only counts: one walk for
- * both, so that they cannot disagree.
+ * Places the arrays of the pass in block; with block NULL, only counts.  One
+ * walk for both, so that they cannot disagree.
  */
 static size_t
 lay_out(LbTowerPass *pass, const LbTower *tower, int B, int workers,
@@ -121,16 +123,17 @@ lb_tower_pass_place(LbTowerPass *pass, const LbTower *tower, int B,
 }
 
 /*
- * Multiplications of a piece: some milliseconds with AVX2, some ten without.
- * Numbers that are gathered, or brought to unit length, wait for memory, for
- * new pages at first, and for sums in double: they count as many times as
- * much.  Rows of a piece: a kernel of 64 MB is read once for each.
+ * Multiplications in a piece: a few milliseconds with AVX2, some ten without.
+ * Gathering and normalising wait for memory, for new pages at first, and for
+ * sums in double, so each number counts as several multiplications.
+ * SHARE_ROWS limits the rows of a piece: a kernel of 64 MB is read once for
+ * each piece.
  */
 #define PIECE_OPERATIONS 67108864.0
 #define GATHER_COST 16
 #define OUTPUT_COST 32
 #define PIECE_ROWS 32
-#define SHARE_ROWS 128			/* of a batch, between pauses */
+#define SHARE_ROWS 128			/* rows of a batch between two pauses */
 
 typedef struct TowerTask
 {
@@ -140,11 +143,11 @@ typedef struct TowerTask
 	const LbInputValues *values;
 	const float *dout;
 	int			B;
-	int			piece;			/* of n_pieces */
+	int			piece;			/* number of this piece, of n_pieces */
 	int			n_pieces;
 } TowerTask;
 
-/* Into how many pieces the pass of a batch is cut. */
+/* Returns the number of pieces for the pass of a batch. */
 static int
 count_pieces(const TowerTask *task, const LbThreads *pool)
 {
@@ -177,7 +180,10 @@ count_pieces(const TowerTask *task, const LbThreads *pool)
 							 task->B / PIECE_ROWS, pool);
 }
 
-/* Runs it piece by piece.  After a pause that leaves, all is half done. */
+/*
+ * Runs the pass piece by piece.  If a pause leaves by longjmp, results are
+ * incomplete.
+ */
 static void
 run_pieces(TowerTask *task, LbTask rows, LbThreads *pool)
 {
@@ -188,7 +194,7 @@ run_pieces(TowerTask *task, LbTask rows, LbThreads *pool)
 	}
 }
 
-/* The worker's rows of this piece: a part of its part of the batch. */
+/* Returns the worker's rows in this piece: a part of its part of the batch. */
 static void
 rows_of_piece(const TowerTask *task, int worker, int n_workers,
 			  int *from, int *to)
@@ -206,8 +212,8 @@ rows_of_piece(const TowerTask *task, int worker, int n_workers,
 }
 
 /*
- * Rows [from, to) of input i, added to x, whose columns begin at offset and
- * are zero where inputs are not summed.
+ * Adds input i of rows [from, to) to x, from column offset on; unless inputs
+ * are summed, these columns are zero before.
  */
 static void
 gather_input(float *x, const TowerTask *task, int i, int offset,
@@ -246,7 +252,10 @@ gather_input(float *x, const TowerTask *task, int i, int offset,
 	}
 }
 
-/* Zero some of the (to - from, H) units of a hidden layer, scale the others. */
+/*
+ * Drops some of the (to - from, H) units of a hidden layer, and scales the
+ * others.
+ */
 static void
 drop_units(const LbTowerPass *pass, int layer, int H, int from, int to)
 {
@@ -266,7 +275,7 @@ drop_units(const LbTowerPass *pass, int layer, int H, int from, int to)
 	}
 }
 
-/* out = z / |z| of row b, group by group. */
+/* Computes out = z / |z| for row b, group by group. */
 static void
 normalize_row(LbTowerPass *pass, const LbTower *tower, const float *z, int b)
 {
@@ -331,10 +340,7 @@ forward_rows(void *arg, int worker, int n_workers)
 			normalize_row(pass, tower, x, b);
 }
 
-/*
- * Fills pass->out (B,D) from the inputs of B examples, B at most
- * pass->capacity.
- */
+/* Fills pass->out (B,D) from the inputs of B examples, B <= pass->capacity. */
 void
 lb_tower_forward(LbTowerPass *pass, const LbTower *tower,
 				 const LbTensor *tensors, const LbInputValues *values,
@@ -347,7 +353,10 @@ lb_tower_forward(LbTowerPass *pass, const LbTower *tower,
 	run_pieces(&task, forward_rows, pool);
 }
 
-/* dz of the last layer (or dx) from dout: through z / |z|, or a copy. */
+/*
+ * Computes dz of the last layer (or dx) from dout: through z / |z|, or as a
+ * copy.
+ */
 static void
 backward_output(const TowerTask *task, int from, int to)
 {
@@ -383,10 +392,10 @@ backward_output(const TowerTask *task, int from, int to)
 }
 
 /*
- * Adds to out (H) the sum of the rows of dz (n, H).  In double, but for a few
- * rows at a time: rows cancel (in the candidate tower's last layer to exactly
- * zero, for softmax does not see that bias), and what rounding leaves of them
- * would be taken for a gradient.
+ * Adds the sum of the rows of dz (n, H) to out (H), in double except for a few
+ * rows at a time.  Rows nearly cancel: in the candidate tower's last layer
+ * exactly, because softmax is invariant to its bias.  In float32 the rounding
+ * errors would pass for a gradient.
  */
 static void
 add_sum_of_rows(float *out, const float *dz, int n, int H)
@@ -416,7 +425,10 @@ add_sum_of_rows(float *out, const float *dz, int n, int H)
 	}
 }
 
-/* Columns up to the last that is of a table: numbers need no gradient. */
+/*
+ * Returns the columns up to the last that belongs to a table: numbers need no
+ * gradient.
+ */
 static int
 inputs_used(const LbTower *tower)
 {
@@ -470,7 +482,9 @@ backward_rows(void *arg, int worker, int n_workers)
 	}
 }
 
-/* Adds the workers' blocks, in their order, to the tensors' gradients. */
+/*
+ * Adds the workers' blocks to the tensors' gradients, in the order of workers.
+ */
 static void
 reduce_weights(const TowerTask *task, const LbThreads *pool)
 {
@@ -500,8 +514,8 @@ reduce_weights(const TowerTask *task, const LbThreads *pool)
 }
 
 /*
- * Rows of dx become shares of the gradients of the input's rows [from, to).
- * On one thread: which row has which slot is the order of the batch.
+ * Makes rows of dx terms of the gradients of the input's rows [from, to).
+ * Single-threaded: rows get their slots in the order of the batch.
  */
 static LbStatus
 share_input(const TowerTask *task, int i, int offset, int from, int to)
@@ -536,9 +550,9 @@ share_input(const TowerTask *task, int i, int offset, int from, int to)
 }
 
 /*
- * Adds the gradients of dout (B,D), for the batch that lb_tower_forward saw
- * last, to the tensors.  Those of embedding rows refer to pass->dx until the
- * step is applied.
+ * Adds the gradients of dout (B,D) to the tensors, for the batch of the last
+ * lb_tower_forward.  Those of embedding rows refer to pass->dx until the step
+ * is applied.
  */
 LbStatus
 lb_tower_backward(LbTensor *tensors, LbTowerPass *pass, const LbTower *tower,

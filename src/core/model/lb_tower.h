@@ -1,7 +1,7 @@
 /*
  * lb_tower.h
- *		A tower: inputs side by side and dense layers, or the sum of inputs;
- *		optionally unit length.
+ *		A tower: concatenated inputs and dense layers, or the sum of inputs;
+ *		optionally normalised.
  */
 #ifndef LB_TOWER_H
 #define LB_TOWER_H
@@ -30,14 +30,14 @@ typedef struct LbTower
 	int			n_inputs;
 	LbInput		inputs[LB_MAX_INPUTS];
 	int			input_width;	/* W: sum of the inputs' columns, or their
-								 * common width when they are summed */
+								 * common width if they are summed */
 	int			n_layers;		/* 0: the output is the sum of the inputs */
 	int			layers[LB_MAX_LAYERS];	/* H of each layer */
-	int			kernel[LB_MAX_LAYERS];	/* tensor indexes */
+	int			kernel[LB_MAX_LAYERS];	/* indexes of tensors */
 	int			bias[LB_MAX_LAYERS];
-	bool		normalize;		/* outputs divided by their length */
-	int			groups;			/* equal parts that are normalised each by
-								 * itself; 0 counts as 1 */
+	bool		normalize;		/* divide outputs by their length */
+	int			groups;			/* equal parts normalised separately; 0 counts
+								 * as 1 */
 } LbTower;
 
 /* The rows of one example's bag; its value is scale * sum of the rows. */
@@ -48,7 +48,10 @@ typedef struct LbSpan
 	float		scale;
 } LbSpan;
 
-/* One input's values for a batch of B examples: one field is used. */
+/*
+ * One input's values for a batch of B examples; the input's kind decides which
+ * field counts.
+ */
 typedef struct LbInputValues
 {
 	const int32_t *codes;		/* EMBEDDING: (B) rows of the table */
@@ -56,25 +59,26 @@ typedef struct LbInputValues
 	const float *numbers;		/* NUMBER: (B) */
 } LbInputValues;
 
-/* A batch's activations, kept for the way back. */
+/* A batch's activations, kept for the backward pass. */
 typedef struct LbTowerPass
 {
-	int			capacity;		/* the largest B */
-	int			B;				/* rows of the last forward pass */
+	int			capacity;		/* largest B */
+	int			B;				/* rows in the last forward pass */
 	bool		exact;			/* for serving: the output has the same bits
 								 * with every set of kernels */
 	float	   *x;				/* (B, W) */
-	float	   *z[LB_MAX_LAYERS];	/* (B, H): after ReLU but for the last */
-	float	   *out;			/* (B, D): the last z, or its unit vectors */
-	float	   *norm;			/* (B, groups): lengths, when normalising */
+	float	   *z[LB_MAX_LAYERS];	/* (B, H): after ReLU, except the last */
+	float	   *out;			/* (B, D): the last z, normalised if the tower
+								 * says so */
+	float	   *norm;			/* (B, groups): lengths of z, if normalising */
 	float	   *dx;				/* (B, W) */
 	float	   *dz[LB_MAX_LAYERS];	/* (B, H) */
 	float	   *wt[LB_MAX_LAYERS];	/* (H, inputs): kernels, transposed */
-	float		dropout;		/* share of hidden units dropped; 0 outside of
+	float		dropout;		/* share of hidden units to drop; 0 outside of
 								 * training steps */
-	uint64_t	dropout_key;	/* another one every step */
+	uint64_t	dropout_key;	/* another value for each step */
 	float	   *partial;		/* (workers, partial_size) */
-	size_t		partial_size;	/* floats: every kernel and bias */
+	size_t		partial_size;	/* floats in all kernels and biases */
 } LbTowerPass;
 
 static inline int
@@ -94,8 +98,8 @@ extern int	lb_tower_input_width(const LbTower *tower,
 								 const LbTensor *tensors);
 
 /*
- * A pass that is placed without training serves: it has no arrays for the way
- * back, and its outputs are the same bits with every set of kernels.
+ * A pass placed without training is for serving: it has no arrays for the
+ * backward pass, and its outputs have the same bits with every set of kernels.
  */
 extern size_t lb_tower_pass_bytes(const LbTower *tower, int B, int workers,
 								  bool training);
@@ -108,8 +112,9 @@ extern void lb_tower_forward(LbTowerPass *pass, const LbTower *tower,
 							 LbThreads *pool);
 
 /*
- * LB_BAD_ARGUMENT: the batch uses more rows of a table than its max_shares.
- * Weights are as they were, but gradients are not: no step may follow.
+ * Returns LB_BAD_ARGUMENT if the batch uses more rows of a table than its
+ * max_shares.  Weights are unchanged, but gradients are not: no step may
+ * follow.
  */
 extern LbStatus lb_tower_backward(LbTensor *tensors, LbTowerPass *pass,
 								  const LbTower *tower, const float *dout,

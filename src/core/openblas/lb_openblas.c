@@ -1,15 +1,15 @@
 /*
  * lb_openblas.c
- *		Loads OpenBLAS so that threads of ours may call it.
+ *		Loads OpenBLAS in a form that our threads may call.
  *
- * Debian has three builds.  The serial one keeps its buffers in unlocked
- * tables: on four threads of ours 500 to 770 of 200,000 small products were
- * wrong.  That for OpenMP brings OpenMP's threads.  The one for pthreads locks,
- * and starts threads when it is loaded unless OPENBLAS_NUM_THREADS is 1 in
- * that moment: then it started none, and none of 200,000 products was wrong.
- * So only that build is used.  Its file and its own description name it; it is
- * loaded with RTLD_LOCAL (another BLAS in the process stays as it is), with all
- * signals blocked, and tested before use.
+ * Debian has three builds.  The serial build keeps its buffers in unlocked
+ * tables: on four of our threads 500 to 770 of 200,000 small products were
+ * wrong.  The OpenMP build brings OpenMP's threads.  The pthread build has
+ * locks, and starts threads when it is loaded unless OPENBLAS_NUM_THREADS is 1
+ * then: with that it started none, and none of 200,000 products was wrong.  So
+ * we use only that build, which is identified by its file name and its own
+ * description.  It is loaded with RTLD_LOCAL (another BLAS in the process is
+ * not affected), with all signals blocked, and tested before use.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE				/* dladdr() */
@@ -28,7 +28,7 @@
 #include "core/kernels/blas.h"
 #include "core/lb_threads.h"
 
-/* Where the pthread build is: Debian's path first, then Fedora's name. */
+/* Names of the pthread build: Debian's path first, then Fedora's name. */
 static const char *const files[] = {
 #if defined(__x86_64__)
 	"/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0",
@@ -46,8 +46,9 @@ static const char *const files[] = {
 static LbOpenblas openblas;
 
 /*
- * OpenBLAS takes a model of CPU that it does not know for a Prescott, a third
- * of the speed (seen on a virtual machine).  What the CPU can do decides.
+ * OpenBLAS treats a CPU model that it does not know as a Prescott, at a third
+ * of the speed (seen on a virtual machine).  So we choose by the CPU's
+ * instruction sets.
  */
 static const char *
 core_type(void)
@@ -65,7 +66,10 @@ core_type(void)
 	return NULL;
 }
 
-/* Threads of this process, or -1 where the system does not tell. */
+/*
+ * Returns the number of this process' threads, or -1 if the system does not
+ * tell.
+ */
 static int
 count_threads(void)
 {
@@ -85,7 +89,10 @@ count_threads(void)
 	return line != NULL ? atoi(line + strlen("\nThreads:")) : -1;
 }
 
-/* Sets a variable, and keeps in was (size) what it was; returns was or NULL. */
+/*
+ * Sets an environment variable and saves its old value in was (size); returns
+ * was or NULL.
+ */
 static const char *
 change_variable(const char *name, const char *value, char *was, size_t size)
 {
@@ -144,7 +151,7 @@ is_pthread_file(void *function)
 		strncmp(name + 1, "libopenblasp", strlen("libopenblasp")) == 0;
 }
 
-/* Products of the self-test: small integers, whose sums are exact. */
+/* Sizes of the self-test's products: small integers, whose sums are exact. */
 #define TEST_M 24
 #define TEST_N 40
 #define TEST_K 32
@@ -198,7 +205,7 @@ try_products(void *arg, int worker, int n_workers)
 	}
 }
 
-/* True if products of several threads at once are right. */
+/* True if products by several threads at once are right. */
 static bool
 products_right(const LbBlas *blas)
 {
@@ -206,7 +213,7 @@ products_right(const LbBlas *blas)
 	Trial		trial = {blas};
 	bool		right = true;
 
-	/* a system without threads to give will not run ours either */
+	/* without a thread here, later threads will fail, too */
 	(void) lb_threads_start(&pool, TEST_THREADS);
 	lb_threads_run(&pool, try_products, &trial);
 	lb_threads_stop(&pool);
@@ -215,7 +222,7 @@ products_right(const LbBlas *blas)
 	return right;
 }
 
-/* The version out of "OpenBLAS 0.3.21 DYNAMIC_ARCH ...". */
+/* Extracts the version from "OpenBLAS 0.3.21 DYNAMIC_ARCH ...". */
 static void
 take_version(const char *config)
 {
@@ -272,7 +279,7 @@ lb_openblas_load(void)
 	if (openblas.state != LB_OPENBLAS_NOT_TRIED &&
 		openblas.state != LB_OPENBLAS_BUSY)
 		return &openblas;
-	/* threads that it might start must not take the server's signals */
+	/* threads that it may start must not receive the server's signals */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	openblas.state = load();

@@ -6,7 +6,7 @@
  * making that matrix: C v is the mean of (x - mean) <x - mean, v>.  Then it
  * makes them orthogonal and of unit length again (Golub and Van Loan, Matrix
  * Computations, section 8.2.4).  The caller repeats steps until one changes
- * little, and looks for cancels between two.
+ * little, and checks for a cancel between them.
  *
  * Cost of a step: 4 n D multiplications, in double.
  */
@@ -15,7 +15,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Bytes of the block for vectors of that width. */
+/* Returns the bytes of the block for vectors of that width. */
 size_t
 lb_axes_bytes(int D)
 {
@@ -32,7 +32,7 @@ product(const double *a, const double *b, int D)
 	return sum;
 }
 
-/* Makes the pair of axes orthogonal, and of unit length where they are not 0. */
+/* Makes the axes orthogonal, and of unit length unless they are 0. */
 static void
 orthonormalize(double *axes, int D)
 {
@@ -43,7 +43,7 @@ orthonormalize(double *axes, int D)
 		double	   *axis = axes + (size_t) k * D;
 		double		length;
 
-		/* twice, because the first time rounds */
+		/* twice, because the first pass leaves rounding errors */
 		for (int again = 0; k == 1 && again < 2; again++)
 		{
 			double		along = product(axes, second, D);
@@ -58,8 +58,8 @@ orthonormalize(double *axes, int D)
 }
 
 /*
- * Begins with x (n,D), which must stay, and a block of lb_axes_bytes(D).  The
- * first axes are fixed waves, so the same vectors have the same map.
+ * Begins with x (n,D), which must not change, and a block of lb_axes_bytes(D).
+ * The first axes are fixed waves, so that the same vectors give the same map.
  */
 void
 lb_axes_begin(LbAxes *a, const float *x, int n, int D, void *block)
@@ -93,7 +93,7 @@ lb_axes_begin(LbAxes *a, const float *x, int n, int D, void *block)
 }
 
 /*
- * One step; returns how far the axes turned: 1 less the smaller absolute
+ * Does one step; returns how far the axes turned: 1 less the smaller absolute
  * cosine of an axis before and after.
  */
 double
@@ -129,7 +129,7 @@ lb_axes_step(LbAxes *a)
 	{
 		const double *axis = a->next + (size_t) k * D;
 
-		/* an axis without variance is 0, and turns no more */
+		/* an axis without variance is 0 and no longer turns */
 		if (product(axis, axis, D) > 0)
 			turned = fmax(turned, 1 - fabs(product(axis, a->axes +
 												   (size_t) k * D, D)));
@@ -140,7 +140,7 @@ lb_axes_step(LbAxes *a)
 	return turned;
 }
 
-/* Where a vector (D) lies along both axes, from the mean. */
+/* Computes a vector's (D) coordinates along both axes, from the mean. */
 void
 lb_axes_place(double place[2], const LbAxes *a, const float *row)
 {

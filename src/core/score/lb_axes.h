@@ -7,7 +7,10 @@
 
 #include "core/lb_core.h"
 
-/* Of n vectors, rows of x (n,D).  lb_axes_bytes() tells how much block holds. */
+/*
+ * The axes of n vectors, rows of x (n,D).  lb_axes_bytes() returns the size of
+ * block.
+ */
 typedef struct LbAxes
 {
 	const float *x;
@@ -16,9 +19,8 @@ typedef struct LbAxes
 	double	   *mean;			/* (D) */
 	double	   *axes;			/* (2,D) of unit length, orthogonal */
 	double	   *next;			/* (2,D) */
-	double		variance;		/* of all: the mean squared distance from the
-								 * mean */
-	double		shares[2];		/* of it, along each axis */
+	double		variance;		/* mean squared distance from the mean */
+	double		shares[2];		/* share of the variance along each axis */
 } LbAxes;
 
 extern size_t lb_axes_bytes(int D);

@@ -2,10 +2,10 @@
  * lb_follow.c
  *		Counts directed transitions.
  *
- * lb_neighbour.c counts what is played together, in either order and once a
- * user; here the order counts, and every time: a first-order Markov chain at
- * each of three distances.  Distances stay apart because their weights are
- * fitted (lb_moment.c).
+ * lb_neighbour.c counts recordings played together, in either order and once a
+ * user.  Here the order matters, and every occurrence counts: a first-order
+ * Markov chain at each of three distances.  Distances stay apart because their
+ * weights are fitted (lb_moment.c).
  */
 #include "core/score/lb_follow.h"
 
@@ -38,7 +38,7 @@ lb_follow_row(int32_t *codes, float *counts, uint64_t *transitions, int64_t n,
 
 	if (lb_key_sort_polling(transitions, n, cancel) != LB_OK)
 		return -1;
-	/* they were sorted from the highest code down: read them backwards */
+	/* sorted from the highest code down, so read backwards */
 	for (int64_t i = n - 1; i >= 0; i--)
 	{
 		int32_t		code = lb_transition_to(transitions[i]);
@@ -56,7 +56,7 @@ lb_follow_row(int32_t *codes, float *counts, uint64_t *transitions, int64_t n,
 	return found;
 }
 
-/* The key by which followers are kept: index breaks ties. */
+/* Sort key for keeping followers; index breaks ties. */
 static uint64_t
 key_of(const float *counts, int64_t i)
 {

@@ -2,20 +2,20 @@
  * lb_mix.c
  *		Fits the weights of a score's parts.
  *
- * A conditional logit (McFadden, 1974): of all that a user could have played
- * later, what was played is likely in proportion to exp(score).  What is
- * minimised over b is
+ * It is a conditional logit (McFadden, 1974): a user plays each of the
+ * possible recordings with a probability proportional to exp(score).  The fit
+ * minimises over b
  *
  *		sum over groups of W log(sum over rows of count exp(x.b))
  *		- sum over rows of chosen x.b  + sum over f of precision (b - prior)^2 / 2
  *
- * with W what the group chose in all.  Rows may stand for others (a sample of
- * the catalogue): count says for how many.  The prior matters where there is
- * little to fit on; then its mean is the answer.
+ * with W the sum of chosen over the group.  A row may represent others (in a
+ * sample of the catalogue): count says how many.  The prior matters if there
+ * are few choices; without any, its mean is the result.
  *
- * It is convex in a handful of weights, so Newton's method needs some ten
- * passes over the rows; a weight that would pass its lower bound stays there
- * while the others go on (projected Newton, Bertsekas 1982).
+ * The loss is convex in a handful of weights, so Newton's method needs about
+ * ten passes over the rows; a weight that would pass its lower bound stays
+ * there while the others move (projected Newton, Bertsekas 1982).
  */
 #include "core/score/lb_mix.h"
 
@@ -25,7 +25,7 @@
 #define MAX_STEPS 50
 #define MAX_HALVINGS 30
 
-/* of the log likelihood: far less than a weight's standard error */
+/* change of the log likelihood, far less than a weight's standard error */
 #define CONVERGED 1e-3
 
 static LbStatus
@@ -118,8 +118,8 @@ lb_mix_loss(double *gradient, double *hessian, const LbChoices *c,
 }
 
 /*
- * Solves H step = g for the weights that are free, by Cholesky's
- * decomposition; the others' steps are 0.  False when H is not positive.
+ * Solves H step = g for the free weights by Cholesky decomposition; the steps
+ * of the others are 0.  False if H is not positive definite.
  */
 static bool
 solve(double *step, const double *H, const double *g, const bool *is_free,

@@ -1,19 +1,20 @@
 /*
  * lb_neighbour.c
- *		Counts recordings that are played one after another, and adds up the
- *		neighbours of a user's own.
+ *		Counts recordings played near each other, and sums the neighbours of a
+ *		user's own recordings.
  *
- * Two listens of a user that are at most LB_NEIGHBOUR_REACH apart in the
- * order of time, within the gap of a session, make a pair that counts the
- * inverse of the distance; each pair once a user, so that a user repeating an
- * album a hundred times counts once.  The counts, made symmetric, are divided
- * by the roots of both recordings' sums (the cosine of item-kNN: Sarwar et
- * al., WWW 2001), with something added to the sums so that two recordings that
- * one user played once are not the nearest of all.  The tower's embeddings
- * know what the same people play; this knows what they play together.
+ * Two listens of a user that are at most LB_NEIGHBOUR_REACH apart in the order
+ * of time, within the gap of a session, make a pair that counts the inverse of
+ * the distance; each pair once a user, so that a user repeating an album a
+ * hundred times counts once.  The counts, made symmetric, are divided by the
+ * roots of both recordings' sums (the cosine of item-kNN: Sarwar et al., WWW
+ * 2001).  A constant is added to the sums, so that two recordings that one
+ * user played once are not the nearest of all.  The towers' embeddings learn
+ * which recordings the same people play; these counts, which ones they play
+ * together.
  *
- * A row is built from all its entries at once, so the caller can count in
- * as many passes as memory asks for.
+ * A row is built from all its entries at once, so the caller can count in as
+ * many passes as memory requires.
  */
 #include "core/score/lb_neighbour.h"
 
@@ -69,7 +70,7 @@ lb_neighbour_row(int32_t *codes, float *counts, uint64_t *entries, int64_t n,
 
 	if (lb_key_sort_polling(entries, n, cancel) != LB_OK)
 		return -1;
-	/* they are sorted from the highest code down */
+	/* sorted from the highest code down */
 	for (int64_t i = 0; i < n; i++)
 	{
 		int32_t		code = (int32_t) (entries[i] >> 32);

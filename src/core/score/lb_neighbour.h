@@ -1,6 +1,6 @@
 /*
  * lb_neighbour.h
- *		Recordings that are played one after another.
+ *		Neighbours: recordings played near each other.
  */
 #ifndef LB_NEIGHBOUR_H
 #define LB_NEIGHBOUR_H
@@ -10,13 +10,13 @@
 #include "core/lb_core.h"
 #include "core/score/lb_slots.h"
 
-/* Listens apart, at most, of which a pair is made. */
+/* Largest distance of a pair, in listens. */
 #define LB_NEIGHBOUR_REACH 3
 
-/* Added to the sums of counts: rare recordings prove little. */
+/* Added to the sums of counts, because few counts prove little. */
 #define LB_NEIGHBOUR_SHRINK 5.0f
 
-/* Codes are 1 to less than this. */
+/* Codes are 1 or more, and less than this. */
 #define LB_NEIGHBOUR_MAX_CODE INT32_MAX
 
 /*
@@ -43,20 +43,20 @@ lb_pair_count(uint64_t pair)
 }
 
 /*
- * The distinct pairs of one user's n listens in the order of time: codes and
- * times are (n), times and gap in the same unit.  pairs has room for n *
+ * Makes the distinct pairs of one user's n listens, sorted by time: codes and
+ * times are (n), times and gap have the same unit.  pairs has room for n *
  * LB_NEIGHBOUR_REACH.  Returns their number, -1 after a cancel.
  */
 extern int64_t lb_neighbour_pairs(uint64_t *pairs, const int32_t *codes,
 								  const int64_t *times, int64_t n,
 								  int64_t gap, LbCancel cancel);
 
-/* An entry of a row before it is summed up: a neighbour and a count. */
+/* Makes an entry of a row before summation: a neighbour and a count. */
 extern uint64_t lb_neighbour_entry(int32_t code, float count);
 
 /*
- * How near two recordings are that were counted together so often: a cosine
- * of counts, shrunk.  sum_a and sum_b are the sums of their rows.
+ * Returns the weight of two recordings with that count together: a shrunk
+ * cosine of counts.  sum_a and sum_b are the sums of their rows.
  */
 static inline float
 lb_neighbour_weight(float count, float sum_a, float sum_b)
@@ -66,24 +66,24 @@ lb_neighbour_weight(float count, float sum_a, float sum_b)
 }
 
 /*
- * One row from its n entries, which are put out of order: codes and counts, by
- * code.  Both have room for n.  Returns how many there are, -1 after a cancel:
- * then it may be called again.
+ * Makes a row from its n entries, and reorders them: codes and counts, sorted
+ * by code.  Both have room for n.  Returns the row's length, -1 after a
+ * cancel: then it may be called again.
  */
 extern int64_t lb_neighbour_row(int32_t *codes, float *counts,
 								uint64_t *entries, int64_t n,
 								LbCancel cancel);
 
 /*
- * Keeps the nearest of a row (n), the most of them, by code as before.  sums
- * is by code; self is the row's.  keys is scratch for n.  Returns how many are
- * left.
+ * Keeps the nearest of a row (n), at most `most`, sorted by code as before.
+ * sums is by code; self is the row's code.  keys is scratch for n.  Returns
+ * the row's length.
  */
 extern int64_t lb_neighbour_keep(int32_t *codes, float *counts, int64_t n,
 								 int32_t self, const float *sums,
 								 int64_t most, uint64_t *keys);
 
-/* Rows of neighbours: those of code r are offsets[r] up to offsets[r + 1]. */
+/* Rows of neighbours; that of code r is offsets[r] to offsets[r + 1] - 1. */
 typedef struct LbNeighbours
 {
 	const int64_t *offsets;
@@ -92,8 +92,8 @@ typedef struct LbNeighbours
 } LbNeighbours;
 
 /*
- * A user's own recordings, first and in their order, then the neighbours of
- * some of them, each with the sum of its weights.
+ * A user's own recordings, in their order, then the neighbours of some of
+ * them; each with the sum of its neighbours' weights.
  */
 typedef struct LbRelated
 {
@@ -104,8 +104,9 @@ typedef struct LbRelated
 } LbRelated;
 
 /*
- * An upper bound of the number of recordings that lb_related_gather() finds,
- * the bytes that these take, and t placed in a block of that size.
+ * Return an upper bound of the number of recordings that lb_related_gather()
+ * finds, and the bytes for them; lb_related_place() places t in a block of
+ * that size.
  */
 extern int64_t lb_related_most(const LbNeighbours *nb, const int32_t *codes,
 							   int64_t n, int64_t n_sources);
@@ -114,14 +115,14 @@ extern void lb_related_place(LbRelated *t, int64_t most, void *block);
 
 /*
  * Fills t: codes (n) are the user's, distinct; the first n_sources of them
- * contribute their rows, each weight times log(1 + plays).  nb may be NULL:
- * then only the codes themselves are in t.
+ * contribute their rows, each weight times log(1 + plays).  If nb is NULL, t
+ * gets only the codes.
  */
 extern void lb_related_gather(LbRelated *t, const LbNeighbours *nb,
 							  const int32_t *codes, const float *plays,
 							  int64_t n, int64_t n_sources);
 
-/* The place of a code, or -1. */
+/* Returns the place of a code, or -1. */
 extern int64_t lb_related_find(const LbRelated *t, int32_t code);
 
 #endif							/* LB_NEIGHBOUR_H */

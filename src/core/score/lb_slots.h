@@ -2,8 +2,8 @@
  * lb_slots.h
  *		Finds the place of a code in an array, by hash.
  *
- * At least half of the slots are empty, so that few are looked at.  Nothing is
- * ever taken out.
+ * At least half of the slots are empty, so that searches are short.  Codes are
+ * never removed.
  */
 #ifndef LB_SLOTS_H
 #define LB_SLOTS_H
@@ -14,11 +14,11 @@
 
 typedef struct LbSlots
 {
-	int32_t    *places;			/* plus one; 0 is empty */
+	int32_t    *places;			/* place plus one; 0 is empty */
 	uint32_t	mask;
 } LbSlots;
 
-/* Slots for this number of codes, a power of two. */
+/* Returns the number of slots for this many codes, a power of two. */
 static inline int64_t
 lb_slots_count(int64_t most)
 {
@@ -29,7 +29,7 @@ lb_slots_count(int64_t most)
 	return n;
 }
 
-/* Empties the slots for this number of codes; places has room for them. */
+/* Empties the slots for this many codes; places has room for them. */
 static inline void
 lb_slots_clear(LbSlots *s, int64_t most)
 {
@@ -38,8 +38,8 @@ lb_slots_clear(LbSlots *s, int64_t most)
 }
 
 /*
- * The slot of a code, or the empty one where it belongs.  first is the code at
- * place 0; stride is the bytes from one to the next.
+ * Returns the slot of a code, or the empty slot for it.  first is the code at
+ * place 0; stride is the distance of codes in bytes.
  */
 static inline int32_t *
 lb_slots_find(const LbSlots *s, const int32_t *first, size_t stride,

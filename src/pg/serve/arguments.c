@@ -1,6 +1,6 @@
 /*
  * arguments.c
- *		Arguments and results that the serving calls have in common.
+ *		Arguments and results common to the serving calls.
  */
 #include "pg/serve/arguments.h"
 
@@ -40,8 +40,8 @@ lbrec_array_recordings(ArrayType *array, const char *argument)
 }
 
 /*
- * Opens the model that two arguments name: its name, NULL for the default, and
- * its versions, the active one for NULL.
+ * Opens the model that two arguments name; NULL stands for the default name
+ * and for the active version.
  */
 const ServingModel *
 lbrec_open_argument(FunctionCallInfo fcinfo, int model, int version)
@@ -61,7 +61,7 @@ lbrec_open_argument(FunctionCallInfo fcinfo, int model, int version)
 	return lbrec_open_model(name, PG_GETARG_INT32(version));
 }
 
-/* A time of listening, now for NULL, in microseconds since 1970. */
+/* Returns a time of listening in microseconds since 1970; NULL is now. */
 int64
 lbrec_time_argument(FunctionCallInfo fcinfo, int arg)
 {
@@ -70,7 +70,7 @@ lbrec_time_argument(FunctionCallInfo fcinfo, int arg)
 							   PG_GETARG_TIMESTAMPTZ(arg), "at");
 }
 
-/* The number of rows to return: k, but at most those that there are. */
+/* Returns the number of rows to return: k, limited to the existing ones. */
 int32
 lbrec_bounded_k(int32 k, int64 most)
 {
@@ -99,7 +99,7 @@ lbrec_known_user(const ServingModel *serving, int64 user_id)
 	return user;
 }
 
-/* The argument ks of evaluations. */
+/* Reads the argument ks of evaluations. */
 int32 *
 lbrec_read_ks(ArrayType *array, int *n)
 {
@@ -129,7 +129,7 @@ lbrec_read_ks(ArrayType *array, int *n)
 	return ks;
 }
 
-/* real[] */
+/* makes a real[] */
 ArrayType *
 lbrec_float_array(const float *values, int n)
 {

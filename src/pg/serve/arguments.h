@@ -1,6 +1,6 @@
 /*
  * arguments.h
- *		Arguments and results that the serving calls have in common.
+ *		Arguments and results common to the serving calls.
  */
 #ifndef LBREC_SERVE_ARGUMENTS_H
 #define LBREC_SERVE_ARGUMENTS_H
@@ -10,7 +10,7 @@
 
 #include "utils/array.h"
 
-/* The place of an argument that a function does not have. */
+/* The position of an argument that a function lacks. */
 #define NO_ARGUMENT (-1)
 
 extern RecordingList lbrec_array_recordings(ArrayType *array,

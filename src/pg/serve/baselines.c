@@ -1,12 +1,11 @@
 /*
  * baselines.c
- *		Two recommenders without a model, on the same counts that the model was
- *		trained on.
+ *		Two recommenders without a model, made from the counts of the training.
  *
  * "popular" orders recordings by their listens.  "most_played" puts the user's
- * own list first, by plays, then the others by their listens.  Of recordings
- * with equal counts, half are reckoned to stand before the one looked for: the
- * many that were played once have no order, and none of them is the first.
+ * own list first, by plays, then the others by their listens.  Of the
+ * recordings that tie with the one looked for, half count as ranked before it:
+ * thousands were played once, and none of these should count as the first.
  */
 #include "pg/serve/baselines.h"
 
@@ -39,7 +38,7 @@ compare_popular(const void *a, const void *b)
 	return x->id < y->id ? -1 : x->id > y->id;
 }
 
-/* Makes the lists that all users share; the tower must stay. */
+/* Makes the lists that all users share; the tower must outlive them. */
 void
 lbrec_baselines_init(Baselines *b, const TwoTower *tower)
 {
@@ -99,10 +98,7 @@ compare_plays(const void *a, const void *b)
 	return x > y ? -1 : x < y;
 }
 
-/*
- * The calls below are for this user from now on.  The list is empty for a user
- * that the model does not know.
- */
+/* Sets the user for the calls below. The list of an unknown user is empty. */
 void
 lbrec_baseline_user(Baselines *b, int32 user)
 {
@@ -134,15 +130,16 @@ lbrec_baseline_user(Baselines *b, int32 user)
 	qsort(b->own_plays, n, sizeof(float), compare_plays);
 }
 
-/* Ranks of candidate truth for the user, as lbrec_rank_listens() counts them. */
+/* Ranks candidate truth for the user; counts as lbrec_rank_listens() does. */
 void
 lbrec_baseline_rank(int64 *rank, int64 *new_rank, const Baselines *b,
 					bool own, int32 truth)
 {
 	int64		listens;
-	int64		popular;		/* candidates before truth */
-	int64		before;			/* of the list, more popular than truth ... */
-	int64		from_here;		/* ... and as popular, or more */
+	int64		popular;		/* candidates ranked before truth */
+	int64		before;			/* entries of the list more popular than truth
+								 * ... */
+	int64		from_here;		/* ... and those at least as popular */
 	int			place;
 
 	*rank = *new_rank = PG_INT64_MAX;
@@ -165,7 +162,7 @@ lbrec_baseline_rank(int64 *rank, int64 *new_rank, const Baselines *b,
 	*rank = before + (from_here - before - 1) / 2;
 }
 
-/* The user's k first candidates; returns how many there are. */
+/* Returns the user's first candidates, at most k, and their number. */
 int64
 lbrec_baseline_top(int64 *ids, const Baselines *b, bool own, int64 k)
 {

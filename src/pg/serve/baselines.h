@@ -18,18 +18,23 @@ extern const char *const lbrec_baseline_names[N_BASELINES];
 
 typedef struct Baselines
 {
-	const TwoTower *tower;		/* of which only counts and lists are read */
-	int64	   *above;			/* (n_recordings) candidates with more listens */
-	int64	   *tied;			/* (n_recordings) others with as many */
-	int32	   *by_listens;		/* (n_recordings) candidates, most first */
+	const TwoTower *tower;		/* read for counts and lists only */
+	int64	   *above;			/* (n_recordings) number of candidates with
+								 * more listens */
+	int64	   *tied;			/* (n_recordings) number of others with as
+								 * many */
+	int32	   *by_listens;		/* (n_recordings) candidates, most listens
+								 * first */
 
-	/* the user at hand */
-	int			n;				/* of the list */
+	/* The current user: */
+	int			n;				/* length of the list */
 	const int32 *codes;
 	const float *plays;
-	int32	   *place;			/* (n_recordings) one plus that in the list */
-	int64	   *own_listens;	/* of all users, of the list's, most first */
-	float	   *own_plays;		/* of the user's, most first */
+	int32	   *place;			/* (n_recordings) place in the list plus one */
+	int64	   *own_listens;	/* listens by all users of the list's entries,
+								 * sorted */
+	float	   *own_plays;		/* plays by the user of the list's entries,
+								 * sorted */
 	int			allocated;
 } Baselines;
 

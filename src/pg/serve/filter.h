@@ -12,12 +12,12 @@
 /* A call's conditions; a list without keys was not given. */
 typedef struct Conditions
 {
-	RecordingList candidates;	/* only these */
-	RecordingList filter;		/* only these */
-	RecordingList listened;		/* none of these */
-	RecordingList excluded;		/* none of these */
+	RecordingList candidates;	/* allow only these */
+	RecordingList filter;		/* allow only these */
+	RecordingList listened;		/* exclude these */
+	RecordingList excluded;		/* exclude these */
 	bool		bounded;
-	int64		least;			/* listens in the training data */
+	int64		least;			/* bounds of the listens in the training data */
 	int64		most;
 } Conditions;
 

@@ -1,15 +1,16 @@
 /*
  * indexed.c
- *		Whether one user's later listens are found without reading all.
+ *		Finds out whether one user's later listens can be read by an index.
  *
- * A call that names no listens reads the default for what a known user has
- * played since the training.  Nobody has asked for that, so it must not turn
- * an answer of a millisecond into a scan of all listens: the default is read
- * where an index leads with the user and the time, or where it is small.
+ * A call that names no listens reads a known user's plays since the training
+ * from the default table.  The caller did not request that, so it must not
+ * turn an answer of a millisecond into a scan of all listens: the table is
+ * read only if an index begins with the user and the time, or if the table is
+ * small.
  *
- * The default may be a view, as docs/howto-own-listens.md makes one.  The
- * columns are followed through it to those of a table, as far as a condition
- * on them is pushed down: not through LIMIT, window functions or groups.
+ * The default may be a view, as in docs/howto-own-listens.md.  Its columns are
+ * traced to those of a table, as long as the planner pushes conditions down:
+ * not through LIMIT, window functions or groups.
  */
 #include "pg/serve/indexed.h"
 
@@ -27,10 +28,10 @@
 #include "utils/plancache.h"
 #include "utils/rel.h"
 
-/* Blocks of a small table, 1 MB: some ten thousand listens. */
+/* Blocks of a small table, 1 MB: about ten thousand listens. */
 #define SMALL_BLOCKS (1024 * 1024 / BLCKSZ)
 
-/* A column of a range table's entry. */
+/* A column of a range table entry. */
 typedef struct Place
 {
 	RangeTblEntry *entry;
@@ -39,7 +40,10 @@ typedef struct Place
 
 static bool find_table(Place *place, const Query *query, Node *expression);
 
-/* True if the condition on a column of the result reaches what is below. */
+/*
+ * True if a condition on a column of the result is pushed down to the
+ * subquery.
+ */
 static bool
 lets_conditions_through(const Query *q)
 {
@@ -49,7 +53,7 @@ lets_conditions_through(const Query *q)
 		q->groupingSets == NIL && q->havingQual == NULL;
 }
 
-/* The place in a table that a column of a query's result comes from. */
+/* Finds the table column that a column of a query's result comes from. */
 static bool
 find_column(Place *place, const Query *query, AttrNumber column)
 {
@@ -109,7 +113,7 @@ leads_with(Relation index, AttrNumber user_column, AttrNumber time_column)
 		RelationGetIndexPredicate(index) == NIL;
 }
 
-/* True if a table has such an index, or all of its partitions do. */
+/* True if a table, or each of its partitions, has such an index. */
 static bool
 table_has_index(Oid table, AttrNumber user_column, AttrNumber time_column)
 {
@@ -120,7 +124,7 @@ table_has_index(Oid table, AttrNumber user_column, AttrNumber time_column)
 
 	if (relation == NULL)
 		return false;
-	/* an index of a parent that is no partitioned table leaves its children */
+	/* an index on a parent in inheritance does not cover its children */
 	if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ||
 		!has_subclass(table))
 	{
@@ -138,7 +142,7 @@ table_has_index(Oid table, AttrNumber user_column, AttrNumber time_column)
 	return found;
 }
 
-/* The subquery that is all that a query reads, or NULL. */
+/* Returns the only subquery that a query reads, or NULL. */
 static const Query *
 only_subquery(const Query *query)
 {
@@ -152,7 +156,9 @@ only_subquery(const Query *query)
 	return entry->rtekind == RTE_SUBQUERY ? entry->subquery : NULL;
 }
 
-/* The column of that subquery that a column of the result is; 0: none. */
+/*
+ * Returns the column of that subquery that is a column of the result; 0: none.
+ */
 static AttrNumber
 column_below(const Query *query, AttrNumber column)
 {
@@ -170,8 +176,8 @@ column_below(const Query *query, AttrNumber column)
 }
 
 /*
- * True if an index finds the user and the time, columns of the result; if not,
- * path tells which table lacks it.
+ * True if an index finds the user and the time, given as columns of the
+ * result; if not, path has the table that lacks one.
  */
 static bool
 has_index(ListensPath *path, const Query *query, AttrNumber user_column,
@@ -196,7 +202,7 @@ has_index(ListensPath *path, const Query *query, AttrNumber user_column,
 		}
 		return true;
 	}
-	/* a subquery that is all there is may be a UNION */
+	/* a lone subquery may be a UNION */
 	only = only_subquery(query);
 	if (only != NULL)
 	{
@@ -217,8 +223,8 @@ has_index(ListensPath *path, const Query *query, AttrNumber user_column,
 }
 
 /*
- * The path of a plan whose first result is the time and whose second is the
- * user.  Allocated in the current memory context.
+ * Makes the path of a plan whose result begins with the time and the user.
+ * Allocated in the current memory context.
  */
 ListensPath
 lbrec_listens_path(SPIPlanPtr plan)
@@ -232,7 +238,7 @@ lbrec_listens_path(SPIPlanPtr plan)
 	return path;
 }
 
-/* The blocks of a relation, of its partitions and children too. */
+/* Returns the blocks of a relation with its partitions and children. */
 static BlockNumber
 count_blocks(Oid relation)
 {
@@ -246,7 +252,7 @@ count_blocks(Oid relation)
 
 		if (r == NULL)
 			continue;
-		/* nobody knows what a foreign table costs */
+		/* the cost of a foreign table is unknown */
 		if (r->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
 			blocks = SMALL_BLOCKS + 1;
 		else if (RELKIND_HAS_STORAGE(r->rd_rel->relkind))
@@ -259,7 +265,10 @@ count_blocks(Oid relation)
 	return blocks;
 }
 
-/* Tables grow: what is small now is looked at each time. */
+/*
+ * True if the path is cheap.  Tables grow, so a small one is checked each
+ * time.
+ */
 bool
 lbrec_path_is_cheap(const ListensPath *path)
 {
@@ -277,7 +286,10 @@ lbrec_path_is_cheap(const ListensPath *path)
 	return true;
 }
 
-/* The statement that makes the index, or NULL if no table could have it. */
+/*
+ * Returns the statement that creates the index, or NULL if no table can have
+ * it.
+ */
 char *
 lbrec_missing_index(const ListensPath *path)
 {
@@ -292,7 +304,7 @@ lbrec_missing_index(const ListensPath *path)
 	time = get_attname(path->table, path->time_column, true);
 	if (schema == NULL || user == NULL || time == NULL)
 		return NULL;
-	/* quote_identifier() may give its argument back */
+	/* quote_identifier() may return its argument */
 	return psprintf("CREATE INDEX ON %s (%s, %s)",
 					quote_qualified_identifier(schema,
 											   get_rel_name(path->table)),

@@ -1,6 +1,6 @@
 /*
  * indexed.h
- *		Whether one user's later listens are found without reading all.
+ *		Finds out whether one user's later listens can be read by an index.
  */
 #ifndef LBREC_SERVE_INDEXED_H
 #define LBREC_SERVE_INDEXED_H
@@ -9,15 +9,16 @@
 
 #include "executor/spi.h"
 
-/* The way to the listens of one user from a time on. */
+/* How one user's listens since a time are read. */
 typedef struct ListensPath
 {
-	bool		indexed;		/* an index leads with the user and the time */
-	Oid			table;			/* without one: the table that lacks it, or
-								 * InvalidOid if no single one has both */
+	bool		indexed;		/* an index begins with the user and the time */
+	Oid			table;			/* the table that lacks such an index;
+								 * InvalidOid if no single table has both
+								 * columns */
 	AttrNumber	user_column;
 	AttrNumber	time_column;
-	List	   *relations;		/* OIDs of all relations that are read */
+	List	   *relations;		/* OIDs of all relations read */
 } ListensPath;
 
 extern ListensPath lbrec_listens_path(SPIPlanPtr plan);

@@ -2,22 +2,21 @@
  * listener.c
  *		The user of a call: known to the model, known by listens, or unknown.
  *
- * Listens are read now, as the transaction sees them, from the table or query
- * that the caller names and with the caller's rights; never from the query
- * that the model was trained on, which another role wrote.
+ * Listens are read during the call, as the transaction sees them, from the
+ * table or query that the caller names, with the caller's rights; never from
+ * the model's training query, which another role wrote.
  *
- * Of a user whose recordings the model has, those are read that came after the
- * user's last listen in the training, and the two are joined; the weights of
- * the model stay as they are.  A time before that last listen is one of which
- * the model has no lists: they are made anew of the listens up to it.
+ * For a user whose recordings the model has, only listens after the user's
+ * last one in the training are read, and merged; the model's weights do not
+ * change.  For a time before that last listen the model's lists are of no use:
+ * they are made anew from the listens up to that time.
  *
- * A stranger is a user without recordings in the model; where next to no user
- * has two, all are, and nothing is read.  A model with a history input takes a
- * stranger's listens as it takes a known user's, so the
- * answer is the one that it would give after training on those that enter the
- * history.  For other models the query vector is fitted with the candidates
- * frozen (src/core/model/lb_foldin.c).  A user without listens gets what is
- * popular (popularity.c).
+ * A stranger is a user without recordings in the model.  If almost no user of
+ * the model has two recordings, everybody is a stranger, and nothing is read.
+ * A model with a history input uses a stranger's listens as it uses a known
+ * user's.  For other models a query vector is fitted to them, with fixed
+ * candidates (src/core/model/lb_foldin.c).  A user without listens gets
+ * popular recordings (popularity.c).
  */
 #include "pg/serve/listener.h"
 
@@ -41,11 +40,14 @@
 #include "pg/server/kernels.h"
 #include "pg/server/time.h"
 
-/* Trained users that make the prior, and candidates sampled for the fit. */
+/*
+ * Number of trained users for the prior, and of sampled candidates for the
+ * fit.
+ */
 #define PRIOR_USERS 256
 #define NEGATIVES 512
 
-/* Distinct recordings that a vector is fitted to, the latest. */
+/* Limit of distinct recordings that a vector is fitted to, the latest. */
 #define MAX_POSITIVES 200
 
 static const char *const basis_names[] = {
@@ -57,8 +59,8 @@ static const char *const basis_names[] = {
 
 /*
  * True if the model knows the taste of the user with this code.  A user all of
- * whose recordings were left out (min_listens) has a code, but an embedding
- * that was never trained; and of some models nobody's taste is known.
+ * whose recordings were left out (min_listens) has a code but an untrained
+ * embedding, and some models know nobody's taste.
  */
 bool
 lbrec_is_warm(const ServingModel *serving, int32 user)
@@ -69,7 +71,7 @@ lbrec_is_warm(const ServingModel *serving, int32 user)
 		offsets[user] < offsets[user + 1];
 }
 
-/* The code of a user whose taste the model knows; 0: a stranger. */
+/* Returns the code of a user whose taste the model knows; 0: a stranger. */
 int32
 lbrec_warm_user(const ServingModel *serving, int64 user_id)
 {
@@ -85,9 +87,9 @@ lbrec_basis_name(Basis basis)
 }
 
 /*
- * True if there are listens to read.  The default table may be missing, of
- * another kind or out of the caller's reach: then there are none.  The same of
- * a table or query that the caller names is an error.
+ * True if there are listens to read.  If the default table is missing, of
+ * another kind or forbidden to the caller, there are none.  For a table or
+ * query that the caller names, that is an error.
  */
 bool
 lbrec_has_listens(const Moment *moment)
@@ -95,7 +97,7 @@ lbrec_has_listens(const Moment *moment)
 	return moment->named || lbrec_default_is_readable();
 }
 
-/* The listener's recordings. */
+/* Sets the listener's recordings. */
 static void
 set_played(Listener *listener, const ServingModel *serving,
 		   const Played *played)
@@ -111,7 +113,7 @@ set_played(Listener *listener, const ServingModel *serving,
 									  played->n);
 }
 
-/* A listener whose scores come from the towers. */
+/* Makes a listener whose scores come from the towers. */
 static void
 begin_listener(Listener *listener, const ServingModel *serving, int32 user,
 			   Basis basis)
@@ -125,7 +127,7 @@ begin_listener(Listener *listener, const ServingModel *serving, int32 user,
 	listener->scorer.model = &serving->tower;
 }
 
-/* mean and deviation (D) over vectors (n, D) */
+/* computes mean and deviation (D) of vectors (n, D) */
 static void
 describe(float *mean, float *deviation, const float *vectors, int n, int D)
 {
@@ -147,7 +149,7 @@ describe(float *mean, float *deviation, const float *vectors, int n, int D)
 		deviation[d] = (float) sqrt(Max(squares / n - (sum / n) * (sum / n), 0));
 		all += deviation[d];
 	}
-	/* where all users agree, a new one may still differ a little */
+	/* if all users agree, a new one may still differ a little */
 	for (int d = 0; d < D; d++)
 		deviation[d] = Max(deviation[d], (float) (0.01 * all / D + 1e-6));
 }
@@ -168,7 +170,7 @@ unit_groups(float *q, int D, int groups)
 	}
 }
 
-/* Fits a query vector to the recordings played. */
+/* Fits a query vector to the played recordings. */
 static void
 fit(float *query, const ServingModel *serving, const Played *played,
 	int64 time)
@@ -191,7 +193,9 @@ fit(float *query, const ServingModel *serving, const Played *played,
 	LbStatus	status;
 	void	   *scratch;
 
-	/* codes are in the order in which users were met: any stride will do */
+	/*
+	 * codes do not depend on users' tastes, so a fixed stride samples fairly
+	 */
 	for (int i = 0; i < n_users; i++)
 	{
 		users[i] = (int32) (1 + i * serving->tower.n_users / n_users);
@@ -204,8 +208,8 @@ fit(float *query, const ServingModel *serving, const Played *played,
 		positives[i] = lbrec_candidate_with(played->codes[i]);
 
 	/*
-	 * Without logQ correction a model was trained against negatives in
-	 * proportion to their popularity; it is asked in the same way.
+	 * A model trained without logQ correction saw negatives in proportion to
+	 * their popularity, so the fit draws them likewise.
 	 */
 	for (int i = 0; i < n_negatives; i++)
 	{
@@ -230,7 +234,7 @@ fit(float *query, const ServingModel *serving, const Played *played,
 		unit_groups(query, D, image->config.ensemble);
 }
 
-/* A time that nobody has reached whose clock is right, or some zone behind. */
+/* Latest time that a right clock can show now, in any time zone. */
 static int64
 end_of_today(void)
 {
@@ -238,8 +242,8 @@ end_of_today(void)
 }
 
 /*
- * The arguments at, listens and fresh, which may be NO_ARGUMENT; the default of
- * listens is looked up.
+ * Reads the arguments at, listens and fresh, which may be NO_ARGUMENT, and
+ * finds the default for listens.
  */
 Moment
 lbrec_moment(FunctionCallInfo fcinfo, int at, int listens, int fresh)
@@ -247,7 +251,7 @@ lbrec_moment(FunctionCallInfo fcinfo, int at, int listens, int fresh)
 	Moment		o;
 
 	o.time = lbrec_time_argument(fcinfo, at);
-	/* infinity is after all listens, as if there were no bound */
+	/* infinity is after all listens, as if no time were given */
 	o.dated = !PG_ARGISNULL(at) && o.time < LBREC_LAST_TIME;
 	o.named = !PG_ARGISNULL(listens);
 	o.listens = o.named ? text_to_cstring(PG_GETARG_TEXT_PP(listens)) :
@@ -258,8 +262,8 @@ lbrec_moment(FunctionCallInfo fcinfo, int at, int listens, int fresh)
 }
 
 /*
- * With exclude_listened the caller may name a query of recordings without
- * times.  Nothing of it is known to be later than the training.
+ * Lets exclude_listened name a query of recordings without times: none of its
+ * listens counts as later than the training.
  */
 void
 lbrec_read_for_exclusion(Moment *moment)
@@ -269,7 +273,7 @@ lbrec_read_for_exclusion(Moment *moment)
 }
 
 /*
- * True if a known user's listens can be read; needed: if not, it is an error.
+ * True if a known user's listens can be read.  needed: raise an error if not.
  */
 static bool
 can_read(const Moment *moment, bool needed)
@@ -288,9 +292,8 @@ can_read(const Moment *moment, bool needed)
 }
 
 /*
- * Joins what the model has of a user with what was played since, or, for a
- * time in the past, finds what was played until then.  False if that is
- * nothing.
+ * Merges the model's recordings of a user with later listens or, for a time in
+ * the past, takes the listens up to it.  False if there are none.
  */
 static bool
 catch_up(Listener *listener, const ServingModel *serving, int64 user_id,
@@ -334,8 +337,8 @@ catch_up(Listener *listener, const ServingModel *serving, int64 user_id,
 }
 
 /*
- * Makes the listener of a user that the model knows, but for the query.  False
- * if nothing was played up to the time.
+ * Makes the listener of a known user, except for the query.  False if the user
+ * had played nothing before the time.
  */
 bool
 lbrec_know(Listener *listener, const ServingModel *serving, int32 user,
@@ -347,7 +350,7 @@ lbrec_know(Listener *listener, const ServingModel *serving, int32 user,
 	begin_listener(listener, serving, user, BASIS_MODEL);
 	listener->scorer = lbrec_scorer(model, user);
 	listener->history = lbrec_history(model, stored.codes, stored.n);
-	/* what the user played tells nothing to other models */
+	/* other models do not use a user's plays */
 	if (!moment->fresh || !(model->mixed || lbrec_has_history(model)))
 		return true;
 	return catch_up(listener, serving, user_id, moment);
@@ -355,8 +358,8 @@ lbrec_know(Listener *listener, const ServingModel *serving, int32 user,
 
 /*
  * Makes the listener of a user unknown to the model from the user's listens.
- * False if they have no recording that the model knows, or no recording says
- * anything of others.
+ * False if the model knows none of their recordings, or learned nothing about
+ * tastes.
  */
 bool
 lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
@@ -401,7 +404,7 @@ lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
 	return n > 0;
 }
 
-/* The listener of a user without listens. */
+/* Makes the listener of a user without listens. */
 void
 lbrec_popular_listener(Listener *listener, const ServingModel *serving,
 					   const Moment *moment)
@@ -415,7 +418,7 @@ lbrec_popular_listener(Listener *listener, const ServingModel *serving,
 	listener->vectors = lbrec_popularity(serving, moment->time);
 }
 
-/* Finds the listener that user_id is to this model. */
+/* Finds which kind of listener user_id is to this model, and makes it. */
 void
 lbrec_find_listener(Listener *listener, const ServingModel *serving, int64 user_id,
 					const Moment *moment)

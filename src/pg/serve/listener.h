@@ -10,40 +10,41 @@
 
 typedef enum Basis
 {
-	BASIS_MODEL,				/* the model knows what the user played */
-	BASIS_FRESH,				/* and what came later was read now */
-	BASIS_LISTENS,				/* all was read now */
-	BASIS_POPULAR				/* nothing is known */
+	BASIS_MODEL,				/* the model has the user's plays */
+	BASIS_FRESH,				/* and later listens were read during the call */
+	BASIS_LISTENS,				/* all listens were read during the call */
+	BASIS_POPULAR				/* the user has no listens */
 } Basis;
 
 /*
- * The score of candidate i is that of the scorer, with the product of query
- * and row i of vectors.  For BASIS_POPULAR a row is one number, how popular the
- * candidate is, and the query is 1; the scorer adds nothing.
+ * The score of candidate i is the scorer's, given the dot product of query and
+ * row i of vectors.  For BASIS_POPULAR a row is a single number, the
+ * candidate's popularity, the query is 1, and the scorer adds nothing.
  */
 typedef struct Listener
 {
 	Basis		basis;
 	int32		user;			/* code; 0: unknown to the model */
-	LbSpan		history;		/* the bag of the history input */
+	LbSpan		history;		/* bag of the history input */
 	int			D;
 	const float *query;			/* (D) */
 	const float *vectors;		/* (n_recordings, D) */
-	const void *index;			/* of vectors, or NULL */
+	const void *index;			/* index over vectors, or NULL */
 	Scorer		scorer;
 } Listener;
 
-/* The time that a call is for, and where the listens up to it are. */
+/* The time of a call, and the source of the listens before it. */
 typedef struct Moment
 {
 	int64		time;			/* microseconds since 1970 */
 	bool		dated;			/* the caller gave it: later listens do not
 								 * count */
-	const char *listens;		/* table or query; NULL: there is no default */
-	bool		named;			/* the caller gave them: not to be able to
-								 * read them is an error */
-	bool		fresh;			/* listens since the training count for users
-								 * that the model knows, too */
+	const char *listens;		/* table or query; NULL: there is no default
+								 * table */
+	bool		named;			/* the caller named them: if they cannot be
+								 * read, it is an error */
+	bool		fresh;			/* listens after the training count for known
+								 * users, too */
 } Moment;
 
 extern bool lbrec_has_listens(const Moment *moment);

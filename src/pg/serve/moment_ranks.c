@@ -1,19 +1,19 @@
 /*
  * moment_ranks.c
- *		Exact ranks of what was played, at many moments.
+ *		Computes exact ranks of the recording played, at many moments.
  *
- * The rank of a recording is one more than the number of those with a higher
- * score, and nearly all scores are dot products.  So moments are taken
+ * The rank of a recording is one more than the number of recordings with a
+ * higher score, and nearly all scores are dot products.  So moments are ranked
  * together, in three steps:
  *
- *	1	Each worker gathers the rows of its moments, ranks the truth by the
- *		baselines, and keeps of each row what its score adds to the dot product.
- *	2	The query vectors of all moments, in one pass.
- *	3	Each worker has tiles of dot products with all candidates, counts those
- *		that put a recording before the truth, and corrects the count where a
- *		recording has a row.
+ *	1 Each worker gathers the rows of its moments, ranks the truth by the
+ *	baselines, and keeps for each row the difference of its score and its dot
+ *	product. 2 One pass computes the query vectors of all moments. 3 Each
+ *	worker computes tiles of dot products with all candidates, counts those
+ *	that put a recording before the truth, and corrects the count for
+ *	recordings with a row.
  *
- * What is kept of rows is bounded; where it is full, the moments so far are
+ * The memory for rows is bounded; when it is full, the moments so far are
  * ranked first.
  */
 #include "pg/serve/moment_ranks.h"
@@ -32,29 +32,29 @@
 #include "pg/serve/next.h"
 #include "pg/server/kernels.h"
 
-/* Moments of a worker that are ranked together. */
+/* Moments that a worker ranks together. */
 #define GROUP 128
 
-/* Rows that are kept, of all workers together, unless one moment has more. */
+/* Limit of rows kept by all workers together, unless one moment has more. */
 #define KEPT_ROWS ((int64) 4 << 20)
 
-/* What is kept of a row; in the order of code. */
+/* The kept part of a row; sorted by code. */
 typedef struct KeptRow
 {
-	double		added;			/* score without the dot product */
+	double		added;			/* score minus the dot product */
 	int32		code;
 	bool		own;
 } KeptRow;
 
-/* A moment on its way. */
+/* A moment being ranked. */
 typedef struct State
 {
 	RankedMoment *moment;
 	const double *weights;
-	int			n_history;		/* own recordings of the query vector */
-	int64		next;			/* of the kept rows, in step 3 */
+	int			n_history;		/* own recordings in the history input */
+	int64		next;			/* next kept row in step 3 */
 	int64		end;
-	float		score;			/* of the truth */
+	float		score;			/* a higher dot product alone beats the truth */
 	float		floor;			/* above it, a dot product alone scores more */
 } State;
 
@@ -64,13 +64,13 @@ typedef struct Worker
 	KeptRow    *rows;
 	int64		n_rows;
 	int64		room;
-	int32	   *listed;			/* places of rows that a baseline scores */
+	int32	   *listed;			/* indices of rows that a baseline scores */
 	State	   *states;			/* (GROUP) */
 	float	   *queries;		/* (GROUP, D) */
 	int32	   *histories;		/* (GROUP, history_length) */
 	void	   *tiles;
-	int			n;				/* moments gathered, not yet ranked */
-	int64		from;			/* moments to gather */
+	int			n;				/* moments gathered and not yet ranked */
+	int64		from;			/* next moment to gather */
 	int64		to;
 } Worker;
 
@@ -79,14 +79,14 @@ struct MomentRanks
 	const ServingModel *serving;
 	const Baselines *baselines;
 	LbMomentModel model;
-	double		weights[2][LB_MOMENT_WEIGHTS];	/* [1] in a session */
+	double		weights[2][LB_MOMENT_WEIGHTS];	/* [1] inside a session */
 	int			history_length;
 	LbThreads  *pool;
 	MemoryContext context;
 	MemoryContext scratch;
 	int			n_workers;
 	Worker	   *workers;
-	/* the call at hand */
+	/* The current call: */
 	RankedMoment *moments;
 	LbCancel	cancel;
 	_Atomic bool cancelled;
@@ -140,7 +140,7 @@ lbrec_make_moment_ranks(const ServingModel *serving,
 	return r;
 }
 
-/* A baseline's score of a recording with a row. */
+/* Returns a baseline's score of a recording with a row. */
 static double
 baseline_value(MomentRanker by, const LbMoment *m, const LbMomentRow *row)
 {
@@ -159,7 +159,10 @@ baseline_value(MomentRanker by, const LbMoment *m, const LbMomentRow *row)
 	}
 }
 
-/* The ranks by a baseline; listed (n) has the places of rows that count. */
+/*
+ * Computes the ranks by a baseline; listed (n) has the indices of rows that
+ * count.
+ */
 static void
 rank_by_baseline(RankedMoment *moment, MomentRanker by, const LbMoment *m,
 				 const int32 *listed, int n, const Baselines *baselines)
@@ -184,7 +187,7 @@ rank_by_baseline(RankedMoment *moment, MomentRanker by, const LbMoment *m,
 			new_rank += !own && value > mine;
 			continue;
 		}
-		/* before it, whether it is more popular or not */
+		/* it precedes truth in any case, so do not count it as more popular */
 		if (value > 0)
 			rank += listens[row->code - 1] <= listens[truth];
 		if (own)
@@ -196,7 +199,7 @@ rank_by_baseline(RankedMoment *moment, MomentRanker by, const LbMoment *m,
 	moment->new_ranks[by] = new_rank;
 }
 
-/* Keeps what the rows add to dot products, by code. */
+/* Keeps the differences of scores and dot products, by code. */
 static void
 keep_rows(Worker *w, const double *weights, int64 n_recordings)
 {
@@ -249,7 +252,7 @@ gather(MomentRanks *r, Worker *w, RankedMoment *moment)
 	w->n++;
 }
 
-/* Step 1: as many of the worker's moments as there is room for. */
+/* Step 1: gathers the worker's next moments, as many as there is room for. */
 static void
 gather_part(void *arg, int worker, int n_workers)
 {
@@ -269,8 +272,8 @@ gather_part(void *arg, int worker, int n_workers)
 }
 
 /*
- * Step 2: the query vector of a moment is made of the own recordings where the
- * model takes a history, else that of a known user; without either, zeros.
+ * Step 2: computes a moment's query vector from the own recordings if the
+ * model has a history input, else takes a known user's; without either, zeros.
  */
 static void
 find_queries(MomentRanks *r)
@@ -331,9 +334,9 @@ find_queries(MomentRanks *r)
 }
 
 /*
- * The largest dot product with which a recording without a row does not score
- * more than that.  The score of such a one never falls as its dot product
- * grows, so it is searched for among the floats, by keys in their order.
+ * Returns the largest dot product whose score, for a recording without a row,
+ * does not exceed the truth's.  That score never falls as the dot product
+ * grows, so a binary search over floats, by order-preserving keys, finds it.
  */
 static float
 find_floor(float score, const double *weights)
@@ -355,7 +358,7 @@ find_floor(float score, const double *weights)
 	return lb_key_score((uint64) low << 32);
 }
 
-/* Counts the recordings of a tile that stand before the truth. */
+/* Counts the recordings of a tile that precede the truth. */
 static void
 count_tile(void *arg, const LbScoreTile *t)
 {
@@ -395,7 +398,7 @@ count_tile(void *arg, const LbScoreTile *t)
 	}
 }
 
-/* The score of the truth. */
+/* Returns the score of the truth. */
 static float
 truth_score(const MomentRanks *r, const Worker *w, const State *s,
 			const float *query)
@@ -424,7 +427,7 @@ truth_score(const MomentRanks *r, const Worker *w, const State *s,
 									w->rows[low].added));
 }
 
-/* Step 3 */
+/* Step 3: counts over all candidates. */
 static void
 rank_part(void *arg, int worker, int n_workers)
 {
@@ -447,7 +450,7 @@ rank_part(void *arg, int worker, int n_workers)
 		atomic_store(&r->cancelled, true);
 }
 
-/* Gathers and ranks up to a group a worker of the moments from there on. */
+/* Gathers and ranks the next moments, at most a group for each worker. */
 static void
 rank_round(MomentRanks *r)
 {

@@ -1,6 +1,6 @@
 /*
  * moment_ranks.h
- *		Exact ranks of what was played, at many moments.
+ *		Computes exact ranks of the recording played, at many moments.
  */
 #ifndef LBREC_SERVE_MOMENT_RANKS_H
 #define LBREC_SERVE_MOMENT_RANKS_H
@@ -10,7 +10,7 @@
 
 #include "core/score/lb_moment.h"
 
-/* Ways to rank; the baselines are described in src/pg/sql/evaluate_next.c. */
+/* Rankings to compare; src/pg/sql/evaluate_next.c describes the baselines. */
 typedef enum MomentRanker
 {
 	RANKED_BY_MODEL,
@@ -29,12 +29,12 @@ typedef struct RankedMoment
 	const LbPlay *plays;		/* (n) in the order of time */
 	int64		n;
 	int64		time;			/* microseconds since 1970 */
-	/* out */
-	bool		is_new;			/* truth was not played before */
-	int64		ranks[N_MOMENT_RANKERS];	/* among all, from 1 on; ties
-											 * count for truth */
-	int64		new_ranks[N_MOMENT_RANKERS];	/* if is_new: among what was
-												 * not played */
+	/* Output: */
+	bool		is_new;			/* truth was not among the plays */
+	int64		ranks[N_MOMENT_RANKERS];	/* among all, from 1; ties count
+											 * in favour of truth */
+	int64		new_ranks[N_MOMENT_RANKERS];	/* if is_new: among recordings
+												 * that were not played */
 } RankedMoment;
 
 typedef struct MomentRanks MomentRanks;

@@ -1,10 +1,11 @@
 /*
  * nearest.c
- *		The rows of a table of vectors that are nearest by cosine, exactly.
+ *		Finds the rows of a table of vectors that are nearest by cosine,
+ *		exactly.
  *
  * A cosine is lb_score() of the query and of the row at unit length.  Three
- * ways lead to the same rows and bits: through the index, by the lengths that
- * the image has, and by making every row unit length.
+ * ways give the same rows and bits: the index, the lengths stored in the
+ * image, and normalising every row.
  */
 #include "pg/serve/nearest.h"
 
@@ -17,10 +18,10 @@
 #include "pg/image/image.h"
 #include "pg/server/kernels.h"
 
-/* Vectors that are given unit length at a time. */
+/* Vectors normalised together. */
 #define BLOCK_ROWS 8192
 
-/* Cosines that are computed at once. */
+/* Cosines computed together. */
 #define COSINES 256
 
 typedef struct Nearest
@@ -29,7 +30,9 @@ typedef struct Nearest
 	int64		row;
 } Nearest;
 
-/* out (n, D): rows of vectors at unit length; a zero vector stays zero */
+/*
+ * fills out (n, D) with normalised rows of vectors; a zero vector stays zero
+ */
 static void
 unit_rows(float *out, const float *vectors, const int32 *rows, int n, int D)
 {
@@ -59,7 +62,7 @@ compare_nearest(const void *a, const void *b)
 	return x->row < y->row ? -1 : x->row > y->row;
 }
 
-/* Makes the best k of n the first, in their order: how many these are. */
+/* Moves the best k of n to the front, sorted; returns their number. */
 static int64
 keep_best(Nearest *pool, int64 n, int64 k)
 {
@@ -68,8 +71,8 @@ keep_best(Nearest *pool, int64 n, int64 k)
 }
 
 /*
- * The nearest among rows of vectors (n, D), from the vectors alone.  Blocks
- * are searched one after another; the best of each compete.
+ * Finds the nearest rows of vectors (n, D) from the vectors alone.  Blocks are
+ * searched one after another; the best of each compete.
  */
 static int64
 by_blocks(Nearest *pool, const float *vectors, int64 n, int D,
@@ -108,14 +111,19 @@ by_blocks(Nearest *pool, const float *vectors, int64 n, int D,
 	return n_pool;
 }
 
-/* Unit vectors' product by two ways of rounding differs by less than this. */
+/*
+ * Bound of the difference between two roundings of a product of unit vectors.
+ */
 static double
 slack(int D)
 {
 	return 4 * (D + 4) * ldexp(1, -24);
 }
 
-/* The best k first, and all that may be among them: how many that are. */
+/*
+ * Moves the best k to the front, then all that may be among them; returns
+ * their number.
+ */
 static int64
 thin(Nearest *pool, int64 n, int64 k, double margin)
 {
@@ -127,7 +135,7 @@ thin(Nearest *pool, int64 n, int64 k, double margin)
 	return n;
 }
 
-/* Gives the pool's rows their cosines. */
+/* Computes the cosines of the pool's rows. */
 static void
 set_cosines(Nearest *pool, int64 n, const ServingModel *serving,
 			const float *query)
@@ -147,15 +155,15 @@ set_cosines(Nearest *pool, int64 n, const ServingModel *serving,
 }
 
 /*
- * The result of by_blocks(), from the lengths that the image has; -1 where
+ * Gives the result of by_blocks() from the lengths stored in the image; -1 if
  * these are too extreme.
  *
- * A product divided by the length is the cosine but for rounding, of which
- * slack() is more than twice what there can be: a product of D terms is off
- * by less than (D + 1) 2^-24 times both lengths, making a row unit length by
- * less than 3 * 2^-24.  So what is more than two slacks below the k-th best
- * quotient has k above it by whatever rounding, and the others' cosines are
- * computed as by_blocks() does.
+ * The dot product divided by the length is the cosine, except for rounding
+ * errors, and slack() is more than twice their bound: a product of D terms is
+ * off by less than (D + 1) 2^-24 times both lengths, a normalised row by less
+ * than 3 * 2^-24.  So a row more than two slacks below the k-th best quotient
+ * has k better rows under any rounding.  For the others, cosines are computed
+ * as in by_blocks().
  */
 static int64
 by_lengths(Nearest **best, const ServingModel *serving, const float *query,
@@ -183,7 +191,7 @@ by_lengths(Nearest **best, const ServingModel *serving, const float *query,
 		{
 			n_pool = thin(pool, n_pool, k, margin);
 			floor = pool[k - 1].score - margin;
-			/* many are equal */
+			/* many rows tie */
 			if (room - n_pool < room / 2)
 				pool = repalloc_huge(pool, (room *= 2) * sizeof(Nearest));
 		}
@@ -207,14 +215,14 @@ by_lengths(Nearest **best, const ServingModel *serving, const float *query,
 }
 
 /*
- * The same by way of the index, which orders by products and not by cosines;
- * -1 if the result is not certain.  It is where vectors have about the same
- * length, as those of towers that end in unit length.
+ * Gives the same result from the index, which orders by dot products, not
+ * cosines; -1 if the result is not certain.  It is certain if vectors have
+ * similar lengths, such as those of towers that end in unit length.
  *
- * A row that is not among the m best products has none above that of the last
- * of them, p, so its cosine is at most p / the shortest length, but for
- * slack().  So if the k-th best cosine of those m is above that, no other row
- * has one as high.  Fewer than m are all that are allowed.
+ * Let p be the lowest of the m best dot products.  The cosine of any other row
+ * is at most p / the shortest length, plus slack().  If the k-th best cosine
+ * of the m rows exceeds that, no other row can be among the k best.  If fewer
+ * than m rows come back, they are all allowed ones.
  */
 static int64
 by_index(Nearest **best, const ServingModel *serving, const float *query,
@@ -235,7 +243,7 @@ by_index(Nearest **best, const ServingModel *serving, const float *query,
 	LbBest		of_set = {.k = m, .found = &found};
 	LbStatus	status;
 
-	/* the products of a few rows take less time than the index of all */
+	/* for few rows, computing products is faster than the index */
 	if (allowed->list || allowed->n < set.n / 4 || m > set.n / 8 ||
 		!(shortest > 0.99 * serving->image->longest))
 		return -1;
@@ -273,7 +281,7 @@ ranked_list(const Nearest *best, int64 n, MemoryContext context)
 }
 
 /*
- * The min(k, n) rows of vectors (n, D) that are nearest to a query (D) of unit
+ * Finds the min(k, n) rows of vectors (n, D) nearest to a query (D) of unit
  * length.
  */
 RankedList
@@ -296,8 +304,8 @@ lbrec_nearest_rows(const float *vectors, int64 n, int D, const float *query,
 }
 
 /*
- * The recordings, of those that are allowed, that are nearest to a query (D)
- * of unit length: min(k, allowed), k > 0.
+ * Finds the allowed recordings nearest to a query (D) of unit length: min(k,
+ * allowed), k > 0.
  */
 RankedList
 lbrec_nearest_recordings(const ServingModel *serving, const float *query,
@@ -328,8 +336,8 @@ lbrec_nearest_recordings(const ServingModel *serving, const float *query,
 }
 
 /*
- * The direction (D), of unit length, of the mean of n rows of vectors, each
- * taken at unit length; zero if they cancel out.  Aligned for a scan.
+ * Returns the direction (D), of unit length, of the mean of n normalised rows
+ * of vectors; zero if they cancel out.  Aligned for a scan.
  */
 float *
 lbrec_mean_direction(const float *vectors, const int32 *rows, int64 n, int D)

@@ -1,6 +1,7 @@
 /*
  * nearest.h
- *		The rows of a table of vectors that are nearest by cosine.
+ *		Finds the rows of a table of vectors that are nearest by cosine,
+ *		exactly.
  */
 #ifndef LBREC_SERVE_NEAREST_H
 #define LBREC_SERVE_NEAREST_H

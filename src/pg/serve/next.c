@@ -1,15 +1,15 @@
 /*
  * next.c
- *		Next recordings after a user's plays: exact lists.
+ *		Lists of the next recordings after a user's plays, exact.
  *
- * The score of a recording is that of core/score/lb_moment.h.  One without a
- * row has its dot product alone, times a weight above 0; so those with the
- * highest dot products are the best of them, and the scan that lists take
- * finds them.  Recordings with a row are scored one by one, unless the lowest
- * dot product that the scan found would leave them behind the k-th best:
- * theirs is no higher, and taste's weight is never below 0.  The list is
- * certain when its last score is above what any recording can have that was
- * not found; else the scan goes deeper.
+ * core/score/lb_moment.h defines the score of a recording.  Without a row it
+ * is the dot product times a weight above 0, so the scan for the highest dot
+ * products finds the best of them.  Recordings with a row are scored one by
+ * one.  A row that the scan did not find has at most the lowest dot product
+ * found; if even that would leave it behind the k-th best, it is skipped,
+ * because the weight of taste is never negative.  The list is certain if its
+ * last score is above the score of any recording without a row that was not
+ * found; otherwise the scan goes deeper.
  */
 #include "pg/serve/next.h"
 
@@ -24,16 +24,16 @@
 #include "pg/model/twotower.h"
 #include "pg/server/kernels.h"
 
-/* Recordings that are scored together. */
+/* Recordings scored together. */
 #define BLOCK 256
 
-/* Dot products that the first scan finds beyond k. */
+/* Number of dot products that the first scan finds in addition to k. */
 #define BEYOND 64
 
 /*
- * The weights of moments in a session, or of others (LB_MOMENT_WEIGHTS).  A
- * model whose scores have no parts has no weights either: its dot products are
- * logits, divided by its temperature.
+ * Returns the weights for a moment, inside or outside a session
+ * (LB_MOMENT_WEIGHTS).  A model whose scores have no parts has no weights: its
+ * dot products are logits, divided by its temperature.
  */
 void
 lbrec_moment_weights(double *weights, const ServingModel *serving,
@@ -50,8 +50,8 @@ lbrec_moment_weights(double *weights, const ServingModel *serving,
 }
 
 /*
- * The query vector: from the user's own recordings where the model takes a
- * history, else that of a known user; without either, zeros.
+ * Makes the query vector from the own recordings if the model has a history
+ * input, else takes a known user's; without either, zeros.
  */
 static void
 set_query(NextListener *next, int32 user, int64 time)
@@ -82,7 +82,7 @@ set_query(NextListener *next, int32 user, int64 time)
 
 /*
  * Prepares a moment: plays (n) in the order of time, none after time, which is
- * in microseconds since 1970.  user is 0 for somebody unknown to the model.
+ * in microseconds since 1970.  user is 0 for a user unknown to the model.
  * Everything is allocated in the current memory context.
  */
 void
@@ -111,7 +111,7 @@ lbrec_find_next(NextListener *next, const ServingModel *serving, int32 user,
 	set_query(next, user, time);
 }
 
-/* The score of a row, or of NULL, with that dot product. */
+/* Returns the score of a row, or of no row for NULL, with that dot product. */
 static float
 score_of(const NextListener *next, const LbMomentRow *row, double added,
 		 float dot)
@@ -120,7 +120,7 @@ score_of(const NextListener *next, const LbMomentRow *row, double added,
 									added));
 }
 
-/* The keys of the best k so far, and rows whose dot products are to be found. */
+/* The keys of the best k so far, and rows whose dot products are missing. */
 typedef struct Collector
 {
 	const NextListener *next;
@@ -150,7 +150,7 @@ take_block(Collector *c)
 	c->n_block = 0;
 }
 
-/* The score that a further key must pass to be among the best k. */
+/* Returns the score that a further key must exceed to be among the k best. */
 static float
 keep_best(Collector *c)
 {
@@ -166,7 +166,10 @@ keep_best(Collector *c)
 	return lb_key_score(low);
 }
 
-/* Adds rows that the scan did not find; none has a dot product above bar_dot. */
+/*
+ * Adds rows that the scan did not find; their dot products are at most
+ * bar_dot.
+ */
 static void
 add_rows(Collector *c, const bool *done, const CandidateSet *allowed,
 		 float bar_dot)
@@ -177,7 +180,7 @@ add_rows(Collector *c, const bool *done, const CandidateSet *allowed,
 	int64		n_left = 0;
 	float		bar = keep_best(c);
 
-	/* those first that can be best: they raise the bar for the others */
+	/* start with rows that can be best: they raise the bar for the rest */
 	for (int64 i = 0; i < m->n; i++)
 	{
 		float		bound = score_of(c->next, &m->rows[i], c->added[i],
@@ -208,8 +211,8 @@ add_rows(Collector *c, const bool *done, const CandidateSet *allowed,
 }
 
 /*
- * The min(k, allowed) best candidates, with the depth best by dot product at
- * hand; false if that is not enough to be certain.
+ * Finds the min(k, allowed) best candidates from the depth best by dot
+ * product; false if that depth is not enough to be certain.
  */
 static bool
 rank_within(RankedList *list, const NextListener *next,
@@ -272,7 +275,7 @@ rank_within(RankedList *list, const NextListener *next,
 	return certain;
 }
 
-/* The min(k, allowed) best candidates of a NextListener. */
+/* Returns the min(k, allowed) best candidates of a NextListener. */
 RankedList
 lbrec_next_best(const void *whom, const CandidateSet *allowed, int64 k)
 {

@@ -1,6 +1,6 @@
 /*
  * next.h
- *		Next recordings after a user's plays.
+ *		Lists of the next recordings after a user's plays.
  */
 #ifndef LBREC_SERVE_NEXT_H
 #define LBREC_SERVE_NEXT_H
@@ -11,7 +11,7 @@
 
 #include "core/score/lb_moment.h"
 
-/* A moment of a listener, ready to be asked. */
+/* A listener at a moment, ready for questions. */
 typedef struct NextListener
 {
 	const ServingModel *serving;

@@ -1,9 +1,9 @@
 /*
  * played.c
- *		A user's recordings: those of the model, and what was played since.
+ *		A user's recordings: those in the model, and those played since.
  *
- * The lists are those that training makes (src/pg/listens/histories.c), from
- * listens that are read now, from lists that the model has, or from both.
+ * The lists are the same as training makes (src/pg/listens/histories.c), from
+ * listens read during the call, from the model's lists, or from both.
  */
 #include "pg/serve/played.h"
 
@@ -16,20 +16,20 @@
 /* Listens whose recordings are looked up together. */
 #define BLOCK 256
 
-/* The making of a list. */
+/* State while a list is made. */
 typedef struct Gathering
 {
 	const ServingModel *serving;
 	int			n;
 	int32	   *codes;
 	float	   *plays;
-	float	   *recency;		/* first the weight itself; or NULL */
-	int32	   *slots;			/* places plus one of the listens' codes, by
-								 * hash; 0 is empty */
+	float	   *recency;		/* holds the weight itself at first; or NULL */
+	int32	   *slots;			/* index plus one of each code, by hash; 0 is
+								 * empty */
 	uint32		mask;
 } Gathering;
 
-/* The user's recordings as of the training. */
+/* Returns the user's recordings as of the training. */
 Played
 lbrec_stored_plays(const TwoTower *model, int32 user)
 {
@@ -45,7 +45,7 @@ lbrec_stored_plays(const TwoTower *model, int32 user)
 		};
 }
 
-/* The slot of a code, or the empty one where it belongs. */
+/* Returns the slot of a code, or the empty slot for it. */
 static inline uint32
 slot_of(const Gathering *g, int32 code)
 {
@@ -77,7 +77,7 @@ add_play(Gathering *g, int32 code, double days)
 			lb_mix_decay(days, g->serving->image->config.repeat_power);
 }
 
-/* The listens (n) whose recordings the model knows, in their order. */
+/* Returns those of n listens whose recordings the model knows, in order. */
 LbPlay *
 lbrec_known_plays(int64 *n, const ServingModel *serving,
 				  const ListenList *listens)
@@ -104,10 +104,10 @@ lbrec_known_plays(int64 *n, const ServingModel *serving,
 }
 
 /*
- * Adds the recordings of a list that is so many days older.  It may have tens
- * of thousands, and a call has a fraction of a millisecond for all: few of
- * them get past the bits of the new ones, and ages are made in a loop of
- * their own.
+ * Adds the recordings of a list that ended days before.  It may have tens of
+ * thousands, and a call takes a fraction of a millisecond in all: a small
+ * bitmap of the new recordings skips most look-ups, and ages are computed in a
+ * separate loop.
  */
 static void
 add_older(Gathering *g, const Played *older, double days)
@@ -150,10 +150,9 @@ add_older(Gathering *g, const Played *older, double days)
 }
 
 /*
- * The list of plays (n), latest first, none after time, and of an older list
- * of the same user, or NULL, that is as of older_time, before all of them.
- * What plays count is measured at time.  Allocated in the current memory
- * context.
+ * Makes the list from plays (n), latest first, none after time, and from an
+ * older list of the same user, or NULL, which is as of older_time, before all
+ * plays.  Decay is measured at time.  Allocated in the current memory context.
  */
 Played
 lbrec_gather_plays(const ServingModel *serving, const LbPlay *plays, int64 n,

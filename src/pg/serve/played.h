@@ -1,6 +1,6 @@
 /*
  * played.h
- *		A user's recordings: those of the model, and what was played since.
+ *		A user's recordings: those in the model, and those played since.
  */
 #ifndef LBREC_SERVE_PLAYED_H
 #define LBREC_SERVE_PLAYED_H
@@ -8,14 +8,14 @@
 #include "pg/image/image.h"
 #include "pg/serve/user_listens.h"
 
-/* Distinct recordings, the one played last first. */
+/* Distinct recordings, the last played first. */
 typedef struct Played
 {
 	int			n;
 	const int32 *codes;			/* candidates plus one */
-	const float *plays;			/* how often */
-	const float *recency;		/* log of what the plays count (lb_mix_decay),
-								 * or NULL */
+	const float *plays;			/* number of plays */
+	const float *recency;		/* log of the plays' decayed weight
+								 * (lb_mix_decay), or NULL */
 } Played;
 
 extern Played lbrec_stored_plays(const TwoTower *model, int32 user);

@@ -2,9 +2,9 @@
  * popularity.c
  *		Popularity of each candidate at a time: the list of an unknown user.
  *
- * Nearly everybody asks for now, which is after the last listen: that column
- * is a part of the model's image.  Another week's is summed up when it is
- * asked for, one pass over the pairs of listens/weeks.c.
+ * Nearly every call is for now, after the last listen: the image contains that
+ * column.  The popularity at another week is computed during the call, in one
+ * pass over the pairs of listens/weeks.c.
  */
 #include "pg/serve/popularity.h"
 
@@ -15,7 +15,7 @@
 #include "pg/server/kernels.h"
 #include "pg/server/search.h"
 
-/* The week whose popularity a time has. */
+/* Returns the week for the popularity at a time. */
 static int32
 week_of(const ServingModel *serving, int64 time)
 {
@@ -25,8 +25,8 @@ week_of(const ServingModel *serving, int64 time)
 }
 
 /*
- * How popular each candidate is at a time.  Lives as long as the model or the
- * current memory context.
+ * Returns the popularity of each candidate at a time.  It lives as long as the
+ * model or the current memory context.
  */
 const float *
 lbrec_popularity(const ServingModel *serving, int64 time)
@@ -45,12 +45,12 @@ lbrec_popularity(const ServingModel *serving, int64 time)
 	return popularity;
 }
 
-/* A candidate that is looked for in the list of a week. */
+/* A candidate to find in the list of a week. */
 typedef struct Sought
 {
 	int32		week;
 	float		popularity;
-	int64		place;			/* of the listen */
+	int64		place;			/* index of its listen */
 } Sought;
 
 static int
@@ -76,7 +76,7 @@ compare_popularity(const void *a, const void *b)
 		x->popularity > y->popularity;
 }
 
-/* The ranks of n candidates that are sought in the list of one week. */
+/* Finds the ranks of n candidates in the list of one week. */
 static void
 rank_in_week(int64 *ranks, Sought *sought, int64 n, const float *popularity,
 			 int64 n_candidates)
@@ -87,7 +87,7 @@ rank_in_week(int64 *ranks, Sought *sought, int64 n, const float *popularity,
 	qsort(sought, n, sizeof(Sought), compare_popularity);
 	for (int64 i = 0; i < n_candidates; i++)
 	{
-		int64		less;		/* of the sought ones, less popular than i */
+		int64		less;		/* sought candidates less popular than i */
 
 		CHECK_FOR_INTERRUPTS();
 		LBREC_SEARCH(less, 0, n, sought[less].popularity < popularity[i]);
@@ -102,8 +102,8 @@ rank_in_week(int64 *ranks, Sought *sought, int64 n, const float *popularity,
 }
 
 /*
- * Ranks (n), from 0, of candidates in the lists that an unknown user gets at
- * those times: how many candidates are more popular.
+ * Computes ranks (n), from 0, of candidates in the lists that an unknown user
+ * gets at those times: the number of more popular candidates.
  */
 void
 lbrec_popular_ranks(int64 *ranks, const ServingModel *serving,

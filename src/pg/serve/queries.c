@@ -1,13 +1,12 @@
 /*
  * queries.c
- *		Listens and recordings that a caller's queries return.
+ *		Reads listens and recordings from the caller's queries.
  *
  * Queries that a caller gives (listens, filter) run first, before a model is
  * opened: they may call lbrec functions themselves, and a model that was
  * opened is valid only until the next one is.  They run with the caller's
- * rights and read-only, so row security applies.  The training query that is
- * stored with a model is never run here: it would run with the rights of
- * whoever asks for a recommendation.
+ * rights and read-only, so row security applies.  A model's stored training
+ * query is never run here: it would run with the rights of each caller.
  */
 #include "pg/serve/queries.h"
 
@@ -27,8 +26,8 @@
 #include "pg/listens/query.h"
 
 /*
- * An error in a query of the caller's names the argument.  Columns are asked
- * for by a query around it, in words that the caller did not write.
+ * Names the argument in errors of a caller's query: the query around it, which
+ * selects columns, is not the caller's text.
  */
 static void
 explain_columns(void *arg)
@@ -47,8 +46,8 @@ explain_columns(void *arg)
 }
 
 /*
- * Plans a query that has a caller's in it, which is of the argument of that
- * name.  Within SPI.
+ * Plans a query that contains the caller's query, the argument of that name.
+ * Called within SPI.
  */
 SPIPlanPtr
 lbrec_prepare_reading(const char *sql, const char *argument, int n_args,
@@ -76,7 +75,7 @@ lbrec_prepare_reading(const char *sql, const char *argument, int n_args,
 	return plan;
 }
 
-/* The type of a plan's first column. */
+/* Returns the type of a plan's first column. */
 Oid
 lbrec_column_type(SPIPlanPtr plan)
 {
@@ -86,8 +85,7 @@ lbrec_column_type(SPIPlanPtr plan)
 }
 
 /*
- * Runs such a plan.  Its rows go to dest, or to SPI_tuptable when that is
- * NULL.
+ * Runs such a plan.  Its rows go to dest, or to SPI_tuptable if that is NULL.
  */
 void
 lbrec_execute_reading(SPIPlanPtr plan, const char *argument, int n_args,
@@ -115,8 +113,8 @@ lbrec_execute_reading(SPIPlanPtr plan, const char *argument, int n_args,
 	}
 
 	/*
-	 * SPI's own read_only does not reach what functions in the query do.  An
-	 * error restores this with the (sub)transaction.
+	 * SPI's own read_only does not cover functions in the query.  An error
+	 * restores this with the (sub)transaction.
 	 */
 	XactReadOnly = true;
 	if (SPI_execute_plan_extended(plan, &options) != SPI_OK_SELECT)
@@ -125,9 +123,8 @@ lbrec_execute_reading(SPIPlanPtr plan, const char *argument, int n_args,
 }
 
 /*
- * Takes the first column of a query's rows, as they come: a filter may have
- * as many as there are recordings, and copies of its rows would cost more
- * than the search.
+ * Receives the first column of rows directly: a filter may return all
+ * recordings, and copying its rows would cost more than the search.
  */
 typedef struct KeyReceiver
 {
@@ -165,7 +162,7 @@ end_keys(DestReceiver *self)
 {
 }
 
-/* The first column of a query's rows. */
+/* Reads the first column of a query's rows. */
 static RecordingList
 run_reading(const char *sql, const char *argument, int n_args, Oid *types,
 			Datum *values)
@@ -186,8 +183,8 @@ run_reading(const char *sql, const char *argument, int n_args, Oid *types,
 }
 
 /*
- * The recordings that a user has in a table or query of listens, as of now;
- * NULL: in the default one, and without a default it is an error.
+ * Reads the recordings of a user from a table or query of listens; NULL means
+ * the default table, whose absence is an error.
  */
 RecordingList
 lbrec_listened_recordings(const char *listens, int64 user_id)
@@ -195,7 +192,7 @@ lbrec_listened_recordings(const char *listens, int64 user_id)
 	Oid			types[] = {INT8OID};
 	Datum		values[] = {Int64GetDatum(user_id)};
 
-	/* the condition reaches an index below the subquery */
+	/* an index can serve this condition below the subquery */
 	return run_reading(psprintf("SELECT DISTINCT l.recording_msid FROM (%s\n) AS l "
 								"WHERE l.user_id OPERATOR(pg_catalog.=) $1",
 								lbrec_listens_columns(listens ? listens : lbrec_needed_listens(),
@@ -203,7 +200,7 @@ lbrec_listened_recordings(const char *listens, int64 user_id)
 					   "listens", 1, types, values);
 }
 
-/* The column recording_msid of a query. */
+/* Reads the column recording_msid of a query. */
 RecordingList
 lbrec_query_recordings(const char *query, const char *argument)
 {
@@ -213,14 +210,14 @@ lbrec_query_recordings(const char *query, const char *argument)
 					   argument, 0, NULL, NULL);
 }
 
-/* Takes rows of recording_msid, user_id and rank. */
+/* Receives rows of recording_msid, user_id and rank. */
 typedef struct RankingReceiver
 {
 	DestReceiver pub;
 	RankingRows rows;
 	Vocabulary *users;
-	Oid			types[2];		/* of user_id and rank */
-	int			n;				/* rows that wait for the spool */
+	Oid			types[2];		/* types of user_id and rank */
+	int			n;				/* rows not yet in the spool */
 	Listen		batch[256];
 } RankingReceiver;
 
@@ -279,8 +276,8 @@ receive_ranking(TupleTableSlot *slot, DestReceiver *self)
 }
 
 /*
- * The rankings of users (a vocabulary of user_id) by a query; those of others
- * are passed over, and so are rows with a null.  The rows are in context, or
+ * Reads rankings of users (a vocabulary of user_id) from a query.  Rows of
+ * other users and rows with a null are skipped.  The result is in context, or
  * in a temporary file.
  */
 RankingRows

@@ -1,6 +1,6 @@
 /*
  * queries.h
- *		Listens and recordings that a caller's queries return.
+ *		Reads listens and recordings from the caller's queries.
  */
 #ifndef LBREC_SERVE_QUERIES_H
 #define LBREC_SERVE_QUERIES_H
@@ -21,9 +21,9 @@ typedef struct RecordingList
 } RecordingList;
 
 /*
- * Rankings of users: a row's user is a code of the vocabulary that was given,
- * its recording one of recordings, its time the rank.  A user's rows stand
- * together, by rank.
+ * Rankings of users.  A row's user is a code of the given vocabulary, its
+ * recording a code of recordings, its time the rank.  The rows of a user are
+ * adjacent, by rank.
  */
 typedef struct RankingRows
 {

@@ -1,18 +1,17 @@
 /*
  * select.c
- *		The k recordings of a list: the best, exactly, with a limit for each
- *		artist, and different from one another.
+ *		Selects the k recordings of a list: the best, exactly, with a limit for
+ *		each artist and with diversity.
  *
- * A limit per category is applied going down the ranking, so the result is
- * exact when enough of the ranking is at hand: it is asked for deeper until k
- * are found or nothing is left.
+ * A limit per category is applied down the ranking. The ranking is made deeper
+ * until k recordings pass or none is left, so the result is exact.
  *
  * Diversity is maximal marginal relevance (Carbonell and Goldstein, SIGIR
  * 1998) over the best POOL_FACTOR * k: each place goes to the recording with
- * the highest (1 - diversity) * relevance - diversity * similarity, relevance
- * being the score from 0 (the last of the pool) to 1 (the first), similarity
- * the highest cosine to what the list has so far.  Scores that are returned
- * remain the model's.
+ * the highest (1 - diversity) * relevance - diversity * similarity.  Relevance
+ * is the score scaled from 0 (the last of the pool) to 1 (the first);
+ * similarity is the highest cosine to a recording already in the list.  The
+ * scores returned are the model's.
  */
 #include "pg/serve/select.h"
 
@@ -30,10 +29,10 @@
 #define POOL_FACTOR 10
 #define LEAST_POOL 100
 
-/* Cosines that are computed at once. */
+/* Cosines computed together. */
 #define COSINES 256
 
-/* The best k by score, of those that are allowed. */
+/* Ranks the allowed recordings; returns the best k. */
 static RankedList
 best(const ServingModel *serving, const Listener *listener,
 	 const Wanted *wanted, int64 k)
@@ -62,9 +61,9 @@ best(const ServingModel *serving, const Listener *listener,
 }
 
 /*
- * The number that the list has of each category so far.  Counted by category and not
- * searched: a list of thousands, and ten times as many to choose from, would
- * take the product of the two at each place.
+ * Counts the recordings of each category in the list.  An array by category
+ * makes a look-up cheap: searching a list of thousands for each of ten times
+ * as many would take their product.
  */
 typedef struct Tally
 {
@@ -91,7 +90,7 @@ start_tally(Tally *tally, const Wanted *wanted, const RankedList *pool)
 									MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 }
 
-/* True if one more of the candidate's category may be in the list. */
+/* True if the list may take one more of the candidate's category. */
 static bool
 has_room(const Tally *tally, int64 id)
 {
@@ -106,7 +105,7 @@ count_in(Tally *tally, int64 id)
 	tally->counts[group_of(tally->wanted, id)]++;
 }
 
-/* Going down the ranking; out has room for k. */
+/* Selects down the ranking; out has room for k. */
 static void
 pick_in_order(RankedList *out, Tally *tally, const RankedList *pool, int64 k)
 {
@@ -165,7 +164,7 @@ pick_diverse(RankedList *out, Tally *tally, const RankedList *pool, int64 k,
 			double		value = (1 - diversity) * relevance -
 				diversity * (out->n > 0 ? nearest[i] : 0);
 
-			/* the first place is the best one's, also at diversity 1 */
+			/* the first place goes to the best, even at diversity 1 */
 			if (out->n == 0)
 				value = relevance;
 			if (!taken[i] && (chosen < 0 || value > highest) &&
@@ -194,7 +193,7 @@ pick_diverse(RankedList *out, Tally *tally, const RankedList *pool, int64 k,
 	MemoryContextDelete(context);
 }
 
-/* min(k, those that qualify) recordings. */
+/* Returns the k best recordings that pass, or all if fewer do. */
 RankedList
 lbrec_select(const ServingModel *serving, const Listener *listener,
 			 const Wanted *wanted)

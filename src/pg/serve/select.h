@@ -1,6 +1,6 @@
 /*
  * select.h
- *		The k recordings that a list has.
+ *		Selects the k recordings of a list.
  */
 #ifndef LBREC_SERVE_SELECT_H
 #define LBREC_SERVE_SELECT_H
@@ -16,12 +16,12 @@ typedef struct Wanted
 	CandidateSet allowed;
 	const int32 *groups;		/* (n_groups) category by candidate plus one, */
 	int64		n_groups;		/* 0 is unknown; or NULL */
-	int32		per_group;		/* of one category at most */
+	int32		per_group;		/* limit for each category */
 	double		diversity;		/* 0 to 1 */
 
 	/*
-	 * The min(k, allowed) best of whom; NULL: the listener's, by the model's
-	 * scores.
+	 * Returns the min(k, allowed) best for arg; NULL: the listener's best by
+	 * the model's scores.
 	 */
 	RankedList	(*rank) (const void *whom, const CandidateSet *allowed,
 						 int64 k);

@@ -1,12 +1,12 @@
 /*
  * user_listens.c
- *		One user's listens, read as of now.
+ *		Reads one user's listens during a call.
  *
- * Each answer for a known user reads what the user has played since the
- * training, so the plans of such queries are kept over calls: to plan takes
- * longer than to run.  A plan goes when any table, view or function of the
- * database changes: its columns may have other types, and an index may have
- * come.  (PostgreSQL would plan again too, but with the old parameters.)
+ * Each answer for a known user reads the user's plays since the training.
+ * Planning such a query takes longer than running it, so plans are kept over
+ * calls.  A plan is dropped when any table, view or function of the database
+ * changes: column types may differ, or an index may be new. (PostgreSQL would
+ * replan, too, but with the old parameter types.)
  */
 #include "pg/serve/user_listens.h"
 
@@ -29,25 +29,26 @@
 #include "pg/serve/queries.h"
 #include "pg/server/time.h"
 
-/* Listens of a user that are read, the latest. */
+/* Limit of listens read for a user, the latest. */
 #define MOST_LISTENS 10000
 
-/* Plans that a session keeps. */
+/* Limit of plans that a session keeps. */
 #define MAX_KEPT 8
 
-/* A plan, and whom and what it is for. */
+/* A plan, and the role, table and path that it is valid for. */
 typedef struct KeptPlan
 {
 	char	   *listens;
 	char	   *search_path;
-	Oid			role;			/* "$user" is in the path */
+	Oid			role;			/* matters if "$user" is in the path */
 	SPIPlanPtr	plan;
-	Oid			time_type;		/* of listened_at */
+	Oid			time_type;		/* type of listened_at */
 	ListensPath path;
-	MemoryContext context;		/* of the path and the texts */
-	uint64		made;			/* changes that there were before */
+	MemoryContext context;		/* memory of the path and the texts */
+	uint64		made;			/* number of catalog changes before it */
 	uint64		used;			/* larger is more recent */
-	int			running;		/* the query may ask for listens itself */
+	int			running;		/* calls in progress: the query may call lbrec
+								 * functions itself */
 } KeptPlan;
 
 static KeptPlan kept[MAX_KEPT];
@@ -69,7 +70,7 @@ seconds_time(int64 seconds)
 	return time;
 }
 
-/* listened_at, as lbrec_train takes it, in microseconds since 1970 */
+/* Returns listened_at in microseconds since 1970, as lbrec_train reads it. */
 static int64
 listen_time(Datum d, Oid type)
 {
@@ -108,7 +109,7 @@ is_timestamp(Oid type)
 	return type == TIMESTAMPTZOID || type == TIMESTAMPOID;
 }
 
-/* The first value of a column of times that is after the time. */
+/* Returns the first value of a time column after the time. */
 static Datum
 first_after(const int64 *time, Oid type)
 {
@@ -120,7 +121,7 @@ first_after(const int64 *time, Oid type)
 							   lbrec_timestamp(*time) + 1);
 }
 
-/* The last value that is not after the time. */
+/* Returns the last value of a time column not after the time. */
 static Datum
 last_until(const int64 *time, Oid type)
 {
@@ -154,7 +155,9 @@ forget(KeptPlan *k)
 	memset(k, 0, sizeof(KeptPlan));
 }
 
-/* Plans the query of a user's listens into an empty place.  Within SPI. */
+/*
+ * Plans the query of a user's listens into an empty place.  Called within SPI.
+ */
 static void
 make_plan(KeptPlan *k, const char *listens, bool keep)
 {
@@ -207,8 +210,8 @@ is_for(const KeptPlan *k, const char *listens)
 }
 
 /*
- * The plan of a user's listens, kept or new; it is kept in spare, until
- * SPI_finish(), if all places have queries that are running.
+ * Returns the plan for a user's listens, kept or new.  If all places have
+ * running queries, a new plan goes into spare and lives until SPI_finish().
  */
 static KeptPlan *
 get_plan(const char *listens, KeptPlan *spare)
@@ -246,9 +249,9 @@ get_plan(const char *listens, KeptPlan *spare)
 }
 
 /*
- * The latest listens of a user in a period, as of now, from the table or query
- * of listens.  A listened_at of a type that listen_time() refuses is told by
- * it.
+ * Reads a user's latest listens in a period from the table or query of
+ * listens.  Reports the error if listen_time() refuses the type of
+ * listened_at.
  */
 ListenList
 lbrec_user_listens(const char *listens, int64 user_id, ListenPeriod period)
@@ -317,9 +320,8 @@ lbrec_listens_have_times(const char *listens)
 }
 
 /*
- * True if the later listens of one user can be read from the default, which
- * nobody has named, at a price that every call may pay.  If not, a notice
- * tells it once in a session.
+ * True if reading one user's later listens from the default table is cheap
+ * enough for every call.  If not, a notice says so once in a session.
  */
 bool
 lbrec_default_is_cheap(const char *listens)

@@ -1,6 +1,6 @@
 /*
  * user_listens.h
- *		One user's listens, read as of now.
+ *		Reads one user's listens during a call.
  */
 #ifndef LBREC_SERVE_USER_LISTENS_H
 #define LBREC_SERVE_USER_LISTENS_H
@@ -15,7 +15,7 @@ typedef struct ListenList
 	int64	   *times;
 } ListenList;
 
-/* Listens after one time and up to another; NULL: no such bound. */
+/* A period of listens, after one time and up to another; NULL: no bound. */
 typedef struct ListenPeriod
 {
 	const int64 *after;

@@ -1,10 +1,10 @@
 /*
  * cpu.c
- *		Which kernels run: the setting lbrec.cpu.
+ *		Chooses the kernels: the setting lbrec.cpu.
  *
- * The sets are those of core/kernels/lb_kernels.c; a new one needs nothing
- * here.  OpenBLAS is loaded when a session asks for its set, or when the
- * machine can run none of our own but the portable one.
+ * core/kernels/lb_kernels.c lists the sets; a new one needs no change here.
+ * OpenBLAS is loaded if a session selects its set, or if the CPU supports none
+ * of our sets except the portable one.
  */
 #include "postgres.h"
 
@@ -80,7 +80,7 @@ assign_cpu(int value, void *extra)
 	lb_kernels_use(value > 0 ? lb_kernel_sets[value - 1] : NULL);
 }
 
-/* True if nobody has asked for a set, in the configuration or this session. */
+/* True if neither the configuration nor this session has chosen a set. */
 static bool
 left_to_us(void)
 {
@@ -89,7 +89,9 @@ left_to_us(void)
 	return asked == NULL || pg_strcasecmp(asked, "auto") == 0;
 }
 
-/* Loads OpenBLAS where no set of ours fits but the portable one. */
+/*
+ * Loads OpenBLAS if the CPU supports none of our sets except the portable one.
+ */
 static void
 try_blas(void)
 {

@@ -1,6 +1,6 @@
 /*
  * cpu.h
- *		Which kernels run: the setting lbrec.cpu.
+ *		Chooses the kernels: the setting lbrec.cpu.
  */
 #ifndef LBREC_SERVER_CPU_H
 #define LBREC_SERVER_CPU_H
@@ -10,7 +10,7 @@
 /* Defines the setting; called when the module is loaded. */
 extern void lbrec_define_cpu(void);
 
-/* The reason why OpenBLAS cannot be used, or NULL. */
+/* Returns the reason why OpenBLAS cannot be used, or NULL. */
 extern const char *lbrec_blas_problem(const LbOpenblas *blas);
 
 #endif							/* LBREC_SERVER_CPU_H */

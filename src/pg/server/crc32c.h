@@ -1,6 +1,6 @@
 /*
  * crc32c.h
- *		The CRC-32C of some bytes.
+ *		Computes the CRC-32C of bytes.
  */
 #ifndef LBREC_SERVER_CRC32C_H
 #define LBREC_SERVER_CRC32C_H

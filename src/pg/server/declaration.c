@@ -1,22 +1,23 @@
 /*
  * declaration.c
- *		Checks that SQL declares a function as this library has it.
+ *		Checks that a function's SQL declaration is of this library's version.
  *
- * A new package brings a new library at once, while the SQL of a database
- * stays that of the older version until ALTER EXTENSION ... UPDATE.  A call by
- * a declaration with fewer arguments would read what was never passed.
+ * A new package replaces the library at once, while a database keeps the SQL
+ * of the older version until ALTER EXTENSION ...  UPDATE.  A call through a
+ * declaration with fewer arguments would read arguments that were never
+ * passed.
  *
- * So each entry point says first how many arguments it has, and how many
- * columns it fills.  Only a function that has changed refuses: an upgrade of
- * the package alone does not stop the others from serving.  New columns go
- * last.  A changed type or place of an argument needs a new C name.
+ * So each entry point first states its numbers of arguments and result
+ * columns.  Only changed functions refuse calls: after an upgrade of the
+ * package alone, the others go on serving.  New columns go last.  A changed
+ * type or position of an argument needs a new C name.
  */
 #include "pg/server/declaration.h"
 
 #include "executor/spi.h"
 #include "utils/lsyscache.h"
 
-/* The version of the extension's SQL in this database, or NULL. */
+/* Returns the version of the extension's SQL in this database, or NULL. */
 static char *
 installed_version(void)
 {
@@ -58,10 +59,7 @@ refuse(FunctionCallInfo fcinfo, const char *what, int declared)
 			 errhint("Use the function that CREATE EXTENSION lbrec makes; if that is what you do, begin a new session, which loads the new library.")));
 }
 
-/*
- * To be called first by each SQL function.  most_columns 0: it does not return
- * rows.
- */
+/* Each SQL function calls this first. most_columns 0: it returns no rows. */
 void
 lbrec_check_declaration(FunctionCallInfo fcinfo, int n_args,
 						int most_columns)
@@ -71,7 +69,7 @@ lbrec_check_declaration(FunctionCallInfo fcinfo, int n_args,
 	if (PG_NARGS() != n_args)
 		refuse(fcinfo, "arguments", PG_NARGS());
 
-	/* without an expectation lbrec_begin_rows() says what is wrong */
+	/* without an expected descriptor, lbrec_begin_rows() reports the error */
 	if (most_columns > 0 && rsinfo != NULL && IsA(rsinfo, ReturnSetInfo) &&
 		rsinfo->expectedDesc != NULL &&
 		rsinfo->expectedDesc->natts > most_columns)

@@ -1,22 +1,22 @@
 /*
  * fault.c
- *		A page of an image that cannot be read is an error, not a crash.
+ *		Turns an unreadable page of an image into an error, not a crash.
  *
- * Mapped pages can vanish under the reader: somebody cuts the file, or the
- * disk fails and the kernel cannot read a page, or, while an image is built,
- * has no room for one that was promised.  The kernel tells by SIGBUS,
- * whose default ends the backend, and with it every session of the server.
+ * Mapped pages can vanish while they are in use: the file is truncated, the
+ * disk fails, or, while an image is built, the disk has no space for a page.
+ * The kernel then raises SIGBUS, whose default action ends the backend, and
+ * with it every session of the server.
  *
  * The signal is synchronous: it comes to the thread that reads, at the
- * instruction that reads, and our readers of images hold no lock and are in
- * no critical section.  In the backend's own thread the handler can therefore
- * raise an error at once, as PostgreSQL's does for SIGFPE.  Not while helper
- * threads read the same image, and no helper can: there the rest of the
- * mapping is replaced by pages of zeros, so that all come to their end, and
- * the error is raised before anything that was computed is used
- * (lbrec_check_maps, called with each status of the core and each row).
+ * instruction that reads, and our readers of images hold no lock and are in no
+ * critical section.  In the backend's own thread the handler can therefore
+ * raise an error at once, as PostgreSQL's does for SIGFPE.  While helper
+ * threads read the same image it must not, and helpers never can.  Then the
+ * rest of the mapping is replaced by zero pages, so that all threads finish,
+ * and the error is raised before any result is used (by lbrec_check_maps,
+ * called with each status of the core and each row).
  *
- * Faults outside an image go to the handler that was there before ours.
+ * Faults outside an image go to the handler that was installed before ours.
  */
 #include "pg/server/fault.h"
 
@@ -71,11 +71,11 @@ on_bus_error(int signo, siginfo_t * info, void *context)
 		break;
 	}
 
-	/* not ours: the instruction is run again, with the signal as it was */
+	/* not our fault: restore the handler; the instruction runs again */
 	sigaction(SIGBUS, &before, NULL);
 }
 
-/* The handler knows the mapping until lbrec_unguard(). */
+/* Tells the handler about the mapping, until lbrec_unguard(). */
 void
 lbrec_guard(GuardedMap *map)
 {
@@ -89,7 +89,11 @@ lbrec_guard(GuardedMap *map)
 		backend_thread = pthread_self();
 		memset(&act, 0, sizeof(act));
 		act.sa_sigaction = on_bus_error;
-		/* an error leaves the handler by a longjmp: no mask to restore */
+
+		/*
+		 * an error leaves the handler by longjmp, so the signal must not stay
+		 * blocked
+		 */
 		act.sa_flags = SA_SIGINFO | SA_NODEFER | SA_RESTART;
 		sigemptyset(&act.sa_mask);
 		if (sigaction(SIGBUS, &act, &before) != 0)
@@ -111,7 +115,7 @@ lbrec_unguard(GuardedMap *map)
 		*place = map->next;
 }
 
-/* Raises the error of a page that a helper thread could not read. */
+/* Raises the error for a page that a helper thread could not read. */
 void
 lbrec_check_maps(void)
 {

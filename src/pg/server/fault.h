@@ -1,6 +1,6 @@
 /*
  * fault.h
- *		Mapped files of which a page cannot be read.
+ *		Turns an unreadable page of an image into an error, not a crash.
  */
 #ifndef LBREC_SERVER_FAULT_H
 #define LBREC_SERVER_FAULT_H
@@ -11,14 +11,14 @@
 
 typedef struct GuardedMap
 {
-	char	   *base;			/* NULL: nothing is mapped */
+	char	   *base;			/* NULL: no file is mapped */
 	Size		size;
 	bool		writable;
-	volatile sig_atomic_t lost; /* a part of it could not be read */
+	volatile sig_atomic_t lost; /* part of the mapping could not be read */
 	struct GuardedMap *volatile next;
 } GuardedMap;
 
-/* Pools of helper threads that run: an error must wait for them. */
+/* Number of running thread pools: an error must wait for them. */
 extern int	lbrec_running_pools;
 
 extern void lbrec_guard(GuardedMap *map);

@@ -1,6 +1,6 @@
 /*
  * kernels.c
- *		Ties src/core to a backend: cancellation, threads, memory.
+ *		Connects src/core to a backend: cancellation, threads, memory.
  */
 #include "pg/server/kernels.h"
 
@@ -14,19 +14,22 @@
 
 #include "pg/server/fault.h"
 
-/* Blocks of at least this size ask for huge pages. */
+/* Blocks from this size on ask for huge pages. */
 #define HUGE_BYTES ((Size) 16 << 20)
 
 /* Bytes copied between two checks for interrupts: some milliseconds. */
 #define COPY_BYTES ((Size) 16 << 20)
 
-/* The call of the core that runs was interrupted before, by nothing. */
+/*
+ * True if an interrupt that does not end the statement stopped the current
+ * call before.
+ */
 static bool repeated = false;
 
 /*
- * The core asks this between tiles.  The server sets the flags in its signal
- * handlers, so that a cancel, a timeout or a shutdown stops the longest loop
- * within a tile.
+ * The core calls this between tiles.  The server's signal handlers set the
+ * flags, so a cancel, a timeout or a shutdown stops the longest loop within a
+ * tile.
  */
 static bool
 must_return(void)
@@ -42,12 +45,12 @@ lbrec_cancel_flag(void)
 }
 
 /*
- * True if a cancelled call of the core is to be repeated from its beginning.
- * An interrupt that ends the statement does not return here.  Others stop
- * nothing, and can come at short intervals: the check for a client that
- * is gone (client_connection_check_interval) interrupted each attempt at work
- * that takes longer than it, for good.  So the second attempt stops only for
- * what is sure to end it; the rest is looked at when it returns.
+ * True if a cancelled call of the core must be repeated from its beginning.
+ * An interrupt that ends the statement does not return here.  Others can come
+ * again and again: the check for a lost client
+ * (client_connection_check_interval) stopped every attempt that took longer
+ * than the interval.  So the second attempt stops only for interrupts that end
+ * the statement; the rest are handled when it returns.
  */
 bool
 lbrec_again(bool cancelled)
@@ -59,7 +62,7 @@ lbrec_again(bool cancelled)
 	return repeated;
 }
 
-/* Reports a status of the core as an error; only LB_OK returns. */
+/* Reports a status of the core as an error; returns only for LB_OK. */
 void
 lbrec_check_status(LbStatus status, const char *what)
 {
@@ -88,7 +91,7 @@ lbrec_check_status(LbStatus status, const char *what)
 	}
 }
 
-/* Between pieces of work that cannot be begun again. */
+/* Checks for interrupts between pieces of work that cannot be repeated. */
 static void
 pause_for_interrupts(void)
 {
@@ -102,8 +105,10 @@ stop_threads(void *arg)
 	lbrec_running_pools--;
 }
 
-/* CPUs that this process may run on: fewer than the machine's, with taskset
- * or a container's cpuset. */
+/*
+ * Returns the CPUs that this process may use: with taskset or a container's
+ * cpuset, fewer than the machine has.
+ */
 static int
 usable_cpus(void)
 {
@@ -120,8 +125,8 @@ usable_cpus(void)
 }
 
 /*
- * Threads for one statement.  A reset callback of the memory context stops
- * them, so they are gone after an error as after success.
+ * Starts threads for one statement.  A reset callback of the memory context
+ * stops them, after an error as after success.
  */
 LbThreads *
 lbrec_start_threads(MemoryContext context)
@@ -133,7 +138,7 @@ lbrec_start_threads(MemoryContext context)
 
 	if (lbrec_max_threads > 0)
 		n = Min(n, lbrec_max_threads);
-	/* first their stop: an error must not leave threads behind */
+	/* register the stop first: an error must not leave threads behind */
 	callback->func = stop_threads;
 	callback->arg = pool;
 	MemoryContextRegisterResetCallback(context, callback);
@@ -171,9 +176,9 @@ lbrec_alloc_aligned(MemoryContext context, Size bytes, const char *what)
 #ifdef MADV_HUGEPAGE
 
 	/*
-	 * Random rows of a large table are read in half the time from pages of 2
-	 * MB, and a cancelled training gives gigabytes back in a sixth of it
-	 * (measured; the kernel may say no, which is fine).
+	 * With pages of 2 MB, random reads of a large table take half the time,
+	 * and freeing gigabytes after a cancel takes a sixth of it (measured).
+	 * The kernel may refuse, which does no harm.
 	 */
 	if (bytes >= HUGE_BYTES)
 	{

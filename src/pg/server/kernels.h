@@ -1,6 +1,6 @@
 /*
  * kernels.h
- *		Ties src/core to a backend: cancellation, threads, memory.
+ *		Connects src/core to a backend: cancellation, threads, memory.
  */
 #ifndef LBREC_SERVER_KERNELS_H
 #define LBREC_SERVER_KERNELS_H
@@ -10,17 +10,16 @@
 #include "core/lb_core.h"
 #include "core/lb_threads.h"
 
-/* The function that src/core asks whether to stop. */
+/* Returns the function that src/core calls to ask whether to stop. */
 extern LbCancel lbrec_cancel_flag(void);
 
-/* Of LBREC_RUN() alone. */
+/* For LBREC_RUN() only. */
 extern bool lbrec_again(bool cancelled);
 
 /*
- * Makes a call of the core, and makes it again as long as it was cancelled by
- * an interrupt that does not end the statement.  cancelled is an expression
- * that makes the call and is true if it was cancelled; the call begins anew
- * each time.
+ * Makes a call of the core and repeats it while interrupts that do not end the
+ * statement cancel it.  cancelled is an expression that makes the call and is
+ * true if it was cancelled; each call begins anew.
  */
 #define LBREC_RUN(cancelled) \
 	do \
@@ -37,13 +36,13 @@ extern void lbrec_check_status(LbStatus status, const char *what);
 extern LbThreads *lbrec_start_threads(MemoryContext context);
 
 /*
- * A palloc of any size, aligned for the kernels.  what names the purpose in an
+ * Allocates any size, aligned for the kernels.  what names the purpose in an
  * error.
  */
 extern void *lbrec_alloc_aligned(MemoryContext context, Size bytes,
 								 const char *what);
 
-/* memcpy() that answers a cancel between pieces */
+/* memcpy() that checks for interrupts between pieces */
 extern void lbrec_copy(void *to, const void *from, Size bytes);
 
 #endif							/* LBREC_SERVER_KERNELS_H */

@@ -69,13 +69,13 @@ _PG_init(void)
 #endif
 }
 
-/* Memory for the listens of a training run, in bytes. */
+/* Returns the memory for the listens of a training run, in bytes. */
 Size
 lbrec_spool_bytes(void)
 {
 	int			kB = lbrec_spool_mem;
 
-	/* a bound below what the setting can be holds all the same */
+	/* the limit holds even if it is below the setting's minimum */
 	if (max_spool_mem > 0)
 		kB = Min(kB, max_spool_mem);
 	return (Size) kB * 1024;

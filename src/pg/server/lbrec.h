@@ -22,7 +22,7 @@ extern int	lbrec_max_model_memory;
 extern int	lbrec_spool_mem;
 extern bool lbrec_shared_images;
 
-/* Memory for the listens of a training run, in bytes. */
+/* Returns the memory for the listens of a training run, in bytes. */
 extern Size lbrec_spool_bytes(void);
 
 #endif							/* LBREC_SERVER_LBREC_H */

@@ -1,10 +1,10 @@
 /*
  * progress.c
- *		Tells other sessions how far a long command is.
+ *		Shows other sessions the progress of a long command.
  *
- * The line is what pg_stat_activity shows as the session's query; the view
- * lbrec_progress takes it apart.  It says how long the rest will take and when
- * that was reckoned, so that the view moves between two lines, too.
+ * pg_stat_activity shows the line as the session's query; the view
+ * lbrec_progress parses it.  It has the estimated remaining time and the time
+ * of the estimate, so that the view advances between two lines, too.
  */
 #include "pg/server/progress.h"
 
@@ -13,16 +13,16 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define NAME_BYTES 100			/* of a model, shown */
+#define NAME_BYTES 100			/* limit for a model's name in the line */
 #define INTERVAL_MS 500			/* between two lines of one phase */
 
-/* The command under way, until its memory context goes. */
+/* The current command, until its memory context is reset. */
 static struct
 {
-	const char *command;		/* NULL: none */
+	const char *command;		/* NULL: no command */
 	char		model[NAME_BYTES + 1];
-	char		stage[32];		/* before each phase */
-	double		left;			/* seconds, below 0: unknown */
+	char		stage[32];		/* remaining seconds, negative if unknown */
+	double		left;			/* listens per second */
 	double		rate;			/* listens a second */
 	TimestampTz told;
 } progress;
@@ -33,7 +33,7 @@ forget(void *arg)
 	progress.	command = NULL;
 }
 
-/* Until context is reset or deleted, lines are of this command and model. */
+/* Begins a command on a model, until context is reset or deleted. */
 void
 lbrec_progress_start(const char *command, const char *model,
 					 MemoryContext context)
@@ -52,7 +52,7 @@ lbrec_progress_start(const char *command, const char *model,
 	MemoryContextRegisterResetCallback(context, callback);
 }
 
-/* True if a command is under way whose latest line is old. */
+/* True if a command is running and its latest line is old. */
 bool
 lbrec_progress_due(void)
 {
@@ -61,14 +61,14 @@ lbrec_progress_due(void)
 										   INTERVAL_MS);
 }
 
-/* What comes before each phase from here on: a part of a longer work. */
+/* Sets the prefix of later phases: a part of a longer work. */
 void
 lbrec_progress_stage(const char *stage)
 {
 	strlcpy(progress.stage, stage, sizeof(progress.stage));
 }
 
-/* A line, if a command is under way; seconds_left below 0 are unknown. */
+/* Shows a line if a command is running; negative seconds_left are unknown. */
 void
 lbrec_progress(const char *phase, double seconds_left,
 			   double listens_per_second)
@@ -93,7 +93,7 @@ lbrec_progress(const char *phase, double seconds_left,
 	pgstat_report_activity(STATE_RUNNING, text);
 }
 
-/* Another phase begins; the time left is as before, less the time since. */
+/* Begins another phase; the remaining time only runs down. */
 void
 lbrec_progress_phase(const char *phase)
 {

@@ -1,6 +1,6 @@
 /*
  * progress.h
- *		Tells other sessions how far a long command is.
+ *		Shows other sessions the progress of a long command.
  */
 #ifndef LBREC_SERVER_PROGRESS_H
 #define LBREC_SERVER_PROGRESS_H

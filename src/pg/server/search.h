@@ -6,9 +6,10 @@
 #define LBREC_SERVER_SEARCH_H
 
 /*
- * Sets at, an int64 variable, to the first place from first on, and before
- * end, at which the expression below, which reads at, is false; to end if it is
- * true at all of them.  Places at which it is true come first.
+ * A binary search.  Sets at, an int64 variable, to the first value from first
+ * up to end, excluded, for which the expression below, which reads at, is
+ * false; to end if it is true for all.  It must be true for a prefix of these
+ * values.
  */
 #define LBREC_SEARCH(at, first, end, below) \
 	do \

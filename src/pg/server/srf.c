@@ -58,8 +58,9 @@ lbrec_put_row(RowSink *sink, Datum *values, bool *nulls)
 }
 
 /*
- * A measured figure as rows show it: a real of four significant digits.  More
- * of them are noise, and make tables too wide to read; lbrec.epoch has all.
+ * Rounds a measured figure to a real of four significant digits for rows.
+ * More digits are noise, and make tables too wide to read; lbrec.epoch has
+ * all.
  */
 Datum
 lbrec_figure_datum(double value)
@@ -70,7 +71,7 @@ lbrec_figure_datum(double value)
 	return Float4GetDatum(strtof(text, NULL));
 }
 
-/* lbrec.figure(value): the same for views */
+/* lbrec.figure(value): does the same for views */
 Datum
 lbrec_figure(PG_FUNCTION_ARGS)
 {

@@ -1,6 +1,6 @@
 /*
  * srf.h
- *		Set-returning functions that materialise their rows.
+ *		Set-returning functions in materialise mode.
  */
 #ifndef LBREC_SERVER_SRF_H
 #define LBREC_SERVER_SRF_H

@@ -1,12 +1,12 @@
 /*
  * time.c
- *		Refuses times that nobody means.
+ *		Refuses times outside the range of listens.
  */
 #include "pg/server/time.h"
 
 /*
- * The time of an argument of that name, in microseconds since 1970.  The
- * infinities become the ends of the accepted range.
+ * Returns the time in the argument of that name, in microseconds since 1970.
+ * Infinities become the ends of the accepted range.
  */
 int64
 lbrec_argument_time(TimestampTz t, const char *argument)

@@ -13,22 +13,25 @@
 	(((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)) * USECS_PER_DAY)
 
 /*
- * The times that listens may have: from PostgreSQL's first to the end of the
- * year 9999.  Milliseconds that are taken for seconds lie beyond, and no
- * difference of two such times overflows.
+ * The range of times of listens: from PostgreSQL's first to the end of the
+ * year 9999.  Milliseconds mistaken for seconds lie outside, and no difference
+ * of two such times overflows.
  */
 #define LBREC_FIRST_TIME \
 	((DATETIME_MIN_JULIAN - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 #define LBREC_LAST_TIME (INT64CONST(253402300800) * USECS_PER_SEC - 1)
 
-/* Microseconds since 1970 of a timestamp; infinities stay the extremes. */
+/*
+ * Returns microseconds since 1970 of a timestamp; infinities stay the
+ * extremes.
+ */
 static inline int64
 lbrec_unix_time(TimestampTz t)
 {
 	return TIMESTAMP_NOT_FINITE(t) ? t : t + LBREC_UNIX_EPOCH;
 }
 
-/* The timestamp of a time in microseconds since 1970. */
+/* Returns the timestamp of a time in microseconds since 1970. */
 static inline TimestampTz
 lbrec_timestamp(int64 time)
 {

@@ -1,7 +1,6 @@
 /*
  * bars.c
- *		Bars with their numbers, one below the other, so that they are read on
- *		a narrow screen too.
+ *		Bars with their numbers, one below the other, for narrow screens.
  */
 #include "pg/sql/bars.h"
 
@@ -12,17 +11,17 @@
 #define BAR_STEP 38
 #define BAR_HEIGHT 12
 #define BAR_GAP 14
-#define BAR_ROOM 300			/* of the longest */
+#define BAR_ROOM 300			/* width of the longest */
 #define LABEL_CHARACTERS 44
 
-/* A share as per cent. */
+/* Formats a share as per cent. */
 static char *
 per_cent(double value)
 {
 	return psprintf("%.1f %%", 100 * value);
 }
 
-/* Bars of shares, 0 to 1; what is none has no bar. */
+/* Draws bars of shares, 0 to 1; NaN gets no bar. */
 void
 lbrec_append_bars(StringInfo out, const char *title, const Bar *bars, int n)
 {

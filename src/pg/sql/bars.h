@@ -11,8 +11,8 @@ typedef struct Bar
 {
 	const char *label;
 	double		value;
-	int			series;			/* which colour */
-	bool		above;			/* an empty line above it */
+	int			series;			/* number of the colour */
+	bool		above;			/* leave an empty line above it */
 } Bar;
 
 extern void lbrec_append_bars(StringInfo out, const char *title,

@@ -1,10 +1,10 @@
 /*
  * calls.h
- *		The arguments of the calls that serve a model, by their places.
+ *		The positions of the arguments of serving calls.
  *
- * The places are those of the declarations in the extension's script.  The
+ * The positions follow the declarations in the extension's script.  The
  * functions read their arguments by them, and the planner's support function
- * (planner.c) those that rows and costs follow from.
+ * (planner.c) reads those that decide rows and costs.
  */
 #ifndef LBREC_SQL_CALLS_H
 #define LBREC_SQL_CALLS_H

@@ -2,12 +2,12 @@
  * check.c
  *		lbrec_check(): verifies stored models.
  *
- * Every chunk is read once, one at a time: a check of any model takes the
- * memory of some chunks.  What serving would refuse is asked of the code that
- * builds images, without building one.
+ * Chunks are read one at a time, so a check of any model takes the memory of
+ * some chunks.  The code that builds images checks what serving needs, without
+ * building one.
  *
- * Damage below (a page, a TOAST value) is an error of PostgreSQL's own; it
- * ends the reading of that model only, and is a row like the others.
+ * Damage of a page or a TOAST value is an error of PostgreSQL's own; it ends
+ * the check of that model only, and becomes a row like the others.
  */
 #include "pg/server/lbrec.h"
 
@@ -28,11 +28,11 @@ PG_FUNCTION_INFO_V1(lbrec_check);
 
 #define N_COLUMNS 6
 
-/* The finding on one tensor. */
+/* The result for one tensor. */
 typedef struct Finding
 {
 	char	   *tensor;
-	char	   *problem;		/* the first */
+	char	   *problem;		/* first problem */
 	int			more;
 } Finding;
 
@@ -72,8 +72,8 @@ note(const char *tensor, int32 chunk, const char *problem, void *arg)
 }
 
 /*
- * Runs a part of the check.  Damage that it meets as an error is given back as
- * text, and the transaction goes on; other errors are the caller's.
+ * Runs part of the check.  Returns the text of an error that means damage, and
+ * the transaction goes on; other errors are raised again.
  */
 static char *
 attempt(void (*part) (Check *), Check *check)
@@ -181,7 +181,7 @@ check_model(Check *check)
 		put(check, psprintf("tensor %s", t->name), problem,
 			(int64) t->bytes);
 	}
-	/* findings of tensors that are missing */
+	/* add rows for missing tensors */
 	foreach(cell, check->findings)
 	{
 		Finding    *f = lfirst(cell);

@@ -1,6 +1,7 @@
 /*
  * cpu.c
- *		lbrec_cpu(): the sets of kernels, and which one this session uses.
+ *		lbrec_cpu(): lists the sets of kernels, and which one this session
+ *		uses.
  */
 #include "pg/server/lbrec.h"
 

@@ -1,7 +1,7 @@
 /*
  * embeddings.c
  *		lbrec_user_embedding(), lbrec_recording_embedding(),
- *		lbrec_recording_embeddings(): the vectors of the towers.
+ *		lbrec_recording_embeddings(): return the vectors of the towers.
  */
 #include "pg/server/lbrec.h"
 

@@ -1,8 +1,8 @@
 /*
  * evaluate.c
  *		lbrec_evaluate(), lbrec_record_evaluation(), lbrec_evaluate_users(),
- *		lbrec_evaluate_lists(): how well a model, or lists made elsewhere, find
- *		what was listened to.
+ *		lbrec_evaluate_lists(): measure how well a model, or lists made
+ *		elsewhere, predict listens.
  */
 #include "pg/server/lbrec.h"
 
@@ -36,11 +36,11 @@ PG_FUNCTION_INFO_V1(lbrec_evaluate_lists);
 #define N_COLUMNS 12
 #define N_USER_COLUMNS 10
 
-/* Users that get their lists at a time. */
+/* Users whose lists are made together. */
 #define USER_BLOCK 256
-#define LIST_ENTRIES ((int64) 1 << 24)	/* at most, of a block's lists */
+#define LIST_ENTRIES ((int64) 1 << 24)	/* limit for all lists of a block */
 
-/* Users whose lists are looked at. */
+/* Users whose lists are measured. */
 typedef struct Lists
 {
 	int64		n;
@@ -48,7 +48,7 @@ typedef struct Lists
 	int64	   *when;
 } Lists;
 
-/* The users, each once, with the first time; all strangers are one. */
+/* Collects distinct users with their first times; all strangers are one. */
 static void
 find_users(Lists *l, const Evaluation *e)
 {
@@ -60,7 +60,7 @@ find_users(Lists *l, const Evaluation *e)
 	l->when = palloc_extended(e->n * sizeof(int64), MCXT_ALLOC_HUGE);
 	for (int64 i = 0; i < e->n; i++)
 	{
-		int64	   *at = &place[e->users[i]];	/* plus one */
+		int64	   *at = &place[e->users[i]];	/* index plus one */
 
 		CHECK_FOR_INTERRUPTS();
 		if (*at == 0)
@@ -74,7 +74,7 @@ find_users(Lists *l, const Evaluation *e)
 	pfree(place);
 }
 
-/* The list of users that the model knows nothing about, as serving gives it. */
+/* Makes the list of users without known tastes, as serving does. */
 static void
 add_popular_list(Spread *spreads, const Evaluation *e, int64 time)
 {
@@ -89,7 +89,7 @@ add_popular_list(Spread *spreads, const Evaluation *e, int64 time)
 	lbrec_add_list(spreads, e, list.ids, list.n);
 }
 
-/* The lists that the model serves to a block of users. */
+/* Makes the lists that the model serves to a block of users. */
 static void
 add_model_lists(Spread *spreads, const Evaluation *e, const Lists *l,
 				int64 from, int64 m,
@@ -137,7 +137,7 @@ add_model_lists(Spread *spreads, const Evaluation *e, const Lists *l,
 	MemoryContextSwitchTo(old);
 }
 
-/* Coverage and popularity of the lists of all users, at each of ks. */
+/* Measures coverage and popularity of all users' lists, at each of ks. */
 static Spread *
 find_spreads(Evaluation *e, const Lists *l, Recommender recommender)
 {
@@ -171,8 +171,8 @@ find_spreads(Evaluation *e, const Lists *l, Recommender recommender)
 }
 
 /*
- * The rows of one recommender, whose ranks are found; kept (n_ks) gets them
- * too, unless it is NULL.
+ * Makes the rows of one recommender from its ranks; kept (n_ks) gets them too,
+ * unless it is NULL.
  */
 static void
 put_rows(const Evaluation *e, const Spread *spreads, Recommender recommender,
@@ -217,11 +217,12 @@ put_rows(const Evaluation *e, const Spread *spreads, Recommender recommender,
 	}
 }
 
-/* A notice if nothing of what the model knows is new to its users. */
+/* Notes if no listen is of a known recording that is new to its user. */
 static void
 warn_if_seen(const Evaluation *e)
 {
-	bool		known = false;	/* of a user and a recording that it knows */
+	bool		known = false;	/* some listen is of a known user and
+								 * recording */
 
 	for (int64 i = 0; i < e->n; i++)
 	{
@@ -241,9 +242,9 @@ warn_if_seen(const Evaluation *e)
 }
 
 /*
- * Evaluates as the arguments say, and keeps the rows if they are wanted.  A
- * recording that the model does not know is a miss; an unknown user is answered
- * with what is popular at that time, as lbrec_recommend() does it.
+ * Carries out an evaluation, and stores the rows if keep is true.  A recording
+ * that the model does not know is a miss; an unknown user gets what is popular
+ * at that time, as in lbrec_recommend().
  */
 static void
 evaluate(FunctionCallInfo fcinfo, bool keep)
@@ -287,7 +288,7 @@ evaluate(FunctionCallInfo fcinfo, bool keep)
 
 /*
  * lbrec_evaluate(model, listens, ks, version): the listens should be later
- * than those that the model was trained on.
+ * than the model's training.
  */
 Datum
 lbrec_evaluate(PG_FUNCTION_ARGS)
@@ -297,13 +298,13 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 }
 
 /*
- * lbrec_record_evaluation(model, listens, ks, version): the same, and keeps
- * the rows.
+ * lbrec_record_evaluation(model, listens, ks, version): does the same, and
+ * stores the rows.
  */
 Datum
 lbrec_record_evaluation(PG_FUNCTION_ARGS)
 {
-	/* better now than after a long evaluation */
+	/* fail now, not after a long evaluation */
 	PreventCommandIfReadOnly("lbrec_record_evaluation()");
 	PreventCommandIfParallelMode("lbrec_record_evaluation()");
 	evaluate(fcinfo, true);
@@ -313,7 +314,7 @@ lbrec_record_evaluation(PG_FUNCTION_ARGS)
 /*
  * lbrec_evaluate_lists(rankings, listens, model, ks, version)
  *
- * The model tells what is new to a user, and which recordings there are.
+ * The model decides which recordings are new to a user, and which exist.
  */
 Datum
 lbrec_evaluate_lists(PG_FUNCTION_ARGS)
@@ -344,7 +345,7 @@ lbrec_evaluate_lists(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* A user's listens, as lbrec_metrics() takes them. */
+/* A user's listens, as lbrec_metrics() needs them. */
 typedef struct UserListens
 {
 	int64		n;

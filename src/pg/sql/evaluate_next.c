@@ -1,18 +1,18 @@
 /*
  * evaluate_next.c
- *		lbrec_evaluate_next(): each listen of a period, ranked just before it.
+ *		lbrec_evaluate_next(): ranks each listen of a period just before it
+ *		happens.
  *
- * Users are taken one after another, their listens in the order of time; the
- * model stays as it was trained, and what the user has played until then is
- * known.  The baselines see the same:
+ * Users are processed one after another, their listens in the order of time.
+ * The model stays as trained, and knows the user's earlier plays.  The
+ * baselines know the same:
  *
- *		popular			listens in the training
- *		own_decayed		w, the sum over plays of 1 / (1 + days)
- *		last_to_next	everybody's transitions from the last play
- *		blend			0.4 w / W + 0.3 last_to_next + 0.3 the user's own
- *						transitions from the last play
+ *		popular listens in the training own_decayed w, the sum over plays of 1
+ *		/ (1 + days) last_to_next all users' transitions from the last play
+ *		blend 0.4 w / W + 0.3 last_to_next + 0.3 the user's own transitions
+ *		from the last play
  *
- * Recordings that a baseline gives nothing follow by popularity.
+ * Recordings to which a baseline gives no value follow by popularity.
  */
 #include "pg/server/lbrec.h"
 
@@ -40,7 +40,7 @@ PG_FUNCTION_INFO_V1(lbrec_evaluate_next);
 
 #define N_COLUMNS 9
 
-/* Listens that are ranked together, and plays that are held for them. */
+/* Listens ranked together, and capacity for their plays. */
 #define BATCH 4096
 #define PLAYS ((int64) 1 << 20)
 
@@ -69,8 +69,9 @@ typedef struct Evaluation
 	int64		until;
 	int		   *ks;
 	int			n_ks;
-	int32	   *codes;			/* (recordings of the data + 1) of the model */
-	LbPlay	   *plays;			/* of the users at hand */
+	int32	   *codes;			/* (recordings of the data + 1) their codes in
+								 * the model */
+	LbPlay	   *plays;			/* plays of the batch's users */
 	int64		n_plays;
 	int64		room;
 	MomentRanks *ranks;
@@ -93,7 +94,7 @@ add_rank(Evaluation *e, MomentRanker by, int64 rank, bool is_new)
 		hits[j] += rank <= e->ks[j];
 }
 
-/* True if lbrec_next() answers with what is popular: it knows nothing else. */
+/* True if lbrec_next() can only answer with popular recordings. */
 static bool
 is_stranger(const Evaluation *e, const RankedMoment *m)
 {
@@ -105,7 +106,7 @@ is_stranger(const Evaluation *e, const RankedMoment *m)
 	return m->user == 0;
 }
 
-/* Ranks the moments that wait. */
+/* Ranks the waiting moments. */
 static void
 take_moments(Evaluation *e)
 {
@@ -128,7 +129,7 @@ take_moments(Evaluation *e)
 	e->n_moments = 0;
 }
 
-/* Room for the plays of one more user, after the others' if they wait. */
+/* Returns room for one more user's plays, behind those of waiting moments. */
 static LbPlay *
 reserve_plays(Evaluation *e, int64 n)
 {
@@ -187,7 +188,7 @@ visit_user(int32 code, Listen *listens, int64 n, void *arg)
 	}
 }
 
-/* The model's code of each recording of the data, 0 for unknown ones. */
+/* Looks up the model's code of each recording of the data; 0 if unknown. */
 static void
 map_recordings(Evaluation *e)
 {

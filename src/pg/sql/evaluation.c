@@ -1,6 +1,6 @@
 /*
  * evaluation.c
- *		Listens that rankings are measured on, and their ranks.
+ *		Reads the listens of an evaluation, and ranks them.
  */
 #include "pg/sql/evaluation.h"
 
@@ -35,7 +35,9 @@ lbrec_recommender_name(Recommender recommender)
 	return recommender_names[recommender];
 }
 
-/* The candidates (size + 1) of a vocabulary of recordings, by code. */
+/*
+ * Looks up the candidates (size + 1) of a vocabulary of recordings, by code.
+ */
 static int32 *
 find_candidates(const ServingModel *serving, const Vocabulary *recordings)
 {
@@ -54,7 +56,7 @@ find_candidates(const ServingModel *serving, const Vocabulary *recordings)
 	return candidates;
 }
 
-/* The listens' users, and the codes of these in the model. */
+/* Looks up the listens' users in the model. */
 static void
 map_people(Evaluation *e, const Vocabulary *people)
 {
@@ -72,7 +74,7 @@ map_people(Evaluation *e, const Vocabulary *people)
 	}
 }
 
-/* The listens, with the model's codes. */
+/* Reads the listens into arrays, with the model's codes. */
 static void
 map_listens(Evaluation *e, const Dataset *data)
 {
@@ -94,7 +96,7 @@ map_listens(Evaluation *e, const Dataset *data)
 	pfree(candidates);
 }
 
-/* The places of each person's listens. */
+/* Groups the listens by person. */
 static void
 group_listens(Evaluation *e)
 {
@@ -103,7 +105,10 @@ group_listens(Evaluation *e)
 	e->person_starts = palloc_extended(((Size) e->n_people + 3) *
 									   sizeof(int64),
 									   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	/* two beyond its own, as the starts move on while they are used */
+
+	/*
+	 * needs two more entries, because the starts advance while they are used
+	 */
 	next = e->person_starts + 1;
 	for (int64 i = 0; i < e->n; i++)
 	{
@@ -128,9 +133,9 @@ read_text(FunctionCallInfo fcinfo, int place)
 }
 
 /*
- * Reads the arguments of a call, the listens and the rankings, and opens the
- * model: in this order, for queries may call lbrec functions that open others.
- * Everything is allocated in context, which is the current one.
+ * Reads a call's arguments, its listens and rankings, and then opens the
+ * model: queries may call lbrec functions that open other models.  Everything
+ * is allocated in context, which is the current one.
  */
 void
 lbrec_begin_evaluation(Evaluation *e, FunctionCallInfo fcinfo,
@@ -178,7 +183,7 @@ lbrec_begin_evaluation(Evaluation *e, FunctionCallInfo fcinfo,
 	lbrec_baselines_init(&e->baselines, &e->serving->tower);
 }
 
-/* Room for the spreads of lists at each of ks. */
+/* Allocates the spreads of lists at each of ks. */
 Spread *
 lbrec_make_spreads(const Evaluation *e)
 {
@@ -191,7 +196,7 @@ lbrec_make_spreads(const Evaluation *e)
 	return spreads;
 }
 
-/* Adds a list of n candidates, of which -1 is none. */
+/* Counts a list of n candidates; -1 stands for none. */
 void
 lbrec_add_list(Spread *spreads, const Evaluation *e, const int64 *ids,
 			   int64 n)
@@ -216,18 +221,20 @@ lbrec_add_list(Spread *spreads, const Evaluation *e, const int64 *ids,
 	}
 }
 
-/* One person's list, as it is read. */
+/* One person's list while it is read. */
 typedef struct RankingList
 {
 	int64		n;
 	int64		room;
-	int32	   *recordings;		/* (n) codes of the rankings' vocabulary */
-	int64	   *numbers;		/* (n) the column rank */
+	int32	   *recordings;		/* (n) codes in the rankings' vocabulary */
+	int64	   *numbers;		/* (n) values of the column rank */
 	int64	   *ids;			/* (n) candidates, or -1 */
-	int64	   *above;			/* (n) entries with a lower number */
-	int64	   *new_above;		/* (n) those of them that are new to the user */
-	int32	   *seen;			/* by recording: the last person to have it */
-	int64	   *at;				/* (candidates) place plus one, 0: not listed */
+	int64	   *above;			/* (n) number of entries with a lower rank */
+	int64	   *new_above;		/* (n) number of those that are new to the
+								 * user */
+	int32	   *seen;			/* by recording: the last person with it */
+	int64	   *at;				/* (candidates) index plus one, 0: not in the
+								 * list */
 } RankingList;
 
 static void
@@ -249,7 +256,7 @@ add_entry(RankingList *l, int32 person, const Listen *row)
 	l->numbers[l->n++] = row->time;
 }
 
-/* Ranks the listens of a person in the list, which is empty afterwards. */
+/* Ranks a person's listens in the list, and empties it. */
 static void
 take_list(Evaluation *e, Spread *spreads, RankingList *l, int32 person)
 {
@@ -295,9 +302,9 @@ take_list(Evaluation *e, Spread *spreads, RankingList *l, int32 person)
 }
 
 /*
- * Ranks the listens in the lists of the rankings, as lbrec_rank_listens() in
- * the model's; spreads, unless it is NULL, counts the lists.  What a list does
- * not have is a miss.
+ * Ranks the listens in the lists of the rankings, as lbrec_rank_listens() does
+ * in the model's; spreads, unless NULL, counts the lists.  A recording outside
+ * the list is a miss.
  */
 void
 lbrec_rank_in_rankings(Evaluation *e, Spread *spreads)
@@ -334,7 +341,7 @@ lbrec_rank_in_rankings(Evaluation *e, Spread *spreads)
 		}
 	if (person > 0)
 		take_list(e, spreads, &l, person);
-	/* what is new to those without a list is missed */
+	/* persons without a list miss all that is new to them */
 	for (person = 1; person <= e->n_people; person++)
 		if (!has_list[person])
 			take_list(e, spreads, &l, person);
@@ -367,8 +374,8 @@ rank_by_baseline(Evaluation *e, bool own)
 }
 
 /*
- * True if the listen's user has played its recording before.  Where no tastes
- * are known, lists are too short for what they leave out to matter.
+ * True if the listen's user has played its recording before.  If no tastes are
+ * known, lists are so short that this does not matter.
  */
 static bool
 has_played(const Evaluation *e, int64 listen)
@@ -384,8 +391,8 @@ has_played(const Evaluation *e, int64 listen)
 }
 
 /*
- * The ranks of listens by users that the model knows nothing about, in the list
- * that is served to them at that time.
+ * Ranks listens of users without known tastes, in the popular list that
+ * serving gives them at that time.
  */
 static void
 rank_strangers(Evaluation *e)
@@ -421,7 +428,7 @@ rank_strangers(Evaluation *e)
 	pfree(ranks);
 }
 
-/* Fills ranks and new_ranks, as lbrec_rank_listens() tells. */
+/* Fills ranks and new_ranks, as lbrec_rank_listens() defines them. */
 void
 lbrec_find_ranks(Evaluation *e, Recommender recommender)
 {

@@ -1,6 +1,6 @@
 /*
  * evaluation.h
- *		Listens that rankings are measured on, and their ranks.
+ *		Reads the listens of an evaluation, and ranks them.
  */
 #ifndef LBREC_SQL_EVALUATION_H
 #define LBREC_SQL_EVALUATION_H
@@ -18,7 +18,7 @@ typedef enum Recommender
 	BY_RANKINGS					/* lists made elsewhere */
 } Recommender;
 
-/* The places of the arguments in a call's declaration; NO_ARGUMENT: none. */
+/* Positions of the arguments in a call's declaration; NO_ARGUMENT: none. */
 typedef struct EvaluationPlaces
 {
 	int			model;
@@ -31,27 +31,29 @@ typedef struct EvaluationPlaces
 typedef struct Evaluation
 {
 	const ServingModel *serving;
-	const Dataset *data;		/* whose listens are freed */
+	const Dataset *data;		/* the data set, without its listens */
 	Baselines	baselines;
-	int64		n;				/* listens */
-	int32	   *people;			/* (n) codes in the listens' own vocabulary */
-	int32	   *users;			/* (n) codes in the model, 0: unknown */
+	int64		n;				/* number of listens */
+	int32	   *people;			/* (n) code in the data set's vocabulary */
+	int32	   *users;			/* (n) code in the model, 0: unknown */
 	int64	   *times;			/* (n) */
 	int32	   *truth;			/* (n) candidates, -1: unknown to the model */
-	int64	   *ranks;			/* (n) of lbrec_find_ranks() */
+	int64	   *ranks;			/* (n) result of lbrec_find_ranks() */
 	int64	   *new_ranks;		/* (n) */
 	int64		unknown;		/* listens of recordings that are no
 								 * candidates */
 	int32		n_people;
 	int64	   *person_ids;		/* (n_people + 1) by code */
-	int64	   *person_starts;	/* (n_people + 2) into by_person, by code */
-	int64	   *by_person;		/* (n) places of the listens */
-	int32	   *person_users;	/* (n_people + 1) codes in the model */
-	RankingRows rankings;		/* spool is NULL without the argument */
-	int32	   *ranking_truth;	/* candidates of the rankings' recordings */
+	int64	   *person_starts;	/* (n_people + 2) where each person's listens
+								 * begin in by_person */
+	int64	   *by_person;		/* (n) indices of the listens, by person */
+	int32	   *person_users;	/* (n_people + 1) code in the model */
+	RankingRows rankings;		/* spool is NULL if the call gives no rankings */
+	int32	   *ranking_truth;	/* candidate of each recording of the rankings */
 	int		   *ks;
 	int			n_ks;
-	int64		most;			/* the largest of ks, or all candidates */
+	int64		most;			/* the largest of ks, or the number of
+								 * candidates */
 	LbThreads  *pool;
 	MemoryContext context;
 } Evaluation;
@@ -61,7 +63,7 @@ typedef struct Spread
 {
 	uint64	   *shown;			/* bitmap of candidates in any list */
 	int64		n_shown;
-	double		listens;		/* sum over the entries of all lists */
+	double		listens;		/* sum over all entries of all lists */
 	int64		entries;
 } Spread;
 

@@ -1,16 +1,16 @@
 /*
  * explain.c
- *		lbrec_explain(): the parts of a score, to the last digit.
+ *		lbrec_explain(): splits a score into its parts, to the last digit.
  *
- * A tower without layers adds its inputs up, so a dot product is a sum over
- * them: each recording of the history, the user's embedding and so on give a
- * part, all divided by the length of the whole where vectors are of unit
- * length.  The other parts of a score are those of the table in
- * src/pg/model/score.c: a part that comes from several of the user's
- * recordings is divided among them, and a share of the rest is spread over the
- * rest.  So the rows add up to the score that lbrec_score() shows; the dot
- * product's float32 rounding is spread over its rows too.  Dense layers mix
- * their inputs: there the dot product is one row.
+ * A tower without layers adds up its inputs, so a dot product is a sum over
+ * them: each recording of the history, the user's embedding and so on
+ * contribute a term, divided by the length of the sum if vectors have unit
+ * length.  The table in src/pg/model/score.c has the other parts of a score: a
+ * part that comes from several of the user's recordings is divided among them,
+ * and SCORE_SHARE is spread over the other rows.  So the rows add up to the
+ * score that lbrec_score() returns; the rounding error of the dot product, a
+ * float32, is spread over its rows, too.  Dense layers mix their inputs, so
+ * with them the dot product is one row.
  */
 #include "pg/server/lbrec.h"
 
@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(lbrec_explain);
 typedef struct Part
 {
 	const char *name;
-	int32		code;			/* of a recording; 0: none */
+	int32		code;			/* code of a recording; 0: none */
 	double		value;
 } Part;
 
@@ -44,9 +44,10 @@ typedef struct Explanation
 	const ServingModel *serving;
 	const Listener *listener;
 	int32		candidate;
-	const float *c;				/* (D) its vector */
-	double	   *sum;			/* (D) of the inputs, before normalising */
-	double	   *inverse;		/* (groups) one by their lengths */
+	const float *c;				/* (D) the recording's vector */
+	double	   *sum;			/* (D) sum of the inputs, before normalising */
+	double	   *inverse;		/* (groups) one divided by the length of each
+								 * group */
 	Part	   *parts;
 	int			n;
 	int			room;
@@ -68,7 +69,7 @@ add_part(Explanation *e, const char *name, int32 code, double value)
 	};
 }
 
-/* The same, to a row of that name and recording if there is one. */
+/* Adds to the row of that name and recording, or appends one. */
 static void
 add_to_part(Explanation *e, const char *name, int32 code, double value)
 {
@@ -81,7 +82,7 @@ add_to_part(Explanation *e, const char *name, int32 code, double value)
 	add_part(e, name, code, value);
 }
 
-/* The product of factor * row with the candidate's vector, as it counts. */
+/* Returns the contribution of factor * row to the dot product. */
 static double
 share_of(const Explanation *e, const float *row, double factor)
 {
@@ -101,7 +102,10 @@ add_to_sum(Explanation *e, const float *row, double factor)
 		e->sum[d] += factor * row[d];
 }
 
-/* Visits the rows of all inputs: first for their sum, then for their shares. */
+/*
+ * Visits the rows of all inputs: first to sum them, then to split the dot
+ * product.
+ */
 static void
 visit_inputs(Explanation *e, const InputBuffers *buffers, bool shares)
 {
@@ -138,7 +142,7 @@ visit_inputs(Explanation *e, const InputBuffers *buffers, bool shares)
 	}
 }
 
-/* The dot product, by inputs. */
+/* Splits the dot product by inputs. */
 static void
 explain_inputs(Explanation *e, int64 time, double dot)
 {
@@ -170,7 +174,7 @@ explain_inputs(Explanation *e, int64 time, double dot)
 		e->parts[i].value += (dot - total) / e->n;
 }
 
-/* The rows of one part of the score, by the recordings that it comes from. */
+/* The rows of one part of the score, by source recording. */
 typedef struct PartRows
 {
 	Explanation *e;
@@ -186,8 +190,8 @@ add_source(int32 code, double share, void *arg)
 }
 
 /*
- * Rows of the parts of a kind, at a place of the related.  Parts that come
- * from the recording itself and share a line share a row.
+ * Makes rows for the parts of a kind, at a place among the related.  Parts
+ * with the same line that come from the recording itself share a row.
  */
 static void
 explain_parts(Explanation *e, ScoreKind kind, int64 place)
@@ -212,7 +216,7 @@ explain_parts(Explanation *e, ScoreKind kind, int64 place)
 	}
 }
 
-/* The share of each row that is added to those of the found recording. */
+/* Spreads SCORE_SHARE: returns the factor for the rows of found. */
 static double
 find_share(const Scorer *s, int64 place)
 {
@@ -255,7 +259,7 @@ explain(Explanation *e, int64 time)
 		add_part(e, "popularity", 0, dot);
 		return;
 	}
-	/* where a stranger's vector was fitted, no inputs have made it */
+	/* a fitted vector of a stranger is not a sum of inputs */
 	if (tower->summed && (listener->user != 0 || lbrec_has_history(tower)))
 		explain_inputs(e, time, dot);
 	else
@@ -289,7 +293,7 @@ lbrec_explain(PG_FUNCTION_ARGS)
 	e.serving = lbrec_open_argument(fcinfo, EXPLAIN_MODEL, EXPLAIN_VERSION);
 	e.candidate = lbrec_candidate_of(e.serving,
 									 PG_GETARG_UUID_P(EXPLAIN_RECORDING));
-	/* no score, as lbrec_score has none */
+	/* like lbrec_score, no score and no rows */
 	if (e.candidate < 0)
 		return (Datum) 0;
 	lbrec_find_listener(&listener, e.serving,

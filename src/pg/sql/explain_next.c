@@ -1,9 +1,9 @@
 /*
  * explain_next.c
- *		lbrec_explain_next(): what a score of lbrec_next() is made of.
+ *		lbrec_explain_next(): splits a score of lbrec_next() into its parts.
  *
  * A row is the share of a part (core/score/lb_moment.h) that comes from one
- * recording.  The rows add up to the score, but for the rounding of float32.
+ * recording.  The rows add up to the score, except for float32 rounding.
  */
 #include "pg/server/lbrec.h"
 
@@ -25,14 +25,14 @@ PG_FUNCTION_INFO_V1(lbrec_explain_next);
 typedef struct Part
 {
 	const char *name;
-	int32		code;			/* of a recording; 0: none */
+	int32		code;			/* code of a recording; 0: none */
 	double		value;
 } Part;
 
 typedef struct Explanation
 {
 	const NextListener *next;
-	const char *name;			/* of the part at hand */
+	const char *name;			/* name of the current part */
 	Part	   *parts;
 	int			n;
 	int			room;
@@ -45,7 +45,7 @@ add_part(int32_t code, double value, void *arg)
 
 	if (value == 0)
 		return;
-	/* a recording may be among the last plays twice */
+	/* a recording may occur twice among the last plays */
 	for (int i = 0; i < e->n; i++)
 		if (e->parts[i].name == e->name && e->parts[i].code == code)
 		{

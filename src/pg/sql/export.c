@@ -1,9 +1,9 @@
 /*
  * export.c
- *		lbrec_export(): a version of a model as rows (records.h).
+ *		lbrec_export(): returns a version of a model as rows (records.h).
  *
- * Chunks are read, checked and given on one at a time; a model that is
- * damaged is not exported.
+ * Chunks are read, checked and returned one at a time; a damaged model is not
+ * exported.
  */
 #include "pg/server/lbrec.h"
 
@@ -27,12 +27,12 @@ typedef struct Export
 	RowSink		sink;
 	ModelRow	row;
 	int64		seq;
-	pg_crc32c	crc;			/* of all records' checksums */
+	pg_crc32c	crc;			/* checksum over the records' checksums */
 	int			tensor;
-	char	   *name;			/* of the tensor */
+	char	   *name;			/* name of the current tensor */
 } Export;
 
-/* One record: a head and its data. */
+/* Returns one record: a header and its data. */
 static void
 put_record(Export *export, RecordKind kind, const void *head, Size head_len,
 		   const char *data, Size len)
@@ -45,7 +45,7 @@ put_record(Export *export, RecordKind kind, const void *head, Size head_len,
 	bool		nulls[2] = {false, false};
 
 	SET_VARSIZE(record, VARHDRSZ + size);
-	/* A bytea's content is aligned for an int, the header for an int64. */
+	/* A bytea's content is aligned for an int, the header needs an int64. */
 	memset(&h, 0, sizeof(h));
 	memcpy(h.magic, RECORD_MAGIC, sizeof(h.magic));
 	h.byte_order = BYTE_ORDER_MARK;
@@ -82,7 +82,7 @@ put_chunk(const char *name, const TensorShape *shape, int32 chunk,
 	if (export->name == NULL || strcmp(export->name, name) != 0)
 	{
 		export->tensor++;
-		/* outlives the chunk */
+		/* must outlive the chunk */
 		export->name = MemoryContextStrdup(GetMemoryChunkContext(export),
 										   name);
 	}
@@ -118,8 +118,8 @@ manifest_of(const ModelRow *row)
 }
 
 /*
- * The rows of a query of (place, row), some in each record: JSON is read by
- * functions that nothing interrupts, so lbrec_import takes no long one.
+ * Exports the rows of a query of (place, row) in groups: JSON is read by
+ * functions that check for no interrupt, so lbrec_import accepts no long one.
  */
 static void
 put_rows(Export *export, RecordKind kind, const char *rows)
@@ -147,7 +147,7 @@ put_rows(Export *export, RecordKind kind, const char *rows)
 	SPI_freetuptable(table);
 }
 
-/* The measures of a model's training and of its evaluations. */
+/* Exports the measures of a model's training and of its evaluations. */
 static void
 put_measures(Export *export)
 {

@@ -1,13 +1,12 @@
 /*
  * forget.c
- *		lbrec_forget_user(): takes a user out of all models.
+ *		lbrec_forget_user(): removes a user from all models.
  *
- * A model keeps rows of each user: the key, the embedding and its optimiser's
- * states, features, and what was played.  The table of arrays (parts.c) tells
- * which arrays have such rows; they are cut out, and the users behind move up,
- * so that nothing is left of the user: not even a gap.  Images of the versions
- * leave when the transaction commits; the first session that asks builds new
- * ones.
+ * A model has rows for each user: the key, the embedding and its optimiser's
+ * states, features, and plays.  The table of arrays (parts.c) tells which
+ * arrays have such rows.  They are cut out, and later users move up, so that
+ * not even a gap is left.  The versions' images are removed when the
+ * transaction commits; the next session that needs one builds it.
  */
 #include "pg/server/lbrec.h"
 
@@ -30,9 +29,8 @@ PG_FUNCTION_INFO_V1(lbrec_forget_user);
 #define USES (PART_SERVES | PART_TRAINS)
 
 /*
- * The versions of all models, in their order.  They are locked, and the
- * active snapshot is as of then: what others change at the same time is seen
- * here, or waits.
+ * Selects and locks the versions of all models, in order.  The active snapshot
+ * is taken afterwards, so concurrent changes are seen or wait.
  */
 static ModelRow *
 lock_models(uint64 *n)
@@ -56,7 +54,9 @@ lock_models(uint64 *n)
 	return rows;
 }
 
-/* The code of the user, from 1 on; 0 if the model does not know them. */
+/*
+ * Returns the code of the user, from 1 on; 0 if the model does not know them.
+ */
 static int64
 find_code(const LoadedModel *model, int64 user)
 {
@@ -81,7 +81,7 @@ find_code(const LoadedModel *model, int64 user)
 	return code;
 }
 
-/* One of an array of integers of 8 bytes. */
+/* Reads one element of an array of 8-byte integers. */
 static int64
 load_integer(const LoadedModel *model, const StoredPart *part, int64 row)
 {
@@ -97,8 +97,8 @@ load_integer(const LoadedModel *model, const StoredPart *part, int64 row)
 }
 
 /*
- * Cuts the user's list out of the arrays that are cut by an array of offsets.
- * Returns how many entries it had.
+ * Cuts the user's list out of the arrays that an array of offsets cuts.
+ * Returns the number of its entries.
  */
 static int64
 cut_list(const LoadedModel *model, ModelRow *row, int offsets, int64 code)
@@ -127,8 +127,8 @@ cut_list(const LoadedModel *model, ModelRow *row, int offsets, int64 code)
 }
 
 /*
- * Cuts the user with that code out of all arrays of the version.  Returns how
- * many recordings they had played.
+ * Cuts the user with that code out of all arrays of the version.  Returns the
+ * number of their recordings.
  */
 static int64
 cut_user(const LoadedModel *model, ModelRow *row, int64 code)
@@ -163,7 +163,7 @@ cut_user(const LoadedModel *model, ModelRow *row, int64 code)
 	return played;
 }
 
-/* A model of nobody else: all of it is theirs. */
+/* Drops a version that knows no other user. */
 static void
 drop_version(const ModelRow *row)
 {
@@ -178,8 +178,8 @@ drop_version(const ModelRow *row)
 }
 
 /*
- * Takes the user out of one version; a row if it knew them.  True if the
- * version goes on without them.
+ * Removes the user from one version, and adds a row if it knew them.  True if
+ * the version remains.
  */
 static bool
 forget_in(ModelRow *row, int64 user, RowSink *sink)
@@ -210,7 +210,8 @@ forget_in(ModelRow *row, int64 user, RowSink *sink)
 }
 
 /*
- * lbrec_forget_user(user_id): one row for each version that knew the user.
+ * lbrec_forget_user(user_id): returns a row for each version that knew the
+ * user.
  */
 Datum
 lbrec_forget_user(PG_FUNCTION_ARGS)

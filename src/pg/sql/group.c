@@ -1,10 +1,10 @@
 /*
  * group.c
- *		lbrec_recommend_group(): the best recordings for several users
+ *		lbrec_recommend_group(): returns the best recordings for several users
  *		together, by the mean of their scores, exactly.
  *
- * The users are taken one after another, so that memory is that of one of them
- * and of a sum for each candidate, whatever their number.
+ * The users are processed one after another, so any number needs the memory of
+ * one user and of a sum for each candidate.
  */
 #include "pg/server/lbrec.h"
 
@@ -31,10 +31,10 @@
 
 PG_FUNCTION_INFO_V1(lbrec_recommend_group);
 
-/* Candidates that are scored together. */
+/* Candidates scored together. */
 #define BLOCK 256
 
-/* exclude_each() leaves out the recordings of each of the users. */
+/* exclude_each() excludes the recordings of each user. */
 static const WishPlaces wish_places = {
 	.exclude_listened = NO_ARGUMENT,
 	.exclude = GROUP_EXCLUDE,
@@ -50,9 +50,10 @@ static const WishPlaces wish_places = {
 typedef struct UserGroup
 {
 	const ServingModel *serving;
-	int64		n_users;		/* whose scores are summed */
-	double	   *sums;			/* (n_recordings), of allowed candidates */
-	Basis		basis;			/* the weakest of theirs */
+	int64		n_users;		/* users whose scores were summed */
+	double	   *sums;			/* (n_recordings) sums of scores of allowed
+								 * candidates */
+	Basis		basis;			/* the weakest basis of these users */
 } UserGroup;
 
 static int
@@ -64,7 +65,7 @@ compare_users(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The users (n) of an array, each once, without nulls. */
+/* Returns the users (n) of an array, distinct and without nulls. */
 static int64 *
 distinct_users(ArrayType *array, int64 *n)
 {
@@ -88,7 +89,7 @@ distinct_users(ArrayType *array, int64 *n)
 	return users;
 }
 
-/* Leaves out the recordings that any of the users has listened to. */
+/* Excludes the recordings that any of the users has played. */
 static void
 exclude_each(Conditions *conditions, const char *listens, const int64 *users,
 			 int64 n)
@@ -123,8 +124,8 @@ add_scores(UserGroup *group, const Listener *listener, const CandidateSet *allow
 }
 
 /*
- * Sums the scores of the users.  The popularity that stands for a user without
- * listens is no score: they do not count.
+ * Sums the scores of the users.  Users without listens do not count:
+ * popularity, their substitute, is no score.
  */
 static void
 sum_scores(UserGroup *group, const int64 *users, int64 n, const Moment *moment,
@@ -209,7 +210,7 @@ lbrec_recommend_group(PG_FUNCTION_ARGS)
 	int64		n;
 	RankedList	list;
 
-	/* as a strict function */
+	/* returns NULL for NULL, as a strict function does */
 	if (PG_ARGISNULL(GROUP_USERS))
 		return (Datum) 0;
 	users = distinct_users(PG_GETARG_ARRAYTYPE_P(GROUP_USERS), &n);

@@ -1,12 +1,12 @@
 /*
  * import.c
- *		lbrec_import(): takes the rows of lbrec_export back (records.h).
+ *		lbrec_import(): makes a model of the rows of lbrec_export (records.h).
  *
- * Imported records may come from anybody.  No memory is allocated for a size
- * that a record states before the bytes are there, chunks are written as they
- * come, and the first record that does not fit is an error, which takes back
- * all that was written.  A checksum is no signature: anybody can compute one
- * for any numbers, so at the end the model must pass lbrec_check's tests.
+ * Imported records are untrusted.  No memory is allocated for a size stated in
+ * a record before the bytes are there, chunks are written as they come, and
+ * the first wrong record is an error, which rolls all writes back.  A checksum
+ * is no signature: anybody can compute one, so at the end the model must pass
+ * lbrec_check's tests.
  */
 #include "pg/server/lbrec.h"
 
@@ -34,9 +34,9 @@
 PG_FUNCTION_INFO_V1(lbrec_import);
 
 /*
- * PostgreSQL reads JSON without looking for a cancel: so few bytes, and so few
- * values, that this takes a fraction of 100 ms.  A manifest lists some hundred
- * tensors; what is long in it is the text of the query.
+ * PostgreSQL reads JSON without checking for a cancel.  With these limits on
+ * bytes and values, that takes a fraction of 100 ms.  A manifest lists some
+ * hundred tensors; the text of the query is the longest thing in it.
  */
 #define MAX_JSON_BYTES (16 * 1024 * 1024)
 #define MAX_JSON_VALUES 100000
@@ -50,9 +50,9 @@ typedef struct Incoming
 
 typedef struct Import
 {
-	int64		seq;			/* of the record at hand */
+	int64		seq;			/* number of the current record */
 	pg_crc32c	crc;
-	char	   *as;				/* the name that was asked for, or NULL */
+	char	   *as;				/* the requested name, or NULL */
 	bool		activate;
 	bool		ended;
 	ModelRow	row;
@@ -60,7 +60,7 @@ typedef struct Import
 	Validator	validator;
 	int			n_tensors;
 	Incoming   *tensors;
-	int			tensor;			/* the next chunk's place */
+	int			tensor;			/* place of the next chunk */
 	int32		chunk;
 } Import;
 
@@ -82,7 +82,7 @@ in_record(void *arg)
 			   (long long) ((Import *) arg)->seq);
 }
 
-/* Checks a record's header.  Returns its data, and its kind. */
+/* Checks a record's header. Returns its data and its kind. */
 static const char *
 open_record(Import *import, const char *record, Size len, RecordKind *kind)
 {
@@ -121,7 +121,7 @@ open_record(Import *import, const char *record, Size len, RecordKind *kind)
 	return record + sizeof(h);
 }
 
-/* A value of the first row of the last query, which must not be null. */
+/* Returns a value of the last query's first row, which must not be null. */
 static char *
 needed(const Import *import, int column, const char *what)
 {
@@ -133,14 +133,14 @@ needed(const Import *import, int column, const char *what)
 	return value;
 }
 
-/* pg_strtoint64(), which PostgreSQL 14 has not. */
+/* Does what pg_strtoint64() does, which PostgreSQL 14 lacks. */
 static int64
 to_int8(const char *text)
 {
 	return DatumGetInt64(DirectFunctionCall1(int8in, CStringGetDatum(text)));
 }
 
-/* Checks a text of JSON, len bytes, before PostgreSQL reads it. */
+/* Checks a JSON text of len bytes before PostgreSQL reads it. */
 static void
 check_json(const Import *import, const char *data, Size len)
 {
@@ -284,7 +284,7 @@ read_manifest(Import *import, const char *data, Size len)
 	}
 }
 
-/* A JSON array of rows is inserted by this, $1 being the model. */
+/* Inserts a JSON array of rows; $1 is the model. */
 static const char *const insert_rows[] = {
 	[RECORD_EPOCHS] =
 		"INSERT INTO lbrec.epoch (model, epoch, loss, test_loss,"
@@ -309,7 +309,7 @@ static const char *const insert_rows[] = {
 		"WHERE m.id OPERATOR(pg_catalog.=) $1"
 	};
 
-/* Rows of the measures of the training, or of evaluations. */
+/* Inserts the measures of the training, or of evaluations. */
 static void
 take_rows(const Import *import, RecordKind kind, const char *data, Size len)
 {
@@ -352,7 +352,7 @@ take_chunk(Import *import, const char *data, Size len)
 		bad_record(import, psprintf("It has %zu bytes of \"%s\" instead of %zu.",
 									(size_t) len, t->name,
 									(size_t) Min(size - done, TENSOR_CHUNK_BYTES)));
-	/* fields that a later version may have added are passed over */
+	/* ignores fields that a later version may have added */
 	if (lbrec_validate_chunk(&import->validator, t->name, &t->shape,
 							 import->chunk, data, len))
 		lbrec_write_chunk(&import->writer, t->name, &t->shape, import->chunk,
@@ -416,7 +416,7 @@ take_record(Import *import, Datum datum)
 		bad_record(import, psprintf("It is of unknown kind %u.", kind));
 }
 
-/* The rows' chunks, in order; the query is the caller's and only reads. */
+/* Opens a cursor on the rows, in order; the caller's query may only read. */
 static Portal
 open_rows(const char *rows)
 {
@@ -446,8 +446,8 @@ open_rows(const char *rows)
 }
 
 /*
- * lbrec_import(rows, model, activate): a new version of the name that the rows
- * have, or of another; returns its number.
+ * lbrec_import(rows, model, activate): makes a new version of the name in the
+ * rows, or of another; returns its number.
  */
 Datum
 lbrec_import(PG_FUNCTION_ARGS)
@@ -494,7 +494,7 @@ lbrec_import(PG_FUNCTION_ARGS)
 		record = SPI_getbinval(rows->vals[0], rows->tupdesc, 1, &isnull);
 		if (isnull)
 			bad_record(&import, "It is null.");
-		/* the head of the first row is needed to the end */
+		/* the header of the first row is needed to the end */
 		old = import.seq == 0 ? CurrentMemoryContext :
 			MemoryContextSwitchTo(each);
 		context.previous = error_context_stack;
@@ -516,7 +516,7 @@ lbrec_import(PG_FUNCTION_ARGS)
 				 errhint("Copy the whole file.")));
 	lbrec_end_model(&import.writer);
 
-	/* the rows that this statement wrote must be seen */
+	/* make this statement's rows visible */
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetLatestSnapshot());
 	lbrec_validator_end(&import.validator);

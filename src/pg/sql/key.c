@@ -1,7 +1,7 @@
 /*
  * key.c
- *		lbrec_key(), lbrec_key_bigint(): recordings' keys from an application's
- *		own numbers and texts.
+ *		lbrec_key(), lbrec_key_bigint(): turn an application's own numbers and
+ *		texts into recordings' keys.
  *
  * The key of a text is the MD5 of its UTF-8 bytes (RFC 1321), whatever the
  * database's encoding, so other programs can compute it too.  The key of an
@@ -13,8 +13,8 @@
  *		bytes 6-9		80 00 80 00: version and variant
  *		bytes 10-15		the integer's lower 48 bits
  *
- * The integer can be read from it again, and no MSID or MBID is mistaken for
- * one, for those are of versions 3, 4 and 5.
+ * lbrec_key_bigint() returns the integer again. No MSID or MBID can be
+ * mistaken for one: those have versions 3, 4 and 5.
  */
 #include "pg/server/lbrec.h"
 

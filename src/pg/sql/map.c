@@ -1,9 +1,9 @@
 /*
  * map.c
- *		A map of points: dots, names to hover over, and as many names in print
- *		as have room.
+ *		Draws a map of points: dots with names as tooltips, and printed names
+ *		where there is room.
  *
- * Points come with the weightiest first.  They are drawn from the last to the
+ * Points are sorted, the heaviest first.  They are drawn from the last to the
  * first, so that a small dot does not hide a large one's name.
  */
 #include "pg/sql/map.h"

@@ -1,6 +1,6 @@
 /*
  * map.h
- *		A map of points, the first of which have names.
+ *		Draws a map of points, the first of which have names.
  */
 #ifndef LBREC_SQL_MAP_H
 #define LBREC_SQL_MAP_H
@@ -10,8 +10,8 @@
 typedef struct MapPoint
 {
 	double		place[2];
-	double		weight;			/* the area of its dot */
-	const char *name;			/* to hover over; NULL: none */
+	double		weight;			/* area of its dot */
+	const char *name;			/* tooltip; NULL: none */
 } MapPoint;
 
 extern void lbrec_append_map(StringInfo out, const char *title,

@@ -1,6 +1,6 @@
 /*
  * next.c
- *		lbrec_next(): what to play after what was played.
+ *		lbrec_next(): recommends what to play next.
  */
 #include "pg/server/lbrec.h"
 
@@ -70,7 +70,7 @@ lbrec_next(PG_FUNCTION_ARGS)
 	wanted.allowed = lbrec_filter_candidates(serving, &conditions);
 	if (!lbrec_find_asked(&next, serving, &question))
 	{
-		/* nothing is known of the user: popular recordings */
+		/* the user has no known plays: popular recordings */
 		lbrec_popular_listener(&nobody, serving, &question.moment);
 		wanted.rank = NULL;
 	}

@@ -7,13 +7,12 @@
  * Both follow from the arguments, as far as they are constants (or parameters
  * that can be estimated), and from the sizes in the row of lbrec.model.
  *
- * Planning must not fail where running would not: a role that may not read
- * lbrec.model, or has no model, gets what CREATE FUNCTION says.
+ * Planning must not fail: for a role that may not read lbrec.model, or without
+ * a model, CREATE FUNCTION's numbers apply.
  *
- * Costs are in the planner's unit by way of cpu_operator_cost, which stands
- * for some 25 ns on machines of today.  They need to be right within a few
- * times only: what a plan depends on is whether a call is made once or for
- * every row.
+ * Costs are multiples of cpu_operator_cost, about 25 ns on current machines.
+ * The right order of magnitude suffices: a plan depends on whether a call is
+ * made once or for every row.
  */
 #include "pg/server/lbrec.h"
 
@@ -37,15 +36,15 @@
 
 PG_FUNCTION_INFO_V1(lbrec_planner_support);
 
-/* Costs, as multiples of an operator's. */
-#define CALL_COST 1000.0		/* looks the model up, makes a query vector */
-#define SCAN_COST 0.1			/* a candidate of the int8 index */
-#define BATCH_COST 0.04			/* the same for one user of many */
-#define COSINE_COST 0.5			/* a vector that is given unit length first */
+/* Costs, in operators. */
+#define CALL_COST 1000.0		/* finds the model and makes a query vector */
+#define SCAN_COST 0.1			/* a candidate in the int8 index */
+#define BATCH_COST 0.04			/* the same for one user of a batch */
+#define COSINE_COST 0.5			/* a vector that must be normalised */
 #define SCORE_COST 20.0			/* a recording that is looked up and scored */
-#define ROW_COST 4.0			/* a row that is made */
+#define ROW_COST 4.0			/* a result row */
 
-/* The default of k, and the length of an array that is not a constant. */
+/* The default of k, and the assumed length of an array that is no constant. */
 #define DEFAULT_K 10
 #define UNKNOWN_LENGTH 10
 
@@ -54,13 +53,13 @@ typedef enum Work
 	WORK_LIST,					/* k rows */
 	WORK_LISTS,					/* k rows for each user */
 	WORK_GROUP,					/* k rows for users together */
-	WORK_NEAREST,				/* k rows, by cosine, of recordings */
-	WORK_NEAREST_USERS,			/* of users */
-	WORK_SCORES,				/* no set */
+	WORK_NEAREST,				/* k nearest recordings by cosine */
+	WORK_NEAREST_USERS,			/* k nearest users by cosine */
+	WORK_SCORES,				/* no set: one array of scores */
 	WORK_TABLE					/* a row for each recording */
 } Work;
 
-/* The calls, and the places of their arguments; -1: it has none. */
+/* The calls, and the positions of their arguments; -1: none. */
 static const struct Call
 {
 	const char *name;
@@ -68,7 +67,8 @@ static const struct Call
 	int			k;
 	int			model;
 	int			version;
-	int			array;			/* of users or of recordings */
+	int			array;			/* position of the array of users or
+								 * recordings */
 }			calls[] = {
 
 	{"lbrec_recommend", WORK_LIST, RECOMMEND_K, RECOMMEND_MODEL, RECOMMEND_VERSION,
@@ -88,20 +88,20 @@ static const struct Call
 	-1},
 };
 
-/* Facts on a call that are known while it is planned. */
+/* Facts about a call that are known at planning time. */
 typedef struct Expected
 {
 	const struct Call *call;
 	double		k;
-	double		length;			/* of the array */
+	double		length;			/* length of the array */
 	bool		has_length;
-	bool		has_array;		/* false: it is NULL */
+	bool		has_array;		/* false: the array is NULL */
 	bool		has_model;
 	double		n_users;
 	double		n_recordings;
 } Expected;
 
-/* An argument as it will probably be; NULL where there is none. */
+/* Returns the estimated value of an argument, or NULL. */
 static Node *
 argument(PlannerInfo *root, const FuncExpr *f, int place)
 {
@@ -111,11 +111,11 @@ argument(PlannerInfo *root, const FuncExpr *f, int place)
 		return NULL;
 	arg = list_nth(f->args, place);
 	if (IsA(arg, NamedArgExpr))
-		return NULL;			/* not yet in their order */
+		return NULL;			/* arguments are not reordered yet */
 	return root ? estimate_expression_value(root, arg) : arg;
 }
 
-/* The sizes of the version that the call names, or of the default. */
+/* Reads the sizes of the version that the call names, or of the default. */
 static bool
 find_sizes(Expected *e, Node *name, Node *version)
 {
@@ -154,7 +154,7 @@ find_sizes(Expected *e, Node *name, Node *version)
 	return e->has_model;
 }
 
-/* false: the call is none of ours, or looks like none */
+/* fills *expected; false if the call is not one of ours */
 static bool
 expect(Expected *e, PlannerInfo *root, Oid funcid, Node *node)
 {
@@ -201,7 +201,7 @@ expect(Expected *e, PlannerInfo *root, Oid funcid, Node *node)
 	return true;
 }
 
-/* Users of a batch; 0 if that is not known. */
+/* Returns the number of users in a batch; 0 if unknown. */
 static double
 users_of(const Expected *e)
 {
@@ -210,7 +210,7 @@ users_of(const Expected *e)
 	return e->has_model ? e->n_users : 0;
 }
 
-/* Rows of a call that returns a set; 0 if that is not known. */
+/* Returns the number of rows of a set; 0 if unknown. */
 static double
 rows_of(const Expected *e)
 {
@@ -232,7 +232,7 @@ rows_of(const Expected *e)
 	return 0;
 }
 
-/* Operators of one evaluation, all rows of a set included. */
+/* Returns the operators of one call, with all rows of a set. */
 static double
 operators_of(const Expected *e)
 {
@@ -264,7 +264,7 @@ operators_of(const Expected *e)
 	return CALL_COST;
 }
 
-/* Planner support; NULL leaves it to what CREATE FUNCTION says. */
+/* Planner support; NULL leaves CREATE FUNCTION's numbers in force. */
 Datum
 lbrec_planner_support(PG_FUNCTION_ARGS)
 {

@@ -1,10 +1,9 @@
 /*
  * popular.c
- *		lbrec_popular(): what was played most, in a time.
+ *		lbrec_popular(): returns the most played recordings of a period.
  *
- * The counts are the model's, by weeks (listens/weeks.c), so no listen is read.
- * Where nothing else is asked for, a total is a score and the search is that of
- * every list.
+ * The model has counts by week (listens/weeks.c), so no listens are read. The
+ * totals serve as scores in the search that makes every list.
  */
 #include "pg/server/lbrec.h"
 
@@ -30,7 +29,7 @@ static const WishPlaces wish_places = {
 	NO_ARGUMENT, POPULAR_PER_ARTIST, POPULAR_ARTIST_COLUMN, NO_ARGUMENT
 };
 
-/* The first and the last week that count. */
+/* The first and the last week to count. */
 typedef struct Span
 {
 	int32		first;
@@ -65,7 +64,7 @@ read_span(FunctionCallInfo fcinfo)
 	return span;
 }
 
-/* Listens of a recording in the weeks. */
+/* Returns the listens of a recording in these weeks. */
 static int64
 count_listens(const TwoTower *tower, int64 candidate, const Span *span)
 {

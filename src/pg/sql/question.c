@@ -1,6 +1,7 @@
 /*
  * question.c
- *		The arguments that tell after which plays something is asked.
+ *		The arguments that give the plays before lbrec_next() and
+ *		lbrec_explain_next().
  */
 #include "pg/sql/question.h"
 
@@ -10,7 +11,10 @@
 #include "pg/serve/arguments.h"
 #include "pg/sql/wishes.h"
 
-/* Reads the arguments, and the user's listens: before a model is opened. */
+/*
+ * Reads the arguments and the user's listens.  Call it before a model is
+ * opened.
+ */
 Question
 lbrec_read_question(FunctionCallInfo fcinfo, const QuestionPlaces *places)
 {
@@ -39,9 +43,9 @@ lbrec_read_question(FunctionCallInfo fcinfo, const QuestionPlaces *places)
 }
 
 /*
- * The plays of a moment, oldest first: the user's listens up to the time, then
- * those in recent, which were played just now.  A recent play that stands at
- * the end of the listens already counts once.
+ * Makes the plays before a moment, oldest first: the user's listens up to the
+ * time, then recent, which were just played.  A recent play that the listens
+ * already end with is not added again.
  */
 static LbPlay *
 gather_plays(int64 *n, const ServingModel *serving, const ListenList *listens,
@@ -67,7 +71,7 @@ gather_plays(int64 *n, const ServingModel *serving, const ListenList *listens,
 				listens->times[i]
 		};
 	}
-	/* a microsecond apart, so that their order counts */
+	/* spaced a microsecond apart, so that their order counts */
 	for (int64 i = 0; i < recent->n; i++)
 		plays[used++] = (LbPlay)
 	{
@@ -79,8 +83,8 @@ gather_plays(int64 *n, const ServingModel *serving, const ListenList *listens,
 }
 
 /*
- * The listener that is asked about; false if the model knows neither the user
- * nor any of the plays, or nobody's taste.
+ * Makes the listener of the question.  False if the model knows neither the
+ * user nor any of the plays, or no tastes at all.
  */
 bool
 lbrec_find_asked(NextListener *next, const ServingModel *serving,

@@ -1,6 +1,7 @@
 /*
  * question.h
- *		The arguments that tell after which plays something is asked.
+ *		The arguments that give the plays before lbrec_next() and
+ *		lbrec_explain_next().
  */
 #ifndef LBREC_SQL_QUESTION_H
 #define LBREC_SQL_QUESTION_H
@@ -10,7 +11,7 @@
 #include "pg/serve/queries.h"
 #include "pg/serve/user_listens.h"
 
-/* The places of a function's arguments. */
+/* The positions of a function's arguments. */
 typedef struct QuestionPlaces
 {
 	int			recent;
@@ -24,7 +25,7 @@ typedef struct Question
 	Moment		moment;
 	bool		has_user;
 	int64		user_id;
-	RecordingList recent;		/* played just now, oldest first */
+	RecordingList recent;		/* just played, oldest first */
 	ListenList	listens;		/* of the user */
 } Question;
 

@@ -1,6 +1,6 @@
 /*
  * recommend.c
- *		lbrec_recommend(): the best recordings for a user, exactly.
+ *		lbrec_recommend(): returns the best recordings for a user, exactly.
  */
 #include "pg/server/lbrec.h"
 
@@ -52,7 +52,7 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 	Listener	listener;
 	RankedList	list;
 
-	/* as a strict function */
+	/* returns NULL for NULL, as a strict function does */
 	if (PG_ARGISNULL(RECOMMEND_USER_ID))
 		return (Datum) 0;
 	user_id = PG_GETARG_INT64(RECOMMEND_USER_ID);

@@ -1,17 +1,17 @@
 /*
  * recommend_all.c
- *		lbrec_recommend_all(): the best recordings for many users.
+ *		lbrec_recommend_all(): returns the best recordings for many users.
  *
- * Users are ranked by tiles, on all threads, and a tile when its first row is
- * asked for: rows are returned one a call, so where the executor takes them
- * one by one (in a select list, through a cursor) it also stops early.  The
- * first tile is small, for a caller that wants a few rows, and tiles grow to
- * what the search is fast with.  Memory is always that of one tile.
+ * Users are ranked in tiles, on all threads, each tile when its first row is
+ * needed.  Rows are returned one a call, so if the executor takes them one by
+ * one (in a select list, through a cursor), it can also stop early.  The first
+ * tile is small, for a caller that wants few rows, and tiles grow to a size at
+ * which the search is fast.  Memory is that of one tile.
  *
- * The state between calls is in the call's multi-call context, which goes
- * when the executor is done with the node, when it is shut down early, and
- * with an error: the pin on the model too.  Threads live for one tile only,
- * so none waits for a client that takes its time.
+ * The state between calls, with the pin on the model, is in the call's
+ * multi-call context.  It is freed when the executor ends or shuts down the
+ * node, and after an error.  Threads live for one tile, so none waits for a
+ * slow client.
  */
 #include "pg/server/lbrec.h"
 
@@ -33,14 +33,14 @@
 
 PG_FUNCTION_INFO_V1(lbrec_recommend_all);
 
-/* Users ranked together: in the first tile, at most. */
+/* Users ranked together: in the first tile, and limit. */
 #define FIRST_TILE 8
 #define LARGEST_TILE 256
 
-/* Bytes of the lists of a tile at most, unless one user's are more. */
+/* Limit for the lists of a tile in bytes, unless one user's are larger. */
 #define TILE_BYTES (64 * 1024 * 1024)
 
-/* Smaller tiles are done before threads have started. */
+/* Smaller tiles are done before threads would have started. */
 #define TILE_FOR_THREADS 32
 
 typedef struct Batch
@@ -48,27 +48,28 @@ typedef struct Batch
 	const ServingModel *serving;
 	Moment		moment;
 	int32		k;
-	int			largest;		/* tile */
-	bool		all;			/* users of the model, or: */
+	int			largest;		/* users of the largest tile */
+	bool		all;			/* all users of the model, or those in the
+								 * array */
 	int64	   *chosen;
 	int64		n_users;
-	int64		next;			/* user after this tile */
+	int64		next;			/* first user after this tile */
 
-	/* the tile, in a context of its own */
+	/* The tile, in a memory context of its own: */
 	MemoryContext tile;
-	int			n;				/* its users */
-	int			size;			/* that it may have */
+	int			n;				/* number of its users */
+	int			size;			/* its capacity */
 	int64	   *users;
 	Listener   *listeners;
 	RankedList *lists;
-	int			user;			/* the next row's */
-	int64		rank;			/* from 0 */
+	int			user;			/* user of the next row */
+	int64		rank;			/* rank of the next row, from 0 */
 
-	RankedList	popular;		/* for all unknown users */
+	RankedList	popular;		/* the list of all unknown users */
 	Datum		basis[BASIS_POPULAR + 1];
 } Batch;
 
-/* The elements of an array that are not null. */
+/* Collects the elements of an array that are not null. */
 static void
 read_users(Batch *b, ArrayType *array)
 {
@@ -112,8 +113,8 @@ begin(FunctionCallInfo fcinfo)
 }
 
 /*
- * Finds the tile's listeners, and the queries (m, D) of those that have one;
- * at[] (m) are their places in the tile.  Returns m.
+ * Finds the tile's listeners, and the queries (m, D) of those with one; at (m)
+ * has their indices in the tile.  Returns m.
  */
 static int
 identify(Batch *b, float *queries, int *at, LbThreads *pool)
@@ -168,7 +169,7 @@ identify(Batch *b, float *queries, int *at, LbThreads *pool)
 	return m;
 }
 
-/* The lists of those with a query, in a batch. */
+/* Makes the lists of users with a query, in a batch. */
 static void
 rank(Batch *b, const float *queries, const int *at, int m, LbThreads *pool)
 {
@@ -189,7 +190,7 @@ rank(Batch *b, const float *queries, const int *at, int m, LbThreads *pool)
 		b->lists[at[i]] = lists[i];
 }
 
-/* The one list of all users without listens. */
+/* Makes the one list of all users without listens. */
 static RankedList
 popular_list(Batch *b)
 {
@@ -208,7 +209,7 @@ popular_list(Batch *b)
 	return b->popular;
 }
 
-/* Ranks the next tile of users; there is one. */
+/* Ranks the next tile, which must have a user. */
 static void
 next_tile(Batch *b)
 {
@@ -249,7 +250,7 @@ next_tile(Batch *b)
 	MemoryContextSwitchTo(old);
 }
 
-/* false: there are no more rows */
+/* returns false if there are no more rows */
 static bool
 next_row(Batch *b, Datum *values)
 {

@@ -1,12 +1,12 @@
 /*
  * retrain.c
- *		lbrec_retrain(): what a nightly job wants in one call.
+ *		lbrec_retrain(): the call for a nightly job.
  *
- * The version that answers was trained until some time; what was played since
- * it has not seen.  The new settings are trained on the listens up to that
- * time, and both are judged on those after it.  If the rule lets the settings
- * pass, they are trained on all listens, and that version answers from COMMIT
- * on.  Otherwise nothing is saved: the old version goes on.
+ * The active version has not seen the listens after its training.  A candidate
+ * with the new settings is trained on the listens before that time, and both
+ * are judged on those after it.  If the candidate passes the rule, its
+ * settings are trained on all listens, and that version answers from COMMIT
+ * on.  Otherwise nothing is saved, and the old version goes on answering.
  */
 #include "pg/server/lbrec.h"
 
@@ -46,10 +46,10 @@ PG_FUNCTION_INFO_V1(lbrec_retrain);
 
 #define N_COLUMNS 12
 
-/* Standard errors by which a difference is more than chance. */
+/* A difference of more standard errors is taken as real. */
 #define SURE_ERRORS 2
 
-/* Places of the arguments. */
+/* Positions of the arguments. */
 enum
 {
 	ARG_MODEL,
@@ -90,13 +90,13 @@ typedef struct Retraining
 	int			keep;
 	ArrayType  *user_features;
 	TrainOptions options;
-	ModelRow	old;			/* version 0: no version is active */
-	int64		until;			/* of the listens that it was trained on */
+	ModelRow	old;			/* the active version; version 0: none */
+	int64		until;			/* latest time of its training's listens */
 	Judgement	judgement;
 	bool		judged;
 	bool		passed;
 	const char *reason;
-	int32		version;		/* saved; 0: none */
+	int32		version;		/* the saved version; 0: none */
 	bool		activated;
 	int			pruned;
 } Retraining;
@@ -161,8 +161,8 @@ read_arguments(Retraining *r, FunctionCallInfo fcinfo)
 }
 
 /*
- * The version that answers for the name, and until when it has seen listens: to
- * the last listen that it was trained on, but not beyond its training.
+ * Finds the active version of the name and the time up to which it has seen
+ * listens: its last training listen, but not after its training.
  */
 static void
 find_old_version(Retraining *r)
@@ -201,14 +201,14 @@ read_listens(const Retraining *r, bool bounded, MemoryContext context)
 	return lbrec_read_listens(&source, context);
 }
 
-/* Members' epochs that a training takes, about. */
+/* Estimates the epochs of a training, over all members. */
 static double
 usual_epochs(const TrainOptions *o)
 {
 	return (double) o->epochs * (o->ensemble + 1);
 }
 
-/* Sets whether the settings may be trained on all listens, and why. */
+/* Decides whether to train on all listens, and gives the reason. */
 static void
 decide(Retraining *r)
 {
@@ -261,9 +261,10 @@ keep_judgement(const Retraining *r, const char *query)
 }
 
 /*
- * Trains the settings on what the old version has seen, and judges both by what
- * it has not.  The temperature that is found stays for the training on all.
- * Returns the dataset of all listens, in context, if there was anything to do.
+ * Trains the candidate on listens that the old version has seen, and judges
+ * both on those that it has not.  The temperature that is found stays for the
+ * last training.  Returns the dataset of all listens, in context, or NULL if
+ * nothing is new.
  */
 static Dataset *
 judge(Retraining *r, MemoryContext context)
@@ -298,7 +299,7 @@ judge(Retraining *r, MemoryContext context)
 		all = read_listens(r, false, context);
 		to_judge.data = all;
 		lbrec_progress_phase("judging");
-		/* it stays open as long as the context */
+		/* it stays open until the context is deleted */
 		MemoryContextSwitchTo(scratch);
 		to_judge.older = lbrec_open_model(r->model, r->old.version);
 		MemoryContextSwitchTo(old);

@@ -1,6 +1,6 @@
 /*
  * score.c
- *		lbrec_score(): the scores of given recordings.
+ *		lbrec_score(): returns the scores of given recordings.
  */
 #include "pg/server/lbrec.h"
 
@@ -20,7 +20,7 @@ PG_FUNCTION_INFO_V1(lbrec_score);
 
 /*
  * lbrec_score(user_id, recordings, model, at, listens, version, fresh): scores
- * in the order of the array, null where the model does not know the recording.
+ * in the order of the array; null for recordings that the model does not know.
  */
 Datum
 lbrec_score(PG_FUNCTION_ARGS)

@@ -1,6 +1,7 @@
 /*
  * settings.c
- *		lbrec.settings(): the table of settings, for the view lbrec_settings.
+ *		lbrec.settings(): returns the table of settings, for the view
+ *		lbrec_settings.
  */
 #include "pg/server/lbrec.h"
 

@@ -1,6 +1,6 @@
 /*
  * similar.c
- *		lbrec_similar(), lbrec_similar_users(): the nearest by cosine.
+ *		lbrec_similar(), lbrec_similar_users(): return the nearest by cosine.
  */
 #include "pg/server/lbrec.h"
 
@@ -35,11 +35,11 @@ static const WishPlaces wish_places = {
 	.diversity = SIMILAR_DIVERSITY
 };
 
-/* The target of the similarity. */
+/* The recordings to be similar to. */
 typedef struct Seeds
 {
 	const ServingModel *serving;
-	const float *query;			/* (D) direction of the mean */
+	const float *query;			/* (D) direction of their mean */
 } Seeds;
 
 static RankedList
@@ -51,7 +51,7 @@ rank_by_cosine(const void *whom, const CandidateSet *allowed, int64 k)
 }
 
 /*
- * The candidates (n) that the seeds are, each once; an error if the model
+ * Looks up the distinct candidates (n) of the seeds; an error if the model
  * knows none of them.
  */
 static int32 *
@@ -69,7 +69,7 @@ known_seeds(const ServingModel *serving, const RecordingList *seeds, int64 *n)
 		if (row >= 0)
 			rows[known++] = row;
 	}
-	/* the first of them, for its name */
+	/* its name goes into the error */
 	if (known == 0)
 		lbrec_known_recording(serving, &seeds->keys[0]);
 	qsort(rows, known, sizeof(int32), lbrec_compare_candidates);
@@ -98,7 +98,7 @@ lbrec_similar(PG_FUNCTION_ARGS)
 	int64		n;
 	RankedList	list;
 
-	/* as a strict function */
+	/* returns NULL for NULL, as a strict function does */
 	if (PG_ARGISNULL(SIMILAR_TO))
 		return (Datum) 0;
 	named = lbrec_array_recordings(PG_GETARG_ARRAYTYPE_P(SIMILAR_TO),
@@ -133,7 +133,10 @@ lbrec_similar(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-/* The users' own embeddings, (n_users + 1, D); row 0 is of unknown users. */
+/*
+ * Returns the users' own embeddings, (n_users + 1, D); row 0 is for unknown
+ * users.
+ */
 static const LbTensor *
 user_table(const ServingModel *serving)
 {
@@ -180,7 +183,7 @@ lbrec_similar_users(PG_FUNCTION_ARGS)
 		ids[serving->user_codes[i]] = serving->tower.user_keys[i];
 	}
 	user = lbrec_known_user(serving, PG_GETARG_INT64(SIMILAR_USERS_TO)) - 1;
-	/* one more, for the user is probably among them */
+	/* ask for one more, because the user is probably among them */
 	list = lbrec_nearest_rows(table->value + table->cols, n, table->cols,
 							  lbrec_mean_direction(table->value + table->cols,
 												   &user, 1, table->cols),

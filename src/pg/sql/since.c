@@ -1,10 +1,10 @@
 /*
  * since.c
- *		lbrec.listens_since(): how far the listens have gone on since a
- *		training, for the view lbrec_models.
+ *		lbrec.listens_since(): returns the share of listens after a training,
+ *		for the view lbrec_models.
  *
- * A view that people look at must not read billions of rows: where the table
- * has many pages, a sample of them tells, the same one each time.
+ * The view must not read billions of rows: of a table with many pages it reads
+ * a sample, the same one each time.
  */
 #include "pg/server/lbrec.h"
 
@@ -20,12 +20,14 @@
 
 PG_FUNCTION_INFO_V1(lbrec_listens_since);
 
-/* A share of 1 in 100 is told to within 0.3 in 100, if pages are of a day. */
+/*
+ * Pages to sample: a share of 1 % is then estimated to within 0.3 %, if each
+ * page has listens of one day.
+ */
 #define SAMPLED_PAGES 1000
 
 /*
- * Pages of a table with all its partitions.  0: it is none that can be
- * sampled.
+ * Returns the pages of a table with its partitions; 0 if it cannot be sampled.
  */
 static double
 count_pages(Oid table)
@@ -51,8 +53,8 @@ count_pages(Oid table)
 }
 
 /*
- * lbrec.listens_since(since): the share, or NULL.  Reads with the caller's
- * rights.
+ * lbrec.listens_since(since): returns the share, or NULL.  Reads with the
+ * caller's rights.
  */
 Datum
 lbrec_listens_since(PG_FUNCTION_ARGS)

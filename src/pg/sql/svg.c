@@ -1,12 +1,11 @@
 /*
  * svg.c
- *		What all figures have in common: texts, colours, markers and axes.
+ *		Shared by all figures: texts, colours, markers and axes.
  *
- * Colours are Okabe and Ito's, which colour-blind readers tell apart, and each
- * series has a marker of its own, so that a figure survives a black and white
- * printer.  Text, axes and the seventh series take the colour of what is
- * around them, and the ground has the class "paper": a page can show the same
- * figure in the dark.
+ * Colours are Okabe and Ito's, which colour-blind readers can tell apart, and
+ * each series has its own marker, for black and white prints.  Text, axes and
+ * the seventh series take the surrounding text colour, and the background has
+ * the class "paper", so that a page can show the figure in a dark theme.
  */
 #include "pg/sql/svg.h"
 
@@ -14,7 +13,7 @@
 
 #include "mb/pg_wchar.h"
 
-/* The span of an axis, relative to its values, and the values, at least. */
+/* Minimum span of an axis relative to its values, and of the values. */
 #define LEAST_SPAN 1e-9
 #define LEAST_VALUE 1e-290
 
@@ -23,7 +22,7 @@ const char *const lbrec_colours[MAX_SERIES] = {
 	"#e69f00", "#56b4e9", "currentColor", "#8a8a00",
 };
 
-/* A character of ASCII, between tags or quotation marks. */
+/* Escapes an ASCII character, for text and for attributes. */
 static void
 append_ascii(StringInfo out, char c)
 {
@@ -52,9 +51,9 @@ append_ascii(StringInfo out, char c)
 }
 
 /*
- * Appends a text as XML and HTML have it: a name may hold anything.  What is
- * not ASCII becomes the number of its character, so the result is the same in
- * every encoding.
+ * Appends a text escaped for XML and HTML: a name may hold anything.
+ * Characters outside ASCII become numeric references, so the result is the
+ * same in every encoding.
  */
 void
 lbrec_append_escaped(StringInfo out, const char *text)
@@ -78,14 +77,14 @@ lbrec_append_escaped(StringInfo out, const char *text)
 			code = utf8_to_unicode(at);
 			at += pg_utf_mblen(at) - 1;
 		}
-		/* the two that XML does not take */
+		/* the two code points that XML forbids */
 		if (code == 0xfffe || code == 0xffff)
 			code = '?';
 		appendStringInfo(out, "&#%u;", (unsigned) code);
 	}
 }
 
-/* The same; a text of more than that many characters ends with an ellipsis. */
+/* The same, but truncates a text of more characters with an ellipsis. */
 void
 lbrec_append_clipped(StringInfo out, const char *text, int most)
 {
@@ -102,7 +101,7 @@ lbrec_append_clipped(StringInfo out, const char *text, int most)
 		lbrec_append_escaped(out, text);
 }
 
-/* The figure's beginning; described says in words what it shows. */
+/* Begins the figure; described describes it in words. */
 void
 lbrec_begin_svg(StringInfo out, int width, int height, const char *title,
 				const char *described)
@@ -121,7 +120,7 @@ lbrec_begin_svg(StringInfo out, int width, int height, const char *title,
 					 width, height);
 }
 
-/* The marker of a series, about 8 pixels wide. */
+/* Draws the marker of a series, about 8 pixels wide. */
 void
 lbrec_append_marker(StringInfo out, int series, double x, double y)
 {
@@ -140,7 +139,7 @@ lbrec_append_marker(StringInfo out, int series, double x, double y)
 					 shapes[series], x, y, lbrec_colours[series]);
 }
 
-/* About five ticks at 1, 2 or 5 times a power of ten. */
+/* Makes a scale with about five ticks, at 1, 2 or 5 times a power of ten. */
 Scale
 lbrec_nice_scale(double low, double high, ScaleStart start, bool whole)
 {
@@ -150,7 +149,7 @@ lbrec_nice_scale(double low, double high, ScaleStart start, bool whole)
 
 	if (low > 0 && (start == START_ZERO || low <= high - low))
 		low = 0;
-	/* values that differ by rounding alone would have ticks that do not */
+	/* for values that differ by rounding alone, the ticks would not differ */
 	if (!(high - low > LEAST_SPAN * Max(fabs(low), fabs(high))) ||
 		high - low < LEAST_VALUE)
 	{
@@ -171,14 +170,14 @@ lbrec_nice_scale(double low, double high, ScaleStart start, bool whole)
 	return s;
 }
 
-/* Steps from the first tick to the last, a few. */
+/* Returns the number of steps from the first tick to the last. */
 int
 lbrec_scale_steps(const Scale *s)
 {
 	return (int) rint((s->high - s->low) / s->step);
 }
 
-/* Decimals that tell one tick from the next. */
+/* Returns the decimals that distinguish the ticks. */
 int
 lbrec_scale_digits(const Scale *s)
 {

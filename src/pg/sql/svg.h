@@ -1,6 +1,6 @@
 /*
  * svg.h
- *		What all figures have in common: texts, colours, markers and axes.
+ *		Shared by all figures: texts, colours, markers and axes.
  */
 #ifndef LBREC_SQL_SVG_H
 #define LBREC_SQL_SVG_H
@@ -9,25 +9,25 @@
 
 #include "lib/stringinfo.h"
 
-/* Lines, or kinds of bars, that a reader can tell apart. */
+/* Maximum number of lines or kinds of bars in a figure. */
 #define MAX_SERIES 8
 
-/* The span of an axis, relative to its values, and the values, at most. */
+/* Largest value that a figure can show. */
 #define LARGEST_VALUE 1e300
 
 typedef struct Scale
 {
 	double		low;
 	double		high;
-	double		step;			/* between ticks */
+	double		step;			/* distance between ticks */
 } Scale;
 
 /* Where a scale begins. */
 typedef enum ScaleStart
 {
 	START_ZERO,					/* at zero */
-	START_NEAR,					/* at zero if that is as near as the values
-								 * are to one another */
+	START_NEAR,					/* at zero if it is as near as the values are
+								 * to each other */
 } ScaleStart;
 
 extern const char *const lbrec_colours[MAX_SERIES];
@@ -43,7 +43,7 @@ extern Scale lbrec_nice_scale(double low, double high, ScaleStart start,
 extern int	lbrec_scale_steps(const Scale *s);
 extern int	lbrec_scale_digits(const Scale *s);
 
-/* The share of the scale that lies below the value. */
+/* Returns the share of the scale below the value. */
 static inline double
 lbrec_place(const Scale *s, double value)
 {

@@ -35,10 +35,10 @@ PG_FUNCTION_INFO_V1(lbrec_train);
 
 #define N_COLUMNS 14
 
-/* Between two lines of verbose. */
+/* Milliseconds between two lines of verbose. */
 #define INFO_MS 2000
 
-/* Places of the arguments. */
+/* Positions of the arguments. */
 enum
 {
 	ARG_MODEL,
@@ -59,12 +59,12 @@ enum
 	N_ARGS
 };
 
-/* Arguments that are settings, too. */
+/* Arguments that are settings as well. */
 typedef struct SettingArgument
 {
 	int			place;
 	const char *name;
-	Oid			output;			/* its type's output function */
+	Oid			output;			/* output function of its type */
 } SettingArgument;
 
 static const SettingArgument setting_arguments[] = {
@@ -74,7 +74,7 @@ static const SettingArgument setting_arguments[] = {
 	{ARG_SPLIT, "split", F_TEXTOUT},
 };
 
-/* The text of an argument that has a default and must not be null. */
+/* Returns a text argument that has a default and must not be null. */
 static char *
 needed_text(FunctionCallInfo fcinfo, int place, const char *name)
 {
@@ -94,8 +94,8 @@ text_or_null(FunctionCallInfo fcinfo, int place)
 }
 
 /*
- * Fails if the caller gives an empty array; only a preset or an older model may
- * have no layers.
+ * Fails if the caller gives an empty array; only a preset or an older model
+ * may lack layers.
  */
 static void
 check_layers_given(const TrainOptions *o)
@@ -108,7 +108,7 @@ check_layers_given(const TrainOptions *o)
 				 errhint("Leave layers out to use the preset's; the preprint's towers are {32}, {64,32} and {128,64,32}.")));
 }
 
-/* Reads the arguments that say which listens are held out. */
+/* Reads the arguments that decide which listens are held out. */
 static void
 read_hold_out(FunctionCallInfo fcinfo, const char *test_listens,
 			  TrainOptions *o)
@@ -131,8 +131,8 @@ read_hold_out(FunctionCallInfo fcinfo, const char *test_listens,
 }
 
 /*
- * The options of a call: the preset's, or those of the model to start from;
- * over them the arguments and the settings that are given.
+ * Makes the options of a call: those of the preset, or of the model to start
+ * from, overwritten by the call's arguments and settings.
  */
 static void
 read_options(FunctionCallInfo fcinfo, TrainRequest *request, TrainOptions *o,
@@ -172,7 +172,7 @@ read_options(FunctionCallInfo fcinfo, TrainRequest *request, TrainOptions *o,
 	lbrec_check_options(o);
 }
 
-/* The state of verbose: whether, and when an epoch was told last. */
+/* State of verbose: is it on, and when was the last line printed. */
 typedef struct Teller
 {
 	bool		verbose;
@@ -180,8 +180,8 @@ typedef struct Teller
 } Teller;
 
 /*
- * Tells an epoch at once, for rows wait for the end of the statement: the first
- * of each run, and then not more often than people read.
+ * Prints an epoch at once, because rows come at the end of the statement: the
+ * first of each run, then no more than people can read.
  */
 static void
 tell_epoch(const RunPlan *plan, const EpochReport *report, void *arg)
@@ -232,7 +232,7 @@ put_epoch(RowSink *sink, const EpochReport *report)
 	lbrec_put_row(sink, values, nulls);
 }
 
-/* Tells that what was held out has no recording new to its user. */
+/* Notes that no held-out recording is new to its user. */
 static void
 tell_nothing_new(const TrainOptions *o, const Trained *trained)
 {
@@ -248,7 +248,7 @@ tell_nothing_new(const TrainOptions *o, const Trained *trained)
 			 errhint("Hold out listens that are later than those that are trained on, for example split => 'time'.")));
 }
 
-/* A loss can explode without ever being infinite; the user should know. */
+/* Warns of an exploded loss, which need not be infinite. */
 static void
 warn_of_rising_loss(const char *name, const TrainOptions *o,
 					const Trained *trained)
@@ -265,7 +265,7 @@ warn_of_rising_loss(const char *name, const TrainOptions *o,
 				 errhint("Lower learning_rate, now %g.", o->learning_rate)));
 }
 
-/* Drops versions beyond keep_versions. */
+/* Drops versions in excess of keep_versions. */
 static void
 prune(const char *name, int keep)
 {
@@ -281,8 +281,8 @@ prune(const char *name, int keep)
 /*
  * lbrec_train(model, listens, ...)
  *
- * Reads the listens once, trains, and writes the model as a new version in
- * the caller's transaction.  One row an epoch.
+ * Reads the listens once, trains, and writes the model as a new version in the
+ * caller's transaction.  Returns a row for each epoch.
  */
 Datum
 lbrec_train(PG_FUNCTION_ARGS)
@@ -307,7 +307,7 @@ lbrec_train(PG_FUNCTION_ARGS)
 	lbrec_check_name(request.name);
 	teller.verbose = options.verbose;
 
-	/* better now than after an hour of training */
+	/* fail now, not after an hour of training */
 	PreventCommandIfReadOnly("lbrec_train()");
 	PreventCommandIfParallelMode("lbrec_train()");
 

@@ -1,10 +1,10 @@
 /*
  * versions.c
  *		lbrec_activate(), lbrec_drop_model(), lbrec_prune(), lbrec_comment():
- *		versions of models.
+ *		manage versions of models.
  *
- * All are statements on lbrec.model with the caller's rights, so they belong
- * to the caller's transaction, and a ROLLBACK takes them back.
+ * All run statements on lbrec.model with the caller's rights and in the
+ * caller's transaction, so a ROLLBACK undoes them.
  */
 #include "pg/server/lbrec.h"
 
@@ -25,8 +25,8 @@ PG_FUNCTION_INFO_V1(lbrec_drop_model);
 PG_FUNCTION_INFO_V1(lbrec_prune);
 
 /*
- * Runs sql with ($1 name, $2 version); the number of rows it changed.  It
- * returns the ids of the models that need no image any more.
+ * Runs sql with ($1 name, $2 version); returns the number of rows that it
+ * changed.  It must return the ids of models that no longer need an image.
  */
 static uint64
 change_models(FunctionCallInfo fcinfo, const char *sql)
@@ -76,8 +76,8 @@ need_name(FunctionCallInfo fcinfo)
 
 /*
  * lbrec_activate(model, version, make_default): that version, or the newest
- * for NULL, answers from now on; with make_default also where no model is
- * named.
+ * for NULL, answers from now on; with make_default, also calls that name no
+ * model.
  */
 Datum
 lbrec_activate(PG_FUNCTION_ARGS)
@@ -101,9 +101,9 @@ lbrec_activate(PG_FUNCTION_ARGS)
 }
 
 /*
- * lbrec_drop_model(model, version): that version, or all for NULL, with its
- * tensors; the measures that were kept go with the last version only.  Returns
- * how many versions were dropped.
+ * lbrec_drop_model(model, version): drops that version, or all for NULL, with
+ * its tensors; stored measures go with the last version only.  Returns the
+ * number of dropped versions.
  */
 Datum
 lbrec_drop_model(PG_FUNCTION_ARGS)
@@ -128,7 +128,7 @@ lbrec_drop_model(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32((int32) dropped);
 }
 
-/* lbrec_prune(model, keep): returns how many versions were dropped */
+/* lbrec_prune(model, keep): returns the number of dropped versions */
 Datum
 lbrec_prune(PG_FUNCTION_ARGS)
 {
@@ -160,8 +160,8 @@ lbrec_prune(PG_FUNCTION_ARGS)
 }
 
 /*
- * lbrec_comment(model, comment, version): a text of the user's about a
- * version, by default the newest; NULL takes it away.
+ * lbrec_comment(model, comment, version): sets the user's note on a version,
+ * by default the newest; NULL removes it.
  */
 Datum
 lbrec_comment(PG_FUNCTION_ARGS)

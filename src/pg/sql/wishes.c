@@ -1,6 +1,6 @@
 /*
  * wishes.c
- *		Arguments that say which recordings a list may have.
+ *		Arguments that select the recordings of a list.
  */
 #include "pg/sql/wishes.h"
 
@@ -10,14 +10,14 @@
 #include "pg/serve/arguments.h"
 #include "pg/serve/queries.h"
 
-/* True if the function has the argument and the call gives it. */
+/* True if the function has the argument and the call sets it. */
 static bool
 is_given(FunctionCallInfo fcinfo, int place)
 {
 	return place != NO_ARGUMENT && !PG_ARGISNULL(place);
 }
 
-/* Adds recordings to a list of those that are left out. */
+/* Adds recordings to a list of excluded ones. */
 void
 lbrec_leave_out(RecordingList *excluded, const RecordingList *more)
 {
@@ -33,9 +33,9 @@ lbrec_leave_out(RecordingList *excluded, const RecordingList *more)
 }
 
 /*
- * exclude_listened, exclude, candidates, filter, min_listens and max_listens.
- * Runs the caller's queries: no model may be open.  user_id NULL: nobody's
- * listens can be excluded.
+ * Reads exclude_listened, exclude, candidates, filter, min_listens and
+ * max_listens.  It runs the caller's queries, so no model may be open.
+ * user_id NULL: no listens can be excluded.
  */
 void
 lbrec_read_conditions(Conditions *conditions, FunctionCallInfo fcinfo,
@@ -65,7 +65,7 @@ lbrec_read_conditions(Conditions *conditions, FunctionCallInfo fcinfo,
 		PG_GETARG_INT64(at->max_listens);
 }
 
-/* per_artist, artist_column and diversity */
+/* reads per_artist, artist_column and diversity */
 void
 lbrec_read_wishes(Wanted *wanted, FunctionCallInfo fcinfo,
 				  const WishPlaces *at, const ServingModel *serving)

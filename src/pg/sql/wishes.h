@@ -1,6 +1,6 @@
 /*
  * wishes.h
- *		Arguments that say which recordings a list may have.
+ *		Arguments that select the recordings of a list.
  */
 #ifndef LBREC_SQL_WISHES_H
 #define LBREC_SQL_WISHES_H
@@ -10,7 +10,7 @@
 #include "pg/serve/filter.h"
 #include "pg/serve/select.h"
 
-/* The places of a function's arguments; NO_ARGUMENT: it has none. */
+/* The positions of a function's arguments; NO_ARGUMENT: none. */
 typedef struct WishPlaces
 {
 	int			exclude_listened;

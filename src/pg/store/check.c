@@ -1,11 +1,11 @@
 /*
  * check.c
- *		Checks the chunks of a model's tensors as they pass by.
+ *		Checks the chunks of a model's tensors, one at a time.
  *
- * Chunks come in the order of tensors and places, one at a time: from the
- * tables (lbrec_check, lbrec_export) or from a file (lbrec_import).  Nothing
- * is kept of them, so memory does not grow with the model.  Here are names,
- * places, lengths and checksums; what the values must be, src/pg/model knows.
+ * Chunks come in the order of tensors and places, from the tables
+ * (lbrec_check, lbrec_export) or from a file (lbrec_import).  They are not
+ * kept, so memory does not grow with the model.  This file checks names,
+ * places, lengths and checksums; src/pg/model checks the values.
  */
 #include "pg/store/check.h"
 
@@ -28,7 +28,10 @@ lbrec_checker_init(Checker *c, CheckReport report, void *arg)
 	c->tensors = palloc(c->allocated * sizeof(CheckedTensor));
 }
 
-/* Chunks of a tensor; an empty one has one, so that its shape is known. */
+/*
+ * Returns the number of a tensor's chunks.  An empty tensor has one chunk, for
+ * its shape.
+ */
 static int32
 chunks_of(const TensorShape *shape)
 {
@@ -37,7 +40,7 @@ chunks_of(const TensorShape *shape)
 	return (int32) ((size - 1) / TENSOR_CHUNK_BYTES + 1);
 }
 
-/* No chunk of the tensor that was read last, or of any, will come. */
+/* Ends the current tensor, or all: no chunk of it will follow. */
 void
 lbrec_checker_end(Checker *c)
 {
@@ -70,8 +73,8 @@ open_tensor(Checker *c, const char *name, const TensorShape *shape)
 }
 
 /*
- * The next chunk, in the order of names and places.  True if its bytes are
- * those of its place.
+ * Checks the next chunk, in the order of names and places.  True if its bytes
+ * belong at its place.
  */
 bool
 lbrec_check_chunk(Checker *c, const char *name, const TensorShape *shape,
@@ -118,7 +121,7 @@ lbrec_check_chunk(Checker *c, const char *name, const TensorShape *shape,
 }
 
 /*
- * Reads all chunks of a model, in order, and their checksums; visit gets
+ * Reads all chunks of a model in order, and checks their checksums; visit gets
  * each.  Called within SPI.
  */
 void
@@ -133,7 +136,7 @@ lbrec_visit_chunks(const ModelRow *row, CheckReport report, void *report_arg,
 											   ALLOCSET_DEFAULT_SIZES);
 	Portal		portal;
 
-	/* what is too long is not brought into memory */
+	/* an overlong chunk is not brought into memory */
 	portal = SPI_cursor_open_with_args(NULL,
 									   "SELECT name, chunk, type, rows, cols, crc32c, "
 									   "pg_catalog.octet_length(data), "

@@ -1,6 +1,6 @@
 /*
  * check.h
- *		Are the chunks of a model's tensors those that its tensors have?
+ *		Checks the chunks of a model's tensors, one at a time.
  */
 #ifndef LBREC_STORE_CHECK_H
 #define LBREC_STORE_CHECK_H
@@ -8,21 +8,23 @@
 #include "pg/store/tensors.h"
 #include "pg/store/versions.h"
 
-/* Called with each problem of a tensor, chunk -1: of the tensor as a whole. */
+/* Reports a problem of a tensor; chunk -1 means the tensor as a whole. */
 typedef void (*CheckReport) (const char *tensor, int32 chunk,
 							 const char *problem, void *arg);
 
-/* A tensor that was seen. */
+/* A tensor whose chunks have begun. */
 typedef struct CheckedTensor
 {
 	char	   *name;
 	TensorShape shape;
-	bool		in_range;		/* the shape */
-	int32		next;			/* chunk */
+	bool		in_range;		/* the shape is in range */
+	int32		next;			/* number of the next chunk */
 	Size		bytes;
 } CheckedTensor;
 
-/* The checks of one version; memory is that of its tensors' names. */
+/*
+ * The state of one version's checks; its memory is that of the tensors' names.
+ */
 typedef struct Checker
 {
 	MemoryContext context;

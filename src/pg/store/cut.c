@@ -1,10 +1,10 @@
 /*
  * cut.c
- *		Takes rows out of a stored tensor.
+ *		Removes rows from a stored tensor.
  *
- * The chunks are read in their order, and what stays is written back a chunk
- * at a time: so two chunks are in memory, however large the tensor is.  All
- * chunks are written anew, for the checksum of each covers the number of rows.
+ * The chunks are read in order, and the remaining bytes are written back a
+ * chunk at a time, so only two chunks are in memory.  All chunks are
+ * rewritten, because each checksum covers the number of rows.
  */
 #include "pg/store/cut.h"
 
@@ -12,7 +12,7 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 
-/* The part of a tensor that stays, on its way back. */
+/* The remaining bytes on their way back. */
 typedef struct Remainder
 {
 	ModelRow   *model;
@@ -20,11 +20,11 @@ typedef struct Remainder
 	TensorShape shape;
 	SPIPlanPtr	update;
 	bytea	   *chunk;
-	Size		len;			/* bytes in it */
-	int32		next;			/* its place */
+	Size		len;			/* number of bytes in it */
+	int32		next;			/* number of the chunk to write next */
 } Remainder;
 
-/* Writes the chunk at hand over the one that has its place. */
+/* Overwrites the chunk of that number with the current one. */
 static void
 flush(Remainder *r)
 {
@@ -64,7 +64,7 @@ add_bytes(Remainder *r, const char *data, Size len)
 	}
 }
 
-/* Drops the chunks that the remainder has no bytes for. */
+/* Deletes the chunks after the last one written. */
 static void
 drop_rest(const Remainder *r)
 {
@@ -81,10 +81,9 @@ drop_rest(const Remainder *r)
 }
 
 /*
- * Takes the rows out of a tensor of the given shape, which must have them, and
- * brings the model's checksum, that of *model, up to date; its row in
- * lbrec.model is the caller's.  Reads with the active snapshot.  Called within
- * SPI.
+ * Removes rows from a tensor of the given shape, which must have them, and
+ * updates the model's checksum in *model; the caller updates lbrec.model.
+ * Reads with the active snapshot.  Called within SPI.
  */
 void
 lbrec_cut_tensor(ModelRow *model, const char *name, const TensorShape *shape,
@@ -139,7 +138,7 @@ lbrec_cut_tensor(ModelRow *model, const char *name, const TensorShape *shape,
 		done += len;
 		chunk++;
 	} while (done < size);
-	/* an empty tensor has a chunk, too */
+	/* an empty tensor has one chunk, too */
 	if (r.len > 0 || r.next == 0)
 		flush(&r);
 	if (r.next < chunk)

@@ -1,18 +1,18 @@
 /*
  * cut.h
- *		Takes rows out of a stored tensor.
+ *		Removes rows from a stored tensor.
  */
 #ifndef LBREC_STORE_CUT_H
 #define LBREC_STORE_CUT_H
 
 #include "pg/store/tensors.h"
 
-/* Rows to take out of a tensor. */
+/* Rows to remove from a tensor. */
 typedef struct TensorCut
 {
-	int64		at;				/* the first */
-	int64		rows;			/* how many */
-	int64		less;			/* what values behind them lose: offsets */
+	int64		at;				/* first row */
+	int64		rows;			/* number of rows */
+	int64		less;			/* later values are reduced by this: offsets */
 } TensorCut;
 
 extern void lbrec_cut_tensor(ModelRow *model, const char *name,

@@ -1,8 +1,9 @@
 /*
  * evaluations.c
- *		Measures of versions that are kept: rows of lbrec.evaluation.
+ *		Stores measures of versions in lbrec.evaluation.
  *
- * They outlive the version, so that weeks can be compared after it was pruned.
+ * They outlive their version, so that you can compare weeks after it was
+ * pruned.
  */
 #include "pg/store/evaluations.h"
 
@@ -17,7 +18,7 @@
 #define N_PARAMETERS 17
 
 /*
- * Writes the rows of one evaluation, with one time, in the caller's
+ * Writes the rows of one evaluation, all with the same time, in the caller's
  * transaction and with the caller's rights.  Called within SPI.
  */
 void
@@ -74,7 +75,10 @@ lbrec_keep_evaluation(const EvaluationHead *head, const EvaluationRow *rows,
 	SPI_freeplan(plan);
 }
 
-/* Nothing is left of a name that is dropped as a whole.  Within SPI. */
+/*
+ * Removes all measures of a name that is dropped as a whole.  Called within
+ * SPI.
+ */
 void
 lbrec_drop_evaluations(const char *name)
 {

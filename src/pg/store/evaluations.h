@@ -1,26 +1,29 @@
 /*
  * evaluations.h
- *		Measures of versions that are kept: rows of lbrec.evaluation.
+ *		Stores measures of versions in lbrec.evaluation.
  */
 #ifndef LBREC_STORE_EVALUATIONS_H
 #define LBREC_STORE_EVALUATIONS_H
 
 #include "pg/server/lbrec.h"
 
-/* The fields that all rows of one evaluation share. */
+/* The columns that all rows of one evaluation share. */
 typedef struct EvaluationHead
 {
 	int64		model;			/* id of the version */
 	const char *kind;			/* training, evaluation or retraining */
 	const char *listens;		/* the query of listens */
-	const char *split;			/* that held them out, or NULL */
-	int64		first_time;		/* of the listens, microseconds since 1970 */
+	const char *split;			/* how a training held the listens out, or
+								 * NULL */
+	int64		first_time;		/* first and last time of the listens,
+								 * microseconds since 1970 */
 	int64		last_time;
 	int64		n_listens;
-	int64		unknown;		/* of recordings that are no candidates */
+	int64		unknown;		/* listens of recordings that are no
+								 * candidates */
 } EvaluationHead;
 
-/* Measures at one K; those that are NaN are null. */
+/* Measures at one K; NaN is stored as null. */
 typedef struct EvaluationRow
 {
 	const char *recommender;

@@ -6,7 +6,7 @@
 
 #include "port/pg_crc32c.h"
 
-/* The checksum that belongs into a record's header. */
+/* Returns the checksum for a record's header. */
 uint32
 lbrec_record_crc(const char *record, Size len)
 {

@@ -2,10 +2,10 @@
  * records.h
  *		A version of a model as records, for files.
  *
- * docs/model-format.md describes them for other programs.  In short:
- * each row is a record with a header of its own; the first tells what follows,
- * then come the tensors' chunks in the order that it lists, and the last one
- * says that all is there.
+ * docs/model-format.md describes them for other programs.  In short: each row
+ * is a record with a header.  The first record is a manifest, then come the
+ * tensors' chunks in the manifest's order, and the last record ends the
+ * export.
  */
 #ifndef LBREC_STORE_RECORDS_H
 #define LBREC_STORE_RECORDS_H
@@ -26,7 +26,7 @@ typedef enum RecordKind
 	RECORD_EVALUATIONS = 5
 } RecordKind;
 
-/* Rows of epochs or evaluations in one record, at most. */
+/* Limit of epochs or evaluations in one record. */
 #define RECORD_MAX_ROWS 500
 
 typedef struct RecordHeader
@@ -36,20 +36,20 @@ typedef struct RecordHeader
 	uint32		version;
 	int64		seq;
 	uint32		kind;
-	uint32		crc;			/* of all bytes but these four */
+	uint32		crc;			/* CRC of all bytes after this field */
 } RecordHeader;
 
-/* before the bytes of a chunk */
+/* Precedes the bytes of a chunk. */
 typedef struct ChunkPlace
 {
-	uint32		tensor;			/* in the manifest's list */
+	uint32		tensor;			/* index in the manifest's list */
 	uint32		chunk;
 } ChunkPlace;
 
 typedef struct EndRecord
 {
-	int64		records;		/* this one included */
-	uint32		crc;			/* of the checksums of those before */
+	int64		records;		/* number of records, this one included */
+	uint32		crc;			/* CRC of the checksums of the records before */
 	uint32		zero;
 } EndRecord;
 

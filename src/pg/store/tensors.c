@@ -2,10 +2,10 @@
  * tensors.c
  *		Reads models, and knows how a tensor is stored.
  *
- * A tensor is stored in chunks of TENSOR_CHUNK_BYTES, far from the 1 GB limit of a
- * field and without compression: trained weights do not compress.  Each
- * chunk's checksum covers the model, the name, the place and the shape too,
- * so a chunk that is whole but stands in the wrong place is found out.
+ * A tensor is stored in chunks of TENSOR_CHUNK_BYTES, far from the 1 GB limit
+ * of a field and without compression: trained weights do not compress.  Each
+ * chunk's checksum covers the model, the name, the place and the shape too, so
+ * a valid chunk in the wrong place is detected.
  */
 #include "pg/store/tensors.h"
 
@@ -41,7 +41,7 @@ lbrec_tensor_type_name(TensorType type)
 	return tensor_types[type].name;
 }
 
-/* The type of that name; false when there is none. */
+/* Finds the type of that name; false if there is none. */
 bool
 lbrec_tensor_type(const char *name, TensorType *type)
 {
@@ -54,7 +54,9 @@ lbrec_tensor_type(const char *name, TensorType *type)
 	return false;
 }
 
-/* True if a product of these sizes, which may be forged, cannot overflow. */
+/*
+ * True if the product of these sizes, which may be forged, does not overflow.
+ */
 bool
 lbrec_shape_in_range(const TensorShape *shape)
 {
@@ -87,8 +89,8 @@ lbrec_chunk_crc(int64 model, const char *name, int32 chunk,
 }
 
 /*
- * A chunk's summand in its model's checksum, which is the sum over all chunks,
- * modulo 2^64.  The chunk's own checksum covers its tensor's name.
+ * Returns a chunk's summand in its model's checksum, which is the sum over all
+ * chunks, modulo 2^64.  The chunk's own checksum covers its tensor's name.
  */
 uint64
 lbrec_chunk_hash(uint32 crc, int32 chunk)
@@ -97,9 +99,9 @@ lbrec_chunk_hash(uint32 crc, int32 chunk)
 }
 
 /*
- * An error where the chunks are not those that were saved with the model's
- * row: one more or one less, or one that was changed together with its own
- * checksum.  Called within SPI.
+ * Raises an error if the chunks differ from those saved with the model's row:
+ * if one is missing or extra, or was changed together with its own checksum.
+ * Called within SPI.
  */
 void
 lbrec_check_sum(const ModelRow *model)
@@ -135,7 +137,7 @@ lbrec_check_sum(const ModelRow *model)
 			 errhint("Activate another version with lbrec_activate, restore the model from a backup, or train it again.")));
 }
 
-/* Executes a query on one tensor's rows with ($1 model, $2 name). */
+/* Runs a query on one tensor's rows with ($1 model, $2 name). */
 static void
 select_tensor(const char *sql, SPIPlanPtr *plan, int64 model,
 			  const char *name, int32 chunk)
@@ -160,9 +162,9 @@ select_tensor(const char *sql, SPIPlanPtr *plan, int64 model,
 }
 
 /*
- * The shape in a tensor's first chunk; false when there is no such tensor.
- * Its row is not verified before its chunks are read, so the last chunk
- * that it implies must be there before anybody allocates memory for it.
+ * Reads the shape in a tensor's first chunk; false if there is no such tensor.
+ * The chunk is not verified yet, so the last chunk that the shape implies must
+ * exist before memory is allocated for it.
  */
 bool
 lbrec_tensor_shape(const ModelRow *model, const char *name,
@@ -207,8 +209,8 @@ lbrec_tensor_shape(const ModelRow *model, const char *name,
 }
 
 /*
- * Copies one chunk of a tensor of the given shape to out.  Its length and
- * checksum are verified.  Returns the length.
+ * Copies one chunk of a tensor of the given shape to out, and verifies its
+ * length and checksum.  Returns the length.
  */
 Size
 lbrec_load_chunk(const ModelRow *model, const char *name,
@@ -245,7 +247,7 @@ lbrec_load_chunk(const ModelRow *model, const char *name,
 									   VARDATA_ANY(data), len))
 		lbrec_damaged(model, name, chunk, "Its checksum does not match.");
 	memcpy(out, VARDATA_ANY(data), len);
-	/* SPI's memory is not that of its caller: this would stay there */
+	/* a detoasted copy is not freed with SPI's memory, so free it here */
 	if (data != (bytea *) DatumGetPointer(stored))
 		pfree(data);
 	SPI_freetuptable(SPI_tuptable);
@@ -253,8 +255,8 @@ lbrec_load_chunk(const ModelRow *model, const char *name,
 }
 
 /*
- * Copies a tensor of the given shape to out, lbrec_tensor_size() bytes;
- * visit, unless it is NULL, looks at each chunk.
+ * Copies a tensor of the given shape to out, lbrec_tensor_size() bytes; visit,
+ * unless NULL, gets each chunk.
  */
 void
 lbrec_load_tensor(const ModelRow *model, const char *name,

@@ -8,7 +8,7 @@
 #include "pg/store/versions.h"
 #include "executor/spi.h"
 
-/* Bytes of a chunk but for the last. */
+/* Bytes of each chunk except the last. */
 #define TENSOR_CHUNK_BYTES ((Size) 1 << 20)
 
 typedef enum TensorType
@@ -20,7 +20,7 @@ typedef enum TensorType
 	TENSOR_BYTES
 } TensorType;
 
-/* A tensor as it is stored, without its data. */
+/* The type and shape of a stored tensor. */
 typedef struct TensorShape
 {
 	TensorType	type;
@@ -28,7 +28,10 @@ typedef struct TensorShape
 	int			cols;
 } TensorShape;
 
-/* Gets a chunk of a tensor; data NULL: it is damaged, which was reported. */
+/*
+ * Gets a chunk of a tensor; data NULL: the chunk is damaged, which was
+ * reported.
+ */
 typedef void (*ChunkVisitor) (const char *name, const TensorShape *shape,
 							  int32 chunk, const char *data, Size len,
 							  void *arg);

@@ -2,10 +2,10 @@
  * versions.c
  *		Versions of models: rows of lbrec.model.
  *
- * A training run that continues a model reads it as of its beginning, so
- * dropping that model would not hurt it.  lbrec_prune_model() leaves it alone
- * all the same, so that you can still see what the run began with: the run
- * holds a shared lock on the version until its transaction ends.
+ * A training run that continues a model reads it at the start, so dropping
+ * that model would not disturb the run. lbrec_prune_model() keeps it all the
+ * same, so that you can see what the run continued: the run holds a shared
+ * lock on the version until its transaction ends.
  */
 #include "pg/store/versions.h"
 
@@ -20,10 +20,10 @@
 /* Fourth field of the lock's tag; SQL's advisory locks have 1 or 2 there. */
 #define LOCK_FIELD 0x6c63		/* "lc" */
 
-/* Second key of the advisory lock of those who find no default model. */
+/* Second key of the advisory lock for sessions that find no default model. */
 #define DEFAULT_LOCK 1
 
-/* id, name, version, checksum, n_users, n_recordings of lbrec.model. */
+/* Reads id, name, version, checksum, n_users, n_recordings of lbrec.model. */
 void
 lbrec_read_model_row(ModelRow *row, SPITupleTable *table, uint64 place)
 {
@@ -40,7 +40,7 @@ lbrec_read_model_row(ModelRow *row, SPITupleTable *table, uint64 place)
 	row->n_recordings = DatumGetInt64(SPI_getbinval(tuple, desc, 6, &isnull));
 }
 
-/* The names that have an active version, in their order.  Within SPI. */
+/* Selects the names with an active version, sorted. Called within SPI. */
 static uint64
 find_active_names(void)
 {
@@ -52,10 +52,10 @@ find_active_names(void)
 }
 
 /*
- * The active version of the named model, or of the default when name is NULL:
- * the active name with the highest precedence, or the only one that there is.
+ * Finds the active version of the named model, or of the default if name is
+ * NULL: the active name with the highest precedence, or the only active name.
  * False if there is none, or no default among several.  Called within SPI.
- * The plan is kept: this runs before every recommendation.
+ * The plan is kept, because this runs before every recommendation.
  */
 bool
 lbrec_find_model(ModelRow *row, const char *name)
@@ -96,8 +96,8 @@ lbrec_find_model(ModelRow *row, const char *name)
 }
 
 /*
- * A version of the named model, or of the default when name is NULL; the
- * active one for version 0.  False if there is none.  Called within SPI.
+ * Finds a version of the named model, or of the default if name is NULL;
+ * version 0 means the active one.  False if there is none.  Called within SPI.
  */
 bool
 lbrec_look_for_version(ModelRow *row, const char *name, int32 version)
@@ -136,7 +136,7 @@ lbrec_look_for_version(ModelRow *row, const char *name, int32 version)
 	return true;
 }
 
-/* The same; an error if there is none. */
+/* The same; raises an error if there is none. */
 void
 lbrec_find_version(ModelRow *row, const char *name, int32 version)
 {
@@ -149,8 +149,8 @@ lbrec_find_version(ModelRow *row, const char *name, int32 version)
 }
 
 /*
- * Gives a name precedence, as an SQL expression tells it, and takes it from
- * all others.  Within SPI.
+ * Gives a name precedence, by an SQL expression, and takes it from all others.
+ * Called within SPI.
  */
 static void
 set_precedence(const char *name, const char *precedence)
@@ -169,7 +169,7 @@ set_precedence(const char *name, const char *precedence)
 	pfree(sql);
 }
 
-/* True if some active version has precedence.  Within SPI. */
+/* True if an active version has precedence. Called within SPI. */
 static bool
 has_default(void)
 {
@@ -182,13 +182,14 @@ has_default(void)
 }
 
 /*
- * A version of that name has just been made active.  The name becomes the
- * default if that is asked for, and if there was no other active name; where
- * another one was alone, and so the default, it is made to stay so.
+ * Call this after a version of that name became active.  The name becomes the
+ * default if the caller wants that, or if no other name is active.  If exactly
+ * one other name was active, and so the default, it stays the default.
  *
- * Precedence that is given unasked counts down from -1, so that the first
- * name keeps it over others that could not see it, and that on demand counts
- * up from 1.  All active versions of a name have the same.  Called within SPI.
+ * A precedence set automatically counts down from -1, so that the first name
+ * stays ahead of names from transactions that could not see it.  One set on
+ * demand counts up from 1.  All active versions of a name have the same.
+ * Called within SPI.
  */
 void
 lbrec_settle_default(const char *name, bool make_default)
@@ -216,7 +217,10 @@ lbrec_settle_default(const char *name, bool make_default)
 	if (has_default())
 		return;
 
-	/* of two first trainings the second waits, and sees the first one */
+	/*
+	 * of two concurrent first trainings the second waits here, and then sees
+	 * the first
+	 */
 	if (SPI_execute_with_args("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('lbrec default'), $1)",
 							  1, lock_types, lock, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not lock the default model");
@@ -237,14 +241,14 @@ lbrec_settle_default(const char *name, bool make_default)
 			name = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 			break;
 		default:
-			return;				/* a call without a name is an error */
+			return;				/* a call without a name raises the error */
 	}
 	set_precedence(name, "(SELECT OPERATOR(pg_catalog.-) pg_catalog.nextval('lbrec.activation_seq'))");
 }
 
 /*
- * Tells the user that what was just saved does not answer where no model is
- * named.
+ * Tells the user if the version just saved does not answer calls that name no
+ * model.
  */
 void
 lbrec_tell_default(const char *name, int32 version)
@@ -254,7 +258,7 @@ lbrec_tell_default(const char *name, int32 version)
 	bool		several;
 
 	SPI_connect();
-	/* what this very command has written must be seen */
+	/* make the rows of this very command visible */
 	CommandCounterIncrement();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	found = lbrec_find_model(&row, NULL);
@@ -319,7 +323,7 @@ lbrec_no_such_model(const char *name)
 			 errhint("Train one with SELECT * FROM lbrec_train('weekly').")));
 }
 
-/* version 0: none was asked for */
+/* version 0: the caller named none */
 void
 lbrec_no_such_version(const char *name, int32 version)
 {
@@ -359,7 +363,9 @@ lock_version(int64 model, LOCKMODE mode, bool wait)
 	return LockAcquire(&tag, mode, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
 }
 
-/* Until the end of the transaction lbrec_prune() leaves the version alone. */
+/*
+ * Keeps lbrec_prune() from dropping the version until this transaction ends.
+ */
 void
 lbrec_hold_version(int64 model)
 {
@@ -367,9 +373,9 @@ lbrec_hold_version(int64 model)
 }
 
 /*
- * Drops the versions of a name but for the newest keep and the active one.
- * Returns how many, their ids in *pruned, or -1 when there are no versions of
- * that name.
+ * Drops the versions of a name except the newest keep and the active one.
+ * Returns their number, and their ids in *pruned; -1 if the name has no
+ * versions.
  */
 int
 lbrec_prune_model(const char *name, int keep, int64 **pruned)
@@ -413,8 +419,8 @@ lbrec_prune_model(const char *name, int keep, int64 **pruned)
 			continue;
 
 		/*
-		 * Whoever activates it meanwhile changes its number: the condition is
-		 * looked at again when their transaction has ended.
+		 * A concurrent activation changes the row: the condition is then
+		 * checked again after that transaction.
 		 */
 		if (SPI_execute_with_args("DELETE FROM lbrec.model "
 								  "WHERE id OPERATOR(pg_catalog.=) $1 "

@@ -10,8 +10,8 @@
 #include "executor/spi.h"
 
 /*
- * The number of an activation, in SQL: above all that are visible, also where
- * rows came from elsewhere without their sequence.
+ * The number of a new activation, as SQL: above all visible ones, even if rows
+ * were restored without their sequence.
  */
 #define NEXT_ACTIVATION \
 	"GREATEST(pg_catalog.nextval('lbrec.activation_seq'), " \

@@ -1,9 +1,9 @@
 /*
  * write.c
- *		Writes a version's row and its tensors, wherever they come from.
+ *		Writes a version's row and its tensors, for training and import.
  *
- * Everything is written in the caller's transaction, with the caller's
- * rights; until COMMIT nobody sees the model.
+ * Everything is written in the caller's transaction, with the caller's rights;
+ * others see the model after COMMIT.
  */
 #include "pg/store/write.h"
 
@@ -14,13 +14,13 @@
 #include "pg/store/tensors.h"
 #include "pg/store/versions.h"
 
-/* First key of the advisory lock that orders savers of one name. */
+/* First key of the advisory lock that serialises savers of one name. */
 #define LOCK_CLASS 0x6c627265	/* "lbre" */
 
 /*
- * Writes the row of the next version of a name; its checksum follows when the
- * tensors are known.  *config is what the row's config reads as, in jsonb's
- * own form.  Called within SPI.
+ * Writes the row of the next version of a name, without the checksum, which is
+ * known after the tensors.  *config becomes the row's config in jsonb's text
+ * form.  Called within SPI.
  */
 void
 lbrec_begin_model(TensorWriter *writer, int32 *version, char **config,
@@ -45,10 +45,10 @@ lbrec_begin_model(TensorWriter *writer, int32 *version, char **config,
 												 strlen(model->name)));
 
 	/*
-	 * Two savers of one name would compute the same version; the second waits
-	 * for the first one's transaction instead.  The lock is taken by a
-	 * statement of its own: the next one's snapshot must see what the first
-	 * saver has committed meanwhile.
+	 * Two savers of one name would compute the same version, so the second
+	 * waits for the first one's transaction.  A separate statement takes the
+	 * lock, because the next statement's snapshot must include the first
+	 * saver's commit.
 	 */
 	if (SPI_execute_with_args("SELECT pg_catalog.pg_advisory_xact_lock($8, $9)",
 							  9, types, values, NULL, false, 0) != SPI_OK_SELECT)

@@ -7,7 +7,7 @@
 
 #include "pg/store/tensors.h"
 
-/* A row of lbrec.model that is to be. */
+/* A row to insert into lbrec.model. */
 typedef struct NewModel
 {
 	const char *name;
@@ -20,10 +20,10 @@ typedef struct NewModel
 	bool		make_default;
 } NewModel;
 
-/* Tensors on their way into lbrec.tensor. */
+/* Writes tensors into lbrec.tensor. */
 typedef struct TensorWriter
 {
-	int64		id;				/* of the model */
+	int64		id;				/* id of the model */
 	SPIPlanPtr	insert;
 	uint64		checksum;
 } TensorWriter;
