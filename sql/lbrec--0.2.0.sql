@@ -5,7 +5,7 @@
 
 --
 -- Models.  Tables are ordinary: pg_dump, replication, crash recovery and
--- MVCC apply.  Nothing but them holds the truth about a model.
+-- MVCC apply.  Only they hold the truth about a model.
 --
 CREATE SCHEMA lbrec;
 COMMENT ON SCHEMA lbrec IS 'models of the extension lbrec';
@@ -13,7 +13,7 @@ COMMENT ON SCHEMA lbrec IS 'models of the extension lbrec';
 CREATE TABLE lbrec.model (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	name text NOT NULL CHECK (octet_length(name) BETWEEN 1 AND 255),
-	-- below the ends of the types, so that there is a next one
+	-- below the types' limits, so that a next number always exists
 	version integer NOT NULL CHECK (version BETWEEN 1 AND 1000000000),
 	activation bigint NOT NULL DEFAULT 0 CHECK (activation BETWEEN 0 AND 1000000000000000),
 	precedence bigint,
@@ -33,16 +33,16 @@ COMMENT ON COLUMN lbrec.model.id IS 'number of the version, which other tables r
 COMMENT ON COLUMN lbrec.model.name IS 'name of the model';
 COMMENT ON COLUMN lbrec.model.version IS 'number of the version, from 1 for each name';
 COMMENT ON COLUMN lbrec.model.activation IS 'the version of a name with the highest number is the active one; 0: never activated';
-COMMENT ON COLUMN lbrec.model.precedence IS 'of the active names, the one with the highest number is the default: above 0 where somebody made it so, below 0 where it was the first; null: not the default, unless it is the only active name';
+COMMENT ON COLUMN lbrec.model.precedence IS 'the active name with the highest number is the default: above 0 if chosen with make_default, below 0 if set automatically; null: not the default, unless it is the only active name';
 COMMENT ON COLUMN lbrec.model.owner IS 'role that trained or imported it';
 COMMENT ON COLUMN lbrec.model.created IS 'when the transaction of its training began';
-COMMENT ON COLUMN lbrec.model.query IS 'the query of listens that the version was trained on';
+COMMENT ON COLUMN lbrec.model.query IS 'query of the listens that the version was trained on';
 COMMENT ON COLUMN lbrec.model.config IS 'settings of the training run (options), inputs of the towers (query, candidate), scale of time (time)';
 COMMENT ON COLUMN lbrec.model.n_listens IS 'listens that it was trained on';
 COMMENT ON COLUMN lbrec.model.n_users IS 'users that it knows';
 COMMENT ON COLUMN lbrec.model.n_recordings IS 'recordings that it knows';
 COMMENT ON COLUMN lbrec.model.checksum IS 'sum of hashint8extended(crc32c, chunk) over all chunks of the version, modulo 2^64';
-COMMENT ON COLUMN lbrec.model.comment IS 'a note on the version, set by lbrec_comment';
+COMMENT ON COLUMN lbrec.model.comment IS 'note on the version, set by lbrec_comment';
 
 CREATE TABLE lbrec.epoch (
 	model bigint NOT NULL REFERENCES lbrec.model ON DELETE CASCADE,
@@ -62,11 +62,11 @@ CREATE TABLE lbrec.epoch (
 	listens_per_second double precision NOT NULL,
 	PRIMARY KEY (model, epoch)
 );
-COMMENT ON TABLE lbrec.epoch IS 'the figures of each epoch that lbrec_train returned';
+COMMENT ON TABLE lbrec.epoch IS 'the figures that lbrec_train returned for each epoch';
 COMMENT ON COLUMN lbrec.epoch.model IS 'id of the version';
 COMMENT ON COLUMN lbrec.epoch.epoch IS 'number of the epoch, from 1';
-COMMENT ON COLUMN lbrec.epoch.loss IS 'loss of a batch in nats, a mean over the epoch';
-COMMENT ON COLUMN lbrec.epoch.test_loss IS 'loss of a batch of held-out listens; null where not measured, as all measures that follow';
+COMMENT ON COLUMN lbrec.epoch.loss IS 'mean loss of a batch in nats';
+COMMENT ON COLUMN lbrec.epoch.test_loss IS 'loss of a batch of held-out listens; null if not measured, like all later columns of measures';
 COMMENT ON COLUMN lbrec.epoch.top_1 IS 'share of held-out listens whose recording has the highest score';
 COMMENT ON COLUMN lbrec.epoch.top_5 IS 'share of held-out listens whose recording is among the first 5';
 COMMENT ON COLUMN lbrec.epoch.top_10 IS 'share of held-out listens whose recording is among the first 10';
@@ -77,7 +77,7 @@ COMMENT ON COLUMN lbrec.epoch.ndcg_20 IS 'NDCG@20 of recordings new to their use
 COMMENT ON COLUMN lbrec.epoch.ndcg_100 IS 'NDCG@100 of recordings new to their users, a mean over users';
 COMMENT ON COLUMN lbrec.epoch.mrr IS 'mean of 1 / rank over held-out listens, 0 beyond 100';
 COMMENT ON COLUMN lbrec.epoch.seconds IS 'seconds of training, without measuring';
-COMMENT ON COLUMN lbrec.epoch.listens_per_second IS 'listens trained on in a second';
+COMMENT ON COLUMN lbrec.epoch.listens_per_second IS 'listens trained per second';
 
 CREATE TABLE lbrec.tensor (
 	model bigint NOT NULL REFERENCES lbrec.model ON DELETE CASCADE,
@@ -94,14 +94,14 @@ ALTER TABLE lbrec.tensor ALTER COLUMN data SET STORAGE EXTERNAL;
 COMMENT ON TABLE lbrec.tensor IS 'the arrays of a model, row-major, little-endian, in chunks of 1 MB';
 COMMENT ON COLUMN lbrec.tensor.model IS 'id of the version';
 COMMENT ON COLUMN lbrec.tensor.name IS 'name of the array';
-COMMENT ON COLUMN lbrec.tensor.chunk IS 'which megabyte of the array, from 0';
+COMMENT ON COLUMN lbrec.tensor.chunk IS 'number of the chunk in the array, from 0';
 COMMENT ON COLUMN lbrec.tensor.type IS 'type of the elements: float4, int4, int8, uuid or bytes';
 COMMENT ON COLUMN lbrec.tensor.rows IS 'rows of the array';
 COMMENT ON COLUMN lbrec.tensor.cols IS 'columns of the array';
 COMMENT ON COLUMN lbrec.tensor.data IS 'elements of the chunk';
 COMMENT ON COLUMN lbrec.tensor.crc32c IS 'CRC-32C over model, name, chunk, type, rows, cols and data';
 
--- Rows stay when their version goes: model is null then.
+-- Rows outlive their version: model then becomes null.
 CREATE TABLE lbrec.evaluation (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	name text NOT NULL,
@@ -127,29 +127,29 @@ CREATE TABLE lbrec.evaluation (
 	users_evaluated bigint NOT NULL
 );
 CREATE INDEX ON lbrec.evaluation (model);
-COMMENT ON TABLE lbrec.evaluation IS 'how good versions were when they were trained, and whenever lbrec_record_evaluation measured them: a row for each recommender and k';
-COMMENT ON COLUMN lbrec.evaluation.id IS 'of the row';
+COMMENT ON TABLE lbrec.evaluation IS 'measures of versions, from their training and from lbrec_record_evaluation: a row for each recommender and k';
+COMMENT ON COLUMN lbrec.evaluation.id IS 'number of the row';
 COMMENT ON COLUMN lbrec.evaluation.name IS 'name of the model';
 COMMENT ON COLUMN lbrec.evaluation.version IS 'version of the model';
-COMMENT ON COLUMN lbrec.evaluation.model IS 'id of the version; null when it is gone';
+COMMENT ON COLUMN lbrec.evaluation.model IS 'id of the version; null after it was dropped';
 COMMENT ON COLUMN lbrec.evaluation.kind IS 'training: on what the training held out; evaluation: by lbrec_record_evaluation; retraining: by lbrec_retrain, before the last training';
-COMMENT ON COLUMN lbrec.evaluation.measured IS 'when; all rows of one evaluation have the same time';
-COMMENT ON COLUMN lbrec.evaluation.listens IS 'the query of listens, for the record';
-COMMENT ON COLUMN lbrec.evaluation.split IS 'how a training held them out; null for other kinds';
-COMMENT ON COLUMN lbrec.evaluation.first_listen IS 'time of the first listen that was evaluated';
-COMMENT ON COLUMN lbrec.evaluation.last_listen IS 'time of the last one';
-COMMENT ON COLUMN lbrec.evaluation.recommender IS 'model, or a baseline on the same listens: popular, most_played; in a retraining also candidate, what the new settings make of the listens before those';
-COMMENT ON COLUMN lbrec.evaluation.k IS 'length of the list that was looked at';
+COMMENT ON COLUMN lbrec.evaluation.measured IS 'time of the evaluation, the same in all its rows';
+COMMENT ON COLUMN lbrec.evaluation.listens IS 'query of the listens, for the record';
+COMMENT ON COLUMN lbrec.evaluation.split IS 'how the training held out the listens; null for other kinds';
+COMMENT ON COLUMN lbrec.evaluation.first_listen IS 'time of the first evaluated listen';
+COMMENT ON COLUMN lbrec.evaluation.last_listen IS 'time of the last evaluated listen';
+COMMENT ON COLUMN lbrec.evaluation.recommender IS 'model, or a baseline on the same listens: popular, most_played; in a retraining also candidate, the new settings trained on the listens before those';
+COMMENT ON COLUMN lbrec.evaluation.k IS 'length of the list that counts';
 COMMENT ON COLUMN lbrec.evaluation.top_k_accuracy IS 'share of listens whose recording is among the first k';
 COMMENT ON COLUMN lbrec.evaluation.ndcg IS 'NDCG of listens';
 COMMENT ON COLUMN lbrec.evaluation.mrr IS 'mean of 1 / rank over listens, 0 beyond k';
 COMMENT ON COLUMN lbrec.evaluation.new_recall IS 'recall of recordings new to their users, a mean over users; null if there were none';
 COMMENT ON COLUMN lbrec.evaluation.new_ndcg IS 'NDCG of recordings new to their users, a mean over users; null if there were none';
-COMMENT ON COLUMN lbrec.evaluation.coverage IS 'share of recordings that are in some list; null of trainings';
-COMMENT ON COLUMN lbrec.evaluation.mean_popularity IS 'mean number of listens of what is listed; null of trainings';
-COMMENT ON COLUMN lbrec.evaluation.listens_evaluated IS 'how many listens';
-COMMENT ON COLUMN lbrec.evaluation.unknown_recordings IS 'of them, those of recordings that the model does not know';
-COMMENT ON COLUMN lbrec.evaluation.users_evaluated IS 'users with a recording that is new to them';
+COMMENT ON COLUMN lbrec.evaluation.coverage IS 'share of recordings that appear in at least one list; null for trainings';
+COMMENT ON COLUMN lbrec.evaluation.mean_popularity IS 'mean number of listens of listed recordings; null for trainings';
+COMMENT ON COLUMN lbrec.evaluation.listens_evaluated IS 'number of evaluated listens';
+COMMENT ON COLUMN lbrec.evaluation.unknown_recordings IS 'evaluated listens of recordings that the model does not know';
+COMMENT ON COLUMN lbrec.evaluation.users_evaluated IS 'users with a listen of a recording that is new to them';
 
 CREATE SEQUENCE lbrec.activation_seq;
 COMMENT ON SEQUENCE lbrec.activation_seq IS 'numbers the activations of models';
@@ -162,9 +162,10 @@ SELECT pg_catalog.pg_extension_config_dump('lbrec.model_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('lbrec.evaluation_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('lbrec.activation_seq', '');
 
--- The role that ran CREATE EXTENSION may use it, also where it is trusted and
--- the objects belong to the bootstrap superuser.  Not TRIGGER: a trigger runs
--- as whoever trains next.  PUBLIC gets nothing here.
+-- The role that ran CREATE EXTENSION may use it, even if the extension is
+-- trusted and its objects belong to the bootstrap superuser.  It does not get
+-- TRIGGER: a trigger would run with the rights of the next role that trains.
+-- PUBLIC gets nothing here.
 GRANT USAGE ON SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
 GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA lbrec TO @extowner@ WITH GRANT OPTION;
@@ -188,7 +189,7 @@ CREATE FUNCTION lbrec.figure(value double precision)
 RETURNS real
 AS 'MODULE_PATHNAME', 'lbrec_figure'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION lbrec.figure IS 'a measured figure with the four digits that are shown of it';
+COMMENT ON FUNCTION lbrec.figure IS 'a measured figure, rounded to four significant digits';
 
 CREATE VIEW lbrec_settings AS SELECT * FROM lbrec.settings();
 COMMENT ON VIEW lbrec_settings IS 'the settings of lbrec_train, with their values in both presets';
@@ -234,7 +235,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_train'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION lbrec_train IS
-'trains a two-tower model on a table or query of listens and saves it as the next version of its name; one row an epoch. Columns of listens, by name: user_id, listened_at, recording_msid; each further one is an item feature. settings is a JSON object, see lbrec_settings';
+'trains a two-tower model on a table or query of listens and saves it as the next version of its name; returns a row for each epoch. Columns of listens, by name: user_id, listened_at, recording_msid; each further one is an item feature. settings is a JSON object, see lbrec_settings';
 
 CREATE FUNCTION lbrec_tune(
 	model text,
@@ -258,7 +259,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_tune'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000000 ROWS 16;
 COMMENT ON FUNCTION lbrec_tune IS
-'tries settings of lbrec_train by successive halving: all trials for a few epochs, the better half for twice as many, and so on; trial 0 has the settings without a search. The winner is trained as lbrec_train does it and saved as the next version of the model, active only if asked. One row a trial, best first';
+'tries settings of lbrec_train by successive halving: all trials for a few epochs, the better half for twice as many, and so on; trial 0 has the settings without search. The winner is trained as lbrec_train does and saved as the next version of the model, active only if activate is true. Returns a row for each trial, best first';
 
 CREATE FUNCTION lbrec_retrain(
 	model text,
@@ -285,19 +286,19 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_retrain'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000000 ROWS 1;
 COMMENT ON FUNCTION lbrec_retrain IS
-'trains a model anew if that is no loss: the settings are trained on the listens that the active version knows, and both are judged on those that came since. If the rule lets them pass, the settings are trained on all listens as the next version, which becomes active, and old versions are pruned. One row: what happened, and why';
+'retrains a model unless the result is worse: a candidate with the settings is trained on the listens that the active version knows, and both are judged on later ones. If the candidate passes the rule, the settings are trained on all listens as the next version, which becomes active, and old versions are pruned. Returns one row with the result and the reason';
 
 --
 -- Serving
 --
--- Rows and costs of the calls below for the planner; in schema lbrec, because
--- nobody calls it.
+-- Estimates rows and costs of the calls below for the planner; in schema lbrec,
+-- because users do not call it.
 CREATE FUNCTION lbrec.planner_support(internal)
 RETURNS internal
 AS 'MODULE_PATHNAME', 'lbrec_planner_support'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION lbrec.planner_support(internal) IS
-'planner support: rows and costs of the serving calls, from their arguments and the sizes of the model';
+'planner support: estimates rows and costs of the serving calls from their arguments and the sizes of the model';
 
 CREATE FUNCTION lbrec_recommend(
 	user_id bigint,
@@ -324,7 +325,7 @@ AS 'MODULE_PATHNAME', 'lbrec_recommend'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend IS
-'the k recordings with the highest scores for a user at a time (default: now), best first, exactly. exclude_listened leaves out the user''s recordings in listens; candidates and filter (a query that returns recording_msid) name the recordings that qualify, min_listens and max_listens bound their popularity; per_artist limits the recordings of one artist, diversity (0 to 1) makes the list varied. fresh: a known user''s listens since the training count, up to at. basis: model, as of the training; fresh, with later listens; listens, from listens alone (an unknown user, or a time before the user''s last listen in the training); popular, where there are none';
+'the k recordings with the highest scores for a user at a time (default: now), best first, exactly. exclude_listened leaves out the user''s recordings in listens; candidates and filter (a query that returns recording_msid) name the recordings that qualify, min_listens and max_listens bound their popularity; per_artist limits the recordings of one artist, diversity (0 to 1) makes the list varied. fresh: a known user''s listens after the training count, up to at. basis: model, from the training alone; fresh, with later listens; listens, from listens alone (an unknown user, or a time before the user''s last listen in the training); popular, for a user without listens';
 
 CREATE FUNCTION lbrec_next(
 	k integer DEFAULT 10,
@@ -350,7 +351,7 @@ AS 'MODULE_PATHNAME', 'lbrec_next'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_next IS
-'the k recordings that most probably come next, best first, exactly: after those in recent (the latest last), after the listens that user_id has up to at (default: now) in listens, or after both; the other arguments are those of lbrec_recommend';
+'the k recordings most likely to be played next, best first, exactly: after those in recent (the latest last), after the listens of user_id up to at (default: now), or after both; the other arguments are those of lbrec_recommend';
 
 CREATE FUNCTION lbrec_popular(
 	k integer DEFAULT 10,
@@ -369,7 +370,7 @@ AS 'MODULE_PATHNAME', 'lbrec_popular'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_popular IS
-'the k recordings that were played most in the listens that the model was trained on, most first: in the weeks from that of since to that of until. filter, per_artist and artist_column are as for lbrec_recommend';
+'the k recordings played most in the model''s training listens, most played first, in the weeks from that of since to that of until. filter, per_artist and artist_column are as in lbrec_recommend';
 
 CREATE FUNCTION lbrec_recommend_all(
 	k integer DEFAULT 10,
@@ -389,7 +390,7 @@ AS 'MODULE_PATHNAME', 'lbrec_recommend_all'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 10000
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend_all IS
-'lbrec_recommend for every user of the model, or for those of an array, many at once; in the select list it returns rows as they are asked for. Unknown users of the array are answered as lbrec_recommend does; nulls are passed over';
+'lbrec_recommend for every user of the model, or for those of an array, many at once; in the select list it returns rows as they are fetched. Unknown users of the array get what lbrec_recommend returns; nulls are skipped';
 
 CREATE FUNCTION lbrec_recommend_group(
 	user_ids bigint[],
@@ -417,7 +418,7 @@ AS 'MODULE_PATHNAME', 'lbrec_recommend_group'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend_group IS
-'the k recordings with the highest mean of several users'' scores, best first, exactly. Each user of user_ids counts once; nulls and users without listens do not count, but if no user has any the list is of popular recordings. exclude_listened leaves out each user''s recordings in listens, exclude the recordings of an array; the other arguments are as for lbrec_recommend. basis: that of the user of whom the model knows least (model, fresh, listens); popular';
+'the k recordings with the highest mean of several users'' scores, best first, exactly. Each user of user_ids counts once; nulls and users without listens do not count. If no user has listens, the list has popular recordings. exclude_listened leaves out each user''s recordings in listens, exclude the recordings of an array; the other arguments are as for lbrec_recommend. basis: the weakest one of these users (model, fresh, listens), or popular';
 
 CREATE FUNCTION lbrec_score(
 	user_id bigint,
@@ -432,7 +433,7 @@ AS 'MODULE_PATHNAME', 'lbrec_score'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_score IS
-'scores of given recordings for a user, in the order of the array, as lbrec_recommend has them, with listens since the training and for an unknown user, too; null for an unknown recording';
+'scores of given recordings for a user, in the order of the array, the same as those of lbrec_recommend, also with later listens and for an unknown user; null for an unknown recording';
 
 CREATE FUNCTION lbrec_explain(
 	user_id bigint,
@@ -449,7 +450,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_explain'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000 ROWS 100;
 COMMENT ON FUNCTION lbrec_explain IS
-'the parts of a recording''s score for a user: the user''s recordings that speak for it and against it, as history and as neighbours, and having played it; the values add up to lbrec_score. No row where lbrec_score is null';
+'the parts of a recording''s score for a user: the contributions of the user''s recordings, as history and as neighbours, and of earlier plays; the values add up to lbrec_score. Returns no row if lbrec_score is null';
 
 CREATE FUNCTION lbrec_explain_next(
 	recording_msid uuid,
@@ -466,7 +467,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_explain_next'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000 ROWS 20;
 COMMENT ON FUNCTION lbrec_explain_next IS
-'the parts of the score that lbrec_next gives a recording after the same plays: what the towers say, what it is near to and played after, and the user''s own plays of it; the values add up to the score. No row for a recording that the model does not know';
+'the parts of the score that lbrec_next gives a recording after the same plays: the towers'' product, neighbours and transitions, and the user''s own plays of it; the values add up to the score. Returns no row for a recording that the model does not know';
 
 CREATE FUNCTION lbrec_user_embedding(
 	user_id bigint,
@@ -479,14 +480,14 @@ RETURNS real[]
 AS 'MODULE_PATHNAME', 'lbrec_user_embedding'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
 COMMENT ON FUNCTION lbrec_user_embedding IS
-'the query tower''s vector for a user at a time (default: now), with listens since the training; for an unknown user one made of their listens, or an error if there are none';
+'the query tower''s vector for a user at a time (default: now), with listens since the training; for an unknown user a vector made from their listens, or an error if there are none';
 
 CREATE FUNCTION lbrec_key(id bigint)
 RETURNS uuid
 AS 'MODULE_PATHNAME', 'lbrec_key_from_bigint'
 LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION lbrec_key(bigint) IS
-'a recording''s key from an application''s number; lbrec_key_bigint gives the number back';
+'a recording''s key from an application''s number; lbrec_key_bigint returns the number';
 
 CREATE FUNCTION lbrec_key(name text)
 RETURNS uuid
@@ -545,7 +546,7 @@ AS 'MODULE_PATHNAME', 'lbrec_similar'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 100000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_similar IS
-'the k recordings whose vectors are nearest by cosine, exactly, to the mean of the given recordings'' vectors at unit length; score is the cosine. The given recordings and those of exclude are left out; candidates, filter, min_listens, max_listens, per_artist, artist_column and diversity are as for lbrec_recommend';
+'the k recordings whose vectors are nearest by cosine, exactly, to the mean of the given recordings'' vectors at unit length; score is the cosine. The given recordings and those of exclude are left out; candidates, filter, min_listens, max_listens, per_artist, artist_column and diversity are as in lbrec_recommend';
 
 CREATE FUNCTION lbrec_similar_users(
 	user_id bigint,
@@ -560,7 +561,7 @@ AS 'MODULE_PATHNAME', 'lbrec_similar_users'
 LANGUAGE C STABLE PARALLEL SAFE COST 100000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_similar_users IS
-'the k users with the embeddings nearest to a user''s by cosine, exactly; score is the cosine. For models with an embedding of each user''s own, as the preset paper has';
+'the k users with the embeddings nearest to a user''s by cosine, exactly; score is the cosine. Needs a model with an embedding for each user, such as one of preset paper';
 
 CREATE FUNCTION lbrec_evaluate(
 	model text DEFAULT NULL,
@@ -583,7 +584,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_evaluate'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 15;
 COMMENT ON FUNCTION lbrec_evaluate IS
-'how well unseen listens are found by the model and by two baselines (recommender: model, popular, most_played). Of all listens: top_k_accuracy (ties count for the recording), ndcg, mrr. Of recordings new to their users: new_recall, new_ndcg. Of the lists of k: coverage, mean_popularity';
+'measures how well the model and two baselines (recommender: model, popular, most_played) predict unseen listens. Over all listens: top_k_accuracy (ties count for the recording), ndcg, mrr. Over recordings new to their users: new_recall, new_ndcg. Over the lists of k: coverage, mean_popularity';
 
 CREATE FUNCTION lbrec_record_evaluation(
 	model text DEFAULT NULL,
@@ -606,7 +607,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_record_evaluation'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 18;
 COMMENT ON FUNCTION lbrec_record_evaluation IS
-'lbrec_evaluate, whose rows it also keeps in lbrec.evaluation';
+'does what lbrec_evaluate does, and stores the rows in lbrec.evaluation';
 
 CREATE FUNCTION lbrec_evaluate_users(
 	model text DEFAULT NULL,
@@ -628,7 +629,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_evaluate_users'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 3000;
 COMMENT ON FUNCTION lbrec_evaluate_users IS
-'the measures of lbrec_evaluate, a row for each user, recommender and K, for errors and paired comparisons; with rankings, as for lbrec_evaluate_lists, also those of the recommender rankings. new_recall, new_ndcg: null for a user whose listens have nothing new; new_recordings: how many are';
+'the measures of lbrec_evaluate, a row for each user, recommender and K, for errors and paired comparisons; with rankings, as in lbrec_evaluate_lists, also those of the recommender rankings. new_recall, new_ndcg: null for a user without new recordings; new_recordings: their number';
 
 CREATE FUNCTION lbrec_evaluate_lists(
 	rankings text,
@@ -652,7 +653,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_evaluate_lists'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 5;
 COMMENT ON FUNCTION lbrec_evaluate_lists IS
-'the measures of lbrec_evaluate for lists that were made elsewhere: rankings is a table or query with columns user_id, recording_msid and rank (1 is the best). The model tells what is new to a user';
+'the measures of lbrec_evaluate for lists that were made elsewhere: rankings is a table or query with columns user_id, recording_msid and rank (1 is the best). The model decides which recordings are new to a user';
 
 CREATE FUNCTION lbrec_evaluate_next(
 	since timestamptz,
@@ -674,7 +675,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_evaluate_next'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 15;
 COMMENT ON FUNCTION lbrec_evaluate_next IS
-'how well lbrec_next foretells each listen from since on, before until, with all earlier listens of its user known; beside most popular, own plays by age, what everybody plays after the last play, and these mixed. recall: share of listens whose recording is among the first k; mrr: mean of 1 / rank; new_recall, new_mrr: of recordings that are new to their users, among those new to them';
+'measures how well lbrec_next predicts each listen from since on, before until, given all earlier listens of its user; with four baselines: popularity, own plays weighted by age, all users'' transitions from the last play, and a blend of these. recall: share of listens whose recording is among the first k; mrr: mean of 1 / rank; new_recall, new_mrr: for recordings new to their users, ranked among those new to them';
 
 --
 -- Models
@@ -687,7 +688,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'lbrec_activate'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION lbrec_activate IS
-'makes a version of a model (default: the newest) the one that answers for its name; make_default makes it answer where no model is named, too';
+'makes a version of a model (default: the newest) the one that answers for its name; with make_default it also answers calls that name no model';
 
 CREATE FUNCTION lbrec_drop_model(
 	model text,
@@ -696,7 +697,7 @@ RETURNS integer
 AS 'MODULE_PATHNAME', 'lbrec_drop_model'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION lbrec_drop_model IS
-'drops a version of a model, or all its versions; returns how many';
+'drops a version of a model, or all its versions; returns their number';
 
 CREATE FUNCTION lbrec_prune(
 	model text,
@@ -705,7 +706,7 @@ RETURNS integer
 AS 'MODULE_PATHNAME', 'lbrec_prune'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION lbrec_prune IS
-'drops the versions of a model but for the newest keep, the active one, and those that a training run continues; returns how many';
+'drops the versions of a model, except the newest keep, the active one, and those that a training run continues; returns their number';
 
 CREATE FUNCTION lbrec_forget_user(
 	user_id bigint,
@@ -727,7 +728,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'lbrec_comment'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION lbrec_comment IS
-'sets the comment of a version of a model (default: the newest), which lbrec_models shows; null takes it away';
+'sets the comment of a version of a model (default: the newest), shown by lbrec_model_details; null removes it';
 
 CREATE FUNCTION lbrec_check(
 	model text DEFAULT NULL,
@@ -753,7 +754,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_export'
 LANGUAGE C STABLE PARALLEL UNSAFE COST 1000000 ROWS 100;
 COMMENT ON FUNCTION lbrec_export IS
-'a version of a model (default: the active one) as rows for COPY, in the format of docs/model-format.md; lbrec_import takes them back';
+'returns a version of a model (default: the active one) as rows for COPY, in the format of docs/model-format.md; lbrec_import reads them';
 
 CREATE FUNCTION lbrec_import(
 	rows text,
@@ -763,7 +764,7 @@ RETURNS integer
 AS 'MODULE_PATHNAME', 'lbrec_import'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000;
 COMMENT ON FUNCTION lbrec_import IS
-'makes the rows of lbrec_export, in a table or query with columns seq and chunk, the next version of a model, by default of the name that was exported; returns its number. It is not active unless activate is true';
+'imports the rows of lbrec_export, from a table or query with columns seq and chunk, as the next version of a model, by default under the exported name; returns its number. The version is active only if activate is true';
 
 CREATE FUNCTION lbrec_curves_svg(
 	models text[],
@@ -773,7 +774,7 @@ RETURNS text
 AS 'MODULE_PATHNAME', 'lbrec_curves_svg'
 LANGUAGE C STABLE PARALLEL SAFE COST 1000;
 COMMENT ON FUNCTION lbrec_curves_svg IS
-'a figure as SVG text: a measure of lbrec.epoch by epoch, a line for each model''s active version, or for versions of theirs';
+'a figure as SVG text: a measure of lbrec.epoch by epoch, with a line for each model''s active version, or for the given versions';
 
 CREATE FUNCTION lbrec.listens_since(since timestamptz)
 RETURNS real
@@ -790,7 +791,7 @@ RETURNS text
 AS 'MODULE_PATHNAME', 'lbrec_report'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000;
 COMMENT ON FUNCTION lbrec_report IS
-'a version of a model as one HTML page: how good it is, what it recommends, to some users and in all, a map of the recordings, how it was trained. recordings is a table or query of names, by default the table recording';
+'a version of a model as one HTML page: its measures, its recommendations for some users and overall, a map of its recordings, and its training. recordings is a table or query of names, by default the table recording';
 
 CREATE VIEW lbrec_models AS
 SELECT m.name, m.version, m.active,
@@ -815,17 +816,17 @@ LEFT JOIN LATERAL (
 	WHERE x.model OPERATOR(pg_catalog.=) m.id AND x.kind OPERATOR(pg_catalog.=) 'training'
 		AND x.recommender OPERATOR(pg_catalog.=) 'model' AND x.k OPERATOR(pg_catalog.=) 100) AS v ON true;
 COMMENT ON VIEW lbrec_models IS
-'versions of models, on one screen: which is active of its name, which answers when none is named (is_default), how old and how good it is; lbrec_model_details has the rest';
+'versions of models, for one screen: whether a version is active, whether it is the default, its age and its quality; lbrec_model_details has the rest';
 COMMENT ON COLUMN lbrec_models.name IS 'name of the model';
 COMMENT ON COLUMN lbrec_models.version IS 'number of the version';
-COMMENT ON COLUMN lbrec_models.active IS 'answers for its name';
-COMMENT ON COLUMN lbrec_models.is_default IS 'answers where no model is named';
+COMMENT ON COLUMN lbrec_models.active IS 'true if it answers for its name';
+COMMENT ON COLUMN lbrec_models.is_default IS 'true if it answers calls that name no model';
 COMMENT ON COLUMN lbrec_models.age IS 'time since its training began, in minutes';
 COMMENT ON COLUMN lbrec_models.n_listens IS 'listens that it was trained on';
 COMMENT ON COLUMN lbrec_models.n_users IS 'users that it knows';
 COMMENT ON COLUMN lbrec_models.n_recordings IS 'recordings that it knows';
-COMMENT ON COLUMN lbrec_models.ndcg_100 IS 'NDCG@100 of recordings new to their users, on what the training held out; null if nothing';
-COMMENT ON COLUMN lbrec_models.listens_since IS 'share of the listens in the default table that are later than what it was trained on; of active versions';
+COMMENT ON COLUMN lbrec_models.ndcg_100 IS 'NDCG@100 of recordings new to their users, on listens that the training held out; null if none';
+COMMENT ON COLUMN lbrec_models.listens_since IS 'share of the listens in the default table that are later than the training; null for versions that are not active';
 
 CREATE VIEW lbrec_model_details AS
 SELECT m.name, m.version, m.owner, m.created, e.epochs,
@@ -834,7 +835,7 @@ SELECT m.name, m.version, m.owner, m.created, e.epochs,
 	m.config OPERATOR(pg_catalog.->) 'options' AS options
 FROM lbrec.model AS m
 LEFT JOIN LATERAL (
-	-- of the epoch that is saved; where none is the best, of the last measured
+	-- takes the saved epoch or, if no best epoch was chosen, the last measured one
 	SELECT pg_catalog.count(*) AS epochs,
 		(pg_catalog.array_agg(l.loss ORDER BY l.saved DESC, l.epoch DESC))[1] AS loss,
 		(pg_catalog.array_agg(l.top_10 ORDER BY l.saved DESC, l.epoch DESC)
@@ -851,7 +852,7 @@ LEFT JOIN LATERAL (
 	WHERE x.model OPERATOR(pg_catalog.=) m.id AND x.kind OPERATOR(pg_catalog.=) 'training'
 		AND x.recommender OPERATOR(pg_catalog.=) 'popular' AND x.k OPERATOR(pg_catalog.=) 100) AS v ON true;
 COMMENT ON VIEW lbrec_model_details IS
-'versions of models: what lbrec_models has no room for: the owner, measures of the epoch that is saved, the comment, the query of listens and the settings';
+'versions of models, with columns that lbrec_models has no room for: the owner, measures of the saved epoch, the comment, the query of listens and the settings';
 COMMENT ON COLUMN lbrec_model_details.name IS 'name of the model';
 COMMENT ON COLUMN lbrec_model_details.version IS 'number of the version';
 COMMENT ON COLUMN lbrec_model_details.owner IS 'role that trained it';
@@ -860,7 +861,7 @@ COMMENT ON COLUMN lbrec_model_details.epochs IS 'epochs that were trained';
 COMMENT ON COLUMN lbrec_model_details.loss IS 'loss of a batch in the epoch that is saved';
 COMMENT ON COLUMN lbrec_model_details.top_10 IS 'top-10 accuracy after that epoch, or after the last one measured';
 COMMENT ON COLUMN lbrec_model_details.top_100 IS 'top-100 accuracy after that epoch, or after the last one measured';
-COMMENT ON COLUMN lbrec_model_details.popular_ndcg_100 IS 'what the most popular recordings reach where lbrec_models has ndcg_100';
+COMMENT ON COLUMN lbrec_model_details.popular_ndcg_100 IS 'the measure ndcg_100 of lbrec_models for a list of the most popular recordings';
 COMMENT ON COLUMN lbrec_model_details.comment IS 'note set by lbrec_comment';
 COMMENT ON COLUMN lbrec_model_details.query IS 'table or query of listens that it was trained on';
 COMMENT ON COLUMN lbrec_model_details.options IS 'settings of the training';
@@ -887,9 +888,9 @@ COMMENT ON VIEW lbrec_weeks IS
 COMMENT ON COLUMN lbrec_weeks.name IS 'name of the model, whatever the version';
 COMMENT ON COLUMN lbrec_weeks.kind IS 'as in lbrec.evaluation';
 COMMENT ON COLUMN lbrec_weeks.recommender IS 'as in lbrec.evaluation';
-COMMENT ON COLUMN lbrec_weeks.k IS 'length of the list that was looked at';
-COMMENT ON COLUMN lbrec_weeks.evaluations IS 'how many in the last seven days';
-COMMENT ON COLUMN lbrec_weeks.evaluations_before IS 'how many in the seven days before';
+COMMENT ON COLUMN lbrec_weeks.k IS 'length of the list that counts';
+COMMENT ON COLUMN lbrec_weeks.evaluations IS 'number of evaluations in the last seven days';
+COMMENT ON COLUMN lbrec_weeks.evaluations_before IS 'number of evaluations in the seven days before';
 COMMENT ON COLUMN lbrec_weeks.new_ndcg IS 'NDCG of recordings new to their users, in the last seven days';
 COMMENT ON COLUMN lbrec_weeks.new_ndcg_before IS 'the same in the seven days before';
 COMMENT ON COLUMN lbrec_weeks.new_recall IS 'recall of recordings new to their users, in the last seven days';
@@ -899,8 +900,8 @@ COMMENT ON COLUMN lbrec_weeks.top_k_accuracy_before IS 'the same in the seven da
 COMMENT ON COLUMN lbrec_weeks.mrr IS 'mean of 1 / rank over listens, in the last seven days';
 COMMENT ON COLUMN lbrec_weeks.mrr_before IS 'the same in the seven days before';
 
--- A view reads with its owner's rights, past the row security that its reader
--- is under, unless told otherwise, which PostgreSQL 14 cannot be.
+-- A view reads with its owner's rights and so bypasses its reader's row
+-- security.  security_invoker changes that, from PostgreSQL 15 on.
 DO $$
 BEGIN
 	IF pg_catalog.current_setting('server_version_num')::pg_catalog.int4 OPERATOR(pg_catalog.>=) 150000 THEN
@@ -916,10 +917,10 @@ RETURNS TABLE (kernels text, usable boolean, in_use boolean, library text,
 AS 'MODULE_PATHNAME', 'lbrec_cpu'
 LANGUAGE C STABLE STRICT PARALLEL RESTRICTED ROWS 6;
 COMMENT ON FUNCTION lbrec_cpu IS
-'the sets of kernels that can compute, the best first, and which one this session uses (lbrec.cpu)';
+'the sets of kernels, the best first; tells whether the CPU supports each, and which one this session uses (lbrec.cpu)';
 
--- What is left is reckoned from the line's own time on, so that the view moves
--- between two lines.
+-- The remaining time counts from the time in the line, so that the view
+-- advances between two lines.
 CREATE VIEW lbrec_progress AS
 SELECT p.pid, p.usename, p.datname, p.command, p.model, p.phase,
 	coalesce(pg_catalog.round((100.0 OPERATOR(pg_catalog.*) p.elapsed OPERATOR(pg_catalog./)
@@ -948,18 +949,18 @@ COMMENT ON COLUMN lbrec_progress.usename IS 'role of the session';
 COMMENT ON COLUMN lbrec_progress.datname IS 'database of the session';
 COMMENT ON COLUMN lbrec_progress.command IS 'function that was called';
 COMMENT ON COLUMN lbrec_progress.model IS 'name of the model that is trained';
-COMMENT ON COLUMN lbrec_progress.phase IS 'what is being done: reading, a trial, an epoch, measuring, the last training, saving';
-COMMENT ON COLUMN lbrec_progress.percent IS 'share of the whole that is over, reckoned from the time that epochs took; 0 before there is one';
+COMMENT ON COLUMN lbrec_progress.phase IS 'the current step: reading, a trial, an epoch, measuring, the last training, saving';
+COMMENT ON COLUMN lbrec_progress.percent IS 'estimated share that is done, from the time that epochs took; 0 before the first epoch';
 COMMENT ON COLUMN lbrec_progress.elapsed IS 'time since the statement began';
-COMMENT ON COLUMN lbrec_progress.estimated_end IS 'when the statement will be over; null before the first epoch';
-COMMENT ON COLUMN lbrec_progress.listens_per_second IS 'read, or trained on in the latest epoch';
+COMMENT ON COLUMN lbrec_progress.estimated_end IS 'estimated time of the statement''s end; null before the first epoch';
+COMMENT ON COLUMN lbrec_progress.listens_per_second IS 'listens read, or trained in the latest epoch, per second';
 COMMENT ON COLUMN lbrec_progress.memory IS 'bytes that the session has allocated';
 COMMENT ON COLUMN lbrec_progress.started IS 'when the statement began';
 
 GRANT SELECT ON lbrec_models, lbrec_model_details, lbrec_weeks, lbrec_progress TO @extowner@ WITH GRANT OPTION;
 
--- Nobody trains or changes models by default; reading needs SELECT on the
--- tables of schema lbrec, which PUBLIC has not.
+-- By default only the extension's owner can train or change models; reading
+-- needs SELECT on the tables of schema lbrec, which PUBLIC does not have.
 REVOKE EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_activate, lbrec_drop_model,
 	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation
 	FROM PUBLIC;

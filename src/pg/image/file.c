@@ -16,17 +16,18 @@
  * read-only and renamed.
  *
  * Verification happens
- *	- each time that a file is mapped: its size, its header's checksum, and
- *	that the header names this system, database, model, checksum and layout; -
- *	by the first backend that maps it: its whole content. That reads all of it,
- *	10 to 20 ms per 100 MB, so the result is kept in a small file beside it,
- *	the seal: which inode it was, and when that was last changed. A backend
- *	that finds a seal of the present inode reads no more. The kernel itself
- *	sets the time of a change (ctime) with every write, truncation, rename and
- *	utime, so one session reads a touched file once more and finds any damage.
- *	- before each question to a model that is mapped: that the inode has not
- *	been changed (lbrec_image_intact), for a few hundred nanoseconds.
- * One case remains: a file is cut while a question is being answered, or a
+ *	- each time that a file is mapped: its size, its header's checksum, and that
+ *	  the header names this system, database, model, checksum and layout;
+ *	- by the first backend that maps it: its whole content.  That reads all
+ *	  of it, 10 to 20 ms per 100 MB, so a small file beside it, the seal, keeps
+ *	  the result: the number of the inode, and the time of its last change.
+ *	  A backend that finds a seal of the present inode reads no more.  The
+ *	  kernel itself sets the time of a change (ctime) with every write,
+ *	  truncation, rename and utime, so one session reads a touched file once
+ *	  more and finds any damage;
+ *	- before each call to a mapped model: that the inode has not changed
+ *	  (lbrec_image_intact), for a few hundred nanoseconds.
+ * One case remains: a file is truncated during a call, or a
  * disk fails under the mapping.  src/pg/server/fault.c makes an error of it.
  *
  * A file that fails is condemned (its mode becomes 0, which backends that have
@@ -316,7 +317,7 @@ no_file(ImageMap *map, const char *file, Size size, int failure)
 			 errmsg("could not write file \"%s\": %m", file),
 			 errdetail("The model is kept in this session's own memory, %zu MB.",
 					   (size_t) (size >> 20)),
-			 errhint("Other sessions need as much each until there is room in the folder of temporary files, and temp_file_limit allows it; or set lbrec.shared_images to off.")));
+			 errhint("Make room in the folder of temporary files or raise temp_file_limit; until then each session needs as much memory. To do without shared images, set lbrec.shared_images to off.")));
 }
 
 /*

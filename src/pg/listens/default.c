@@ -61,7 +61,7 @@ lbrec_needed_listens(void)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation \"%s\" does not exist", DEFAULT_NAME),
-				 errdetail("It is read where a call names no listens; a temporary one is not."),
+				 errdetail("Calls that name no listens read this table; a temporary table does not count."),
 				 errhint("Give your table or query of listens as the argument listens, or make a view of the name \"listen\".")));
 	return name;
 }

@@ -68,7 +68,7 @@ add_feature(Dataset *data, Form_pg_attribute att, int attno, bool of_user,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" of the query of listens cannot be bucketized",
 						f->name),
-				 errdetail("It has type %s, which becomes an embedding as it is.",
+				 errdetail("Its type is %s, whose values become embeddings without buckets.",
 						   format_type_be(att->atttypid)),
 				 errhint("Name real, double precision or numeric columns.")));
 	if (f->kind == FEATURE_NUMBER)
@@ -79,7 +79,7 @@ add_feature(Dataset *data, Form_pg_attribute att, int attno, bool of_user,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" of the query of listens has type %s",
 						f->name, format_type_be(att->atttypid)),
-				 errdetail("Its values could be written in another way in another session, or are no categories."),
+				 errdetail("The text of its values may differ between sessions, or its values are no categories."),
 				 errhint("Cast the column in the query, for example to text, or leave it out.")));
 	f->keys = lbrec_vocabulary_create(data->context, 0);
 }

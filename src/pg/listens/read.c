@@ -140,7 +140,7 @@ null_value(int64 row, const char *column)
 			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 			 errmsg("column \"%s\" of the query of listens is null in row %lld",
 					column, (long long) row),
-			 errdetail("A listen is known by its user, its time and its recording."),
+			 errdetail("A listen needs its user, its time and its recording."),
 			 errhint("Filter such rows out, for example WHERE %s IS NOT NULL.",
 					 column)));
 }

@@ -6,12 +6,13 @@
  * higher score, and nearly all scores are dot products.  So moments are ranked
  * together, in three steps:
  *
- *	1 Each worker gathers the rows of its moments, ranks the truth by the
- *	baselines, and keeps for each row the difference of its score and its dot
- *	product. 2 One pass computes the query vectors of all moments. 3 Each
- *	worker computes tiles of dot products with all candidates, counts those
- *	that put a recording before the truth, and corrects the count for
- *	recordings with a row.
+ *	1	Each worker gathers the rows of its moments, ranks the truth by the
+ *		baselines, and keeps for each row the difference of its score and its
+ *		dot product.
+ *	2	One pass computes the query vectors of all moments.
+ *	3	Each worker computes tiles of dot products with all candidates, counts
+ *		those that put a recording before the truth, and corrects the count for
+ *		recordings with a row.
  *
  * The memory for rows is bounded; when it is full, the moments so far are
  * ranked first.

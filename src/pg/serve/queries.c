@@ -102,7 +102,7 @@ lbrec_execute_reading(SPIPlanPtr plan, const char *argument, int n_args,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"recording_msid\" of %s is not of type uuid",
 						argument),
-				 errdetail("Recordings are known by their MSID or MBID."),
+				 errdetail("Recordings are identified by their MSID or MBID."),
 				 errhint(LBREC_UUID_HINT)));
 	for (int i = 0; i < n_args; i++)
 	{

@@ -344,7 +344,7 @@ lbrec_default_is_cheap(const char *listens)
 				 errdetail("Without an index that leads with the user and the time, each call would read all of %s.",
 						   listens),
 				 statement ? errhint("%s;", statement) :
-				 errhint("Give the table or query of listens as the argument listens: then it is read.")));
+				 errhint("Give the table or query of listens as the argument listens.")));
 	}
 	SPI_finish();
 	return cheap;

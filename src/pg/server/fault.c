@@ -44,7 +44,7 @@ raise_lost(void)
 			(errcode(ERRCODE_IO_ERROR),
 			 errmsg("the image of a model could not be read while it was in use"),
 			 errdetail("Its file among the server's temporary files was truncated, or its disk failed."),
-			 errhint("Ask again: the image is built anew. If this repeats, look into the system's log.")));
+			 errhint("Repeat the call; the image is then built again. If the error comes back, check the system's log.")));
 }
 
 static void

@@ -22,7 +22,7 @@ lbrec_argument_time(TimestampTz t, const char *argument)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("%s is beyond the year 9999", argument),
-				 errdetail("Milliseconds that are taken for seconds give such times."),
+				 errdetail("Milliseconds read as seconds give such times."),
 				 errhint("to_timestamp() takes seconds: divide milliseconds by 1000.")));
 	return time;
 }

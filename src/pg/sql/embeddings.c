@@ -47,7 +47,7 @@ lbrec_user_embedding(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NO_DATA_FOUND),
 				 errmsg("model \"%s\" does not know user %lld",
 						serving->image->row.name, (long long) user_id),
-				 errdetail("The user has no listens now either that a vector could be made of."),
+				 errdetail("The user has no current listens from which to make a vector."),
 				 errhint("Name the table or query that has them with listens; lbrec_recommend() answers with popular recordings.")));
 	PG_RETURN_ARRAYTYPE_P(lbrec_float_array(listener.query, listener.D));
 }

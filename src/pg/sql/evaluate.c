@@ -334,7 +334,7 @@ lbrec_evaluate_lists(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("rankings must not be null"),
-				 errdetail("They are what is measured."),
+				 errdetail("They are the lists to measure."),
 				 errhint("Give a table or query with columns user_id, recording_msid and rank.")));
 	lbrec_begin_evaluation(&e, fcinfo, &places, context);
 	spreads = lbrec_make_spreads(&e);

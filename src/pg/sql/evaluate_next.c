@@ -7,10 +7,11 @@
  * The model stays as trained, and knows the user's earlier plays.  The
  * baselines know the same:
  *
- *		popular listens in the training own_decayed w, the sum over plays of 1
- *		/ (1 + days) last_to_next all users' transitions from the last play
- *		blend 0.4 w / W + 0.3 last_to_next + 0.3 the user's own transitions
- *		from the last play
+ *		popular			listens in the training
+ *		own_decayed		w, the sum over plays of 1 / (1 + days)
+ *		last_to_next	all users' transitions from the last play
+ *		blend			0.4 w / W + 0.3 last_to_next + 0.3 the user's own
+ *						transitions from the last play
  *
  * Recordings to which a baseline gives no value follow by popularity.
  */

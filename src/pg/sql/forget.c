@@ -228,7 +228,7 @@ lbrec_forget_user(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", "user_id"),
-				 errhint("Name the user that all models are to forget.")));
+				 errhint("Give the user that all models must forget.")));
 	SPI_connect();
 	rows = lock_models(&n);
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "lbrec forgetting",
@@ -244,8 +244,8 @@ lbrec_forget_user(PG_FUNCTION_ARGS)
 	SPI_finish();
 	if (some_left)
 		ereport(NOTICE,
-				(errmsg("models keep what they learnt from this user together with others"),
+				(errmsg("models still hold what they learned from this user together with others"),
 				 errdetail("These are the vectors, counts and neighbours of recordings, the layers' weights, and the values that features of users had."),
-				 errhint("Delete the user's listens and train anew to take that out, too; and VACUUM lbrec.tensor, which has the former rows until then.")));
+				 errhint("Delete the user's listens and train again to remove that, too. VACUUM lbrec.tensor, which keeps the old rows until then.")));
 	return (Datum) 0;
 }

@@ -218,7 +218,7 @@ bad_tensor(const char *tensor, int32 chunk, const char *problem, void *arg)
 			 errmsg("tensor \"%s\" of the model to import cannot be used",
 					tensor),
 			 errdetail("%s", problem),
-			 errhint("Export the model again; lbrec_check tells of damage where it comes from.")));
+			 errhint("Run lbrec_check in the source database, then export again.")));
 }
 
 static void
@@ -512,7 +512,7 @@ lbrec_import(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("the model to import ends after %lld rows",
 						(long long) import.seq),
-				 errdetail("The last row, which says that all is there, is missing."),
+				 errdetail("The last row, which ends every export, is missing."),
 				 errhint("Copy the whole file.")));
 	lbrec_end_model(&import.writer);
 

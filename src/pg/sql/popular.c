@@ -59,7 +59,7 @@ read_span(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("since is not before until"),
-				 errdetail("Listens count from since on, up to until."),
+				 errdetail("Listens count from since up to until."),
 				 errhint("Leave out until to count up to the last listen.")));
 	return span;
 }

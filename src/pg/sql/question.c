@@ -31,7 +31,7 @@ lbrec_read_question(FunctionCallInfo fcinfo, const QuestionPlaces *places)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("recent and user_id are both null"),
-				 errdetail("What comes next follows from what was played, by a user or in an anonymous session."),
+				 errdetail("The next recording follows from the plays of a user or of an anonymous session."),
 				 errhint("Give recent => ARRAY[…], the latest play last, or a user_id whose listens are in the argument listens.")));
 	if (!PG_ARGISNULL(places->recent))
 		q.recent =

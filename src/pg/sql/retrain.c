@@ -110,7 +110,7 @@ read_rule(const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("rule is \"%s\"", name),
-			 errdetail("It says when the new version is made active."),
+			 errdetail("It decides when the new version becomes active."),
 			 errhint("Use \"not_worse\", \"better\" or \"always\".")));
 	return RULE_ALWAYS;			/* keep compiler quiet */
 }

@@ -245,7 +245,7 @@ tell_nothing_new(const TrainOptions *o, const Trained *trained)
 			 lbrec_metric_of_new(o->early_stopping) ?
 			 errdetail("recall_20, ndcg_20 and ndcg_100 are NULL; early_stopping looked at mrr instead.") :
 			 errdetail("recall_20, ndcg_20 and ndcg_100 are NULL."),
-			 errhint("Hold out listens that are later than those that are trained on, for example split => 'time'.")));
+			 errhint("Hold out later listens, for example with split => 'time'.")));
 }
 
 /* Warns of an exploded loss, which need not be infinite. */

@@ -344,7 +344,7 @@ read_listens(Tuning *t, const char *listens, MemoryContext context)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("trials cannot be compared with this split"),
-				 errdetail("Trials are measured on listens of the query that are held out."),
+				 errdetail("Trials are measured on held-out listens of the query."),
 				 errhint("Set split to \"last\", \"time\" or \"random\".")));
 	source.bucketize = options.bucketize;
 	source.number_buckets = options.number_buckets;
@@ -414,7 +414,7 @@ lbrec_tune(PG_FUNCTION_ARGS)
 	if (t.metric == METRIC_NONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("metric \"none\" orders no trials"),
+				 errmsg("metric \"none\" cannot order trials"),
 				 errhint("Use \"ndcg_20\", for example.")));
 	if (!PG_ARGISNULL(ARG_TIME_LIMIT))
 		t.deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
@@ -446,7 +446,7 @@ lbrec_tune(PG_FUNCTION_ARGS)
 				 errhint("Use metric => 'mrr', or a split that holds out later listens.")));
 	if (winner->number == 0)
 		ereport(NOTICE,
-				(errmsg("no trial is surely better than the settings without a search"),
+				(errmsg("no trial is reliably better than the settings without a search"),
 				 errdetail("Model \"%s\" is trained with those.", t.model)));
 	version = train_winner(&t, winner, PG_GETARG_BOOL(ARG_ACTIVATE), context);
 	MemoryContextSwitchTo(old);

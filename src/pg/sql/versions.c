@@ -144,7 +144,7 @@ lbrec_prune(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", "keep"),
-				 errhint("Say how many of the newest versions are to stay.")));
+				 errhint("Give the number of newest versions to keep.")));
 	keep = PG_GETARG_INT32(1);
 	if (keep < 1)
 		ereport(ERROR,

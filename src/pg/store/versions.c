@@ -275,7 +275,7 @@ lbrec_tell_default(const char *name, int32 version)
 	else if (several)
 		ereport(NOTICE,
 				(errmsg("no model is the default"),
-				 errhint("Calls that name no model are errors. Change that with SELECT lbrec_activate(%s, %d, make_default => true).",
+				 errhint("Calls that name no model fail. Set a default with SELECT lbrec_activate(%s, %d, make_default => true).",
 						 quote_literal_cstr(name), version)));
 }
 
@@ -350,7 +350,7 @@ lbrec_check_name(const char *name)
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("a model's name must have 1 to %d bytes", (int) most),
 				 errdetail("This one has %zu.", strlen(name)),
-				 errhint("Versions of a name are counted, so a short name does: 'weekly'.")));
+				 errhint("Use a short name, such as 'weekly'; its versions are counted.")));
 }
 
 static bool

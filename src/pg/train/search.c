@@ -45,7 +45,7 @@ read_knob(Knob *k, char *name, const JsonbValue *list)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("search has no array of values for \"%s\"", name),
-				 errdetail("All values that are to be tried are listed; there are no ranges."),
+				 errdetail("A list has single values; there are no ranges."),
 				 errhint("For example: search => '{\"temperature\": [0.05, 0.1, 0.2]}'.")));
 	k->name = name;
 	k->n_values = JsonContainerSize(array);
@@ -90,7 +90,7 @@ lbrec_read_search(Search *s, Jsonb *search)
 	if (s->n_knobs == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("search names nothing to try"),
+				 errmsg("search has no values to try"),
 				 errdetail("It is a JSON object of arrays: settings of lbrec_train, each with the values to try."),
 				 errhint("For example: search => '{\"temperature\": [0.05, 0.1, 0.2], \"history_dropout\": [0.4, 0.7]}'.")));
 }

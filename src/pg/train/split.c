@@ -244,7 +244,7 @@ split_from(Splitter *s)
 	if (n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("no listen is from test_from on"),
+				 errmsg("no listen is at or after test_from"),
 				 errdetail("Nothing would be held out to measure on."),
 				 errhint("Choose an earlier time, or split => 'none'.")));
 	s->split->n_train = s->data->n_listens - n;

@@ -33,7 +33,7 @@ check_dataset(const Dataset *data, const TrainOptions *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("the listens are all of one recording"),
-				 errdetail("Recordings are learnt by telling them from each other."),
+				 errdetail("Training compares recordings with each other."),
 				 errhint("Widen the query of listens.")));
 	if (strcmp(options->preset, "paper") == 0)
 	{
@@ -96,7 +96,7 @@ tell_sessions(const RunPlan *plan)
 	if (plan->inputs->row_users && plan->options->batch_by == BATCH_AUTO)
 		ereport(NOTICE,
 				(errmsg("with few users, rows of a batch are sessions"),
-				 errdetail("The number of users is %d. They cannot be told from each other, but %lld sessions tell which recordings are played together.",
+				 errdetail("The number of users is %d. So few show no difference in taste, but %lld sessions show which recordings are played together.",
 						   lbrec_vocabulary_size(plan->data->users),
 						   (long long) plan->inputs->rows->n_users),
 				 errhint("Set \"batch_by\" in settings to choose yourself.")));
@@ -290,7 +290,7 @@ lbrec_trial_plan(const TrainRequest *request)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("nothing is held out to compare trials on"),
-				 errdetail("Users have too few listens for this split, or the settings say so."),
+				 errdetail("Users have too few listens for this split, or the settings hold none out."),
 				 errhint("Set split to \"last\", \"time\" or \"random\", or widen the query of listens.")));
 	plan->data = trial_dataset(request->data, split, options, plays);
 	return plan;
@@ -322,7 +322,7 @@ lbrec_run_training(const TrainRequest *request, MemoryContext context)
 	}
 	if (!lbrec_tells_tastes(trained->model))
 		ereport(NOTICE,
-				(errmsg("next to no user has played two recordings, so model \"%s\" knows no tastes",
+				(errmsg("almost no user has played two recordings, so model \"%s\" knows no tastes",
 						request->name),
 				 errdetail("Everybody gets what is popular."),
 				 errhint("Train again when users have played more.")));

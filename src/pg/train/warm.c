@@ -177,7 +177,7 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("model \"%s\" does not exist, or no version of it is active",
 						name),
-				 errdetail("start_from names the model that training is to continue."),
+				 errdetail("start_from names the model to continue."),
 				 errhint("List models with SELECT * FROM lbrec_models.")));
 	lbrec_hold_version(warm->row.id);
 	old = MemoryContextSwitchTo(context);
