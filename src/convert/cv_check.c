@@ -1,12 +1,12 @@
 /*
  * cv_check.c
- *		Whether the tables that are there may be written to.
+ *		Checks that existing tables are safe to write to.
  *
  * The loader is often a superuser, and in many databases others may create
- * tables.  A table that waits for the loader under one of our names could
- * have a trigger, a check or a default, and that would run with the loader's
- * rights.  A table of another shape is no danger, but would take each load
- * again, or times in another zone.
+ * tables.  Such a table with one of our names could have a trigger, a check or
+ * a default, which would run with the loader's rights.  A table of another
+ * shape is no danger, but would store each load again, or times in another
+ * zone.
  *
  * The block runs before the tables are created, and then in each transaction
  * that writes: behind the lock that keeps triggers from being added, in a
@@ -21,7 +21,7 @@
 #define RAISE "\t\tRAISE EXCEPTION USING ERRCODE = '" CV_OUR_ERROR "',\n"
 #define CLASS(name) "'pg_catalog." name "'::pg_catalog.regclass"
 
-/* All that cv_sql.c, cv_canonical.c and cv_feedback.c write to. */
+/* All tables that cv_sql.c, cv_canonical.c and cv_feedback.c write to. */
 #define OURS \
 	"\tours pg_catalog.text[] := '{listen,recording,lbrec_dump,\n" \
 	"\t\tlbrec_dump_member,lbrec_next_listen,lbrec_first_recording,\n" \
@@ -45,8 +45,8 @@ const char *const cv_check_lock =
 	"END $lbrec$";
 
 /*
- * rels: our tables, their partitions, and the tables that reference them, for
- * a DELETE may go on there.
+ * rels: our tables, their partitions, and the tables that reference them,
+ * because a DELETE may cascade there.
  */
 static const char *const declarations =
 	"DO $lbrec$ DECLARE\n"
@@ -114,9 +114,9 @@ static const char *const owners =
 	"\tEND LOOP;\n";
 
 /*
- * Lists the functions that a row would call: by a trigger, a constraint, a
- * default, an index, a rule, a policy or a column's type.  A function is not
- * looked into: its owner answers for its calls.
+ * Lists the functions that a row would call: in triggers, constraints,
+ * defaults, indexes, rules, policies and column types.  The check does not
+ * look inside a function: its owner is responsible for its calls.
  */
 #define PART(class, oid, catalog, column) \
 	"\t\tUNION ALL SELECT " CLASS(class) ", p." oid ", p." column "\n" \
@@ -215,7 +215,7 @@ static const char *const columns =
 	"\t\t\t\t'PGOPTIONS=\"-c search_path=NAME\".';\n"
 	"\tEND LOOP;\n";
 
-/* Without a key each load would be there once more. */
+/* Without a key each load would store all rows again. */
 static const char *const keys =
 	"\tFOR bad IN SELECT c.oid::pg_catalog.regclass AS tab,\n"
 	"\t\t\tpg_catalog.array_to_string(w.cols, ', ') AS cols\n"

@@ -1,6 +1,6 @@
 /*
  * cv_check.h
- *		Whether the tables that are there may be written to.
+ *		Checks that existing tables are safe to write to.
  */
 #ifndef CV_CHECK_H
 #define CV_CHECK_H
@@ -8,8 +8,8 @@
 #include "cv.h"
 
 /*
- * SQLSTATE of the errors that our own blocks raise: their text is ours, and
- * no "the server refused" belongs before it.
+ * SQLSTATE of the errors that our own blocks raise: these messages need no
+ * "the server refused" in front.
  */
 #define CV_OUR_ERROR "LB001"
 
@@ -32,8 +32,8 @@
 extern void cv_check_sql(CvBuf *sql, const char *const *trusted, int n);
 
 /*
- * A block that locks those tables for writing, until the transaction ends: no
- * trigger, constraint or column changes under that lock.
+ * A block that locks those tables for writing until the transaction ends:
+ * under that lock no trigger, constraint or column changes.
  */
 extern const char *const cv_check_lock;
 

@@ -14,7 +14,7 @@
  * 0.05: the last bias of the candidate tower has a gradient of zero in
  * theory, so what it holds is rounding noise.
  *
- * LBREC_CPU=portable, avx2, avx512, vnni or blas chooses the kernels.
+ * LBREC_CPU names the set of kernels to use.
  *
  * Exits 0 when every case is within bounds, 1 when one is not, 2 when a case
  * cannot be read or there is none.

@@ -1,10 +1,10 @@
 /*
  * blas.c
- *		The set whose products are a BLAS library's: for machines that none of
- *		our own sets fits.
+ *		The set that uses a BLAS library for products, for machines that
+ *		support none of our own sets.
  *
- * Scans decide by bound_tile.h, so that answers are those of the other sets to
- * the last bit; what a BLAS does not have is that of the portable set.
+ * Scans use bound_tile.h, so that answers have the same bits as those of the
+ * other sets; functions that a BLAS lacks come from the portable set.
  */
 #include "core/kernels/blas.h"
 
@@ -31,7 +31,7 @@ usable(void)
 static void
 dense_blas(const LbDense *p)
 {
-	/* where both steps are 1, a is one row or one column */
+	/* with both steps 1, a is one row or one column */
 	bool		transposed = p->a_row == 1 && (p->a_step != 1 || p->k > 1);
 
 	blas.sgemm(LB_ROW_MAJOR, transposed ? LB_TRANS : LB_NO_TRANS, LB_NO_TRANS,

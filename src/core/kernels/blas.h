@@ -2,8 +2,8 @@
  * blas.h
  *		The functions of a BLAS that the set blas needs.
  *
- * src/core loads no library: core/openblas/lb_openblas.c does and hands the
- * functions in, and only then the set is usable.  They must be safe to
+ * core/openblas/lb_openblas.c loads the library and passes its functions to
+ * lb_blas_use(); only then is the set usable.  The functions must be safe to
  * call from several threads at once.
  */
 #ifndef LB_KERNELS_BLAS_H
@@ -11,7 +11,7 @@
 
 #include "core/lb_core.h"
 
-/* cblas.h's, with enumerations as the int that they are. */
+/* The functions of cblas.h; enumerations are passed as int. */
 typedef struct LbBlas
 {
 	void		(*sgemm) (int order, int trans_a, int trans_b, int m, int n,
@@ -27,7 +27,7 @@ typedef struct LbBlas
 #define LB_NO_TRANS 111
 #define LB_TRANS 112
 
-/* Not to be called while a kernel runs. */
+/* Must not be called while a kernel runs. */
 extern void lb_blas_use(const LbBlas *blas);
 
 #endif							/* LB_KERNELS_BLAS_H */

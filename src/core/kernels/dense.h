@@ -1,6 +1,6 @@
 /*
  * dense.h
- *		The kernel of dense layers, as a set has it.
+ *		The kernel of dense layers.
  */
 #ifndef LB_KERNELS_DENSE_H
 #define LB_KERNELS_DENSE_H
@@ -25,11 +25,11 @@ typedef struct LbDense
 	const float *b;
 	const float *bias;			/* (n) or NULL */
 	bool		add;
-	bool		relu;			/* negative values become zero */
+	bool		relu;			/* turn negative values into zero */
 	int			m;
 	int			n;
 	int			k;
-	int			columns;		/* of n, that are computed */
+	int			columns;		/* number of columns to compute, of n */
 } LbDense;
 
 #endif							/* LB_KERNELS_DENSE_H */

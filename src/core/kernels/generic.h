@@ -30,8 +30,8 @@ typedef double LbWide __attribute__((vector_size(32)));
 typedef int64_t LbWideInt __attribute__((vector_size(32)));
 
 /*
- * As lb_fused(), four at a time.  The error of a sum that has overflowed is
- * NaN, which is neither above nor below zero: such a sum stays as it is.
+ * Does what lb_fused() does, four at a time.  If a sum overflows, its error is
+ * NaN, which is neither above nor below zero, so the sum stays.
  */
 LB_INLINE LbVec
 vec_fused(LbVec a, LbVec b, LbVec c)

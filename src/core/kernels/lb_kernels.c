@@ -1,6 +1,6 @@
 /*
  * lb_kernels.c
- *		The list of kernel sets, and which one is in use.
+ *		The list of kernel sets, and the choice among them.
  */
 #include "core/kernels/lb_kernels.h"
 
@@ -33,7 +33,7 @@ const LbKernels *const lb_kernel_sets[] = {
 	NULL
 };
 
-/* NULL until the first call; threads that call at once find the same. */
+/* NULL until the first call; concurrent first calls choose the same set. */
 static _Atomic(const LbKernels *) in_use;
 
 static const LbKernels *

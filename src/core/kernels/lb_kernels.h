@@ -21,32 +21,32 @@
 
 typedef struct LbKernels
 {
-	const char *name;			/* as in lbrec.cpu */
-	bool		(*usable) (void);	/* True if this machine can run the set */
+	const char *name;			/* its name in lbrec.cpu */
+	bool		(*usable) (void);	/* True if this machine can run the set. */
 	void		(*dense) (const LbDense *p);
-	/* The same bits in every set: products are fused.  a_step is 1. */
+	/* Gives the same bits in every set: products are fused. a_step is 1. */
 	void		(*dense_exact) (const LbDense *p);
 	LbRowsKernel rows;
 	LbSoftmaxKernel softmax;
 	LbScanKernel scan;
 } LbKernels;
 
-/* The sets that this build has, the best first; NULL ends the list. */
+/* The sets in this build, the best first; NULL ends the list. */
 extern const LbKernels *const lb_kernel_sets[];
 
 /*
- * The set in use: the first of the list that this machine can run, unless
- * lb_kernels_use() has chosen another.
+ * Returns the set in use: the first of the list that this machine can run,
+ * unless lb_kernels_use() has chosen another.
  */
 extern const LbKernels *lb_kernels(void);
 
 /*
- * Uses this set from now on; NULL returns to the best.  The machine must be
- * able to run it.  Not to be called while a kernel runs.
+ * Selects this set; NULL selects the best.  The machine must be able to run
+ * it.  Must not be called while a kernel runs.
  */
 extern void lb_kernels_use(const LbKernels *set);
 
-/* The set of that name, or NULL if this build has none. */
+/* Returns the set of that name, or NULL if this build has none. */
 extern const LbKernels *lb_kernels_named(const char *name);
 
 #endif							/* LB_KERNELS_H */

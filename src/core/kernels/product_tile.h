@@ -1,6 +1,6 @@
 /*
  * product_tile.h
- *		The product that the softmax and scan tiles are made of.
+ *		The product that the softmax and scan tiles use.
  */
 #ifndef LB_KERNELS_PRODUCT_TILE_H
 #define LB_KERNELS_PRODUCT_TILE_H

@@ -1,18 +1,18 @@
 /*
  * rows.h
- *		The kernels of embedding tables' rows: sums of rows on the way
- *		forward, Adagrad on the way back.
+ *		The kernels for rows of embedding tables: sums of rows in the forward
+ *		pass, Adagrad in the backward pass.
  *
- * These loops wait for memory: a table has hundreds of megabytes and a step
- * reads some thousand of its rows.  So each asks for a row some rows before it
- * is used (lb_rows_prefetch), and reads and writes it once.
+ * These loops wait for memory: a table has hundreds of megabytes, and a step
+ * reads some thousand of its rows.  So each row is prefetched some rows ahead
+ * (lb_rows_prefetch), and read and written once.
  */
 #ifndef LB_KERNELS_ROWS_H
 #define LB_KERNELS_ROWS_H
 
 #include "core/lb_core.h"
 
-/* Rows that are on their way from memory while one is used. */
+/* Number of rows to prefetch ahead. */
 #define LB_ROWS_AHEAD 12
 
 typedef struct LbRowsKernel
@@ -34,7 +34,7 @@ typedef struct LbRowsKernel
 							float rate, float epsilon);
 } LbRowsKernel;
 
-/* Into the second cache: rows that are ahead would fill the first. */
+/* Prefetches into L2: rows ahead would fill L1. */
 static inline void
 lb_rows_prefetch(const float *row, int cols)
 {

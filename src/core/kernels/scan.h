@@ -12,10 +12,10 @@
 
 #include "core/lb_core.h"
 
-/* Candidates between two looks at the cancel flag and at the threshold. */
+/* Candidates between two checks of the cancel flag and the threshold. */
 #define LB_SCAN_BLOCK 256
 
-/* Candidates of an index group: they share a scale and an error bound. */
+/* Candidates in an index group: they share a scale and an error bound. */
 #define LB_GROUP 16
 #define LB_GROUPS_PER_BLOCK (LB_SCAN_BLOCK / LB_GROUP)
 
@@ -23,7 +23,7 @@
 #define LB_QUERY_LANES 64
 #define LB_CAND_UNIT 48
 
-/* A candidate of a tile that is not below its query's threshold. */
+/* A candidate in a tile that is not below its query's threshold. */
 typedef struct LbHit
 {
 	uint32_t	lane;			/* query */
@@ -35,8 +35,8 @@ typedef struct LbScanKernel
 {
 	int			lanes;			/* queries of a tile: 2 vectors */
 	int			mr;				/* candidates of a packed block */
-	bool		fast_codes;		/* True if scan_codes beats tile_hits for many
-								 * queries, too */
+	bool		fast_codes;		/* True if scan_codes is faster than tile_hits
+								 * for many queries, too. */
 
 	/*
 	 * out[i] = chain of q and row i of c, n <= LB_SCAN_BLOCK; or minus
@@ -74,9 +74,10 @@ typedef struct LbScanKernel
 							  int *n_blocks);
 
 	/*
-	 * Index codes of n_groups groups: for each candidate whose dot product
-	 * with the query's codes (n_quads * 4) is at least floors[group], notes
-	 * its place and the product.  Returns how many; there is room for all.
+	 * Scans the index codes of n_groups groups: for each candidate whose dot
+	 * product with the query's codes (n_quads * 4) is at least floors[group],
+	 * writes its place and the product.  Returns their number; there is room
+	 * for all.
 	 */
 	int			(*scan_codes) (int32_t *places, int32_t *dots,
 							   const uint8_t *codes, int n_groups, int n_quads,

@@ -20,7 +20,7 @@
  */
 #define LB_SM_ROWS 96
 
-/* Columns between two looks at the cancel flag, and of one exp + dq pass. */
+/* Columns between two checks of the cancel flag, and in one exp + dq pass. */
 #define LB_SM_PANEL 96
 
 /* Columns and width are padded to multiples of these. */
@@ -38,31 +38,31 @@
 
 typedef struct LbSoftmaxTile
 {
-	/* shared by all workers, read only */
+	/* Shared by all workers, read only: */
 	int			N;				/* columns */
 	int			D;				/* width of q and c */
 	int			Np;				/* N in column units */
 	int			Dp;				/* D in width units */
-	double	   *mean;			/* (D): of the candidates */
-	float	   *c;				/* (Np, Dp): candidates less their mean */
-	float	   *cpack;			/* c as logits want it: (Np / mr, D, mr),
-								 * columns in register blocks */
+	double	   *mean;			/* (D): mean of the candidates */
+	float	   *c;				/* (Np, Dp): candidates minus their mean */
+	float	   *cpack;			/* c in the layout for logits: (Np / mr, D,
+								 * mr), columns in register blocks */
 	float	   *bias;			/* (Np), times log2(e) */
 	int32_t    *ids;			/* (Np) or NULL */
 
-	/* the worker's own */
+	/* The worker's own: */
 	int			row0;			/* first row of the tile */
 	int			n_rows;			/* rows in use, up to LB_SM_ROWS */
 	float	   *s;				/* (Np, ROWS): logits, then exp of them */
 	float	   *qt;				/* (D, ROWS): q * scale * log2(e), transposed */
 	float	   *qg;				/* (ROWS, Dp): q * scale * weight / sum */
 	float	   *row_max;		/* (ROWS) */
-	float	   *row_sum;		/* (ROWS): of exp2(s - row_max) but the
-								 * positive */
+	float	   *row_sum;		/* (ROWS): sum of exp2(s - row_max), without
+								 * the positive */
 	float	   *dq;				/* (ROWS, Dp) */
 	float	   *dc;				/* (Np, Dp): this worker's share */
 	int32_t    *row_ids;		/* (ROWS) */
-	double	   *sums;			/* (D): of its part of some rows */
+	double	   *sums;			/* (D): sum of its part of some rows */
 } LbSoftmaxTile;
 
 /*

@@ -20,7 +20,7 @@
 #define LB_SCAN_MAX_D 1024
 #define LB_SCAN_MAX_N INT32_MAX
 
-/* Among which candidates a scan looks. */
+/* The candidates that a scan may return. */
 typedef struct LbCandidates
 {
 	const float *c;				/* (n,D), row-major */
@@ -28,9 +28,11 @@ typedef struct LbCandidates
 	int			D;				/* 1 to LB_SCAN_MAX_D */
 	const void *index;			/* from lb_index_build() of the same c, or
 								 * NULL: faster, same result */
-	const uint64_t *allow;		/* bitmap of n bits: only those set; or NULL */
-	const int32_t *list;		/* only these, ascending and distinct; or
-								 * NULL. Not together with allow */
+	const uint64_t *allow;		/* bitmap of n bits: only candidates with a
+								 * set bit; or NULL */
+	const int32_t *list;		/* only these candidates, ascending and
+								 * distinct; or NULL. At most one of allow and
+								 * list is set */
 	int64_t		n_list;
 } LbCandidates;
 
@@ -43,7 +45,7 @@ lb_candidates_sound(const LbCandidates *set)
 		!(set->allow != NULL && set->list != NULL);
 }
 
-/* Candidates that are left by the list, if there is one. */
+/* Returns the number of candidates in the list, or of all. */
 static inline int64_t
 lb_candidates_most(const LbCandidates *set)
 {
@@ -51,8 +53,8 @@ lb_candidates_most(const LbCandidates *set)
 }
 
 /*
- * The best of each query: ids and scores (n_queries, k) in ranking order,
- * found (n_queries) their numbers.
+ * The best of each query: ids and scores (n_queries, k) in ranking order;
+ * found (n_queries) has their numbers.
  */
 typedef struct LbBest
 {

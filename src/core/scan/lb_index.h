@@ -13,24 +13,25 @@
 #include "core/lb_threads.h"
 
 /*
- * The int8 index: an eighth more than a quarter of c's size, built once into
- * the caller's block (aligned to LB_ALIGN; position independent, so it can be
- * written to a file and mapped).  lb_index_check() tells whether a block of
- * that many bytes is an index for n candidates of width D by this version.
+ * The int8 index is an eighth more than a quarter of c's size.  It is built
+ * once into the caller's block (aligned to LB_ALIGN; position independent, so
+ * it can be written to a file and mapped).  lb_index_check() returns true if a
+ * block of that many bytes is an index for n candidates of width D by this
+ * version.
  */
 extern size_t lb_index_bytes(int64_t n, int D);
 extern LbStatus lb_index_build(void *block, const float *c, int64_t n, int D,
 							   LbThreads *pool, LbCancel cancel);
 extern bool lb_index_check(const void *block, size_t bytes, int64_t n, int D);
 
-/* True if the set has an index that is worth its while for this k. */
+/* True if the set has an index and using it for this k is faster. */
 extern bool lb_index_pays(const LbCandidates *set, int64_t k);
 
 /*
- * A scan of the index for one query: begin, each block of LB_GROUPS_PER_BLOCK
- * groups, end; then the collector has the answer.  Many queries may take
- * turns at a block while it is in L1.  scratch is lb_index_scan_bytes();
- * NULL: this query is for the plain scan.
+ * A scan of the index for one query: begin, then each block of
+ * LB_GROUPS_PER_BLOCK groups, then end; the collector then has the answer.
+ * Many queries may take turns at a block while it is in L1.  scratch has
+ * lb_index_scan_bytes().  NULL: this query needs the plain scan.
  */
 typedef struct LbIndexScan LbIndexScan;
 

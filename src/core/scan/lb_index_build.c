@@ -9,8 +9,8 @@
 #define SMALLEST_SCALE 0x1p-60f
 
 /*
- * Sorting key: exponent and seven bits of the largest component, descending.
- * A counting sort does, because a group needs likeness, not order.
+ * Sort key: exponent and seven bits of the largest component, descending.  A
+ * counting sort suffices, because a group needs similar rows, not sorted ones.
  */
 #define N_BUCKETS 32768
 #define BUCKET_OF(bits) (N_BUCKETS - 1 - ((bits) >> 16))
@@ -18,8 +18,8 @@
 typedef struct Build
 {
 	Index		index;
-	uint32_t   *bits;			/* (n): of largest components, where the codes
-								 * will be */
+	uint32_t   *bits;			/* (n): bits of the largest components, stored
+								 * where the codes will be */
 	const float *c;
 	int64_t		n;
 	int			D;
@@ -38,7 +38,8 @@ find_bits(void *arg, int worker, int64_t from, int64_t to)
 }
 
 /*
- * index->order; *largest_all gets the largest component's bits of all.
+ * fills index->order; *largest_all gets the bits of the largest component of
+ * all
  */
 static LbStatus
 sort_rows(Build *build, uint32_t *largest_all, LbThreads *pool)
@@ -77,12 +78,13 @@ sort_rows(Build *build, uint32_t *largest_all, LbThreads *pool)
 	return LB_OK;
 }
 
-/* Sums that are made side by side, for the sake of speed. */
+/* Number of sums computed side by side, for speed. */
 #define LANES 4
 
 /*
- * C + 128 of a row x (D) with scale s to codes; *norm2 and *rest2 become the
- * squares of |c| and |r|.  Plain loops, so that compilers use vectors.
+ * Writes C + 128 for a row x (D) with scale s to codes; *norm2 and *rest2
+ * become the squares of |c| and |r|.  Plain loops, so that compilers use
+ * vectors.
  */
 static void
 quantise_row(uint8_t *codes, double *norm2, double *rest2, const float *x,
@@ -189,7 +191,7 @@ lb_index_build(void *block, const float *c, int64_t n, int D, LbThreads *pool,
 		return LB_BAD_ARGUMENT;
 	lb_index_plan(header, n, D);
 	lb_index_point(&build.index, block);
-	/* what no group fills: alignment, so that equal rows give equal blocks */
+	/* clears the alignment gaps, so that equal rows give equal blocks */
 	memset((char *) block + header->order_at, 0,
 		   header->codes_at - header->order_at);
 	build.bits = (uint32_t *) build.index.codes;
@@ -197,7 +199,7 @@ lb_index_build(void *block, const float *c, int64_t n, int D, LbThreads *pool,
 	if (status != LB_OK)
 		return status;
 	header->usable = float_from_bits(largest) <= LARGEST_EXACT;
-	/* a finite candidate that is too large has no codes to speak of */
+	/* a candidate too large for codes makes the index unusable */
 	if (!header->usable)
 		return LB_OK;
 	return lb_threads_for(pool, build.index.n_groups, 1, LB_GROUPS_PER_BLOCK,

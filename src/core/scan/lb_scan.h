@@ -10,12 +10,12 @@
 
 extern float lb_score(const float *q, const float *c, int D);
 
-/* The same of n rows of c at once: much faster than one by one. */
+/* Computes the scores of n rows of c at once, much faster than one by one. */
 extern void lb_score_rows(float *out, const float *q, const float *c, int D,
 						  const int32_t *rows, int n);
 
 /*
- * The min(k, candidates allowed) best of one query; scratch is
+ * Finds the min(k, candidates allowed) best of one query; scratch has
  * lb_topk_bytes(set, k) bytes, aligned to LB_ALIGN.
  */
 extern size_t lb_topk_bytes(const LbCandidates *set, int64_t k);

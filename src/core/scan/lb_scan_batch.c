@@ -15,7 +15,7 @@
 #include "core/scan/lb_scan_pack.h"
 #include "core/scan/lb_scan_plain.h"
 
-/* Queries of a group: their collectors are to stay in L2, or near it. */
+/* Queries in a group: their collectors should stay in or near L2. */
 #define TOP_QUERIES 512
 #define TOP_BYTES (4 * 1024 * 1024)
 
@@ -29,17 +29,18 @@ typedef struct Job
 	int64_t		n;
 	int			D;
 	LbCancel	cancel;
-	char	   *own;			/* scratch of each worker, own_bytes apart */
+	char	   *own;			/* scratch of the workers, own_bytes each */
 	size_t		own_bytes;
-	int			group;			/* queries of a group */
-	int			tile;			/* candidates of a tile */
+	int			group;			/* queries in a group */
+	int			tile;			/* candidates in a tile */
 	const LbCandidates *set;
-	int64_t		k;				/* or the candidates, if they are fewer */
-	int64_t		stride;			/* of ids and scores: the caller's k */
+	int64_t		k;				/* the caller's k, or the number of candidates
+								 * if that is less */
+	int64_t		stride;			/* columns of ids and scores: the caller's k */
 	int64_t    *found;
 	int64_t    *ids;
 	float	   *scores;
-	size_t		scan_bytes;		/* of a query's index scan, or 0 */
+	size_t		scan_bytes;		/* bytes of a query's index scan, or 0 */
 	bool		use_index;
 } Job;
 
@@ -53,7 +54,8 @@ typedef struct Own
 	LbTop	   *tops;			/* (group) */
 	uint64_t   *keys;			/* (group, room) */
 	char	   *scans;			/* (group, scan_bytes), if there is an index */
-	LbIndexScan **scan;			/* (group): NULL for queries it cannot do */
+	LbIndexScan **scan;			/* (group): NULL for queries that need the
+								 * plain scan */
 } Own;
 
 static size_t
@@ -83,7 +85,7 @@ top_group_size(int64_t n_queries, int64_t room, size_t scan_bytes)
 	return group_size(n_queries, most < TOP_QUERIES ? most : TOP_QUERIES);
 }
 
-/* one tile against the lanes from query i of the group on */
+/* scores one tile against the lanes from query i of the group on */
 static void
 top_tile(const Job *job, Own *own, int i, const int32_t *rows, int64_t first,
 		 int in_tile, int n_blocks)
@@ -108,7 +110,7 @@ top_tile(const Job *job, Own *own, int i, const int32_t *rows, int64_t first,
 			LbTop	   *top = &own->tops[i + hit->lane];
 
 			if (place >= in_tile)
-				continue;		/* a repeat of the last candidate */
+				continue;		/* skips a repeat of the last candidate */
 			lb_top_push(top, hit->score,
 						(uint32_t) (rows != NULL ? rows[place] :
 									first + place));
@@ -121,7 +123,7 @@ top_tile(const Job *job, Own *own, int i, const int32_t *rows, int64_t first,
 	}
 }
 
-/* the next candidates allowed, from *next on; returns how many */
+/* collects the next allowed candidates, from *next on; returns their number */
 static int
 next_rows(int32_t *rows, int most, const LbCandidates *set, int64_t *next)
 {
@@ -198,9 +200,9 @@ top_group(Job *job, Own *own, int64_t first, int n)
 }
 
 /*
- * Queries take turns at each block of codes.  It pays with 8-bit dot products
- * only: without them float32 tiles are as fast (AVX2: 2,156 queries a CPU second
- * against 2,075 from the index).
+ * True if queries take turns at each block of codes.  That pays with 8-bit dot
+ * products only: without them float32 tiles are as fast (AVX2: 2,156 queries a
+ * CPU second, against 2,075 from the index).
  */
 static bool
 use_index(const LbCandidates *set, int64_t k)
@@ -208,7 +210,7 @@ use_index(const LbCandidates *set, int64_t k)
 	return lb_kernels()->scan.fast_codes && lb_index_pays(set, k);
 }
 
-/* Scratch that a query's scan of the index takes; 0 where it is not used. */
+/* Returns the bytes for a query's scan of the index; 0 if it is not used. */
 static size_t
 index_bytes(const LbCandidates *set, int64_t k)
 {

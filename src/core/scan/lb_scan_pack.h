@@ -26,7 +26,7 @@ tile_size(int D)
 	return tile > TILE_MIN ? tile : TILE_MIN;
 }
 
-/* queries of a group, a multiple of LB_QUERY_LANES */
+/* returns the queries in a group, a multiple of LB_QUERY_LANES */
 static inline int
 group_size(int64_t n_queries, int64_t most)
 {
@@ -38,8 +38,8 @@ group_size(int64_t n_queries, int64_t most)
 }
 
 /*
- * n queries, row rows[i] of q or the i-th when rows is NULL, lanes side by
- * side; what is left of the last lanes is zero.
+ * Packs n queries, row rows[i] of q or the i-th if rows is NULL, side by side
+ * in lanes; unused lanes are zero.
  */
 static inline void
 pack_queries(float *qt, const float *q, const int32_t *rows, int n, int lanes,
@@ -57,9 +57,9 @@ pack_queries(float *qt, const float *q, const int32_t *rows, int n, int lanes,
 }
 
 /*
- * n candidates in blocks of mr; row(i) = rows[i], or first + i when rows is
- * NULL.  Returns the number of blocks; places without a candidate repeat the
- * last one, and their hits and counts are taken out by the caller.
+ * Packs n candidates in blocks of mr; candidate i is row rows[i], or first + i
+ * if rows is NULL.  Returns the number of blocks.  Unused places repeat the
+ * last candidate, and the caller removes their hits and counts.
  */
 static inline int
 pack_candidates(float *cpack, const float *c, int64_t first,

@@ -2,14 +2,14 @@
  * lb_scan_plain.c
  *		The scan of one query without the index.
  *
- * In blocks: chains of a block, one vector comparison with the k-th best so
- * far, and only then single candidates.
+ * It works in blocks: it computes the chains of a block, compares all with the
+ * k-th best so far, and looks at single candidates only if one is better.
  */
 #include "core/scan/lb_scan_plain.h"
 
 #include "core/kernels/lb_kernels.h"
 
-/* chains of one block to the collector */
+/* adds the chains of one block to the collector */
 static void
 take_block(LbTop *top, const float *chains, int n, const int32_t *rows,
 		   int64_t first)
@@ -27,7 +27,7 @@ take_block(LbTop *top, const float *chains, int n, const int32_t *rows,
 			lb_top_push(top, chains[i],
 						(uint32_t) (rows != NULL ? rows[i] : first + i));
 	}
-	/* a threshold as soon as there can be one */
+	/* sets a threshold as early as possible */
 	if (top->floor == LB_KEY_NONE && top->n >= top->k)
 		lb_top_sift(top);
 }
@@ -71,7 +71,7 @@ scan_list(LbTop *top, const float *q, const LbCandidates *set, LbCancel cancel)
 	return LB_OK;
 }
 
-/* bit by bit, a block of row numbers at a time */
+/* scans the bits of a bitmap, a block of row numbers at a time */
 static LbStatus
 scan_allowed(LbTop *top, const float *q, const LbCandidates *set,
 			 LbCancel cancel)

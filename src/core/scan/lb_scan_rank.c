@@ -17,8 +17,9 @@
 #include "core/scan/lb_scan_top.h"
 
 /*
- * Bytes of a group's queries.  They stay in L2, and packing a tile, which costs
- * as much as some twenty queries, is lost among them.
+ * Bytes of a group's queries.  They stay in L2, and there are enough of them
+ * that packing a tile, which costs as much as some twenty queries, does not
+ * matter.
  */
 #define COUNT_BYTES (1024 * 1024)
 
@@ -29,15 +30,15 @@ typedef struct Job
 	int64_t		n_queries;
 	const int32_t *true_candidate;	/* one of these two is NULL */
 	const float *floor;
-	int64_t		most;			/* where counting stops; 0: never */
+	int64_t		most;			/* limit of counting; 0: none */
 	const float *c;
 	int64_t		n;
 	int			D;
 	LbCancel	cancel;
-	char	   *own;			/* scratch of each worker, own_bytes apart */
+	char	   *own;			/* scratch of the workers, own_bytes each */
 	size_t		own_bytes;
-	int			group;			/* queries of a group */
-	int			tile;			/* candidates of a tile */
+	int			group;			/* queries in a group */
+	int			tile;			/* candidates in a tile */
 } Job;
 
 /* a worker's arrays */
@@ -47,7 +48,7 @@ typedef struct Own
 	float	   *cpack;			/* (tile / mr, D, mr) */
 	float	   *floor;			/* (group) */
 	int32_t    *counts;			/* (group) */
-	int32_t    *query;			/* (group): which query a lane has */
+	int32_t    *query;			/* (group): the query in each lane */
 } Own;
 
 static size_t
@@ -65,8 +66,8 @@ cut_own(Own *own, char *block, int group, int tile, int D)
 }
 
 /*
- * A tile's last block repeats its last candidate: where that counts, each
- * repeat has been counted.
+ * A tile's last block repeats its last candidate: subtracts the repeats that
+ * were counted.
  */
 static void
 take_out_repeats(const Job *job, Own *own, int64_t first, int n, int repeats)
@@ -87,8 +88,8 @@ take_out_repeats(const Job *job, Own *own, int64_t first, int n, int repeats)
 }
 
 /*
- * Writes the counts of queries that have reached the limit and closes ranks.
- * Returns how many are left.
+ * Writes the counts of queries that reached the limit, and moves the others
+ * together.  Returns the number left.
  */
 static int
 drop_finished(Job *job, Own *own, int64_t first, int n)
@@ -99,7 +100,7 @@ drop_finished(Job *job, Own *own, int64_t first, int n)
 
 	for (int i = 0; i < n; i++)
 		finished += own->counts[i] >= job->most;
-	/* repacking costs as much as a tile: not for every single query */
+	/* repacking costs as much as a tile, so wait until several are finished */
 	if (finished < n && (finished < lanes || finished < n / 8))
 		return n;
 	for (int i = 0; i < n; i++)
@@ -189,7 +190,7 @@ count_part(void *arg, int worker, int64_t from, int64_t to)
 	return count_group(job, &own, from, (int) (to - from));
 }
 
-/* a worker's queries, if they fit */
+/* returns a worker's queries, if they fit */
 static int
 count_group_size(int64_t n_queries, int D, int n_threads)
 {

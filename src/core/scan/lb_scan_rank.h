@@ -9,8 +9,8 @@
 #include "core/lb_threads.h"
 
 /*
- * Queries, each with a true candidate, or with a score in its place: that of a
- * true candidate that is not in c, an unknown recording's own vector.
+ * Queries, each with a true candidate or, if its recording is not in c, with
+ * the score of its vector as a floor.
  */
 typedef struct LbRanking
 {
@@ -18,18 +18,18 @@ typedef struct LbRanking
 	int64_t		n_queries;
 	const int32_t *true_candidate;	/* (n_queries) or NULL */
 	const float *floor;			/* (n_queries) or NULL */
-	int64_t		most;			/* count no further; 0: no limit */
+	int64_t		most;			/* limit of counting; 0: none */
 	const float *c;				/* (n, D) */
 	int64_t		n;
 	int			D;
 } LbRanking;
 
 /*
- * Ranks for evaluation, as TFRS's FactorizedTopK has them: counts[i] is the
- * number of candidates whose score is strictly above that of query i's true
- * candidate, so counts[i] < K is a hit in the top K.  Queries that have
- * reached the limit cost nothing more, so for hits in the top 100 alone,
- * most = 100 saves most of the work.
+ * Counts ranks for evaluation, as TFRS's FactorizedTopK defines them:
+ * counts[i] is the number of candidates whose score is strictly above that of
+ * query i's true candidate, so counts[i] < K is a hit in the top K.  Queries
+ * that reach the limit are dropped, so for hits in the top 100 alone, most =
+ * 100 saves most of the work.
  */
 extern size_t lb_rank_counts_bytes(int64_t n_queries, int64_t n, int D,
 								   int n_threads);

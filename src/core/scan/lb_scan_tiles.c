@@ -1,9 +1,9 @@
 /*
  * lb_scan_tiles.c
- *		The scores of some queries and all candidates, tile by tile.
+ *		Computes the scores of some queries and all candidates, tile by tile.
  *
- * The packing is that of lb_scan_pack.h; a tile of scores is written, as its
- * reader needs more than a comparison with a threshold.
+ * lb_scan_pack.h does the packing. Here a tile of scores is stored, because
+ * its reader needs more than a comparison with a threshold.
  */
 #include "core/scan/lb_scan_tiles.h"
 

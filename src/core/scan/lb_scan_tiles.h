@@ -1,19 +1,19 @@
 /*
  * lb_scan_tiles.h
- *		The scores of some queries and all candidates, tile by tile.
+ *		Computes the scores of some queries and all candidates, tile by tile.
  */
 #ifndef LB_SCAN_TILES_H
 #define LB_SCAN_TILES_H
 
 #include "core/scan/lb_candidates.h"
 
-/* Queries of a tile, at most. */
+/* Limit of queries in a tile. */
 #define LB_TILE_QUERIES 64
 
 /*
  * A tile of scores: that of query first_query + i and candidate
  * first_candidate + j is scores[j * stride + i], a raw chain, which
- * lb_score_finish() makes a score.
+ * lb_score_finish() turns into a score.
  */
 typedef struct LbScoreTile
 {
@@ -28,10 +28,10 @@ typedef struct LbScoreTile
 typedef void (*LbTileVisitor) (void *arg, const LbScoreTile *tile);
 
 /*
- * Visits the scores of q (n_queries, D) and c (n, D), on the caller's thread:
- * for each query candidates come in ascending order.  scratch is
- * lb_tiles_bytes() bytes, aligned to LB_ALIGN.  The more queries, the less a
- * score costs, up to some hundred.
+ * Visits the scores of q (n_queries, D) and c (n, D), on the caller's thread;
+ * each query sees candidates in ascending order.  scratch has lb_tiles_bytes()
+ * bytes, aligned to LB_ALIGN.  Up to about a hundred queries, more queries
+ * make each score cheaper.
  */
 extern size_t lb_tiles_bytes(int n_queries, int D);
 extern LbStatus lb_visit_tiles(const float *q, int n_queries, const float *c,

@@ -26,8 +26,8 @@ median_of_three(const uint64_t *keys, int64_t n, uint64_t *state)
 }
 
 /*
- * Moves keys >= pivot to the front and returns their number, at least 1 when
- * the pivot is among them.
+ * Moves keys >= pivot to the front and returns their number, at least 1 if the
+ * pivot is among them.
  */
 static inline int64_t
 partition(uint64_t *keys, int64_t n, uint64_t pivot)
@@ -57,7 +57,9 @@ lb_key_select(uint64_t *keys, int64_t n, int64_t k)
 
 		if (front == n)
 		{
-			/* the pivot is the smallest: put it last and leave it out */
+			/*
+			 * the pivot is the smallest: move it to the end and leave it out
+			 */
 			for (int64_t i = 0; i < n; i++)
 			{
 				if (keys[i] == pivot)

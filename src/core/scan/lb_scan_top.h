@@ -16,12 +16,12 @@
 
 #include "core/lb_core.h"
 
-/* Ranks behind every candidate: a threshold that all pass. */
+/* The lowest key: as a threshold, all keys pass. */
 #define LB_KEY_NONE UINT64_C(0)
 
 /*
- * The score that a chain's result stands for: a NaN (products that overflow to
- * both infinities) counts as minus infinity, minus zero as zero.
+ * Turns a chain's result into a score: NaN (products that overflow to both
+ * infinities) becomes minus infinity, minus zero becomes zero.
  */
 static inline float
 lb_score_finish(float x)
@@ -62,23 +62,29 @@ extern void lb_key_select(uint64_t *keys, int64_t n, int64_t k);
 /* Sorts n keys, largest first. */
 extern void lb_key_sort(uint64_t *keys, int64_t n);
 
-/* The same; after LB_CANCELLED all keys are there, in some order. */
+/*
+ * The same, with cancel; after LB_CANCELLED all keys are still there, in some
+ * order.
+ */
 extern LbStatus lb_key_sort_polling(uint64_t *keys, int64_t n,
 									LbCancel cancel);
 
-/* The k best keys so far, with room for more before they are sifted. */
+/* Collects the k best keys, with room for more between two siftings. */
 typedef struct LbTop
 {
 	uint64_t   *keys;
 	int64_t		n;
 	int64_t		k;
 	int64_t		room;
-	uint64_t	floor;			/* a key must be above it: the k-th best seen
-								 * at the last sifting, or LB_KEY_NONE */
+	uint64_t	floor;			/* a key must exceed it: the k-th best at the
+								 * last sifting, or LB_KEY_NONE */
 	float		floor_score;	/* its score, or -infinity */
 } LbTop;
 
-/* Room that a collector wants for k <= n: twice k and some, but n at most. */
+/*
+ * Returns the capacity of a collector for k <= n: somewhat more than 2 k, but
+ * n at most.
+ */
 static inline int64_t
 lb_top_room(int64_t k, int64_t n)
 {

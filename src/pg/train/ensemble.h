@@ -14,17 +14,17 @@ typedef struct Member
 	TwoTower   *model;
 	LbOptimizer optimizer;
 	Batcher		batcher;
-	MemoryContext context;		/* of its weights and batches */
+	MemoryContext context;		/* memory for its weights and batches */
 } Member;
 
 typedef struct Ensemble
 {
 	const RunPlan *plan;
 	MemoryContext context;
-	TwoTower   *model;			/* the wide one */
+	TwoTower   *model;			/* the wide model */
 	BatchShape	shape;
-	LbWorkspace workspace;		/* of a step of any member */
-	States		states;			/* of members that have ended */
+	LbWorkspace workspace;		/* for a step of any member */
+	States		states;			/* states of members that have ended */
 	int			n;
 	Member	   *members;		/* (n) */
 } Ensemble;

@@ -1,9 +1,9 @@
 /*
  * epochs.c
- *		Carries a plan out: epochs of training.
+ *		Carries out a plan: epochs of training.
  *
  * Everything is allocated in the caller's memory context, and nothing is
- * written here: an error or a cancel at any moment leaves no trace.
+ * written to tables, so an error or a cancel leaves no trace.
  */
 #include "pg/train/epochs.h"
 
@@ -23,18 +23,19 @@
 #include "pg/train/score_fit.h"
 #include "pg/train/warm.h"
 
-/* A run under way. */
+/* A run in progress. */
 typedef struct Run
 {
 	const RunPlan *plan;
 	Ensemble   *ensemble;
 	LbObjective objective;
 	LbSchedule	schedule;
-	FittedScore fitted;			/* by the latest measurement */
-	FittedScore best_fitted;	/* by that of the best epoch */
-	instr_time	start;			/* of the present member's epoch */
-	double		rate;			/* listens a second in the latest epoch */
-	float	  **best;			/* its weights, by tensor, or NULL */
+	FittedScore fitted;			/* weights fitted in the latest measurement */
+	FittedScore best_fitted;	/* weights fitted in the best epoch */
+	instr_time	start;			/* start of the current member's epoch */
+	double		rate;			/* listens per second in the latest epoch */
+	float	  **best;			/* weights of the best epoch, by tensor, or
+								 * NULL */
 	RunResult  *result;
 } Run;
 
@@ -61,8 +62,8 @@ seconds_since(instr_time start)
 }
 
 /*
- * Seconds to the end of all runs when member m is in this epoch, of which a
- * share is done; below 0 as long as nothing can be told.
+ * Estimates the seconds to the end of all runs, when member m has done a share
+ * of this epoch; negative if unknown.
  */
 static double
 seconds_left(const Run *run, int m, int epoch, double done)
@@ -90,19 +91,19 @@ seconds_left(const Run *run, int m, int epoch, double done)
 	}
 	else
 		epochs = (double) (n - m) * plan->n_epochs - (epoch - 1) - done;
-	/* one for saving in the end */
+	/* counts saving as one more epoch */
 	return (Max(epochs, 0) + plan->epochs_after + 1) * of_epoch +
 		(measures + plan->measures_after) * of_measure;
 }
 
-/* Tells how far the run is. */
+/* Reports the progress of the run. */
 static void
 tell(const Run *run, int m, int epoch, double done)
 {
 	const RunPlan *plan = run->plan;
 	char		phase[128];
 
-	/* members one after another: epochs of the whole ensemble */
+	/* members train one after another: count epochs of the whole ensemble */
 	if (plan->split->n_test == 0)
 		epoch = 1 + (m * plan->n_epochs + epoch - 1) / plan->n_members;
 	snprintf(phase, sizeof(phase), "%s, epoch %d of %d", plan->phase, epoch,
@@ -111,7 +112,7 @@ tell(const Run *run, int m, int epoch, double done)
 }
 
 /*
- * One pass of a member over its training data.  Returns the mean of the
+ * Passes a member once over its training data.  Returns the mean of the
  * batches' losses.
  */
 static double
@@ -174,8 +175,8 @@ keep_weights(Run *run)
 }
 
 /*
- * Notes an epoch that is the best so far.  False when the last improvement is
- * too long ago.
+ * Records an epoch that is the best so far.  Returns false if the last
+ * improvement is too long ago.
  */
 static bool
 note_epoch(Run *run, const EpochReport *report)
@@ -196,7 +197,7 @@ note_epoch(Run *run, const EpochReport *report)
 	return true;
 }
 
-/* An epoch of one member, and its share of the report. */
+/* Trains one member for an epoch, and adds its share to the report. */
 static void
 run_member(Run *run, int m, EpochReport *report)
 {
@@ -236,7 +237,7 @@ measure(Run *run, EpochReport *report)
 	times->measure = seconds_since(start);
 }
 
-/* All members go through an epoch; then the ensemble is measured. */
+/* Trains all members for an epoch, then measures the ensemble. */
 static void
 run_side_by_side(Run *run)
 {
@@ -266,8 +267,8 @@ run_side_by_side(Run *run)
 }
 
 /*
- * With nothing to measure, a member goes through all epochs before the next
- * one begins: the memory for one serves all, and the result is the same.
+ * Without measurements, each member does all its epochs before the next
+ * begins: they share memory, and the result is the same.
  */
 static void
 run_one_by_one(Run *run)
@@ -293,7 +294,7 @@ run_one_by_one(Run *run)
 	pfree(reports);
 }
 
-/* Puts the weights of the best epoch back, if they were kept. */
+/* Restores the weights of the best epoch, if they were kept. */
 static void
 restore_best(Run *run)
 {
@@ -325,8 +326,8 @@ check_finite(const Run *run)
 }
 
 /*
- * The weights of the score's parts before anything is measured: the older
- * model's, which were fitted, or the usual ones.
+ * Returns the weights of the score's parts before the first measurement: the
+ * older model's, which were fitted, or the priors.
  */
 static LbMix
 prior_mix(const RunPlan *plan, const TwoTower *model)
@@ -364,7 +365,7 @@ set_schedule(LbSchedule *schedule, const TrainOptions *o)
 }
 
 /*
- * Carries a plan out.  The result, and all memory of the run, is in the
+ * Carries out a plan.  The result, and all memory of the run, is in the
  * current context.
  */
 RunResult *

@@ -1,6 +1,6 @@
 /*
  * epochs.h
- *		Carries a plan out: epochs of training.
+ *		Carries out a plan: epochs of training.
  */
 #ifndef LBREC_TRAIN_EPOCHS_H
 #define LBREC_TRAIN_EPOCHS_H

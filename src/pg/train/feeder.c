@@ -1,6 +1,6 @@
 /*
  * feeder.c
- *		The training listens, in an order that is new in every epoch.
+ *		Feeds the training listens, in a new order in every epoch.
  */
 #include "pg/train/feeder.h"
 
@@ -11,7 +11,7 @@
 #include "pg/listens/spool.h"
 #include "pg/train/split.h"
 
-#define FEED_ROWS 4096			/* listens of a block */
+#define FEED_ROWS 4096			/* listens in a block */
 
 void
 lbrec_feeder_init(Feeder *feeder, const Dataset *data, const Split *split,
@@ -47,7 +47,7 @@ lbrec_feeder_init(Feeder *feeder, const Dataset *data, const Split *split,
 		feeder->blocks[b] = (uint32) b;
 }
 
-/* A shuffle that can be cancelled: millions of cache misses take a while. */
+/* Shuffles, and can be cancelled: millions of cache misses take a while. */
 static void
 shuffle(LbRandom *rng, uint32 *items, int64 n)
 {
@@ -67,7 +67,7 @@ lbrec_feeder_begin(Feeder *feeder, LbRandom *rng)
 		shuffle(rng, feeder->blocks, feeder->n_blocks);
 }
 
-/* The next window of shuffled listens; false when the epoch is over. */
+/* Reads the next window of shuffled listens; false if the epoch is over. */
 bool
 lbrec_feeder_window(Feeder *feeder, LbRandom *rng)
 {

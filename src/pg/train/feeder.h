@@ -1,6 +1,6 @@
 /*
  * feeder.h
- *		The training listens, in an order that is new in every epoch.
+ *		Feeds the training listens, in a new order in every epoch.
  */
 #ifndef LBREC_TRAIN_FEEDER_H
 #define LBREC_TRAIN_FEEDER_H
@@ -12,17 +12,18 @@
 #include "core/lb_random.h"
 
 /*
- * The training listens in an order that is new in every epoch: all of them
- * shuffled when they are in memory, else blocks of the temporary file in
- * random order, as many at a time as lbrec.spool_mem holds, shuffled together.
+ * If listens are in memory, all of them are shuffled.  Otherwise blocks of the
+ * temporary file are read in random order, as many at a time as
+ * lbrec.spool_mem holds, and shuffled together.
  */
 typedef struct Feeder
 {
 	const Dataset *data;
 	const Split *split;
-	bool		whole;			/* all in memory: one window, which stays */
+	bool		whole;			/* all listens are in memory: a single window,
+								 * which stays */
 	Listen	   *window;
-	uint32	   *order;			/* (n) places in the window */
+	uint32	   *order;			/* (n) indices in the window */
 	int64		n;
 	int64		capacity;
 	uint32	   *blocks;			/* order of the file's blocks */

@@ -2,8 +2,8 @@
  * gate.c
  *		Compares a training with the most popular recordings.
  *
- * A model that finds what was held out worse than a list of what everybody
- * plays is of no use, and nothing else would tell: it answers all the same.
+ * A model that predicts held-out listens worse than a list of popular
+ * recordings is useless, but answers like any other, so you need a warning.
  */
 #include "pg/train/gate.h"
 
@@ -13,12 +13,12 @@
 #include "pg/train/measure.h"
 #include "pg/train/options.h"
 
-/* Standard errors by which a training must be worse to be warned of. */
+/* A training must be worse by this many standard errors for a warning. */
 #define SURE_ERRORS 2
 
 /*
- * The report of the epoch that is saved: the best, or the last that was
- * measured; NULL if none was.
+ * Returns the report of the saved epoch: the best, or the last measured one;
+ * NULL if none was measured.
  */
 const EpochReport *
 lbrec_saved_report(const Trained *trained)
@@ -31,7 +31,10 @@ lbrec_saved_report(const Trained *trained)
 	return NULL;
 }
 
-/* The measure to compare by: what chose the epoch, if a list has it too. */
+/*
+ * Returns the metric to compare by: the one that chose the epoch, if a list
+ * has it, too.
+ */
 static Metric
 compared_metric(const TrainOptions *o)
 {
@@ -42,12 +45,13 @@ compared_metric(const TrainOptions *o)
 }
 
 /*
- * Warns of a training that is worse than the most popular recordings on what
- * it held out, beyond chance.  With require_better one that is not better, or
- * that nothing was held out of, does not become active: options are changed.
+ * Warns if the training is significantly worse than the most popular
+ * recordings on its held-out listens.  With require_better, a model that is
+ * not better, or that held out nothing, does not become active: options are
+ * changed.
  *
- * A measure is a mean of values from 0 to 1, so that its standard error is at
- * most sqrt(mean (1 - mean) / n).
+ * A measure is a mean of values from 0 to 1, so its standard error is at most
+ * sqrt(mean (1 - mean) / n).
  */
 void
 lbrec_compare_with_popular(const char *name, const Trained *trained,

@@ -1,6 +1,6 @@
 /*
  * gate.h
- *		Is a training worth being asked?
+ *		Compares a training with the most popular recordings.
  */
 #ifndef LBREC_TRAIN_GATE_H
 #define LBREC_TRAIN_GATE_H

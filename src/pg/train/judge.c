@@ -2,13 +2,14 @@
  * judge.c
  *		Judges a trained model and an older version on the same listens.
  *
- * Neither may have seen the listens.  Those of the future, from a clock that was
- * wrong, may have been in the older training: they are left out.  And a listen
- * must be later than all that the older version has of its user.
+ * Neither may have seen the listens in training.  Listens in the future come
+ * from wrong clocks, and the older training may have seen them, so they are
+ * left out.  A listen must also be later than all that the older version has
+ * of its user.
  *
- * Both are asked for the same recordings: those that are new to the user for
- * both.  A recording that only one knows is a miss of the other.  Users whom
- * either does not know are left out: they are served what is popular.
+ * Both must predict the same recordings: those new to the user in both models.
+ * A recording that only one knows is a miss for the other.  Users unknown to
+ * either are left out: they get popular recordings.
  */
 #include "pg/train/judge.h"
 
@@ -63,7 +64,7 @@ older_user(const JudgeRequest *q, int32 user)
 	return lbrec_user_code(q->older, key);
 }
 
-/* Takes the listens that are late enough, with the older version's users. */
+/* Selects the listens that are late enough, with the older version's users. */
 static void
 take_listens(Judging *j)
 {
@@ -107,7 +108,7 @@ take_listens(Judging *j)
 		j->users[0][i] = codes[j->listens[i].user];
 }
 
-/* The listens of users that both know, in both models' codes. */
+/* Selects the listens of users that both know, in both models' codes. */
 static void
 map_listens(Judging *j)
 {
@@ -153,7 +154,7 @@ rank(Judging *j, int m, const TwoTower *model, const float *candidates)
 	lbrec_rank_listens(&request, j->pool, j->context);
 }
 
-/* What counts for one counts for the other. */
+/* Counts a recording as new only if it is new in both models. */
 static void
 agree(Judging *j)
 {
@@ -178,7 +179,7 @@ agree(Judging *j)
 	}
 }
 
-/* Measures at all K that are kept. */
+/* Computes the measures at all K that are kept. */
 static void
 measure(Metrics *kept, const RankedListens *r)
 {
@@ -188,8 +189,8 @@ measure(Metrics *kept, const RankedListens *r)
 }
 
 /*
- * Baselines, with the candidate's counts.  What is new to a user is taken from
- * the models' ranks.
+ * Ranks by the baselines, with the candidate's counts.  The models' ranks
+ * decide which recordings are new to a user.
  */
 static void
 measure_baselines(Metrics (*kept)[N_KEPT_KS], const Judging *j)
@@ -223,8 +224,8 @@ measure_baselines(Metrics (*kept)[N_KEPT_KS], const Judging *j)
 }
 
 /*
- * Judges both on the listens of the dataset that are later than until.  The
- * candidate was trained on none of these.
+ * Judges both on the dataset's listens after until.  The candidate was trained
+ * on none of these.
  */
 void
 lbrec_judge(Judgement *judgement, const JudgeRequest *request,

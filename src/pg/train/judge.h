@@ -10,26 +10,29 @@
 #include "pg/serve/baselines.h"
 #include "pg/train/request.h"
 
-/* What was judged; recommenders in the order of JUDGED_NAMES. */
+/* The recommenders judged, in the order of JUDGED_NAMES. */
 #define N_JUDGED (2 + N_BASELINES)
 #define JUDGED_NAMES {"model", "candidate", "popular", "most_played"}
 
 typedef struct JudgeRequest
 {
-	const ServingModel *older;	/* the version that answers now */
+	const ServingModel *older;	/* the active version */
 	const Trained *candidate;
-	const Dataset *candidate_data;	/* that it was trained on */
-	const Dataset *data;		/* has the listens to judge by */
-	int64		until;			/* which are later */
+	const Dataset *candidate_data;	/* the candidate's training data */
+	const Dataset *data;		/* contains the listens to judge by */
+	int64		until;			/* only listens after this time */
 	Metric		metric;
 } JudgeRequest;
 
 typedef struct Judgement
 {
-	PairedMeans means;			/* older and candidate */
-	double		popular;		/* the same metric of popular recordings */
-	int64		n;				/* listens; 0: none, and nothing else is set */
-	int64		unknown;		/* of recordings that neither model knows */
+	PairedMeans means;			/* of the older version and of the candidate */
+	double		popular;		/* the same metric for the list of popular
+								 * recordings */
+	int64		n;				/* number of listens; 0: none, and nothing
+								 * else is set */
+	int64		unknown;		/* listens of recordings that neither model
+								 * knows */
 	int64		first_time;
 	int64		last_time;
 	Metrics		kept[N_JUDGED][N_KEPT_KS];

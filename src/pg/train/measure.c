@@ -1,6 +1,6 @@
 /*
  * measure.c
- *		Measures a model in training on the listens held out.
+ *		Measures a model during training on the held-out listens.
  */
 #include "pg/train/measure.h"
 
@@ -18,7 +18,7 @@
 #include "pg/train/score_fit.h"
 #include "pg/train/trends.h"
 
-/* Mean of the batches' losses over the listens held out, of one member. */
+/* Returns one member's mean batch loss over the held-out listens. */
 static double
 test_loss(Ensemble *e, const LbObjective *objective)
 {
@@ -48,7 +48,7 @@ test_loss(Ensemble *e, const LbObjective *objective)
 	return sum / batches;
 }
 
-/* Fits the weights of the score's parts, and uses them from here on. */
+/* Fits the weights of the score's parts, and sets them. */
 static void
 fit_score(FittedScore *fitted, Ensemble *e, const float *candidates,
 		  MemoryContext context)
@@ -68,7 +68,7 @@ fit_score(FittedScore *fitted, Ensemble *e, const float *candidates,
 	e->model->mix = lbrec_mix_of_members(fitted->mix, e->n);
 }
 
-/* Puts the measures into an epoch's row. */
+/* Puts the measures into the report of an epoch. */
 static void
 sum_up(EpochReport *report)
 {
@@ -92,9 +92,9 @@ sum_up(EpochReport *report)
 }
 
 /*
- * Measures the wide model on the listens held out, against every recording;
- * the test loss is that of the first member.  The weights of the score's parts
- * are fitted first, where the score has parts: fitted is changed then.
+ * Measures the wide model on the held-out listens, against every recording;
+ * the test loss is the first member's.  If the score has parts, their weights
+ * are fitted first, and fitted changes.
  */
 void
 lbrec_measure(EpochReport *report, FittedScore *fitted, Ensemble *e,
@@ -156,8 +156,8 @@ compare_users(const void *a, const void *b)
 }
 
 /*
- * The same measures of recommenders without a model, on the same listens held
- * out and with what the plan counts of the others.
+ * Measures recommenders without a model on the same held-out listens, with the
+ * plan's counts of the others.
  */
 void
 lbrec_measure_baselines(HeldOut *held, const RunPlan *plan)

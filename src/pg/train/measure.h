@@ -1,6 +1,6 @@
 /*
  * measure.h
- *		Measures a model in training on the listens held out.
+ *		Measures a model during training on the held-out listens.
  */
 #ifndef LBREC_TRAIN_MEASURE_H
 #define LBREC_TRAIN_MEASURE_H
@@ -12,18 +12,19 @@
 
 #include "core/model/lb_model.h"
 
-/* The weights of the score's parts, as the listens held out want them. */
+/* The weights of the score's parts, fitted on the held-out listens. */
 typedef struct FittedScore
 {
-	LbMix		mix;			/* of one member */
+	LbMix		mix;			/* for one member */
 	double		trend;			/* in the logits of training */
 } FittedScore;
 
-/* The listens held out, and how baselines find them. */
+/* The held-out listens, and the measures of the baselines. */
 typedef struct HeldOut
 {
-	int64		n;				/* 0: nothing was held out */
-	int64		unknown;		/* of recordings that are no candidates */
+	int64		n;				/* number of listens; 0: none */
+	int64		unknown;		/* listens of recordings that are no
+								 * candidates */
 	int64		first_time;		/* microseconds since 1970 */
 	int64		last_time;
 	Metrics		baselines[N_BASELINES][N_KEPT_KS];

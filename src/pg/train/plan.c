@@ -1,6 +1,6 @@
 /*
  * plan.c
- *		The inputs of a training.
+ *		Makes the inputs of a training.
  */
 #include "pg/train/plan.h"
 
@@ -19,12 +19,12 @@
 #define EXPECTED_SHARE 0.85
 
 /*
- * Below this number of users, what one of them plays in an evening tells more
- * of what goes together than all that they play.
+ * With fewer users than this, batches of sessions learn more about which
+ * recordings belong together than batches of users.
  */
 #define FEW_USERS 8
 
-/* The epochs that a run will have, as far as can be told before it. */
+/* Estimates the number of epochs of a run. */
 int
 lbrec_expected_epochs(const RunPlan *plan)
 {
@@ -37,8 +37,8 @@ lbrec_expected_epochs(const RunPlan *plan)
 }
 
 /*
- * True if a run uses trends: their weight comes from a trial (refit), or from
- * the model that is continued.
+ * True if this run uses trends: only a trial can weigh them (refit), or the
+ * model that is continued.
  */
 static bool
 uses_trends(const TrainOptions *o, const WarmStart *warm)
@@ -46,7 +46,10 @@ uses_trends(const TrainOptions *o, const WarmStart *warm)
 	return lbrec_fits_trends(o) || lbrec_warm_trend(warm, o) != 0;
 }
 
-/* The request to count all listens, on top of the older model's counts. */
+/*
+ * Makes the request to count all listens, in addition to the older model's
+ * counts.
+ */
 CountRequest
 lbrec_count_request(const Dataset *data, const TrainOptions *o,
 					const WarmStart *warm, MemoryContext context)
@@ -59,7 +62,10 @@ lbrec_count_request(const Dataset *data, const TrainOptions *o,
 	};
 }
 
-/* The lists that rows of batches are parts of: each user's, or sessions. */
+/*
+ * Selects the lists that rows of batches are cut from: each user's, or
+ * sessions.
+ */
 static void
 find_rows(TrainingInputs *made, const Dataset *data, const TrainOptions *o,
 		  const Split *split, MemoryContext context)
@@ -80,9 +86,10 @@ find_rows(TrainingInputs *made, const Dataset *data, const TrainOptions *o,
 }
 
 /*
- * What the model counts in the listens that the split does not exclude, and
- * what training alone reads.  Of a model that is continued all users have their
- * histories, to be measured; those without a new listen are not trained on.
+ * Makes the arrays that a model counts in listens that the split does not
+ * exclude, and the inputs of training.  If a model is continued, all users
+ * have their histories for measurements; only those with new listens are
+ * trained on.
  */
 TrainingInputs *
 lbrec_training_inputs(const Dataset *data, const TrainOptions *o,

@@ -28,14 +28,14 @@ typedef struct TrainRequest
 
 typedef struct Trained
 {
-	TwoTower   *model;			/* with what is counted in all listens */
+	TwoTower   *model;			/* with its counts over all listens */
 	States		states;
 	int			best_epoch;
-	double		temperature;	/* which trials may have found */
+	double		temperature;	/* chosen by trials, or that of the settings */
 	double		trend;			/* weight in the logits of training */
-	EpochReport *reports;		/* with refit, of the best trial */
+	EpochReport *reports;		/* with refit, those of the best trial */
 	int			n_reports;
-	HeldOut		held;			/* what the reports were measured on */
+	HeldOut		held;			/* the listens of these reports */
 } Trained;
 
 #endif							/* LBREC_TRAIN_REQUEST_H */

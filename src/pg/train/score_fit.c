@@ -2,10 +2,10 @@
  * score_fit.c
  *		Fits the weights of a score's parts on listens that were held out.
  *
- * The worth of the tower, the neighbours and repeats differs between sets of
- * listens: where everybody plays albums neighbours say more, where plays have
- * no order they say nothing.  So it is not a setting but fitted, by two
- * conditional logits (core/score/lb_mix.c):
+ * The values of towers, neighbours and repeats differ between data sets: if
+ * users play albums, neighbours predict more; if plays have no order, nothing.
+ * So the weights are not settings but fitted, by two conditional logits
+ * (core/score/lb_mix.c):
  *
  *	1.	of all recordings new to the user, which are played: the weights of the
  *		dot product, of the parts SCORE_FOUND and of trends (trends.c).  Each
@@ -14,12 +14,12 @@
  *	2.	of all recordings, which is played next: the weights of those together,
  *		and of the parts that count for recordings played before.
  *
- * Users choose from the whole catalogue; of a large one those rows are taken
- * that matter, the best by dot product and by neighbours, the user's own and
- * what was played, and a sample stands for the rest.
+ * Users choose from the whole catalogue. Of a large one, the fit uses the rows
+ * that matter, which are the best by dot product and by neighbours, the user's
+ * own and those played; a sample represents the rest.
  *
- * The prior's means, of parts in the table of src/pg/model/score.c, are the
- * answer where nothing is held out, and a few users move it little.
+ * Without held-out listens the weights are the priors' means (for parts, in
+ * the table of src/pg/model/score.c), and few users move them little.
  */
 #include "pg/train/score_fit.h"
 
@@ -41,19 +41,21 @@
 
 #define MAX_USERS 1000
 #define USERS_AT_ONCE 256
-#define HEAD 200				/* best by dot product, and by neighbours */
-#define TAIL 400				/* sampled from the rest */
+#define HEAD 200				/* best by dot product, and best by neighbours */
+#define TAIL 400				/* sample of the rest */
 
-/* Weight of a dot product of cosines, times the temperature. */
+/* Prior weight of a dot product of cosines, times the temperature. */
 #define PRIOR_DOT 0.6
 
-/* Parts, and the dot product, trend and what was found before them. */
+/*
+ * Features: the parts, and before them the dot product, the trend and found.
+ */
 #define MAX_FEATURES_HERE (LB_N_PARTS + 2)
 
 /*
- * Plays of one user resemble each other: all of them tell as much of other
- * users, and of later months, as so many of different ones.  So a handful of
- * users move the weights little from the prior's.
+ * Plays of one user resemble each other: together they say as much about other
+ * users and later months as this many plays by different users.  So a handful
+ * of users move the weights little from the priors.
  */
 #define PLAYS_OF_USER 1
 
@@ -61,7 +63,7 @@
 typedef struct Chooser
 {
 	int32		user;
-	int64		first;			/* in the sorted listens */
+	int64		first;			/* index in the sorted listens */
 	int64		n;
 } Chooser;
 
@@ -73,18 +75,19 @@ typedef struct Fitter
 	Listen	   *sorted;			/* by user and recording */
 	Chooser    *choosers;
 	int			n_choosers;
-	int32	   *row_of;			/* (n_recordings + 1) row of the present user,
-								 * or less than its first */
-	/* rows, by chooser */
+	int32	   *row_of;			/* (n_recordings) row for the current user, or
+								 * a lower number than its first */
+	/* Rows, by chooser: */
 	int64	   *offsets;		/* (n_choosers + 1) */
 	int64		n_rows;
 	int64		room;
 	int32	   *codes;
 	float	   *dot;			/* mean over the members */
-	float	   *values[LB_N_PARTS]; /* of the parts; NULL of SCORE_SHARE */
+	float	   *values[LB_N_PARTS]; /* values of the parts; NULL for
+									 * SCORE_SHARE */
 	bool	   *own;
 	float	   *log_count;
-	float	   *plays;			/* listens held out */
+	float	   *plays;			/* number of held-out listens */
 } Fitter;
 
 static int
@@ -100,8 +103,8 @@ compare_listens(const void *a, const void *b)
 }
 
 /*
- * True for recordings that are in some user's list.  One in no list is found by
- * chance alone, and would make all weights look worse than they are.
+ * True for recordings in some user's list.  Others can only be found by
+ * chance, and would make all weights look worse than they are.
  */
 static bool *
 known_recordings(const TwoTower *model)
@@ -118,7 +121,10 @@ known_recordings(const TwoTower *model)
 	return known;
 }
 
-/* The users with listens that can be found, at most MAX_USERS, evenly. */
+/*
+ * Selects users with listens that can be found, at most MAX_USERS, evenly
+ * spread.
+ */
 static void
 find_choosers(Fitter *w)
 {
@@ -154,7 +160,7 @@ find_choosers(Fitter *w)
 		CHECK_FOR_INTERRUPTS();
 		while (i < n && w->sorted[i].user == w->sorted[first].user)
 			i++;
-		/* every n_users / MAX_USERS-th */
+		/* takes every n_users / MAX_USERS-th */
 		if (n_users <= MAX_USERS ||
 			seen * MAX_USERS / n_users != (seen + 1) * MAX_USERS / n_users)
 			w->choosers[w->n_choosers++] = (Chooser)
@@ -185,7 +191,7 @@ reserve_rows(Fitter *w, int64 more)
 #undef GROW
 }
 
-/* The user's row of a recording, a new one if there is none yet. */
+/* Returns the user's row of a recording, a new one if it has none. */
 static int64
 take_row(Fitter *w, int64 first, int32 code, double log_count)
 {
@@ -200,7 +206,7 @@ take_row(Fitter *w, int64 first, int32 code, double log_count)
 	return w->row_of[code];
 }
 
-/* The neighbours with the highest sums. */
+/* Adds the neighbours with the highest sums. */
 static void
 take_neighbours(Fitter *w, int64 first, const Scorer *s)
 {
@@ -217,7 +223,7 @@ take_neighbours(Fitter *w, int64 first, const Scorer *s)
 	pfree(keys);
 }
 
-/* The rest of the catalogue, or a sample that stands for it. */
+/* Adds the rest of the catalogue, or a sample of it. */
 static void
 take_tail(Fitter *w, int64 first)
 {
@@ -235,7 +241,7 @@ take_tail(Fitter *w, int64 first)
 				 log((double) rest / TAIL));
 }
 
-/* Collects the recordings that one user chose from. */
+/* Collects the recordings that one user could choose from. */
 static void
 take_chooser(Fitter *w, int g, const Scorer *s, const float *query,
 			 const int64 *head, int64 n_head)
@@ -249,7 +255,7 @@ take_chooser(Fitter *w, int g, const Scorer *s, const float *query,
 	w->offsets[g] = first;
 	for (int64 i = c->first; i < c->first + c->n; i++)
 	{
-		/* the row first: it may move the array */
+		/* take the row first: that may move the array */
 		int64		row = take_row(w, first, w->sorted[i].recording, 0);
 
 		w->plays[row]++;
@@ -340,14 +346,14 @@ fit(double *weights, const LbChoices *choices)
 	lbrec_check_status(status, "a score");
 }
 
-/* The features of a fit: how its weights are bounded, and expected to be. */
+/* The features of a fit, with bounds and priors of their weights. */
 typedef struct Features
 {
 	int			n;
 	double		prior[MAX_FEATURES_HERE];
 	double		precision[MAX_FEATURES_HERE];
 	double		least[MAX_FEATURES_HERE];
-	double		weight[MAX_FEATURES_HERE];	/* the result */
+	double		weight[MAX_FEATURES_HERE];	/* the fitted weights */
 } Features;
 
 static int
@@ -367,7 +373,7 @@ add_part(Features *f, LbPart p)
 	return add_feature(f, part->prior, part->precision, part->fitted_least);
 }
 
-/* Rows of choices, F features each. */
+/* Describes rows of choices with F features each. */
 static LbChoices
 make_choices(const Fitter *w, const Features *f)
 {
@@ -382,8 +388,8 @@ make_choices(const Fitter *w, const Features *f)
 }
 
 /*
- * Fits the weights for new recordings: dot product, SCORE_FOUND, trend.
- * found (n_rows) becomes their sum for all recordings, in logits.
+ * Fits the weights for new recordings: dot product, SCORE_FOUND, trend.  found
+ * (n_rows) becomes the sum of the first two for all recordings, in logits.
  */
 static double
 fit_new(LbMix *mix, double *trend, float *found, const Fitter *w)
@@ -469,21 +475,22 @@ fit_new(LbMix *mix, double *trend, float *found, const Fitter *w)
 }
 
 /*
- * Fits the weights of the parts that count for what the user has played, over
- * all recordings.  found is fit_new()'s, as is scale, the logits of a dot
- * product.
+ * Fits the weights of the parts for recordings that the user has played, over
+ * all recordings.  found comes from fit_new(), as does scale, the logits per
+ * unit of dot product.
  */
 static void
 fit_played(LbMix *mix, const Fitter *w, const float *found, double scale)
 {
 	Features	f = {0};
 	int			place[LB_N_PARTS];
-	int			new;			/* found, of recordings new to the user */
+	int			new;			/* feature: found, for recordings new to the
+								 * user */
 	LbChoices	c;
 	float	   *x;
 	float	   *plays;
 	double		total = 0;
-	double		each;			/* what a play counts */
+	double		each;			/* weight of a play */
 
 	new = add_feature(&f, 1, 4, 0.05);
 	for (int p = 0; p < LB_N_PARTS; p++)
@@ -518,14 +525,14 @@ fit_played(LbMix *mix, const Fitter *w, const float *found, double scale)
 
 		if (part->kind == SCORE_FOUND || !part->present(w->request->model))
 			continue;
-		/* the sum of found counts once, without the share */
+		/* found counts once by itself, so subtract that from the share */
 		mix->weight[p] = part->kind == SCORE_SHARE ?
 			f.weight[place[p]] / f.weight[new] - 1 :
 			f.weight[place[p]] / (scale * f.weight[new]);
 	}
 }
 
-/* True if the model has parts that count for what a user has played. */
+/* True if the model has parts for recordings that a user has played. */
 static bool
 knows_played(const TwoTower *model)
 {

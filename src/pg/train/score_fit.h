@@ -1,6 +1,6 @@
 /*
  * score_fit.h
- *		The weights of a score's parts, from listens that were held out.
+ *		Fits the weights of a score's parts on held-out listens.
  */
 #ifndef LBREC_TRAIN_SCORE_FIT_H
 #define LBREC_TRAIN_SCORE_FIT_H
@@ -11,20 +11,22 @@
 /* The data that the weights are fitted on. */
 typedef struct ScoreFitRequest
 {
-	const TwoTower *model;		/* its mix is not looked at */
+	const TwoTower *model;		/* its own mix is ignored */
 	const float *candidates;	/* (n_recordings, D) */
-	int			n_members;		/* their dot products add up to the model's */
-	double		temperature;	/* that they were trained with */
+	int			n_members;		/* members whose dot products add up to the
+								 * model's */
+	double		temperature;	/* temperature of their training */
 	const float *trends;		/* (n_recordings + 1), or NULL */
-	double		trend;			/* their weight in the training so far */
+	double		trend;			/* weight of trends in the training so far */
 	const Listen *test;			/* held out */
 	int64		n_test;
 	int64		seed;
 } ScoreFitRequest;
 
 /*
- * The weights for a model with one member; n members' dot products add up.  trend, unless
- * NULL, is the weight that trends should have in the logits of training.
+ * Returns the weights for a model with one member; n members' dot products add
+ * up.  trend, unless NULL, becomes the weight that trends should have in the
+ * logits of training.
  */
 extern LbMix lbrec_fit_score(double *trend, const ScoreFitRequest *request,
 							 LbThreads *pool, MemoryContext context);

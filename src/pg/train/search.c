@@ -12,14 +12,14 @@
 
 #define STREAM_TUNE 1003
 
-/* Settings read before the first trial; they cannot differ between trials. */
+/* Settings needed before the first trial, so all trials share them. */
 static const char *const fixed[] = {
 	"min_listens", "hash_buckets", "bucketize", "number_buckets", "split", "test_fraction",
 	"test_last", "test_limit", "epochs", "seed", "evaluate_every",
 	"early_stopping"
 };
 
-/* Errors if all trials must have the same value of a setting. */
+/* Raises an error if all trials must share a setting. */
 static void
 check_tunable(const char *name)
 {
@@ -32,7 +32,7 @@ check_tunable(const char *name)
 					 errhint("Leave it out of search.")));
 }
 
-/* The values of a setting, from an array in search. */
+/* Reads the values of a setting from an array in search. */
 static void
 read_knob(Knob *k, char *name, const JsonbValue *list)
 {
@@ -53,12 +53,12 @@ read_knob(Knob *k, char *name, const JsonbValue *list)
 	for (int i = 0; i < k->n_values; i++)
 	{
 		k->values[i] = getIthJsonbValueFromContainer(array, i);
-		/* an error names a setting or value that does not exist */
+		/* raises an error if the setting or value does not exist */
 		lbrec_set_json(&unused, name, k->values[i]);
 	}
 }
 
-/* The settings' names and values from a JSON object of arrays. */
+/* Reads the settings' names and values from a JSON object of arrays. */
 void
 lbrec_read_search(Search *s, Jsonb *search)
 {
@@ -76,7 +76,11 @@ lbrec_read_search(Search *s, Jsonb *search)
 				name = pnstrdup(v.val.string.val, v.val.string.len);
 			if (token != WJB_VALUE)
 				continue;
-			/* names differ and exist, so there are no more than settings */
+
+			/*
+			 * names are distinct and exist, so there are no more than
+			 * settings
+			 */
 			if (s->n_knobs == MAX_KNOBS)
 				elog(ERROR, "lbrec_train has more settings than lbrec_tune can try");
 			read_knob(&s->knobs[s->n_knobs], name, &v);
@@ -96,7 +100,7 @@ lbrec_read_search(Search *s, Jsonb *search)
 }
 
 /*
- * The settings of a training with that choice (n_knobs); NULL: without a
+ * Makes the settings of a training with that choice (n_knobs); NULL: without
  * search.
  */
 void
@@ -122,8 +126,8 @@ lbrec_search_options(TrainOptions *o, const Search *s, const int *choice)
 }
 
 /*
- * All combinations if there are no more than wanted, else some at random, all
- * distinct: (*n, n_knobs) places of values.
+ * Draws distinct combinations at random, or takes all if there are no more
+ * than wanted: returns (*n, n_knobs) indices of values.
  */
 int *
 lbrec_search_choices(int *n, const Search *s, int wanted)
@@ -159,14 +163,14 @@ lbrec_search_choices(int *n, const Search *s, int wanted)
 			is_new = memcmp(choices + i * s->n_knobs, choice, bytes) != 0;
 		if (!is_new)
 			continue;
-		/* an error is better now than after the first trials */
+		/* fail now rather than after the first trials */
 		lbrec_search_options(&unused, s, choice);
 		made++;
 	}
 	return choices;
 }
 
-/* The values of a choice as a JSON object; NULL: none. */
+/* Returns the values of a choice as a JSON object, or NULL. */
 Jsonb *
 lbrec_search_json(const Search *s, const int *choice)
 {

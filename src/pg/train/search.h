@@ -20,7 +20,7 @@ typedef struct Knob
 typedef struct Search
 {
 	const char *preset;
-	Jsonb	   *settings;		/* of all trials, or NULL */
+	Jsonb	   *settings;		/* shared by all trials, or NULL */
 	int			n_knobs;
 	Knob		knobs[MAX_KNOBS];
 	bool		tunes_ensemble;

@@ -1,6 +1,6 @@
 /*
  * setting_values.c
- *		The values of settings: presets, arguments of calls, and ranges.
+ *		Sets and checks the values of settings, from presets and calls.
  */
 #include "pg/train/setting_values.h"
 
@@ -16,7 +16,7 @@
 #include "pg/model/config.h"
 #include "pg/train/settings.h"
 
-/* "a", "b" and "c" */
+/* writes "a", "b" and "c" */
 static char *
 quoted_names(const Setting *s)
 {
@@ -46,8 +46,8 @@ choice(const Setting *s, const char *called, const char *value)
 }
 
 /*
- * The number of a value among those of the setting; an error calls it by the
- * name of the argument that it came from.
+ * Returns the index of a value among those of the setting; an error names the
+ * argument that it came from.
  */
 int
 lbrec_setting_choice(const char *name, const char *called, const char *value)
@@ -55,7 +55,7 @@ lbrec_setting_choice(const char *name, const char *called, const char *value)
 	return choice(lbrec_find_setting(name), called, value);
 }
 
-/* Refuses a value of another type, with an example of a right one. */
+/* Rejects a value of another type, with a valid example. */
 static void
 refuse_type(const Setting *s, const char *is)
 {
@@ -120,7 +120,10 @@ set_layers(const Setting *s, TrainOptions *options, const char *value)
 
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT,
 					  &values, &nulls, &n);
-	/* lbrec_check_settings() tells the place of a width out of range */
+
+	/*
+	 * lbrec_check_settings() reports a width out of range, with its position
+	 */
 	options->n_layers = n;
 	for (int i = 0; i < n && i < LB_MAX_LAYERS; i++)
 	{
@@ -135,9 +138,9 @@ set_layers(const Setting *s, TrainOptions *options, const char *value)
 }
 
 /*
- * Sets the option of that name from its text form, as the type's output
- * function writes it, or an array as JSON.  False when there is no such
- * option.  A list of columns is allocated in the current memory context.
+ * Sets the option of that name from text: the output of the type's output
+ * function, or for arrays JSON.  Returns false if there is no such option.  A
+ * list of columns is allocated in the current memory context.
  */
 bool
 lbrec_set_option(TrainOptions *options, const char *name, const char *value)
@@ -199,7 +202,7 @@ lbrec_set_option(TrainOptions *options, const char *name, const char *value)
 	return true;
 }
 
-/* The name of a JSON value's type, with an article. */
+/* Returns the name of a JSON value's type, with an article. */
 static const char *
 json_kind(const JsonbValue *value)
 {
@@ -221,7 +224,7 @@ json_kind(const JsonbValue *value)
 	}
 }
 
-/* A JSON value without its quotes. */
+/* Returns a JSON value without quotes. */
 static char *
 scalar_text(const JsonbValue *value)
 {
@@ -233,7 +236,7 @@ scalar_text(const JsonbValue *value)
 	return pstrdup(value->val.boolean ? "true" : "false");
 }
 
-/* An array of numbers or strings as the text of a text[]. */
+/* Converts an array of numbers or strings to the text of a text[]. */
 static char *
 array_text(const Setting *s, const JsonbValue *value)
 {
@@ -260,8 +263,8 @@ array_text(const Setting *s, const JsonbValue *value)
 }
 
 /*
- * Sets the option of that name from a JSON value; an error names the nearest
- * setting when there is none of that name.
+ * Sets the option of that name from a JSON value.  If there is none, the error
+ * names the nearest setting.
  */
 void
 lbrec_set_json(TrainOptions *options, const char *name,
@@ -294,9 +297,8 @@ lbrec_set_json(TrainOptions *options, const char *name,
 }
 
 /*
- * Sets the options that the settings argument of a call holds.  A null stands
- * for the preset's value; a setting that is an argument of the call, too, is
- * an error.
+ * Sets the options in a call's settings argument.  A null means the preset's
+ * value; a setting that is also an argument of the call is an error.
  */
 void
 lbrec_set_settings(TrainOptions *options, Jsonb *settings)
@@ -335,9 +337,9 @@ lbrec_set_settings(TrainOptions *options, Jsonb *settings)
 }
 
 /*
- * Sets all options to a preset's; none of them counts as given.  "paper" is
- * the preprint's protocol (Cochran 2022, section 3, and its notebook),
- * "default" is the best that we know (docs/quality.md has the reasons).
+ * Sets all options to a preset's; none counts as given.  "paper" is the
+ * preprint's protocol (Cochran 2022, section 3, and its notebook), "default"
+ * is the best that we know (docs/quality.md has the reasons).
  */
 void
 lbrec_preset(TrainOptions *options, const char *name)
@@ -410,7 +412,7 @@ check_layers(const TrainOptions *o)
 				 errhint("Add a narrower last layer.")));
 }
 
-/* Errors unless each setting is in its range. */
+/* Raises an error unless each setting is in its range. */
 void
 lbrec_check_settings(const TrainOptions *o)
 {

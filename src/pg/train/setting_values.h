@@ -1,6 +1,6 @@
 /*
  * setting_values.h
- *		The values of settings: presets, arguments of calls, and ranges.
+ *		Sets and checks the values of settings, from presets and calls.
  */
 #ifndef LBREC_TRAIN_SETTING_VALUES_H
 #define LBREC_TRAIN_SETTING_VALUES_H

@@ -1,9 +1,9 @@
 /*
  * split.c
- *		Holds listens out.
+ *		Divides listens into those to train on and those held out.
  *
- * Splits make one or two scans of the listens and keep one bit each, so that
- * they work on a temporary file as in memory.
+ * Splits scan the listens once or twice and keep one bit for each, so they
+ * work on a temporary file, too.
  */
 #include "pg/train/split.h"
 
@@ -18,7 +18,7 @@
 #include "pg/listens/vocabulary.h"
 #include "pg/train/options.h"
 
-/* The preprint's split: its notebook's shuffle buffer, take and skip. */
+/* The preprint's split: shuffle buffer, take and skip of its notebook. */
 #define PAPER_BUFFER 40000
 #define PAPER_TRAIN 40000
 #define PAPER_TEST 10000
@@ -43,7 +43,7 @@ exclude(Split *split, int64 i)
 	split->excluded[i / 8] |= (uint8) (1 << (i % 8));
 }
 
-/* Leaves a listen out of training that is not held out. */
+/* Excludes a listen from training without holding it out. */
 void
 lbrec_exclude(Split *split, int64 listen)
 {
@@ -71,8 +71,8 @@ wanted(const Splitter *s)
 }
 
 /*
- * The test listens, from the bits of the excluded: all of them, or as many at
- * random as test_limit allows (Knuth's algorithm S).
+ * Reads the test listens, given the bits of the excluded: all of them, or
+ * test_limit of them at random (Knuth's algorithm S).
  */
 static void
 collect_test(Splitter *s, int64 excluded)
@@ -106,7 +106,7 @@ split_paper(Splitter *s)
 	uint32	   *order = palloc(take * sizeof(uint32));
 	uint32	   *buffer = palloc(PAPER_BUFFER * sizeof(uint32));
 
-	/* with fewer listens than the preprint's, its proportion */
+	/* with fewer listens than the preprint's, keep its proportion */
 	if (n < PAPER_TRAIN + PAPER_TEST)
 		n_train = n * PAPER_TRAIN / (PAPER_TRAIN + PAPER_TEST);
 	lb_shuffle_buffer(order, take, n, buffer, PAPER_BUFFER, &s->rng);
@@ -155,7 +155,7 @@ compare_places(const void *a, const void *b)
 	const Listen *y = b;
 
 	CHECK_FOR_INTERRUPTS();
-	/* the latest first; of one time, the one that came last */
+	/* latest first; at the same time, the last row first */
 	if (x->time != y->time)
 		return x->time > y->time ? -1 : 1;
 	if (x->recording != y->recording)
@@ -164,15 +164,15 @@ compare_places(const void *a, const void *b)
 }
 
 /*
- * The want latest listens.  A histogram of times finds the bin in which the
- * border lies, again and again until the bin can be sorted.
+ * Finds the `want` latest listens.  A histogram of times finds the bin with
+ * the border, again and again until the bin can be sorted.
  */
 static void
 split_latest(Splitter *s, int64 want)
 {
 	int64		low = s->data->first_time;
 	int64		high = s->data->last_time;
-	int64		need = want;	/* of those from low to high */
+	int64		need = want;	/* latest listens wanted between low and high */
 	int64		inside = s->data->n_listens;
 	int64	   *bins = palloc(BINS * sizeof(int64));
 	Listen	   *border;
@@ -210,7 +210,7 @@ split_latest(Splitter *s, int64 want)
 				exclude(s->split, place);
 			else if (t >= low)
 			{
-				/* the place among the listens, in the fields of a listen */
+				/* stores the index in the recording field of a listen */
 				border[n].time = t;
 				border[n].recording = (int32) (place >> 31);
 				border[n++].user = (int32) (place & PG_INT32_MAX);
@@ -251,7 +251,10 @@ split_from(Splitter *s)
 	collect_test(s, n);
 }
 
-/* The latest listens of users, in random order until test_limit is reached. */
+/*
+ * Takes the latest listens of users, in random order until test_limit is
+ * reached.
+ */
 static void
 split_last(Splitter *s)
 {
@@ -284,7 +287,7 @@ split_last(Splitter *s)
 		(int) (n * o->test_fraction);
 
 		CHECK_FOR_INTERRUPTS();
-		/* a user keeps all listens if all of them would be held out */
+		/* a user whose listens would all be held out keeps all */
 		if (take == 0 || take >= n ||
 			(o->test_limit > 0 && total + take > o->test_limit))
 			continue;
@@ -293,7 +296,7 @@ split_last(Splitter *s)
 		for (int64 i = to - take; i < to; i++)
 			if (lists->times[i] == border[u])
 				quota[u]++;
-		/* zero means: not chosen */
+		/* zero means that the user is not chosen */
 		quota[u]++;
 	}
 	allocate_bits(s);
@@ -317,7 +320,10 @@ split_last(Splitter *s)
 	collect_test(s, total);
 }
 
-/* Listens of another query, in the codes of this one; unknown users are 0. */
+/*
+ * Reads the listens of another query, in this one's codes; unknown users get
+ * 0.
+ */
 static void
 split_query(Splitter *s, const char *listens)
 {
@@ -352,7 +358,7 @@ split_query(Splitter *s, const char *listens)
 	s->split->n_train = s->data->n_listens;
 }
 
-/* Divides the listens into those trained on and those held out. */
+/* Divides the listens into those to train on and those held out. */
 void
 lbrec_split(Split *split, const Dataset *data, const TrainOptions *options,
 			const char *test_listens, MemoryContext context)

@@ -1,6 +1,6 @@
 /*
  * split.h
- *		Which listens are trained on, and which are held out.
+ *		Divides listens into those to train on and those held out.
  */
 #ifndef LBREC_TRAIN_SPLIT_H
 #define LBREC_TRAIN_SPLIT_H
@@ -13,9 +13,10 @@
 
 typedef struct Split
 {
-	uint8	   *excluded;		/* bitmap of listens not trained on, or NULL */
+	uint8	   *excluded;		/* bitmap of listens to exclude from training,
+								 * or NULL */
 	int64		n_train;
-	Listen	   *test;			/* held out, to be measured on */
+	Listen	   *test;			/* held-out listens */
 	int64		n_test;
 } Split;
 

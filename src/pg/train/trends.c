@@ -3,25 +3,25 @@
  *		Trends: how much more a recording is discovered now than before.
  *
  * The towers learn the audience of a recording and its size, but not its time:
- * a recording found by everybody ten years ago is as likely to be found next as
- * one found by everybody this month.  A recording's trend is
+ * they expect a recording that everybody discovered ten years ago as much as
+ * one that everybody discovers this month.  A recording's trend is
  *
  *		log(sum over users of decay(age) + K * share) - log(users + K) - log(share)
  *
  * with age the months since the user's first listen of it, decay a power law
- * (lb_mix_decay), and share the mean of the decays over all recordings: 0 where
- * the usual part of its users found it lately, and near to 0 where it has few
- * users.  Now is when the last one in a hundred users was last heard of: a
- * clock that is years ahead does not make everything old.
+ * (lb_mix_decay), and share the mean of the decays over all recordings.  It is
+ * 0 if the usual share of its users discovered it recently, and near 0 if it
+ * has few users.  "Now" is the time after which at most one user in a hundred
+ * has a listen, so that a clock years ahead does not make everything old.
  *
- * A model that is continued has no first listens, only how much all plays of a
- * recording by a user count: their mean age stands for that of the first one,
- * which it is where there was but one play.
+ * A continued model does not store first listens, only the decayed weight of
+ * all plays of a recording by a user. The mean age replaces that of the first
+ * play; for a single play they are equal.
  *
  * The weight of trends is fitted on the held-out listens (score_fit.c).  A
- * trend is no part of the score: the towers are trained to have it in their dot
- * products, by adding it to what logQ subtracts (batches.c), as they have
- * popularity.
+ * trend is no part of the score.  The towers learn it in their dot products,
+ * as they learn popularity, because it is added to the logQ correction
+ * (batches.c).
  */
 #include "pg/train/trends.h"
 
@@ -34,7 +34,7 @@
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
 
-/* Users that a recording is taken to have besides, as usual as can be. */
+/* Number of average users that are added to each recording's. */
 #define TREND_SHRINK 10
 
 #define TREND_POWER 1.5
@@ -42,16 +42,18 @@
 
 typedef struct Finds
 {
-	const UserLists *older;		/* of the model that is continued, or NULL */
+	const UserLists *older;		/* lists of the model to continue, or NULL */
 	int64		now;
-	int32	   *seen;			/* (n_recordings + 1) the last user to have it */
+	int32	   *seen;			/* (n_recordings + 1) the last user with it */
 	float	   *users;			/* (n_recordings + 1) */
 	float	   *recent;			/* (n_recordings + 1) sum of the decays */
 	double		n;
 	double		sum;
 } Finds;
 
-/* The user has found the recording at that time, if not before. */
+/*
+ * Records that the user discovered the recording at that time, unless before.
+ */
 static void
 count_find(Finds *f, int32 user, int32 recording, double time)
 {
@@ -93,7 +95,7 @@ compare_times(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Ninety-nine in a hundred users were not heard of after this. */
+/* Returns the time after which at most one user in a hundred has a listen. */
 static int64
 find_now(const UserLists *lists)
 {
@@ -127,8 +129,9 @@ alloc_zeros(MemoryContext context, Size n, Size size)
 }
 
 /*
- * The trends of all recordings (n + 1), from listens not held out and from the
- * older model's lists, if a model is continued; lists are made of the same.
+ * Computes the trends of all recordings (n + 1), from listens not held out and
+ * from the older model's lists, if a model is continued; lists come from the
+ * same.
  */
 float *
 lbrec_find_trends(const Dataset *data, const uint8 *held_out,

@@ -1,6 +1,6 @@
 /*
  * trends.h
- *		Which recordings are being discovered now, and which were once.
+ *		Trends: how much more a recording is discovered now than before.
  */
 #ifndef LBREC_TRAIN_TRENDS_H
 #define LBREC_TRAIN_TRENDS_H

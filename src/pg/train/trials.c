@@ -1,11 +1,11 @@
 /*
  * trials.c
- *		Training without what is held out, to find out how to train on all.
+ *		Trains without the held-out listens, to find out how to train on all.
  *
- * A trial is one member of the ensemble.  It tells how many epochs are best
- * and how the parts of a score are to be weighed (score_fit.c), and trials at
- * several temperatures tell which one the listens want; then the model is
- * trained anew on everything (train.c).
+ * A trial trains one member of the ensemble.  It finds the best number of
+ * epochs and the weights of the score's parts (score_fit.c); trials at several
+ * temperatures find the best temperature.  Then the model is trained anew on
+ * everything (train.c).
  */
 #include "pg/train/trials.h"
 
@@ -22,16 +22,14 @@
 /* Members that a trial trains: one finds nearly as much as all. */
 #define TRIAL_MEMBERS 1
 
-/* Between the temperatures of trials, and how far they go either way. */
+/* Factor between the temperatures of trials, and the limits of the search. */
 #define TEMPERATURE_STEP 1.41421356237309505
 #define MAX_STEPS 3
 
-/* Trials that such a search usually takes. */
+/* Usual number of trials in such a search. */
 #define USUAL_TRIALS 4
 
-/*
- * Trains n_members with these options, and frees everything but the result.
- */
+/* Trains n_members with these options, and frees everything but the result. */
 Trial
 lbrec_run_trial(const RunPlan *plan, const TrainOptions *options,
 				int n_members)
@@ -68,8 +66,8 @@ lbrec_run_trial(const RunPlan *plan, const TrainOptions *options,
 }
 
 /*
- * The next trial of a search for a temperature, which few more will follow;
- * before, unless NULL, tells how many epochs a trial takes.
+ * Runs the next trial of a search for a temperature, which few more will
+ * follow; before, unless NULL, tells how many epochs a trial takes.
  */
 static Trial
 run_trial(const RunPlan *plan, const TrainOptions *options, int number,
@@ -91,7 +89,7 @@ run_trial(const RunPlan *plan, const TrainOptions *options, int number,
 	return lbrec_run_trial(&own, options, members);
 }
 
-/* Trials at temperatures that fall, or rise, for as long as that is better. */
+/* Runs trials at falling or rising temperatures as long as they improve. */
 static bool
 try_temperatures(Trial *best, int *number, const RunPlan *plan, double factor)
 {
@@ -102,7 +100,7 @@ try_temperatures(Trial *best, int *number, const RunPlan *plan, double factor)
 		TrainOptions options = best->options;
 		Trial		trial;
 
-		/* a number that people can say again */
+		/* rounded, so that you can write it down */
 		options.temperature = rint(options.temperature * factor * 1000) / 1000;
 		trial = run_trial(plan, &options, ++*number, best);
 		if (trial.best_epoch == 0 || trial.metric <= best->metric)
@@ -114,14 +112,14 @@ try_temperatures(Trial *best, int *number, const RunPlan *plan, double factor)
 }
 
 /*
- * The trial whose options, epochs and weights the model is trained with, in
- * the current context.
+ * Returns the trial whose options, epochs and weights the model is then
+ * trained with, in the current context.
  *
- * How sharply a user's vector must tell recordings apart depends on the
- * listens: catalogues with strong local structure want a low temperature,
- * sparse ones, where much of what was not played might have been, a high one.
- * A third too low or too high costs more than a third of the members, so
- * unless the caller gave one, it is searched from the preset's, downhill.
+ * The best temperature depends on the listens: catalogues with strong local
+ * structure need a low one; sparse ones, in which many unplayed recordings
+ * could have been played, a high one. A temperature that is off by a third
+ * costs more quality than training a third fewer members. So unless the caller
+ * sets one, trials search for it, starting from the preset's.
  */
 Trial *
 lbrec_best_trial(const RunPlan *plan)

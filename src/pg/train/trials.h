@@ -1,6 +1,6 @@
 /*
  * trials.h
- *		Training without what is held out, to find out how to train on all.
+ *		Trains without the held-out listens, to find out how to train on all.
  */
 #ifndef LBREC_TRAIN_TRIALS_H
 #define LBREC_TRAIN_TRIALS_H
@@ -13,10 +13,10 @@
 typedef struct Trial
 {
 	TrainOptions options;
-	double		metric;			/* the best epoch's */
+	double		metric;			/* metric of the best epoch */
 	int			best_epoch;
 	LbMix		mix;
-	LbMomentWeights moment;		/* of one member */
+	LbMomentWeights moment;		/* for one member */
 	double		trend;
 	EpochReport *reports;
 	int			n_reports;
