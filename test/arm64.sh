@@ -8,8 +8,8 @@
 # Emulated by qemu-user: all unit tests on arm64, armhf, i386 and an old x86-64,
 # the parity cases on arm64, and Debian's server for arm64 with the package that
 # was cross-built for it.  That server runs the regress suite, and answers for
-# models that this machine's server trained: with the same bits.  Its clients
-# are this machine's.  Speed cannot be measured so.
+# models that this machine's server trained, with the same bits.  Its clients
+# are this machine's.  Emulation says nothing about speed.
 #
 # Debian only, as root: it adds the architecture arm64 to dpkg's.  Meant for
 # the root that test/matrix.sh arm64 makes; takes half an hour.
@@ -47,8 +47,8 @@ step()
 	fi
 }
 
-# With libc for arm64 installed, its loader must be the one beside it: that of
-# the cross compiler's package would be of another build, and hang at times.
+# With libc for arm64 installed, use its own loader: the cross compiler's package
+# has one of another build, which hangs at times.
 step 'unit tests, arm64' make -s -j"$jobs" cross-unit ARCH=arm64 \
 	CROSS_RUN_arm64='qemu-aarch64 -cpu cortex-a53 -L /' CROSS_RUN2_arm64='qemu-aarch64 -cpu max -L /'
 for arch in armhf i386; do
@@ -160,8 +160,8 @@ in_bits()
 	as_postgres env PGOPTIONS="-c lbrec.cpu=$asked" "$native/psql" -XAtq -v ON_ERROR_STOP=1 -d bits "$@"
 }
 
-# answers ASKED SET: what is answered when lbrec.cpu is ASKED, which uses SET.
-# All answers are those of the first call.
+# answers ASKED SET: compares answers with lbrec.cpu set to ASKED, which must
+# choose SET, with those of the first call.
 answers()
 {
 	[ "$(in_bits "$1" -c 'SELECT kernels FROM lbrec_cpu() WHERE in_use')" = "$2" ] || return 1
@@ -171,8 +171,8 @@ answers()
 	cmp "$arm/answers" "$arm/answers.new"
 }
 
-# The same cluster under the server of each machine; what was computed from the
-# models is gone when a server starts, and made anew.
+# Runs the same cluster under the server of each machine; images of models are
+# removed when a server starts, and built again.
 same_bits()
 {
 	same=

@@ -8,9 +8,9 @@
 #
 # A copy of the server, as in check.sh.  Its `postgres` is started with the
 # sanitizers' runtimes before anything else, and ends at the first finding.
-# Memory within a palloc context is one block to them: valgrind.sh and core's
-# unit tests see other things.  Twice as long as the suite itself, after a
-# build of some minutes.
+# To them the memory of a palloc context is one block: valgrind.sh and core's
+# unit tests find other errors.  Takes twice as long as the suite itself, after
+# a build of some minutes.
 #
 # The runtime calls bindtextdomain() before the C library has its locks, and
 # PostgreSQL's first call would wait for ever: messages stay untranslated.

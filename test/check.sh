@@ -10,9 +10,9 @@
 # --keep: see lib.sh for where it all happens.  The server is the one that
 # PG_CONFIG names, or Debian's.
 #
-# The last line is "N passed, N failed": unit programs, parity cases, regress
-# tests, TAP tests, and one for each command that must succeed.  The exit code
-# is 0 if none failed.
+# The last line, "N passed, N failed", counts unit programs, parity cases,
+# regress tests, TAP tests, and commands that must succeed.  The exit code is 0
+# if none failed.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -35,7 +35,7 @@ done
 
 skipped=0
 
-# seconds that one step may take: what hangs fails, and the others still run
+# limit for a step, in seconds: one that hangs fails, and the others still run
 limit=900
 
 # command_step NAME COMMAND...: a step whose log has its name.
@@ -222,8 +222,8 @@ if wanted tap && [ "$need_build" = yes ]; then
 	done
 fi
 
-# The converter reads what strangers wrote: its tests again under sanitizers,
-# and what fuzzers found.
+# The converter reads untrusted files: runs its tests again under sanitizers,
+# and replays what fuzzers found.
 if wanted sanitize; then
 	command_step fuzz-corpus make -s -j"$jobs" fuzz-replay PG_CONFIG="$PG_CONFIG"
 	if command_step convert-asan make -s -j"$jobs" convert-asan PG_CONFIG="$PG_CONFIG"; then

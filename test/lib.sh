@@ -1,14 +1,14 @@
 # lib.sh
 #		Functions that the scripts under test/ share; sourced by them, not run.
 #
-# All happens in one folder under /tmp that is gone at the end, owned by an
-# unprivileged user: no server ever runs as root.  The server is a copy too:
-# PostgreSQL finds its files from where its programs are, so a copy of its
-# folders takes our installation and the system's stays as it is.
+# Everything happens in one folder under /tmp, removed at the end and owned by
+# an unprivileged user: no server ever runs as root.  The server is a copy, too:
+# PostgreSQL finds its files relative to its programs, so our installation goes
+# into a copy of its folders, and the system's is not touched.
 #
 # A command runs in a process group of its own, in the background, and the
-# script waits: so Ctrl-C ends the whole group at once.  Servers that are left
-# are found by their data folders and stopped.
+# script waits, so that Ctrl-C ends the whole group at once.  Servers that are
+# still running are found by their data folders and stopped.
 
 LC_ALL=C.UTF-8
 export LC_ALL
@@ -61,8 +61,8 @@ missing_packages()
 	done
 }
 
-# Installs those that are missing.  Debian would start a server of its own
-# with the package; it is asked not to, for this once.
+# Installs missing packages.  Debian's package would start a server of its own;
+# a setting prevents that during the installation.
 install_packages()
 {
 	if ! command -v dpkg-query >/dev/null; then

@@ -30,7 +30,7 @@
 #
 # --cache DIR keeps the bare roots as DIR/SUITE.tar for the next time.
 #
-# The last lines tell each suite's versions and verdict.
+# The last lines have each suite's versions and verdict.
 
 . "$(dirname "$0")/lib.sh"
 set -u

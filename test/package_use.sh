@@ -9,7 +9,7 @@
 # As root, and for a chroot only: it installs DIR's packages with apt, makes a
 # cluster, converts listens, trains, recommends, removes the packages beneath
 # the model, installs them again and purges them.  test/matrix.sh package makes
-# the chroot and calls this.  The last line tells how many steps held.
+# the chroot and calls this.  The last line counts the steps that succeeded.
 
 set -eu
 dir=$1

@@ -6,10 +6,10 @@
 #	make check [T='NAME...']	regress tests, by default all
 #	make prove [T='NAME...']	TAP tests with NAME in their file's name, by default all
 #
-# The Makefile calls this once all is built.  What is built is installed into a
-# copy of the server that PG_CONFIG names, and the tests run there on servers of
-# their own: see lib.sh.  As root, all but the installation is done by an
-# unprivileged user.  If a test fails, results/, regression.diffs and tmp_check/
+# The Makefile calls this after the build.  It installs into a copy of the server
+# that PG_CONFIG names, and the tests run there on servers of their own: see
+# lib.sh.  As root, it does everything but the installation as an unprivileged
+# user.  If a test fails, results/, regression.diffs and tmp_check/
 # have what it wrote.
 
 . "$(dirname "$0")/lib.sh"

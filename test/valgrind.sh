@@ -6,18 +6,18 @@
 #	sh test/valgrind.sh [--keep] [TEST...]
 #
 # A copy of the server, as in check.sh, whose `postgres` is run by valgrind.
-# An error counts when lbrec.so is in its stack or in that of the block it
-# tells of.  The server alone has some, which are no errors: it writes the
-# padding of structs to files.  PostgreSQL's source has suppressions for them
-# (src/tools/valgrind.supp) that name static functions, and Debian's server is
-# stripped of those names: so they are told apart by place, and counted.
+# An error counts if lbrec.so is in its stack or in that of the block that it
+# concerns.  The server alone causes reports that are no errors: it writes the
+# padding of structs to files.  PostgreSQL's suppressions for them
+# (src/tools/valgrind.supp) name static functions, which Debian's stripped
+# server lacks, so they are distinguished by stack, and counted.
 #
 # Debian's server is built without USE_VALGRIND too: a block is what palloc
 # got from malloc, so reading beyond a chunk within it is not seen.
 #
 # Valgrind 3.19 knows no AVX-512: the kernels are held at AVX2 by lbrec.cpu.
-# Takes hours: a training costs some hundred times its time.  Each test tells of
-# itself as it ends.
+# Takes hours: a training takes about a hundred times as long.  Each test reports
+# as it ends.
 
 . "$(dirname "$0")/lib.sh"
 

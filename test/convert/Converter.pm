@@ -132,7 +132,7 @@ sub line
 	return $json->encode(\%listen) . "\n";
 }
 
-# A line with its braces' content given as text, for what no encoder writes.
+# A line with the content of its braces given as text, for malformed JSON.
 sub raw
 {
 	my (%part) = @_;

@@ -84,7 +84,7 @@ test_bad_times(void)
 		"2024-02-30 00:00:00", "2023-02-29T00:00:00Z", "2024-13-01 00:00:00",
 		"2024-00-01 00:00:00", "2024-01-01 24:00:00", "2024-01-01",
 		"2024-01-01 00:00:00+02:00", "x", "",
-		/* a leap second in a year that nobody can hold */
+		/* a leap second outside the supported years */
 	"9999-12-31T23:59:60Z"};
 	static const char *const text[] = {"", " ", "1e", "0x1", "nan",
 		"inf", "1 2", "--1", "1e999"};
@@ -238,7 +238,7 @@ test_seen(void)
 		{
 			CvUuid		uuid = {{0}};
 
-			/* Not random at all: what a client invents. */
+			/* Sequential UUIDs, as some client invents them. */
 			memcpy(uuid.byte + 12, &i, sizeof(i));
 			if (pass == 0)
 				CHECK(!cv_seen_add(seen, &uuid, false));
@@ -246,7 +246,7 @@ test_seen(void)
 				again += cv_seen_add(seen, &uuid, false);
 		}
 	}
-	/* Forgetting is allowed, but not within half of the room. */
+	/* It may forget, but not before it is half full. */
 	CHECK(again == 900000 && !cv_seen_forgot(seen));
 	{
 		CvUuid		uuid = {{1}};

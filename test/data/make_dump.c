@@ -2,8 +2,8 @@
  * make_dump.c
  *		Writes a ListenBrainz listens dump of invented listens.
  *
- * For tests, demonstrations and measurements, by anyone: the listens are
- * synthetic, but have what matters in real ones (md_world.c).  By default it
+ * For tests, demonstrations and measurements: the listens are invented, but
+ * have the structure that matters in real ones (md_world.c).  By default it
  * has the shape of the data behind the preprint that lbrec follows: 2,534,176
  * listens of 518,540 recordings in listens/1970/1.listens, where bad clocks
  * put them, and listens/2005/2.listens to 9.listens.

@@ -2,8 +2,8 @@
  * md.h
  *		Shared by the files of the dump generator.
  *
- * make_dump writes a ListenBrainz listens dump that nobody listened to, for
- * tests, demonstrations and measurements.  The way of a listen through it:
+ * make_dump writes a ListenBrainz listens dump of invented listens, for tests,
+ * demonstrations and measurements.  The files, in the order of a listen's way:
  *
  *	md_names	invented names of artists, releases, tracks and users
  *	md_world	artists with catalogues, users with tastes

@@ -51,7 +51,7 @@ put_bytes(char *p, const char *s, size_t len)
 	return p + len;
 }
 
-/* For literals: the length is the compiler's to count. */
+/* For literals: the compiler counts their length. */
 #define PUT(p, literal) put_bytes(p, literal, sizeof(literal) - 1)
 
 static char *

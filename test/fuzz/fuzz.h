@@ -3,8 +3,8 @@
  *		Shared by the converter's two fuzz harnesses: a target that keeps what
  *		it is given, and the properties that all of it must have.
  *
- * A crash is what a fuzzer finds by itself.  A wrong answer needs a rule to
- * break; these are the rules, for any input at all:
+ * A fuzzer finds crashes by itself.  To find wrong answers it needs rules;
+ * these hold for any input:
  *
  *	- each COPY row has its columns, UTF-8 and no NUL in them, and decoding
  *	  it gives back the listen that was parsed, byte for byte;
@@ -30,7 +30,8 @@
 /* The rows that a run gave its target. */
 typedef struct FuzzSink
 {
-	CvTarget	target;			/* first: the two are cast to each other */
+	CvTarget	target;			/* must be first: pointers to the two types
+								 * are cast */
 	CvTable		table;
 	bool		copying;
 	CvBuf		statements;
@@ -56,7 +57,7 @@ extern void fuzz_check_equal(const FuzzSink *a, const CvResult *a_result,
  */
 extern void fuzz_expect_begin(void);
 
-/* Everything that can be said of one run. */
+/* Checks everything that must hold for one run. */
 extern void fuzz_check_run(const FuzzSink *sink, const CvResult *result);
 
 /* The rules of --rejects, for the file's content. */

@@ -7,10 +7,9 @@
  *
  *	flags portion content
  *
- * flags' low three bits say what becomes of content before it is a file:
- * nothing, or one of the compressions; so a fuzzer can look for the bugs
- * behind a decompressor without having to write its checksums.  In a tar
- * file the headers' checksums are put right as well.
+ * The low three bits of flags choose the compression of content, or none, so a
+ * fuzzer can reach the code behind a decompressor without writing its
+ * checksums.  The checksums of tar headers can be corrected likewise.
  *
  * The file is read twice, the second time by reads of portion bytes, as a
  * pipe or a network file system may give them.
@@ -26,14 +25,14 @@
 
 #define FLAG_PACK 7
 #define FLAG_USER 8
-#define FLAG_SUMS 16			/* put checksums right */
+#define FLAG_SUMS 16			/* correct the checksums */
 #define FLAG_TABLE 128			/* of listens alone */
 
 static size_t portion;
 
 /*
- * In place of the C library's, for libarchive's reads, too: a short read is
- * every file's right.
+ * Replaces the C library's read(), for libarchive too: any file may give short
+ * reads.
  */
 ssize_t
 read(int fd, void *buf, size_t count)
@@ -46,8 +45,8 @@ read(int fd, void *buf, size_t count)
 #define TAR_BLOCK 512
 
 /*
- * Walk the members as tar does, and give each header its sum.  A header with
- * no octal size ends the walk.
+ * Walks the members as tar does, and corrects each header's checksum.  A
+ * header without an octal size ends the walk.
  */
 static void
 fix_sums(unsigned char *tar, size_t size)

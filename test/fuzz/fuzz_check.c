@@ -1,6 +1,6 @@
 /*
  * fuzz_check.c
- *		The rules that the converter's output keeps, whatever the input was.
+ *		Checks the converter's output by rules that hold for any input.
  *
  * Written against COPY's documentation and the tables' columns, not against
  * cv_text.c and cv_load.c: it decodes what they encode and compares with the
@@ -152,8 +152,8 @@ fuzz_sink_free(FuzzSink *sink)
 }
 
 /*
- * A run that gives up has passed on what it had seen: how much that is
- * depends on the portions, too.
+ * A run that fails has passed on part of its input; how much depends on the
+ * portions.
  */
 static bool
 begins_same(const CvBuf *a, const CvBuf *b)
@@ -516,9 +516,9 @@ check_recordings(const CvBuf *rows, bool whole, Column *columns)
 }
 
 /*
- * psql ends a COPY at a line with nothing but a backslash and a dot, also in
- * CSV and between quotes, and then runs what follows.  It reads C strings:
- * behind a NUL it sees nothing.
+ * psql ends a COPY at a line of only a backslash and a dot, also in CSV and
+ * between quotes, and runs the lines after it.  It reads C strings: it sees
+ * nothing behind a NUL.
  */
 static void
 check_end_marks(const CvBuf *rows)

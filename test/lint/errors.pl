@@ -4,10 +4,10 @@
 #	perl test/lint/errors.pl [--list] [SRCDIR DOC]
 #	perl test/lint/errors.pl --self-test
 #
-# A message is the errmsg() of an ereport(), with what is filled in written as
-# an ellipsis; in the page it stands as a heading of third level with its
-# SQLSTATE's name in the source.  --list prints what the source has.  elog()
-# is for what cannot happen and is not told.
+# A message is the errmsg() of an ereport(), with an ellipsis for each
+# conversion; on the page it is a heading of third level, followed by the
+# source's name of its SQLSTATE.  --list prints the source's messages.  elog()
+# is for what cannot happen and is not documented.
 use strict;
 use warnings;
 

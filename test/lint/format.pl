@@ -8,10 +8,9 @@
 #
 # Without files: all C files of the checkout.  pg_bsd_indent (Debian: package
 # pg-bsd-indent) does the work, with the options of PostgreSQL's pgindent and
-# the same few mends before and after, here in the words of this project.
-# It must be told which names are types: ours are found in the sources, the
-# others stand in typedefs.list.  C++ it does not know: such files are only
-# looked at for what a line can show.
+# a few of pgindent's corrections before and after.  It needs the names of
+# types: ours are found in the sources, typedefs.list has the others.  It does
+# not know C++: of such files only single lines are checked.
 use strict;
 use warnings;
 use File::Basename qw(dirname);

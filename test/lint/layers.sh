@@ -1,19 +1,19 @@
 #!/bin/sh
 #
 # layers.sh
-#		The include rule: which room may know which.
+#		Checks which room includes which.
 #
 #	sh test/lint/layers.sh [DIR]		check the checkout at DIR (default: .)
 #	sh test/lint/layers.sh --self-test	break each rule once, see it told
 #
 # src/core knows libc, libm, pthreads and the CPU, nothing else; it does not
-# allocate, print or exit.  Its rooms stand on one another, and no two of its
-# files include each other, not even by way of others.  src/pg knows the
-# server and src/core.  src/convert knows neither.  So core can be tested
-# without a server and no longjmp out of the server can leak its memory.
+# allocate, print or exit.  Its rooms are ordered, and no two of its files
+# include each other, even through others.  src/pg knows the server and
+# src/core.  src/convert knows neither.  So core can be tested without a
+# server, and a longjmp out of the server cannot leak its memory.
 #
-# src/pg has nine rooms.  A file includes only what stands in its own room or
-# in a room below, and no file includes itself by a detour.
+# src/pg has nine rooms.  A file includes only files of its own room or of a
+# lower one, and no file includes itself through others.
 LC_ALL=C
 export LC_ALL
 

@@ -1,4 +1,4 @@
-# Checks of what a compiler does not see.
+# Checks for faults that a compiler does not find.
 #
 #	make layers			which room may include which
 #	make version-check	the version is the same wherever it stands

@@ -1,10 +1,10 @@
 /*
  * shim.c
- *		Preloaded into a server, shows it other surroundings than it has.
+ *		Preloaded into a server, makes it see another environment.
  *
  * LBREC_TEST_OPENBLAS names a file with the path of the library that is opened
- * in the place of any OpenBLAS.  With LBREC_TEST_EMULATED set, a process tells
- * of one thread less: that of qemu.
+ * in the place of any OpenBLAS.  With LBREC_TEST_EMULATED set, a process
+ * reports one thread less: that of qemu.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -54,7 +54,7 @@ one_thread_less(int status)
 	return less;
 }
 
-/* True if that is the file whose number of threads is not to be believed. */
+/* True for the file whose number of threads is wrong under qemu. */
 static int
 is_emulated_status(const char *path)
 {

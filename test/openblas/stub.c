@@ -2,11 +2,11 @@
  * stub.c
  *		A library that looks like OpenBLAS, right or with one fault.
  *
- * Compiled with one of: SERIAL (a build without locks), NO_SGEMV (a function is
- * missing), MANY (it means to run four threads), STARTS (it starts one when it
- * is loaded), WRONG (one product in a hundred is), STRANGE (it tells a strange
- * version and core).  As OpenBLAS does, it takes the number of threads from the
- * environment when it is loaded.
+ * Compiled with one of: SERIAL (a build without locks), NO_SGEMV (a function
+ * is missing), MANY (it means to run four threads), STARTS (it starts one when
+ * it is loaded), WRONG (one product in a hundred is wrong), STRANGE (it
+ * reports a strange version and core).  As OpenBLAS does, it takes the number
+ * of threads from the environment when it is loaded.
  */
 #include <pthread.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 # Clusters with lbrec and listens in them, for the tests of faults.
 #
-# A test of a fault asks the same things each time: what does the model
-# answer (answer), is anything left of what failed (leftovers), is the server
-# well (is_well).
+# A test of a fault checks the same things each time: the model's answers
+# (answer), leftovers of the failed statement (leftovers), and the health of the
+# server (is_well).
 package LbrecCluster;
 use strict;
 use warnings;

@@ -25,7 +25,7 @@ $node->safe_psql('postgres', q{
 my $before = answer($node, 'kept');
 ok(length $before, 'a model that answers');
 
-# name, what to run, how to see that it got there
+# name, statement, query that is true once the phase is reached
 my @phases = (
 	[ 'reading',
 		q{SELECT lbrec_train('lost', 'SELECT l.* FROM listen AS l, LATERAL (SELECT pg_sleep(0.01) WHERE l.user_id > 0) AS s')},
@@ -67,7 +67,7 @@ for my $phase (@phases)
 	is(kill('KILL', $pid), 1, "$phase->[0]: killed");
 	finish_psql($run);
 	like($run->{err}, qr/server closed the connection|terminating connection/, "$phase->[0]: the client is told");
-	# who asks a server that is not back by psql may write into a closed pipe
+	# psql may write into a closed pipe while the server is not back
 	ok(wait_until(sub { log_since($node, $offset) =~ /ready to accept connections/ }), "$phase->[0]: the server is back");
 	after("killed $phase->[0]");
 }

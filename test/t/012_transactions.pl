@@ -1,6 +1,6 @@
-# Transactions and sessions: what ROLLBACK takes back, two trainings of one
-# name, objects that are dropped or altered while they serve, prepared
-# statements and sessions that a pooler hands on.
+# Transactions and sessions: ROLLBACK, two trainings of one name, objects that
+# are dropped or altered while they serve, prepared statements, and sessions
+# that a pooler reuses.
 use strict;
 use warnings;
 use FindBin;
@@ -107,7 +107,7 @@ is(sql(q{SELECT count(*) FROM pg_class WHERE relname = 'stolen'}), '0', 'no tabl
 	is(sql(q{SELECT string_agg(version::text, ' ') FROM lbrec.model WHERE name = 'waits'}), '1', 'and is version 1');
 }
 
-# verbose: each run is told as it goes on, trials and the last training
+# verbose: progress lines of each run, trials and the last training
 {
 	my ($out, $err);
 	$node->psql('postgres', q{SELECT lbrec_train('told', verbose => true)}, stdout => \$out, stderr => \$err);
@@ -119,7 +119,7 @@ is(sql(q{SELECT count(*) FROM pg_class WHERE relname = 'stolen'}), '0', 'no tabl
 	sql(q{SELECT lbrec_drop_model('told', 1), lbrec_drop_model('told', 2)});
 }
 
-# lbrec_progress, from another session: each part of a training, and what is over of the whole
+# lbrec_progress, from another session: each phase of a training, and its percentage
 {
 	my $run = start_psql($node, "SELECT count(*) FROM lbrec_train('never', epochs => 5000, settings => '{\"evaluate_every\": 2}', split => 'last');\n", name => 'shown');
 	ok(wait_until(sub { sql(q{SELECT count(*) FROM lbrec_progress WHERE model = 'never' AND command = 'lbrec_train' AND phase ~ '^trial, epoch \d+ of 5000$|^trial, measuring$' AND percent BETWEEN 0 AND 99.9

@@ -1,6 +1,5 @@
-# pg_dump and pg_restore of a database with models, in every format: the same
-# answers afterwards, the models' numbers kept, sequences that go on, and
-# the same rights.
+# pg_dump and pg_restore of a database with models, in every format: answers,
+# models' numbers and rights are the same afterwards, and sequences continue.
 use strict;
 use warnings;
 use FindBin;

@@ -1,6 +1,6 @@
 # A full disk while a model is saved, while listens are spooled, and while an
-# image is written; and memory that is denied.  Each gives a clear error,
-# leaves nothing, and all works again when there is room.
+# image is written; and refused memory.  Each gives a clear error and leaves
+# nothing, and everything works again when there is room.
 use strict;
 use warnings;
 use FindBin;
@@ -14,8 +14,8 @@ make_listens($node, 400, 5000, 50);
 $node->safe_psql('postgres', q{SELECT lbrec_train('kept', epochs => 1, settings => '{"embedding_dim": 8}', layers => '{8}')});
 my $before = answer($node, 'kept');
 
-# A small file system needs privileges that a test has not.  The limit of a
-# file's size fails in write() too.
+# A small file system needs privileges that a test lacks.  A limit of the file
+# size makes write() fail, too.
 my $limit = 24 * 1024;		# kB
 $node->stop;
 {

@@ -10,9 +10,9 @@
 # version, roles keep what was granted to them, and the old models answer what
 # they answered.
 #
-# A difference is told as the object, the property and both values.  To mend
-# it, let sql/lbrec--OLD--NEW.sql make what sql/lbrec--NEW.sql has.  Put new
-# columns last there, where ALTER TABLE puts them too.
+# A difference is printed as the object, the property and both values.  To fix
+# it, make sql/lbrec--OLD--NEW.sql create what sql/lbrec--NEW.sql has.  Put new
+# columns last there, because ALTER TABLE does.
 use strict;
 use warnings;
 use FindBin;
@@ -70,8 +70,8 @@ for my $i (0 .. $#updates)
 my $node = new_cluster('upgrade', bare => 1);
 $node->safe_psql('postgres', 'CREATE ROLE installer LOGIN; CREATE ROLE trainer; CREATE ROLE reader');
 
-# Every fact about the extension's objects: object, property, value.  What
-# reader may is no fact: an administrator granted it.
+# Every fact about the extension's objects: object, property, value.  Grants to
+# reader do not count: an administrator made them.
 my $facts = <<'SQL';
 SET search_path = pg_catalog;
 CREATE TEMP VIEW member AS
@@ -246,7 +246,7 @@ make_database('fresh');
 is(by_installer('fresh', 'CREATE EXTENSION lbrec'), '', "$present installed by a role that is no superuser");
 my $fresh = facts_of('fresh');
 cmp_ok(scalar keys %$fresh, '>', 500, 'the catalogue has ' . scalar(keys %$fresh) . ' facts');
-# A test that finds nothing must be able to: one change of each kind is told.
+# The test must be able to fail: it finds one change of each kind.
 for my $change (
 	[ 'a cost', 'ALTER FUNCTION lbrec_similar COST 7', qr/^function public\.lbrec_similar\(.*: cost after the update: "7"/m ],
 	[ 'a right', 'GRANT SELECT ON lbrec.tensor TO trainer', qr/^table lbrec\.tensor: rights after the update: .*trainer/m ],
@@ -339,7 +339,7 @@ $node->command_ok([ 'pg_dump', '--no-owner', '--no-comments', '-d', $node->conns
 check_update($_, $present, "$releases/models-$_.sql") for @released;
 check_update($present, $next, $made);
 
-# An update that forgets something is told.
+# An update that forgets something is found.
 my $next_facts = facts_of('new_from_' . ($present =~ tr/a-z0-9_/_/cr));
 for my $i (0 .. $#updates)
 {

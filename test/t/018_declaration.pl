@@ -1,8 +1,7 @@
 # The new library under SQL of another version: each function of the extension
 # declared without arguments, with one too few and one too many, and with a
-# column too few and too many, is called.  None may crash; what the library
-# cannot do without, or does not know, is an error that names both versions and
-# what to do.
+# column too few and too many, is called.  None may crash; missing arguments and
+# unknown columns are errors that name both versions, with a hint.
 use strict;
 use warnings;
 use FindBin;
@@ -17,7 +16,7 @@ make_listens($node, 20, 50, 10);
 $node->safe_psql('postgres', q{SELECT lbrec_train('a', epochs => 1, settings => '{"embedding_dim": 8}', layers => '{8}');
 	CREATE SCHEMA stale});
 
-# name, arguments, columns, symbol, result: what can be called from SQL
+# name, arguments, columns, symbol, result of each function callable from SQL
 my @functions = map { [ split /\|/, $_, -1 ] } split /\n/, $node->safe_psql('postgres', q{
 	SELECT proname, (SELECT string_agg(quote_ident(n) || ' ' || format_type(t, NULL), ', ' ORDER BY i)
 			FROM unnest(p.proargtypes::oid[], p.proargnames[1:pronargs]) WITH ORDINALITY AS u (t, n, i)),
@@ -31,7 +30,7 @@ cmp_ok(scalar @functions, '>', 12, scalar(@functions) . ' functions');
 
 my $lost = qr/server closed|terminated|connection to server was lost/;
 
-# Declares the function so and calls it; what comes.
+# Declares the function this way and calls it; returns the result.
 sub call
 {
 	my ($f, $arguments, $columns) = @_;

@@ -1,4 +1,4 @@
-# Damage to what is stored: thousands of corruptions of lbrec.tensor and of
+# Damage to stored models: thousands of corruptions of lbrec.tensor and of
 # lbrec.model, in one backend.  Each gives an error with SQLSTATE XX001 that
 # names the model, the tensor and the chunk, or leaves the answer unchanged.
 # Never another answer, never a crash.
@@ -209,9 +209,9 @@ is($node->safe_psql('postgres', q{
 my @size = $out =~ /bytes (\d+)/g;
 cmp_ok($size[2], '<', $size[1] + 1048576, 'the backend has not grown');
 
-# Values that no training writes, under a checksum that is right: what a tensor
-# says about places and sizes is not to be trusted either.  Another answer is
-# no wonder then, but an internal error or the end of the server is.
+# Values that no training writes, under a valid checksum: the places and sizes
+# in a tensor cannot be trusted either.  Then another answer is acceptable, but
+# an internal error or the end of the server is not.
 my @crc_table = map { my $c = $_; $c = $c & 1 ? 0x82f63b78 ^ $c >> 1 : $c >> 1 for 1 .. 8; $c } 0 .. 255;
 sub crc32c
 {
@@ -239,7 +239,7 @@ sub odd_tensor
 	  unpack('H*', $t[6]), checksum(@t), @t[ 0 .. 2 ], $ask;
 	return;
 }
-# places outside of what they point into, which are found out in any case
+# places outside of the array that they point into, which are always found
 my @sure = grep { $_->[1] =~ /^(history|neighbour)_(codes|offsets)$/ } @tensors;
 is(scalar @sure, 4, 'there are tensors of places');
 for my $tensor (@sure)

@@ -1,9 +1,9 @@
 # Damage to the file of an image: hundreds of them, below a session that has
 # mapped it and before a new one does.  The answer is always the model's own,
-# because the damage is found and the image built anew; never a crash.  Then
-# what cannot be repaired in time: a file that is cut while a question is being
-# answered, a full disk, too little memory.  Each is an error or a warning that
-# tells, and all is well afterwards.
+# because the damage is found and the image built again; never a crash.  Then
+# faults that cannot be repaired in time: a file truncated during a call, a full
+# disk, too little memory.  Each gives an error or a warning, and everything
+# works afterwards.
 use strict;
 use warnings;
 use FindBin;
@@ -88,7 +88,7 @@ my @kinds = (
 my $long = $node->background_psql('postgres', on_error_stop => 0);
 my $short = $node->background_psql('postgres', on_error_stop => 0);
 is($long->query($ask), $right, 'a session that has it mapped');
-# Below it, and nobody else has looked: it must see for itself.
+# Damage below the session, which no other session has found: it must notice.
 {
 	my @s = stat $file;
 	write_in_place($file, 4096, "\x55" x ((-s $file) - 4096));

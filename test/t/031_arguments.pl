@@ -1,7 +1,6 @@
-# Arguments as strangers give them: every function of the extension with every
-# argument at its extremes, one at a time and at random, NULL among them.  An
-# answer or an error of a user's class; never a crash, an internal error or
-# more memory than asked for.
+# Hostile arguments: calls every function of the extension with every argument
+# at its extremes, one at a time and at random, with NULL.  Each gives an answer
+# or a user error; never a crash, an internal error or unexpected memory.
 use strict;
 use warnings;
 use FindBin;
@@ -53,7 +52,7 @@ my %values = (
 		q{'{"bucketize": ["nobody", ""]}'}, q{'{"logq": "true", "split": null}'}, q{'{"temperature": {"min": 1}}'}, "jsonb_build_object(repeat('x', 1000000), 1)", "jsonb_build_object('optimizer', repeat('x', 1000000))", 'NULL' ],
 	regclass => [ "'listen'", 'NULL', '0' ]);
 
-# what is sensible, so that the other arguments reach their checks
+# sensible values, so that the other arguments reach their checks
 my %sensible = (model => "'a'", listens => "'listen'", epochs => '1', settings => q{'{"embedding_dim": 8}'}, layers => "'{8}'", models => "'{a}'", user_id => '1', k => '5', figure => "'loss'", activate => 'false');
 
 my @functions = map { [ split /\|/ ] } split /\n/, $node->safe_psql('postgres', q{
@@ -119,8 +118,8 @@ unlike($run->{err}, qr/server closed the connection|terminating connection/, 'th
 is(leftovers($node), '', 'nothing left');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM lbrec.model'), '1', 'no model was made');
 
-# Queries with side effects, in every argument that takes a query.  What is
-# refused leaves nothing, and the transaction can write again afterwards.
+# Queries with side effects, in every argument that takes a query.  A refused one
+# leaves nothing, and the transaction can write again afterwards.
 # LBREC_SHOW=1 tells each SQLSTATE.
 $node->safe_psql('postgres', q{
 	CREATE TABLE victim (i int); CREATE SEQUENCE counter; CREATE TABLE tried (what text, state text);
@@ -178,7 +177,7 @@ for my $argument (sort keys %argument)
 	my @sql;
 	for my $what (sort keys %hostile)
 	{
-		# what is never reached does nothing: a stranger has no rows
+		# a stranger has no rows, so the query's function is never reached
 		my $query = $hostile{$what} =~ s/'/''/gr;
 		my $call = $argument{$argument} =~ s/%L/"'$query'"/er;
 		push @sql, "SELECT '$what: ' || try('$what', \$call\$$call\$call\$);\n";

@@ -1,11 +1,11 @@
 # Every function of the extension, called with hostile values of every type, in
 # hostile places: relations of all kinds, arrays of a million, megabytes of
-# text, queries that call us again, drop what is being read or never end; in
+# text, queries that call lbrec again, drop the table being read or never end; in
 # cursors, loops, prepared plans, subtransactions, read-only and parallel
-# queries.  031_arguments.pl asks for each argument what its extremes do; this
-# asks what all of it does together.
+# queries.  031_arguments.pl tests the extremes of each argument; this tests
+# combinations.
 #
-# Only an answer or an error of a user's class: never XX000, never a restart.
+# Each gives an answer or a user error: never XX000, never a restart.
 use strict;
 use warnings;
 use FindBin;
@@ -100,11 +100,11 @@ my %values = (
 	regclass => [ "'listen'", "'v'", "'part'", '0', '4294967295', 'NULL' ],
 	internal => [ 'NULL' ]);
 
-# what is sensible, so that the other arguments reach their checks
+# sensible values, so that the other arguments reach their checks
 my %sensible = (model => "'a'", models => "'{a}'", listens => "'listen'", user_id => '1', recording => "md5('recording 3')::uuid", recording_msid => "md5('recording 3')::uuid",
 	recordings => "ARRAY[md5('recording 3')::uuid]", k => '3');
 my %quick = (epochs => '1', settings => q{'{"embedding_dim": 4, "ensemble": 1}'}, activate => 'false', trials => '2');
-# what a text is, so that some values reach what is behind its name
+# meanings of texts, so that some values pass the checks of names
 my %texts = (model => [ "'a'", q{'Ä "q" ''x'' \\ %s'}, "'nobody'" ], listens => \@relations, test_listens => \@relations,
 	filter => [ @relations, "'SELECT recording_msid FROM listen'", "'SELECT recording_msid FROM lbrec_recommend(1, 5, ''a'', filter => ''SELECT recording_msid FROM listen'')'", "'TRUE'", "'artist = ''artist 1'''", "'raises(9) = 1'", "'SELECT NULL::uuid'" ],
 	figure => [ "'loss'", "'top_1'" ], start_from => [ "'a'" ], preset => [ "'paper'", "'default'" ]);

@@ -1,6 +1,6 @@
 # The rights of each role, as docs/rights.md has them: every cell of its table
 # is tried here.  Then attacks: objects planted in public and pg_temp, row
-# security, what a query of listens runs as.
+# security, and the role that runs a query of listens.
 use strict;
 use warnings;
 use FindBin;
@@ -103,8 +103,8 @@ is(sql(q{SELECT string_agg(c.oid::regclass::text, ' ') FROM pg_class AS c, pg_de
 		ELSE has_table_privilege('stranger', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') END)}), 'lbrec_settings', 'PUBLIC has no right on a table, view or sequence but the list of settings');
 is(sql(q{SELECT count(*) FROM pg_proc AS p, pg_depend AS d
 	WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'lbrec') AND p.prosecdef}), '0', 'nothing is SECURITY DEFINER');
-# Whatever else there is that PUBLIC may execute, a stranger gets nothing from
-# it; but for keys, which are computed, and the names of kernels.
+# A stranger gets nothing from all other functions that PUBLIC may execute,
+# except keys, which are computed, and the names of kernels.
 {
 	my %value = (bigint => '1', 'bigint[]' => q{'{1}'}, integer => '1', 'double precision' => '1', uuid => q{md5('1')::uuid}, 'uuid[]' => q{ARRAY[md5('1')::uuid]}, 'text[]' => q{'{a}'}, regclass => q{'pg_class'}, bytea => q{'\x00'}, jsonb => q{'{}'}, 'timestamp with time zone' => q{'2020-01-01'});
 	my @functions = split /\n/, sql(q{SELECT p.oid::regproc || '|' || coalesce((SELECT string_agg(quote_ident(p.proargnames[n]) || ':' || format_type(p.proargtypes[n - 1], NULL), '|' ORDER BY n)

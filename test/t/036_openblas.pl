@@ -1,6 +1,6 @@
-# OpenBLAS as strangers have it: other builds, builds with faults, none, and
-# sessions that have threads already.  What cannot be used is told and replaced;
-# what can gives the answers of the other sets.
+# OpenBLAS in all forms: other builds, builds with faults, none, and sessions
+# that have threads already.  An unusable build is reported and replaced; a
+# usable one gives the answers of the other sets.
 use strict;
 use warnings;
 use FindBin;

@@ -1,8 +1,8 @@
-# Models as files: out of one database and into another, read by Python, and
-# whatever else somebody might hand to lbrec_import: thousands of rows that are
-# damaged, missing, doubled, out of order, of other versions, or lie about
-# their sizes with the right checksums.  Each is an error that tells what is
-# wrong and leaves nothing, or a model that lbrec_check finds well.
+# Models as files: from one database to another, read by Python, and as an
+# attacker might give them to lbrec_import: thousands of files with rows damaged,
+# missing, doubled, out of order, of other versions, or with false sizes and
+# valid checksums.  Each is an error that names the fault and leaves nothing, or
+# a model that passes lbrec_check.
 use strict;
 use warnings;
 use FindBin;

@@ -1,8 +1,8 @@
-# Many sessions ask, some with a connection for each question, while versions
-# are trained, activated, rolled back, dropped and made again.  Each answer
-# must be, whole, that of the version that the asking statement's own snapshot
-# sees as active; and nothing may fail but as the manual says: a name without
-# an active version is undefined_object.
+# Many sessions call lbrec_recommend, some with a connection for each call, while
+# versions are trained, activated, rolled back, dropped and made again.  Each
+# answer must be completely that of the version that the statement's own
+# snapshot sees as active.  The only error allowed is the documented one: a name
+# without an active version is undefined_object.
 #
 # The training session keeps what each version answers, computed without the
 # shared image, in the version's own transaction; ask() compares with it in

@@ -1,9 +1,9 @@
 # Models that nobody trained: mutations of the structure of a model (members of
 # its configuration, names, types and shapes of its arrays, codes, offsets,
-# keys) with right checksums all over.  Each is imported, and written into the
-# tables past lbrec_import.  What lbrec_import takes works: it serves, and a
-# training continues it.  What it refuses, lbrec_check finds in the tables, and
-# nothing that is done with it ends the server.
+# keys) with valid checksums.  Each is imported, and also written into the
+# tables past lbrec_import.  If lbrec_import accepts one, it serves, and a
+# training can continue it.  If not, lbrec_check finds the fault in the tables,
+# and no call with it ends the server.
 #
 #	LBREC_FUZZ=5000 LBREC_SEED=7	so many, from there on
 use strict;

@@ -10,7 +10,7 @@
 # There code and numbers must be the default of the catalogue; words stand for
 # NULL; nothing for no default.  The table of settings, in the section of
 # lbrec_train, is the view lbrec_settings, row by row: what it should be is
-# printed where it is not.  Columns of the result only need to be named in the
+# printed if it differs.  Columns of the result only need to be named in the
 # section.
 # Functions of schema lbrec are not for people: no section.
 use strict;
@@ -208,7 +208,7 @@ for my $preset ('paper', 'default')
 		AND m.config #> ARRAY['options', s.name] IS DISTINCT FROM s.${preset}_value}), '', "settings of preset $preset");
 }
 
-# What a person sees who asks for all models, on a screen of 130 columns.
+# lbrec_models fits a screen of 130 columns.
 my $seen = $node->safe_psql('postgres', 'SELECT * FROM lbrec_models', extra_params => [ '-A', '-P', 'format=aligned', '-P', 'tuples_only=off' ]);
 my ($widest) = sort { $b <=> $a } map { length } split /\n/, $seen;
 like($seen, qr/^\s*name\s*\|\s*version.*\n-.*\n\s*default/, 'lbrec_models as a table');
@@ -247,7 +247,7 @@ cmp_ok(scalar keys %relation, '>', 4, 'tables and views');
 cmp_ok(scalar keys %setting, '>', 5, 'settings');
 is(join("\n", all_faults($page, \%function, \%relation, \%setting)), '', 'docs/reference.md tells what is there');
 
-# Each kind of difference is told.
+# Each kind of difference is found.
 {
 	my $told = sub {
 		my ($what, $page, $functions, $relations, $settings, $like) = @_;

@@ -72,7 +72,7 @@ symlink '..', "$folder/listens/loop" or die;
 	is("$code $summary->{listens}", '1 6004', 'several inputs');
 }
 
-# Damage: exit code 2, told where, and psql is told, too.
+# Damage: exit code 2, a message with the place, and psql fails, too.
 sub broken
 {
 	my ($name, $bytes, $message, @options) = @_;
@@ -154,9 +154,9 @@ ok(!-e '/tmp/evil.listens' && !-e '/etc/evil.listens', 'nothing is written by a 
 	like($err, qr/\?\[2Jx\.listens: line 1/, 'but is told');
 }
 
-# Memory does not follow the input: a line of 100 MB is not even kept, and
-# the worst JSON of the longest line that is parsed stays below 200 MiB, with
-# so many recordings that all memory for them is in use.
+# Memory does not grow with the input: a line of 100 MB is not kept, and the
+# worst JSON of the longest line that is parsed stays below 200 MiB, with so
+# many recordings that all memory for them is in use.
 {
 	open my $f, '>:raw', "$dir/fat.listens" or die;
 	for my $i (1 .. 1_000_000)

@@ -295,7 +295,7 @@ for (
 	is($node->safe_psql('other', 'SELECT count(*) FROM listen'), 0, 'and nothing in it');
 }
 
-# The ledger is not believed where the tables say otherwise.
+# The ledger is corrected if the tables lack its listens.
 {
 	my $c = database('truth');
 	my $dump = dump_file(500, '2026-09-01T00:00:00+00:00',
@@ -451,7 +451,7 @@ for (
 	my $ledger = 'dump text PRIMARY KEY, kind text, options text, changes_from timestamptz, changes_to timestamptz, started_at timestamptz, finished_at timestamptz';
 	my $clean = 'SET client_min_messages = warning; DROP OWNED BY evil CASCADE; GRANT CREATE ON SCHEMA public TO evil; DROP TABLE IF EXISTS listen, recording, lbrec_dump_member, lbrec_dump, lbrec_first_recording CASCADE';
 	my $own = sub { "CREATE TABLE listen (user_id bigint, listened_at timestamptz, recording_msid uuid, PRIMARY KEY (user_id, listened_at, recording_msid)$_[0]); " };
-	# Each: what evil does, what the loader had done before, the message.
+	# Each: the attack, the loader's preparation, the message.
 	for my $plant (
 		[ 'a table with a trigger', "CREATE TABLE public.recording ($columns); $function; CREATE TRIGGER t BEFORE INSERT ON public.recording FOR EACH ROW EXECUTE FUNCTION public.plant()", '', qr/table "public.recording" belongs to role "evil"/ ],
 		[ 'a ledger', "CREATE TABLE public.lbrec_dump ($ledger)", '', qr/table "public.lbrec_dump" belongs to role "evil"/ ],

@@ -228,7 +228,7 @@ for my $nil ('00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ff
 	is("$code @$summary{qw(listens other_members)}", '0 1 1', 'videos are left out');
 }
 
-# Files that are refused are named, and what to do is told.
+# Refused files are named, with a hint.
 for ([ 'a.json', "[\n {\"endTime\": \"2024-05-06 18:43\", \"artistName\": \"A\", \"trackName\": \"T\", \"msPlayed\": 1}]", qr/Spotify's account data.*hint: .*extended streaming history/s ],
 	[ 'a.json', '[{"header":"YouTube Music","title":"Watched T","titleUrl":"https://x"}]', qr/YouTube's watch history.*hint: /s ],
 	[ 'playback.log', "# Rockbox playback log\n1:2:3:/x.flac\n", qr/Rockbox's playback log.*hint: .*lastfm_scrobbler/s ],

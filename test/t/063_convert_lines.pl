@@ -1,4 +1,4 @@
-# Every kind of line: how many listens, what is rejected and why.
+# Every kind of line: the number of listens, and the reasons of rejects.
 use strict;
 use warnings;
 use FindBin;

@@ -1,5 +1,5 @@
-# The generator of synthetic dumps: it says truly what is in them, the same
-# options give the same bytes, and there is something to learn.
+# The generator of synthetic dumps: its report is true, the same options give
+# the same bytes, and the listens have structure to learn.
 use strict;
 use warnings;
 use FindBin;

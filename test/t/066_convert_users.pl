@@ -1,5 +1,5 @@
-# Users by their names, and what they said of recordings: into a database, by
-# a script and directly.
+# Users by their names, and feedback on recordings: into a database, by a script
+# and directly.
 use strict;
 use warnings;
 use FindBin;

@@ -1,6 +1,6 @@
 /*
  * test_axes.c
- *		Principal axes: those that the vectors were made of are found.
+ *		Principal axes: finds the axes that the vectors were made from.
  */
 #include <math.h>
 

@@ -19,7 +19,7 @@ static float bias[N];
 static int32_t sample[N];
 static int32_t chosen[] = {3, 4, 11};
 
-/* Numbers that are neither regular nor random. */
+/* Varied numbers, neither regular nor random. */
 static void
 fill(float *x, int n, double seed)
 {
@@ -91,7 +91,7 @@ test_minimum(void)
 		norm += dz[d] * dz[d];
 	CHECK(norm < 1e-4);
 
-	/* nothing chosen: the mean of the others */
+	/* without choices the result is the others' mean */
 	f.n_positives = 0;
 	CHECK(lb_fold_in(q, &f, scratch, NULL) == LB_OK);
 	for (int d = 0; d < WIDTH; d++)

@@ -4,12 +4,12 @@
  *		them: blocks that are no index, and arrays of numbers that no training
  *		writes, under a checksum that is right.
  *
- * src/pg checks sizes, places and checksums before it calls the core, and
- * nothing checks that a float is one that makes sense.  So with any floats at
- * all the core may refuse (LB_NOT_FINITE) or answer, but its answer is in
- * range and without doubles, the same with an index as without one, and under
- * the sanitizers no byte is touched that is not its own.  A fixed sequence:
- * every run does the same.
+ * src/pg checks sizes, places and checksums before it calls the core, but
+ * nothing checks that floats make sense.  So with arbitrary floats the core
+ * may refuse (LB_NOT_FINITE) or answer.  Its answer must be in range, without
+ * duplicates and the same with and without an index, and sanitizers must find
+ * no access to foreign memory.  The sequence is fixed, so every run does the
+ * same.
  */
 #include "core/model/lb_foldin.h"
 #include "core/score/lb_neighbour.h"
@@ -30,7 +30,7 @@ topk(int64_t *found, int64_t *ids, float *scores, const float *q,
 #define MAX_D 40
 #define ROUNDS 400
 
-/* any bits, or one of the values at which arithmetic turns */
+/* arbitrary bits, or a value at the edge of arithmetic */
 static float
 odd_float(bool finite)
 {
@@ -57,7 +57,7 @@ fill(float *x, int n, int kind)
 	for (int i = 0; i < n; i++)
 		switch (kind)
 		{
-			case 0:				/* what a model has, with a few odd ones */
+			case 0:				/* as in a model, with a few odd ones */
 				x[i] = unit_below(50) == 0 ? odd_float(true) :
 					(float) (unit_below(2001) - 1000) / 1000;
 				break;
@@ -82,7 +82,7 @@ all_finite(const float *x, int n)
 	return true;
 }
 
-/* the answer is one: ids in range, each once, in the ranking order */
+/* the answer is valid: ids in range, distinct, in ranking order */
 static void
 check_answer(const int64_t *ids, const float *scores, int64_t found,
 			 int64_t most, int n)
@@ -159,7 +159,7 @@ test_vectors(void)
 	CHECK(refused > 0);
 }
 
-/* bytes that are no index of that shape, of any length, are told */
+/* rejects bytes that are no index of that shape, of any length */
 static void
 test_no_index(void)
 {
@@ -179,7 +179,7 @@ test_no_index(void)
 		CHECK(!lb_index_check(index, bytes, n + 1, D));
 		CHECK(!lb_index_check(index, bytes, n, D + 1));
 		CHECK(!lb_index_check(index, bytes - 1, n, D));
-		/* no more of it than there is may be read */
+		/* a cut index must not be read beyond its end */
 		cut = malloc(left ? left : 1);
 		memcpy(cut, index, left);
 		CHECK(!lb_index_check(cut, left, n, D));
@@ -287,7 +287,7 @@ test_rows(void)
 	}
 }
 
-/* somebody new among any vectors: an answer of numbers, or none */
+/* a new user among arbitrary vectors: finite numbers, or no answer */
 static void
 test_fold_in(void)
 {

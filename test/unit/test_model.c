@@ -342,7 +342,7 @@ test_positives_loss(void)
 
 	drop_toy(&toy);
 
-	/* two threads take the same step as one */
+	/* two threads give the same step as one */
 	for (int n = 1; n <= 2; n++)
 	{
 		unit_state = 88172645463325252u;

@@ -1,8 +1,8 @@
 /*
  * test_pieces.c
- *		A wide tower's batch, which is done in pieces with pauses between, gives
- *		what the same rows give a few at a time; and a caller may leave in any
- *		of the pauses.
+ *		A wide tower's batch is done in pieces with pauses between them. It
+ *		gives the same results as the same rows a few at a time, and a caller
+ *		may leave in any of the pauses.
  */
 #include "core/model/lb_model.h"
 

@@ -1,6 +1,6 @@
 /*
  * test_scan.c
- *		Exact scoring: every way to the answer gives the same bits.
+ *		Exact scoring: every method gives the same bits.
  *
  * The oracle is written from the definition with libm's fmaf(): all scores,
  * sorted.  The index, the batch, the filters and the counts must agree with it
@@ -166,7 +166,7 @@ at_boundary(void)
 	return unit_below(2) ? x : -x;
 }
 
-/* rows made to be awkward */
+/* makes awkward rows */
 static void
 fill(float *x, int64_t n, int D, enum Kind kind)
 {

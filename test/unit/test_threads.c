@@ -167,7 +167,7 @@ test_parts_cover_all(void)
 
 typedef struct Marks
 {
-	int8_t		worker[MOST];	/* who did it, plus one */
+	int8_t		worker[MOST];	/* number of the worker that did it, plus one */
 	int64_t		unit;
 	int64_t		block;
 	int64_t		last[8];		/* where each worker's last block ended */
@@ -264,7 +264,7 @@ test_arena(void)
 	CHECK(cut.used == counted.used && end <= block + cut.used);
 	free(block);
 
-	/* what is too much stays too much */
+	/* an impossible size stays impossible */
 	counted.used = 64;
 	for (int i = 0; i < 9; i++)
 		lb_arena_cut(&counted, SIZE_MAX / 5 * (i % 5 + 1));

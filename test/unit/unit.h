@@ -99,7 +99,7 @@ unit_alloc(size_t bytes)
 	return p;
 }
 
-/* what long work is told: to stop at once */
+/* a cancel function that stops at once */
 __attribute__((unused)) static bool
 unit_cancel(void)
 {
@@ -107,8 +107,8 @@ unit_cancel(void)
 }
 
 /*
- * The next set to test after this one, NULL before the first, is put to use
- * and returned; NULL after the last, and then the best is in use again.
+ * Selects the set after this one, NULL before the first, and returns it; after
+ * the last it selects the best again and returns NULL.
  */
 __attribute__((unused)) static const LbKernels *
 unit_next_set(const LbKernels *after)

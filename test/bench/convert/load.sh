@@ -8,8 +8,8 @@
 # in turn, REPEATS times (default 2):
 #
 #	copy	COPY of ready rows of listen alone into a table without an index:
-#			what the server takes for the bytes, without recordings, keys or
-#			a dump to read
+#			the server's time for the bytes, without recordings, keys or a
+#			dump to read
 #	load	lbrec-convert --dbname: the dump to both tables with their keys
 #
 # The least wall time of each is printed, with listens a second, load's time

@@ -7,9 +7,9 @@
 # runs every way REPEATS times (default 3) in turn, and prints the least wall
 # time and the processor seconds of that run: a loaded machine only adds.
 # Each peer writes the columns user, time, MSID, artist, track and release of
-# every listen as text; a peer that is not installed is left out.  Shares of
-# the listens are read by the slow ones; their times are scaled up, and the
-# table says so.
+# every listen as text; a peer that is not installed is left out.  Slow peers
+# read a share of the listens; their times are scaled up, and marked in the
+# table.
 #
 # load.sh measures loads into a server.
 set -eu

@@ -1,23 +1,23 @@
 #!/bin/sh
 #
 # next.sh
-#		How well lbrec_next foretells listens, beside peers.
+#		Measures how well lbrec_next predicts listens, beside peers.
 #
 #	sh test/bench/quality/next.sh [--keep] LISTENS...
 #
 # Each file LISTENS has lines of user, recording (numbers) and seconds, by
 # tabs, in the order of time: data/jodie-lastfm/listens.tsv, for example.  The
-# first four fifths are trained on, with SELECT lbrec_train('m', ...) and
-# nothing else given; each later listen is ranked just before it happens, with
-# all earlier ones of its user known and everything else as it was trained.
+# first four fifths are for training, by SELECT lbrec_train('m', ...) without
+# further arguments; each later listen is ranked just before it happens, given
+# all earlier ones of its user and the model as trained.
 #
 # Printed are the rows of lbrec_evaluate_next, whose baselines are own plays by
 # age, last to next (a Markov chain) with back-off to popularity, and the blend
 # of these with the user's own transitions, then the session neighbours of
 # next_peers.py.  SASRec is not among them: it needs PyTorch.
 #
-# All happens on a server of its own, in one folder under /tmp that is gone at
-# the end.  PG_CONFIG chooses the server's version.
+# Runs on a server of its own, in a folder under /tmp that is removed at the
+# end.  PG_CONFIG chooses the server's version.
 
 . "$(dirname "$0")/../../lib.sh"
 

@@ -1,21 +1,21 @@
 #!/bin/sh
 #
 # run.sh
-#		How good the recommendations of the default preset are, beside peers.
+#		Measures the recommendations of the default preset, beside peers.
 #
 #	sh test/bench/quality/run.sh [--keep] SHARED [SET...]
 #
 # SHARED is the folder with tools/prepare.py, tools/evaluate.py, the data sets
 # and PEERS.md.  Each set (default: all that prepare.py can load) is split,
-# trained on with SELECT lbrec_train('m', ...) and nothing else given, and
-# scored from what lbrec_recommend_all writes.  The tables of PEERS.md are
-# printed with our row, and with what training took.
+# trained on by SELECT lbrec_train('m', ...) without further arguments, and
+# scored from the output of lbrec_recommend_all.  The tables of PEERS.md are
+# printed with our row, and with the cost of training.
 #
 # A SET may also be a folder that has been split already, with train.tsv and
 # test.tsv as prepare.py writes them.
 #
-# All happens on a server of its own, in one folder under /tmp that is gone at
-# the end.  PG_CONFIG chooses the server's version.
+# Runs on a server of its own, in a folder under /tmp that is removed at the
+# end.  PG_CONFIG chooses the server's version.
 
 . "$(dirname "$0")/../../lib.sh"
 

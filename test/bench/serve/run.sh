@@ -22,15 +22,15 @@
 #	FAISS_PYTHON	a Python with numpy and faiss
 #	TFRS_PYTHON	a Python with numpy, tensorflow and tensorflow_recommenders
 #
-# A peer that is missing is skipped, saying so.  On a machine that others use,
-# compare the CPU times: wall times wait in the queue with them.
+# A missing peer is skipped with a message.  On a machine that others use,
+# compare the CPU times: wall times include waiting for the others.
 #
 # The right answers: the training run writes, in the transaction of each
 # version, the answers of that version, computed without the shared image.
-# A client's statement compares what it got with what the version that its
-# own snapshot sees as active has to answer.  So a mixed answer counts as
-# wrong, and so does a whole one of another version.  Before the load, two
-# spoiled variants of the statement show that the check can fail.
+# A client's statement compares its answer with the right one of the version
+# that its own snapshot sees as active.  So an answer mixed from two versions
+# counts as wrong, and so does a complete one of another version.  Before the
+# load, two spoiled variants of the statement show that the check can fail.
 
 . "$(dirname "$0")/../../lib.sh"
 here=$top/test/bench/serve
@@ -102,7 +102,7 @@ export PGHOST
 
 say "lbrec serving: $("$PG_CONFIG" --version), $(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1), $jobs processors, load $(load), $(date -u +%F)"
 
-# A vector of so many numbers: towers without layers, no term for repeats.
+# Scores are a plain dot product: towers without layers, no term for repeats.
 model_settings='"embedding_dim": 32, "ensemble": 1, "repeat_power": 0, "neighbours": 0, "refit": false, "temperature": 0.1'
 model_options="split => 'none', settings => '{$model_settings}'"
 
@@ -281,8 +281,8 @@ training_run()
 	done
 }
 
-# Memory of the backends of pgbench, MB a backend: all that is mapped; with
-# what others map too in equal shares; and what is in no file.
+# Memory of pgbench's backends, in MB each: all mapped pages; with shared pages
+# divided among their users; and private pages alone.
 sample_memory()
 {
 	sleep $((seconds / 2))

@@ -23,7 +23,7 @@
 #	STEPS			steps of a round of the bare loops, 20
 #	SIZES			of grow, "1000000 5000000 20000000"
 #
-# A peer that is missing is skipped, saying so.  All listens are invented, from
+# A missing peer is skipped with a message.  All listens are invented, from
 # a seed (listens.sql; for warm, make_dump).  Times are the least of repeats,
 # but for SQL calls, which are made once.  Each wall time has its processor
 # time beside it, of all threads together: on a machine that others use compare

@@ -61,7 +61,7 @@ allocate(size_t bytes)
 	if (p == NULL)
 		fail("out of memory");
 #ifdef MADV_HUGEPAGE
-	/* as the extension asks for it */
+	/* as the extension does */
 	(void) madvise(p, bytes, MADV_HUGEPAGE);
 #endif
 	memset(p, 0, bytes);
