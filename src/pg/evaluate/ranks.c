@@ -70,7 +70,7 @@ find_dot(const Ranker *r, int k, int64 candidate)
  * scores would tie, and a tie would count as a hit.
  */
 static bool
-is_nobody(const Ranker *r, int k)
+has_zero_query(const Ranker *r, int k)
 {
 	for (int d = 0; d < r->D; d++)
 		if (r->queries[(Size) k * r->D + d] != 0)
@@ -102,7 +102,7 @@ finish_rank(const Ranker *r, int k)
 			else if (find_dot(r, k, lbrec_candidate_with(codes[j])) > r->floors[k])
 				new_rank--;
 	}
-	if (is_nobody(r, k))
+	if (has_zero_query(r, k))
 		rank = new_rank = PG_INT64_MAX;
 	/* a count that reached the limit is only a bound */
 	q->ranks[i] = q->most > 0 ? Min(rank, q->most) : rank;
@@ -270,7 +270,7 @@ rank_in_list(const Ranker *r, const ListBlock *b, int u, const int64 *n_new,
 
 	LBREC_SEARCH(rank, 0, list->n, list->scores[rank] > floor);
 	new_rank = n_new[rank];
-	if (is_nobody(r, u))
+	if (has_zero_query(r, u))
 		rank = new_rank = PG_INT64_MAX;
 	q->ranks[i] = Min(rank, r->most);
 	if (q->new_ranks)

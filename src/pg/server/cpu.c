@@ -123,8 +123,8 @@ lbrec_define_cpu(void)
 	if (lb_kernels() == lb_kernels_named("portable") && left_to_us())
 		try_blas();
 	DefineCustomEnumVariable("lbrec.cpu",
-							 "The set of kernels that computes: one of an instruction set, or blas.",
-							 "auto uses the best that this machine can run.",
+							 "Chooses the set of kernels: one for an instruction set, or blas.",
+							 "auto chooses the best that this machine can run.",
 							 &chosen,
 							 0, values,
 							 PGC_SUSET, 0,

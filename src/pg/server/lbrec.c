@@ -26,40 +26,40 @@ void
 _PG_init(void)
 {
 	DefineCustomIntVariable("lbrec.threads",
-							"Threads that a training, an evaluation, a batch of recommendations or the making of an image may use.",
-							"0 uses as many as the server may run on.",
+							"Sets the threads of a training, an evaluation, a batch of recommendations or the building of an image.",
+							"0 uses all CPUs that the server may run on.",
 							&lbrec_threads,
 							0, 0, LBREC_MAX_THREADS,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("lbrec.max_threads",
 							"Sets the maximum that unprivileged users can give lbrec.threads.",
-							"0 is no bound.",
+							"0 sets no limit.",
 							&lbrec_max_threads,
 							0, 0, LBREC_MAX_THREADS,
 							PGC_SUSET, 0, NULL, NULL, NULL);
 
 	lbrec_define_cpu();
 	DefineCustomIntVariable("lbrec.spool_mem",
-							"Memory for the listens of a training run; what is beyond goes to temporary files.",
+							"Sets the memory for the listens of a training; the rest goes to temporary files.",
 							"A listen takes 16 bytes.",
 							&lbrec_spool_mem,
 							1048576, 64, MAX_KILOBYTES,
 							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("lbrec.max_spool_mem",
 							"Sets the maximum that unprivileged users can give lbrec.spool_mem.",
-							"0 is no bound.",
+							"0 sets no limit.",
 							&max_spool_mem,
 							0, 0, MAX_KILOBYTES,
 							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomIntVariable("lbrec.max_model_memory",
-							"The largest model that a session may bring into memory to serve it.",
+							"Sets the largest model that a session may load into memory to serve it.",
 							"0 sets no limit.",
 							&lbrec_max_model_memory,
 							0, 0, MAX_KILOBYTES,
 							PGC_SUSET, GUC_UNIT_KB, NULL, NULL, NULL);
 	DefineCustomBoolVariable("lbrec.shared_images",
-							 "Serve models from files that all sessions map.",
-							 "They lie among the server's temporary files. Off: each session has its own copy in memory.",
+							 "Serves models from files that all sessions map.",
+							 "The files are among the server's temporary files. If off, each session has its own copy in memory.",
 							 &lbrec_shared_images,
 							 true, PGC_SUSET, 0, NULL, NULL, NULL);
 #if PG_VERSION_NUM >= 150000

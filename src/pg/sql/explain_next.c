@@ -121,7 +121,7 @@ lbrec_explain_next(PG_FUNCTION_ARGS)
 	const ServingModel *serving;
 	Question	question;
 	NextListener next;
-	Listener	nobody;
+	Listener	unknown;
 	int32		candidate;
 
 	if (PG_ARGISNULL(EXPLAIN_NEXT_RECORDING))
@@ -139,9 +139,9 @@ lbrec_explain_next(PG_FUNCTION_ARGS)
 		explain(&e, candidate);
 	else
 	{
-		lbrec_popular_listener(&nobody, serving, &question.moment);
+		lbrec_popular_listener(&unknown, serving, &question.moment);
 		e.name = "popularity";
-		add_part(0, lbrec_listener_score(&nobody, candidate), &e);
+		add_part(0, lbrec_listener_score(&unknown, candidate), &e);
 	}
 	for (int i = 0; i < e.n; i++)
 	{

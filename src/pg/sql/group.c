@@ -205,7 +205,7 @@ lbrec_recommend_group(PG_FUNCTION_ARGS)
 	Moment		moment = lbrec_moment(fcinfo, GROUP_AT, GROUP_LISTENS,
 									  GROUP_FRESH);
 	UserGroup	group = {0};
-	Listener	nobody;
+	Listener	unknown;
 	int64	   *users;
 	int64		n;
 	RankedList	list;
@@ -238,10 +238,10 @@ lbrec_recommend_group(PG_FUNCTION_ARGS)
 	}
 	else
 	{
-		lbrec_popular_listener(&nobody, group.serving, &moment);
+		lbrec_popular_listener(&unknown, group.serving, &moment);
 		group.basis = BASIS_POPULAR;
 	}
-	list = lbrec_select(group.serving, &nobody, &wanted);
+	list = lbrec_select(group.serving, &unknown, &wanted);
 	for (int64 i = 0; i < list.n; i++)
 	{
 		Datum		values[4];

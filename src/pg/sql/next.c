@@ -54,7 +54,7 @@ lbrec_next(PG_FUNCTION_ARGS)
 	const ServingModel *serving;
 	Question	question = lbrec_read_question(fcinfo, &question_places);
 	NextListener next;
-	Listener	nobody;
+	Listener	unknown;
 	Wanted		wanted = {.rank = lbrec_next_best, .whom = &next};
 	RankedList	list;
 
@@ -71,10 +71,10 @@ lbrec_next(PG_FUNCTION_ARGS)
 	if (!lbrec_find_asked(&next, serving, &question))
 	{
 		/* the user has no known plays: popular recordings */
-		lbrec_popular_listener(&nobody, serving, &question.moment);
+		lbrec_popular_listener(&unknown, serving, &question.moment);
 		wanted.rank = NULL;
 	}
-	list = lbrec_select(serving, &nobody, &wanted);
+	list = lbrec_select(serving, &unknown, &wanted);
 	for (int64 i = 0; i < list.n; i++)
 	{
 		Datum		values[3];
