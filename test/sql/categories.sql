@@ -21,7 +21,7 @@ SELECT count(*) > 40 AS many, count(*) FILTER (WHERE a.sum <> b.sum OR a.rows <>
 SELECT count(*) FROM lbrec_train('on', 'SELECT * FROM rich', epochs => 1, start_from => 'here', split => 'none');
 SELECT count(*) FILTER (WHERE a.rows <> b.rows) AS grew FROM keys AS a JOIN keys AS b USING (part) WHERE a.name = 'here' AND b.name = 'on' AND part ~ '_keys$';
 RESET ALL;
--- what keys look like
+-- the form of keys
 SELECT replace(t.name, '_keys', '') AS feature, encode(substring(t.data FOR 48), 'escape') AS begins FROM lbrec.model AS m JOIN lbrec.tensor AS t ON t.model = m.id
 WHERE m.name = 'here' AND t.name ~ '_keys$' AND t.name <> 'recording_keys' ORDER BY 1;
 

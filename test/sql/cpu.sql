@@ -7,7 +7,7 @@ FROM lbrec_cpu();
 -- the suite runs with the set that its caller names, if any
 \set wanted `echo $LBREC_CPU`
 SELECT count(*) AS asked_for_another FROM lbrec_cpu() WHERE in_use AND :'wanted' NOT IN ('', kernels);
--- a library is told of with the set that has one
+-- the set with a library names it
 SELECT bool_and(library IS NULL AND version IS NULL AND core IS NULL) AS none
 FROM lbrec_cpu() WHERE kernels <> 'blas';
 SELECT bool_and(library ~ '/libopenblasp' AND version ~ '^\d+\.\d+' AND core <> '') IS NOT FALSE AS told

@@ -24,7 +24,7 @@ SELECT count(*) FROM svg WHERE pg_temp.parses(text);
 SELECT (length(text) - length(replace(text, '<circle', ''))) / length('<circle') AS circles,
 	(length(text) - length(replace(text, 'v7h-7z', ''))) / length('v7h-7z') AS squares
 FROM svg WHERE figure = 'top_10';
--- nothing but words and numbers: no NaN reaches a viewer
+-- only words and numbers: no NaN reaches a viewer
 SELECT count(*) FROM svg WHERE text ~* '(nan|inf)[^o]';
 -- losses that hardly differ, or are beyond what can be drawn: a figure all the same
 CREATE FUNCTION pg_temp.draw(losses float8[]) RETURNS text LANGUAGE plpgsql AS $$

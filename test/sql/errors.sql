@@ -13,7 +13,7 @@ EXCEPTION WHEN OTHERS THEN
 		detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 	RETURN state || ': ' || message || E'\n  detail: ' || detail || E'\n  hint: ' || hint;
 END $$;
--- which argument an error comes from
+-- errors name the argument
 CREATE FUNCTION pg_temp.context(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	message text; context text;
@@ -29,7 +29,7 @@ END $$;
 
 SELECT count(*) FROM lbrec_train('m', epochs => 1);
 
--- what newcomers write
+-- mistakes of newcomers
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', epoch => 3)$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', settings => '{"epoch": 3}')$$);
 SELECT pg_temp.try($$SELECT * FROM lbrec_train('x', settings => '{"temperature": [0.1, 0.2]}')$$);

@@ -36,7 +36,7 @@ SELECT count(*) > 0 AS trained FROM lbrec_train('train', $$SELECT * FROM listen 
 SELECT recommender, k, top_k_accuracy BETWEEN 0 AND 1 AS accuracy, new_recall BETWEEN 0 AND 1 AS recall,
 	coverage BETWEEN 0 AND 1 AS coverage, mean_popularity > 0 AS popularity, users_evaluated > 0 AS users
 FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at >= '2005-03-25'$$, '{5,20}') ORDER BY 1, 2;
--- what the model was trained on says little, and the notice says so
+-- a notice says if the model was trained on the listens
 SELECT count(*) FROM lbrec_evaluate('train', $$SELECT * FROM listen WHERE listened_at < '2005-03-25'$$, '{5}');
 -- popularity as SQL counts it
 SELECT e.top_k_accuracy = (SELECT lbrec.figure(avg((recording_msid IN (SELECT recording_msid FROM listen WHERE listened_at < '2005-03-25'
@@ -83,10 +83,10 @@ FROM lbrec_evaluate('timed', 'late', '{20}') AS a, lbrec_evaluate('timed', 'SELE
 	lbrec_evaluate('timed', 'SELECT DISTINCT ON (user_id, recording_msid) * FROM late ORDER BY 1, 3, 2 DESC', '{20}') AS c
 WHERE a.recommender = 'model' AND b.recommender = 'model' AND c.recommender = 'model';
 DROP TABLE late;
--- nothing is new in what a model was trained on
+-- the listens of a training have no new recordings
 SELECT k, new_recall, new_ndcg, users_evaluated
 FROM lbrec_evaluate('towers', $$SELECT * FROM listen WHERE listened_at < '2005-03-25'$$, '{5}') WHERE recommender = 'model';
--- repeats: what was played lately comes first, unless left out
+-- repeats: recent plays come first, unless left out
 SELECT count(*) > 3 AS mostly_own FROM lbrec_recommend(7, 5, 'train') AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);
 SELECT count(*) FROM lbrec_recommend(7, 5, 'train', exclude_listened => true) AS r WHERE r.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 7);
 

@@ -7,7 +7,7 @@
 CREATE TABLE later AS SELECT * FROM listen WHERE listened_at >= '2005-03-25';
 SELECT count(*) > 0 AS trained FROM lbrec_train('m', $$SELECT * FROM listen WHERE listened_at < '2005-03-25'$$,
 	epochs => 4, settings => '{"embedding_dim": 16, "ensemble": 2}');
--- strangers and unknown recordings are among what is measured
+-- strangers and unknown recordings are measured, too
 INSERT INTO later SELECT 1000, now(), recording_msid FROM recording LIMIT 3;
 INSERT INTO later VALUES (1, now(), '00000000-0000-0000-0000-000000000000');
 
@@ -60,7 +60,7 @@ FROM unnest(ARRAY[
 	'SELECT 1 AS user_id, recording_msid, NULL::int AS rank FROM one UNION ALL SELECT NULL, recording_msid, 1 FROM one UNION ALL SELECT 1, NULL, 1',
 	'SELECT 1 AS user_id, recording_msid, 1 AS rank FROM one WHERE false']) WITH ORDINALITY AS q (r, n),
 	lbrec_evaluate_lists(r, 'one', 'm', '{1,2}') AS e ORDER BY n, k;
--- what is refused
+-- refused arguments
 SELECT * FROM lbrec_evaluate_lists(NULL);
 SELECT * FROM lbrec_evaluate_lists('', 'one', 'm');
 SELECT * FROM lbrec_evaluate_lists('SELECT 1 AS user_id', 'one', 'm');

@@ -11,7 +11,7 @@ CREATE TEMP TABLE half AS
 SELECT 2000 AS user_id, timestamptz '2005-03-01' + n * interval '4 minutes' AS listened_at, pg_temp.track(7, n) AS recording_msid
 FROM generate_series(1, 3) AS n;
 
--- explanations add up to the score, whoever asks and whatever the model
+-- explanations add up to the score, for every user and model
 CREATE TEMP VIEW explained AS
 SELECT m.name, u.user_id, c.recording_msid, (lbrec_score(u.user_id, ARRAY[c.recording_msid], m.name, listens => 'half'))[1] AS score,
 	e.value, e.n, e.parts

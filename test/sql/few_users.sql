@@ -21,7 +21,7 @@ RESET client_min_messages;
 -- one listener
 SELECT count(*) > 0 AS trained FROM lbrec_train('one', 'SELECT * FROM listen WHERE user_id = 1 AND listened_at < ''2024-06-01''');
 SELECT config::text LIKE '%"batch_by": "auto"%' AS auto FROM lbrec.model WHERE name = 'one';
--- what one session has belongs together
+-- recordings of one session belong together
 SELECT avg((o.mood = m.mood)::int) > 0.9 AS same_mood
 FROM mood AS m, LATERAL lbrec_similar(ARRAY[m.recording_msid], 5, model => 'one') AS s JOIN mood AS o USING (recording_msid)
 WHERE m.recording_msid IN (SELECT recording_msid FROM listen WHERE user_id = 1 AND listened_at < '2024-06-01');
@@ -38,7 +38,7 @@ FROM lbrec_evaluate('four', 'SELECT * FROM listen WHERE listened_at >= ''2024-06
 JOIN lbrec_evaluate('four', 'SELECT * FROM listen WHERE listened_at >= ''2024-06-01''', '{10,20}') AS b USING (k)
 WHERE m.recommender = 'model' AND b.recommender <> 'model';
 
--- who says what a row is gets that, with few users and with many
+-- batch_by is obeyed, with few users and with many
 SELECT count(*) FROM lbrec_train('by_users', 'SELECT * FROM listen WHERE user_id = 1', epochs => 1, settings => '{"batch_by": "users"}');
 SELECT count(*) FROM lbrec_train('by_sessions', epochs => 1, settings => '{"batch_by": "sessions", "ensemble": 1}');
 SELECT count(*) FROM lbrec_train('by_sessions', epochs => 1, start_from => 'by_sessions');

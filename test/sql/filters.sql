@@ -46,7 +46,7 @@ SELECT m, u, first, second, lowest, exclude, pg_temp.said(m, u, 10, a, 'SELECT u
 FROM (VALUES ('m', 7, 85, 60), ('m', 7, 30, 69), ('m', 7, 70, 30), ('wide', 9, 60, 5000), ('wide', 9, 5000, 60), ('wide', 9, 5000, 7000)) AS v (m, u, first, second),
 	pg_temp.some(m, first) AS a, pg_temp.some(m, second + 10, 10) AS b, (VALUES (NULL::bigint, false), (2, false), (2, true)) AS w (lowest, exclude)
 ORDER BY m, u, first, second, lowest NULLS FIRST, exclude;
--- popularity alone, and what nobody qualifies for
+-- popularity alone, and bounds that no recording meets
 SELECT m, u, lowest, highest, pg_temp.said(m, u, 10, NULL, NULL, lowest, highest, true) IS NOT DISTINCT FROM pg_temp.expected(m, u, 10, NULL, NULL, lowest, highest, true) AS same
 FROM (VALUES ('m', 7), ('m', 1000), ('wide', 9)) AS v (m, u), (VALUES (2, NULL), (NULL, 1), (30, 40), (5, 4)) AS w (lowest, highest) ORDER BY m, u, lowest, highest;
 
@@ -66,7 +66,7 @@ SELECT count(*) FROM lbrec_recommend(7, 10, 'm', exclude_listened => true, liste
 SELECT count(*) FROM lbrec_recommend(1000, 10, 'm', candidates => '{}', per_artist => 1, diversity => 0.5);
 -- bounds of k
 SELECT * FROM lbrec_recommend(7, 0, 'm', candidates => '{}');
--- beyond what there is: all of it, by every call
+-- k beyond the catalogue: every call returns all of it
 SELECT count(*) AS all, (SELECT count(*) FROM lbrec_recommend_all(2147483647, 'm', '{7,1000}')) AS of_two_users,
 	(SELECT count(*) FROM lbrec_similar((SELECT array_agg(recording_msid) FROM lbrec_recommend(7, 1, 'm')), 1000, 'm')) AS others
 FROM lbrec_recommend(7, 86, 'm');

@@ -7,7 +7,7 @@
 CREATE VIEW pg_temp.early AS SELECT * FROM listen WHERE listened_at < '2005-03-25';
 SELECT count(*) > 0 AS trained FROM lbrec_train('m', 'SELECT * FROM pg_temp.early', seed => 1);
 SELECT count(*) > 0 AS trained FROM lbrec_train('paper', 'SELECT *, 1 AS artist_name FROM pg_temp.early', preset => 'paper', epochs => 2, split => 'none');
--- what a call answers, as one text
+-- the answer of a call, as one text
 CREATE FUNCTION pg_temp.list(user_id bigint, fresh boolean DEFAULT true, listens text DEFAULT NULL, at timestamptz DEFAULT NULL, k int DEFAULT 20) RETURNS text LANGUAGE sql AS
 $$ SELECT string_agg(concat_ws(' ', rank, recording_msid, score, basis), ', ' ORDER BY rank) FROM lbrec_recommend($1, $5, 'm', at => $4, listens => $3, fresh => $2) $$;
 
@@ -63,7 +63,7 @@ ROLLBACK;
 SELECT count(*), bool_and(pg_temp.list(u, true, 'SELECT * FROM pg_temp.early') = frozen) AS frozen FROM before;
 SELECT count(*), bool_and(pg_temp.list(u, true, NULL, 'infinity') = list) AS infinity FROM before;
 
--- a time in the past: what came then is not known, what the model learned is
+-- a time in the past: later listens do not count, the model's training does
 SELECT count(*), bool_and(pg_temp.list(u, true, 'listen', t) =
 	pg_temp.list(u, true, format('SELECT * FROM listen WHERE listened_at <= %L', t), t)) AS same,
 	bool_and(pg_temp.list(u, true, 'listen', t) ~ 'listens') AS rebuilt
@@ -73,14 +73,14 @@ SELECT count(*), bool_and(pg_temp.list(u, true, NULL, '2005-03-10 00:00+00') =
 FROM generate_series(1, 60, 7) AS u;
 SELECT DISTINCT basis FROM lbrec_recommend(7, 5, 'm', at => '2004-01-01');
 SELECT basis, count(*) FROM lbrec_recommend_all(1, 'm', at => '2004-01-01') GROUP BY 1;
--- a later one: what came after it is not known
+-- a later one: listens after it do not count
 CREATE TEMP TABLE dated AS SELECT u, pg_temp.list(u, true, NULL, '2005-03-28 00:00+00') AS list FROM generate_series(1, 60) AS u;
 BEGIN;
 INSERT INTO listen SELECT u, '2005-03-28 00:00:01+00', md5('recording 5')::uuid FROM generate_series(1, 60) AS u;
 SELECT count(*), bool_and(pg_temp.list(u, true, NULL, '2005-03-28 00:00+00') = list) AS same,
 	bool_or(pg_temp.list(u, true, NULL, '2005-03-28 00:00:01+00') = list) AS a_second_later FROM dated;
 ROLLBACK;
--- how long ago plays were is measured from it
+-- the age of plays is measured from it
 SELECT count(*), bool_and(lbrec_score(7, ARRAY[recording_msid], 'm', at => '2006-01-01') <> lbrec_score(7, ARRAY[recording_msid], 'm', at => '2005-06-01')) AS ages
 FROM (SELECT DISTINCT recording_msid FROM pg_temp.early WHERE user_id = 7) AS l;
 -- whatever the type of the time
@@ -179,7 +179,7 @@ SELECT pg_temp.list(7, true, format('SELECT * FROM nested(%s)', n)) = list AS ne
 SELECT pg_temp.list(7) = list AS afterwards FROM before WHERE u = 7;
 DROP FUNCTION nested;
 
--- row security: what the role may not see does not count
+-- row security: hidden listens do not count
 CREATE ROLE regress_lbrec_reader;
 GRANT USAGE ON SCHEMA lbrec TO regress_lbrec_reader;
 GRANT SELECT ON lbrec.model, lbrec.tensor, before TO regress_lbrec_reader;

@@ -25,7 +25,7 @@ FROM lbrec_recommend_group('{7}', 20, 'm') AS g JOIN lbrec_recommend(7, 20, 'm')
 -- each user counts once, in any order; nulls and unknown users without listens do not
 SELECT count(*), bool_and(a.recording_msid = b.recording_msid AND a.score = b.score), min(b.basis)
 FROM lbrec_recommend_group('{7,9}', 20, 'm') AS a JOIN lbrec_recommend_group('{NULL,9,2000,7,9}', 20, 'm') AS b USING (rank);
--- nothing is known of anybody: what is popular
+-- no user has listens: popular recordings
 SELECT count(*), bool_and(g.recording_msid = r.recording_msid AND g.score = r.score), min(g.basis)
 FROM lbrec_recommend_group('{2000,2001}', 20, 'm') AS g JOIN lbrec_recommend(2000, 20, 'm') AS r USING (rank);
 -- conditions: the list is what is left of that of all
@@ -50,7 +50,7 @@ SELECT name, s.* FROM (VALUES
 	('per_artist', 'per_artist => 1', 'recording_msid IN (SELECT DISTINCT ON (artist_name) recording_msid FROM everything JOIN recording USING (recording_msid) ORDER BY artist_name, rank)'),
 	('nothing', 'candidates => ''{}''', 'false')) AS c (name, wishes, left_over), LATERAL pg_temp.same(wishes, left_over) AS s ORDER BY 1;
 SELECT count(*), bool_and(r.recording_msid = e.recording_msid) AS undiverse FROM lbrec_recommend_group('{7,9}', 10, 'm', diversity => 0.9) AS r JOIN everything AS e USING (rank);
--- nobody is asked for
+-- no users
 SELECT count(*) FROM lbrec_recommend_group(NULL, 10, 'm');
 SELECT count(*) FROM lbrec_recommend_group('{}', 10, 'm');
 SELECT count(*) FROM lbrec_recommend_group('{NULL}', 10, 'm');

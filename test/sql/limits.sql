@@ -8,7 +8,7 @@ CREATE VIEW pg_temp.named AS SELECT user_id, listened_at, recording_msid, artist
 SELECT count(*) FROM lbrec_train('m', 'SELECT * FROM pg_temp.named', epochs => 10);
 CREATE TEMP TABLE popular AS SELECT recording_msid, count(*) AS n FROM listen GROUP BY 1;
 
--- so many of one artist: going down the ranking
+-- a limit for each artist, down the ranking
 CREATE TEMP TABLE ranked AS SELECT r.*, artist_name, row_number() OVER (PARTITION BY artist_name ORDER BY rank) AS of_artist
 FROM lbrec_recommend(7, 85, 'm') AS r JOIN recording USING (recording_msid);
 SELECT per, count(*), count(*) FILTER (WHERE r.recording_msid = e.recording_msid AND r.score = e.score) AS as_expected

@@ -39,7 +39,7 @@ FROM lbrec_check('kept') GROUP BY 1, 2;
 SELECT count(*) FROM lbrec_check('nobody');
 SELECT count(*) FROM lbrec_check('kept', 3);
 SELECT count(*) AS of_no_name FROM lbrec_check(NULL, 1000);
--- damage is told of, all of it, and what serving makes of it
+-- all damage is reported, and whether serving fails
 BEGIN;
 UPDATE lbrec.tensor AS t SET data = set_byte(data, 5, 255 - get_byte(data, 5)) FROM lbrec.model AS m WHERE m.id = t.model AND m.name = 'kept' AND t.name = 'candidate';
 UPDATE lbrec.tensor AS t SET data = substr(data, 2) FROM lbrec.model AS m WHERE m.id = t.model AND m.name = 'kept' AND t.name = 'user_key';
@@ -70,12 +70,12 @@ FROM lbrec_recommend(7, 20, 'kept', at => '2005-04-01') AS a JOIN lbrec_recommen
 SELECT bool_and(ok) AS ok FROM lbrec_check('moved');
 SELECT count(*) FROM (SELECT chunk FROM lbrec_export('kept', 4) EXCEPT SELECT chunk FROM rows) AS x;
 
--- an export of what there is not
+-- an export of a version that does not exist
 SELECT count(*) FROM lbrec_export('nobody');
 SELECT count(*) FROM lbrec_export('kept', 77);
 SELECT count(*) FROM lbrec_export(NULL);
 
--- an import of what is not whole; nothing is left of any
+-- imports of damaged exports; nothing is left of any
 SELECT lbrec_import(NULL);
 SELECT lbrec_import('rows', '');
 SELECT lbrec_import('rows', repeat('x', 5000));

@@ -18,7 +18,7 @@ SELECT count(*) > 0 AS trained FROM lbrec_train('n', epochs => 6, settings => '{
 -- the next track of an album follows its last, for an anonymous session too
 SELECT t, lbrec_key_bigint(recording_msid) AS next
 FROM unnest('{0,4,33,61}'::bigint[]) AS t, lbrec_next(1, ARRAY[lbrec_key(t)]) ORDER BY t;
--- the order of what is recent counts
+-- the order of recent plays counts
 SELECT (SELECT lbrec_key_bigint(recording_msid) FROM lbrec_next(1, ARRAY[lbrec_key(3), lbrec_key(4)])) AS forwards,
 	(SELECT lbrec_key_bigint(recording_msid) FROM lbrec_next(1, ARRAY[lbrec_key(4), lbrec_key(3)])) <> 5 AS backwards;
 -- shorter lists are the beginnings of longer ones, scores descend
@@ -56,7 +56,7 @@ SELECT part, because FROM lbrec_explain_next(lbrec_key(5), user_id => 99999, mod
 SELECT count(*) FROM lbrec_explain_next(NULL, ARRAY[lbrec_key(4)], model => 'n');
 SELECT count(*) FROM lbrec_explain_next(lbrec_key(99999), ARRAY[lbrec_key(4)], model => 'n');
 SELECT * FROM lbrec_explain_next(lbrec_key(5));
--- what row security hides is not known
+-- listens hidden by row security do not count
 CREATE ROLE regress_lbrec_next;
 GRANT USAGE ON SCHEMA lbrec TO regress_lbrec_next;
 GRANT SELECT ON lbrec.model, lbrec.tensor, listen, asked TO regress_lbrec_next;
@@ -74,14 +74,14 @@ DROP POLICY early ON listen;
 ALTER TABLE listen DISABLE ROW LEVEL SECURITY;
 DROP OWNED BY regress_lbrec_next;
 DROP ROLE regress_lbrec_next;
--- what the user plays now counts at once, and no longer after a rollback
+-- a new play counts at once, and no longer after a rollback
 CREATE TEMP TABLE before AS SELECT * FROM lbrec_next(10, user_id => 7);
 BEGIN;
 INSERT INTO listen SELECT 7, now(), lbrec_key(31);
 SELECT lbrec_key_bigint(recording_msid) AS next FROM lbrec_next(1, user_id => 7);
 ROLLBACK;
 SELECT count(*) = 10 AS as_before FROM before JOIN lbrec_next(10, user_id => 7) AS n USING (rank, recording_msid, score);
--- a time in the past reproduces the past: what came then is not known
+-- a time in the past reproduces the past: later listens do not count
 SELECT count(*) AS same
 FROM lbrec_next(10, user_id => 7, at => '2023-11-20 12:00+00') AS a
 JOIN lbrec_next(10, user_id => 7, at => '2023-11-20 12:00+00',

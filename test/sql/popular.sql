@@ -8,7 +8,7 @@ SELECT count(*) FROM lbrec_train('m', epochs => 5);
 SELECT count(*) FROM lbrec_train('dense', 'SELECT user_id, listened_at, recording_msid, artist_name
 	FROM listen JOIN recording USING (recording_msid)', epochs => 30, preset => 'paper', split => 'none', settings => '{"batch_size": 64}');
 
--- what a call answers, as one text
+-- the answer of a call, as one text
 CREATE FUNCTION pg_temp.one(user_id bigint, model text, at timestamptz DEFAULT NULL, listens text DEFAULT 'listen') RETURNS text LANGUAGE sql AS
 $$ SELECT string_agg(concat_ws(' ', rank, recording_msid, score, basis), ', ' ORDER BY rank) FROM lbrec_recommend($1, 10, $2, at => $3, listens => $4) $$;
 
@@ -70,7 +70,7 @@ SELECT lbrec_popular(model => 'm', per_artist => 2);
 SELECT lbrec_popular(model => 'm', filter => 'DELETE FROM listen RETURNING recording_msid');
 SELECT lbrec_popular(model => 'nobody');
 
--- weeks that are damaged are found out
+-- damaged weeks are found
 BEGIN;
 UPDATE lbrec.tensor SET rows = 7 WHERE name = 'recording_week_starts' AND model = (SELECT id FROM lbrec.model WHERE name = 'm');
 UPDATE lbrec.model SET checksum = checksum + 2 WHERE name = 'm';

@@ -21,7 +21,7 @@ SELECT count(*) FROM lbrec_recommend(7, 10) AS a JOIN lbrec_recommend(7, 85) AS 
 SELECT count(*) FROM lbrec_recommend(7, 5) AS r JOIN recording AS t USING (recording_msid)
 WHERE t.artist_name LIKE 'artist %';
 
--- what was listened to is left out, as of now
+-- recordings played until now are left out
 SELECT count(*) > 0 AS repeats FROM lbrec_recommend(7, 10) AS r
 WHERE EXISTS (SELECT FROM listen AS l WHERE l.user_id = 7 AND l.recording_msid = r.recording_msid);
 SELECT count(*) AS rows, count(*) FILTER (WHERE EXISTS (SELECT FROM listen AS l
@@ -42,7 +42,7 @@ SELECT count(*) FROM lbrec_train('timed', epochs => 2, settings => '{"time_bucke
 SELECT count(*) FROM lbrec_recommend(7, 10, 'timed', at => '2005-04-30', fresh => false) AS a
 	JOIN lbrec_recommend(7, 10, 'timed', at => '2026-01-01', fresh => false) AS b USING (rank, recording_msid, score);
 
--- nobody: nothing
+-- NULL as a user: no rows
 SELECT count(*) FROM lbrec_recommend(NULL);
 
 -- versions: the newest answers, an older one can be put back

@@ -19,11 +19,11 @@ INSERT INTO listen SELECT * FROM late;
 -- of the same settings and the same listens comes the same model: what both are judged on neither has seen
 SELECT activated, version, value = old_value AS equal, standard_error, popular_value < value AS better_than_popular, listens_judged = (SELECT count(*) FROM late) AS judged, users_judged BETWEEN 30 AND 60 AS users
 FROM lbrec_retrain('m', rule => 'better', settings => '{"ensemble": 1, "embedding_dim": 16}');
--- much worse settings do not pass, and nothing is left of them
+-- much worse settings do not pass, and leave nothing
 CREATE TEMP TABLE worse AS SELECT * FROM lbrec_retrain('m', settings => '{"ensemble": 1, "embedding_dim": 8, "repeat_power": 0, "neighbours": 0, "epochs": 1, "learning_rate": 1e-9}');
 SELECT activated, version, old_version, pruned, value < old_value AS worse, reason ~ '^the new settings are worse: ndcg_100 is 0\.\d{4}, of version 1 0\.\d{4}, and the standard error of the difference 0\.\d{4}$' AS reason FROM worse;
 SELECT name, version, active FROM lbrec_models;
--- what was judged is kept
+-- the judgement is stored
 SELECT version, recommender, count(*), bool_and(k IN (1, 5, 10, 20, 50, 100)) AS ks, min(first_listen) = (SELECT min(listened_at) FROM late) AND max(last_listen) = (SELECT max(listened_at) FROM late) AS span, count(DISTINCT measured) AS times
 FROM lbrec.evaluation WHERE kind = 'retraining' GROUP BY version, recommender ORDER BY recommender COLLATE "C";
 -- that of the old version is what lbrec_evaluate says of it
@@ -33,7 +33,7 @@ FROM lbrec.evaluation AS v JOIN lbrec_evaluate('m', 'late', '{1,5,10,20,50,100}'
 SELECT activated, version, pruned FROM lbrec_retrain('m', keep => 1, settings => '{"ensemble": 1, "embedding_dim": 16}');
 SELECT name, version, active, (SELECT count(*) FROM lbrec.evaluation AS v WHERE v.name = m.name AND v.version = 1 AND v.model IS NULL) > 0 AS measures_stay FROM lbrec_models AS m;
 SELECT activated, reason FROM lbrec_retrain('m');
--- what a clock that is wrong told of the future may have been seen
+-- listens in the future, from a wrong clock, may have been in the training
 SET client_min_messages = warning;
 SELECT count(*) > 0 AS trained FROM lbrec_train('clock', 'SELECT * FROM listen UNION ALL SELECT 1, ''2105-01-01'', md5(''recording 1'')::uuid', settings => '{"ensemble": 1, "embedding_dim": 4, "temperature": 0.2}');
 CREATE TABLE today AS SELECT user_id, clock_timestamp() AS listened_at, md5('recording ' || user_id % 3 * 30 + 29)::uuid AS recording_msid FROM generate_series(1::bigint, 60) AS user_id;

@@ -58,7 +58,7 @@ FROM (SELECT -plays AS plays, key, lag(-plays) OVER w AS before, lag(key) OVER w
 		AND uuid_send(l.recording_msid) = substring(t.data FROM (i * 16 + 1)::integer FOR 16) GROUP BY 1, 2) AS k WINDOW w AS (ORDER BY i)) AS x
 WHERE before IS NOT NULL;
 
--- what is held out is not trained on in any way: without it the towers are the same
+-- held-out listens do not affect training: without them the towers are the same
 CREATE TEMP TABLE known AS SELECT l.* FROM listen AS l
 WHERE EXISTS (SELECT FROM listen AS e WHERE e.user_id = l.user_id AND e.listened_at < '2005-03-20')
 	AND EXISTS (SELECT FROM listen AS e WHERE e.recording_msid = l.recording_msid AND e.listened_at < '2005-03-20');

@@ -49,7 +49,7 @@ CREATE TEMP TABLE found AS SELECT k.model, s.* FROM seeds AS k, LATERAL lbrec_si
 SELECT n.model, count(*) AS others, count(f.rank) AS found, bool_and(abs(f.score - n.cosine) < 1e-5) AS cosines,
 	min(f.score) > max(n.cosine) FILTER (WHERE f.rank IS NULL) - 1e-5 AS nearest
 FROM near AS n LEFT JOIN found AS f USING (model, recording_msid) GROUP BY 1 ORDER BY 1;
--- whatever narrows, the list is what is left of that of all
+-- with any condition, the list is the allowed part of the full list
 CREATE TEMP TABLE everything AS
 SELECT model, s.* FROM seeds, LATERAL lbrec_similar(keys, 10000, model) AS s;
 CREATE FUNCTION pg_temp.listed(model text, wishes text) RETURNS SETOF everything LANGUAGE plpgsql AS
@@ -77,7 +77,7 @@ FROM unnest('{unit,free}'::text[]) AS m, (VALUES
 SELECT model, count(*), bool_or(l.rank = 1 AND l.recording_msid = e.recording_msid) AS first,
 	bool_and(l.recording_msid = e.recording_msid) AS all
 FROM unnest('{unit,free}'::text[]) AS m, pg_temp.listed(m, 'diversity => 0.7') AS l JOIN everything AS e USING (model, rank) GROUP BY 1 ORDER BY 1;
--- what cannot be asked
+-- refused arguments
 SELECT count(*) FROM lbrec_similar('{}', 5, 'unit');
 SELECT * FROM lbrec_similar(ARRAY[NULL::uuid], 5, 'unit');
 SELECT * FROM lbrec_similar(ARRAY[md5('nothing')::uuid, md5('nothing, too')::uuid], 5, 'unit');

@@ -5,7 +5,7 @@
 \i test/sql/listens.inc
 SET client_min_messages = warning;	-- versions.sql tells of the default
 
--- splits: what is held out
+-- splits: the held-out listens
 SELECT s, count(*) FILTER (WHERE test_loss IS NOT NULL) AS measured
 FROM unnest('{time,random,last,none}'::text[]) AS s,
 	LATERAL lbrec_train('split', split => s, epochs => 2, settings => '{"test_fraction": 0.2, "evaluate_every": 1, "ensemble": 1}')

@@ -16,7 +16,7 @@ SELECT pg_typeof(ndcg_100), ndcg_100 > 0 AS measured, length(translate(ltrim(los
 SELECT bool_and(length(loss::text) > 8) AS exact FROM lbrec.epoch;
 SELECT v, lbrec.figure(v) FROM unnest('{0,0.123456,-0.00123456,15542.3,1e300,1e-300,NaN,Infinity,NULL}'::float8[]) AS v;
 DELETE FROM lbrec.model WHERE name = 'figures';
--- what was written
+-- the rows written
 SELECT name, version, n_listens, n_users, n_recordings, query,
 	checksum <> 0 AS checksum, activation > 0 AS active
 FROM lbrec.model WHERE name = 'plain';

@@ -4,7 +4,7 @@
 
 \i test/sql/listens.inc
 
--- whether a trial wins is not for a test to print
+-- the winner depends on trained numbers, so it is not printed
 SET client_min_messages = warning;
 -- every trial has a row, and trial 0 has the settings without a search; one is saved
 CREATE TEMP TABLE trial AS SELECT * FROM lbrec_tune('tuned', search => '{"history_dropout": [0.3, 0.6], "embedding_dim": [4, 16]}', epochs => 4,
@@ -35,7 +35,7 @@ SELECT count(*), count(value) AS values FROM lbrec_tune('heard', 'SELECT user_id
 SET client_min_messages = warning;
 SELECT count(*) FROM lbrec_tune('paper', 'SELECT *, ''a'' AS artist_name FROM listen', preset => 'paper', search => '{"learning_rate": [0.05, 0.2]}', epochs => 2, settings => '{"split": "random"}');
 RESET client_min_messages;
--- out of time: nothing that was not tried wins
+-- out of time: only finished trials can win
 SELECT count(*), count(*) FILTER (WHERE epochs_trained > 0) AS tried, count(value) AS values FROM lbrec_tune('soon', time_limit => '0 s', trials => 5,
 	search => '{"temperature": [0.1, 0.2, 0.3], "ensemble": [1, 2]}');
 SELECT * FROM lbrec_tune('never', search => '{"colour": ["red"]}');

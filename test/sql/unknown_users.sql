@@ -32,7 +32,7 @@ INSERT INTO listen SELECT 1002, '2005-03-20'::timestamptz + i * interval '1 hour
 SELECT m, basis, count(*) FILTER (WHERE taste = 0) >= 8 AS own_taste
 FROM unnest('{m,dense}'::text[]) AS m, LATERAL lbrec_recommend(1002, 10, m) AS r JOIN recording USING (recording_msid)
 GROUP BY m, basis ORDER BY m;
--- what was listened to can be left out
+-- played recordings can be left out
 SELECT m, count(*), count(l.user_id) AS repeats
 FROM unnest('{m,dense}'::text[]) AS m, LATERAL lbrec_recommend(1001, 10, m, exclude_listened => true) AS r
 LEFT JOIN listen AS l ON l.user_id = 1001 AND l.recording_msid = r.recording_msid GROUP BY m ORDER BY m;
@@ -54,14 +54,14 @@ JOIN lbrec_recommend(-7, 20, 'm', listens => 'SELECT -user_id AS user_id, record
 SELECT * FROM lbrec_recommend(1001, 3, listens => 'SELECT 1001 AS user_id, true AS listened_at, md5(''?'')::uuid AS recording_msid');
 SELECT * FROM lbrec_recommend(1001, 3, listens => 'missing');
 
--- what a call answers, as one text
+-- the answer of a call, as one text
 CREATE FUNCTION pg_temp.list(user_id bigint, model text, at timestamptz DEFAULT NULL, listens text DEFAULT 'listen') RETURNS text LANGUAGE sql AS
 $$ SELECT string_agg(concat_ws(' ', rank, recording_msid, score, basis), ', ' ORDER BY rank) FROM lbrec_recommend($1, 10, $2, at => $3, listens => $4) $$;
 
 BEGIN;
 INSERT INTO listen SELECT 1001, '2005-03-20'::timestamptz + i * interval '1 hour', md5('recording ' || 60 + i)::uuid FROM generate_series(1, 8) AS i;
 INSERT INTO listen SELECT 1002, '2005-03-20'::timestamptz + i * interval '1 hour', md5('recording ' || i)::uuid FROM generate_series(1, 8) AS i;
--- scores are those of lbrec_recommend, whoever asks
+-- scores are those of lbrec_recommend, for every user
 SELECT m, u, r.basis, count(*), count(*) FILTER (WHERE s.score = r.score) AS same
 FROM unnest('{m,dense}'::text[]) AS m, unnest('{7,1000,1001,1002}'::bigint[]) AS u,
 	LATERAL (SELECT array_agg(recording_msid ORDER BY rank) AS keys FROM lbrec_recommend(u, 85, m)) AS l,

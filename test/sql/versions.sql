@@ -69,7 +69,7 @@ SELECT lbrec_recommend(7, 1, version => 9);
 SELECT lbrec_recommend(7, 1, 'first', version => 0);
 SELECT lbrec_recommend(7, 1, 'nobody', version => 1);
 
--- what row security hides is no default either
+-- a model hidden by row security is no default
 CREATE ROLE regress_lbrec_half;
 GRANT USAGE ON SCHEMA lbrec TO regress_lbrec_half;
 GRANT SELECT ON lbrec.model, lbrec.tensor TO regress_lbrec_half;

@@ -3,9 +3,9 @@
  *		lbrec_curves_svg(): the preprint's figures 2 and 3, for any models and
  *		any measure of an epoch.
  *
- * One SVG text, drawn from lbrec.epoch: a line for each version that has a
- * value, and in the legend its name, its version and what was held out to
- * measure on, because figures of different hold-outs do not compare.
+ * The result is one SVG text, drawn from lbrec.epoch: a line for each version
+ * with a value. The legend has its name, its version and its held-out listens,
+ * because measures on different ones cannot be compared.
  */
 #include "pg/server/lbrec.h"
 
@@ -34,7 +34,7 @@ PG_FUNCTION_INFO_V1(lbrec_curves_svg);
 #define LEGEND_LEFT (PLOT_LEFT + PLOT_WIDTH + 20)
 #define LEGEND_STEP 40
 
-/* Characters of a name in the legend; the rest is in a title to hover over. */
+/* Maximum characters of a name in the legend; a tooltip has the rest. */
 #define LEGEND_NAME 19
 
 typedef struct Line
@@ -53,7 +53,7 @@ typedef struct Figure
 	const char *column;
 	const char *title;
 	const char *axis;
-	bool		share;			/* of 1: drawn from 0, as per cent */
+	bool		share;			/* a share: drawn from 0, as per cent */
 } Figure;
 
 static const Figure figures[] = {
@@ -92,8 +92,8 @@ find_figure(const char *name)
 }
 
 /*
- * What was held out of a version to measure on, in a few words: from the
- * settings of its training, as texts or null.
+ * Describes a version's held-out listens in a few words, from the settings of
+ * its training, as texts or null.
  */
 static char *
 held_out(const char *split, const char *fraction, const char *last)
@@ -118,7 +118,7 @@ held_out(const char *split, const char *fraction, const char *last)
 	return "";
 }
 
-/* Epochs of a version at which the figure has a value. */
+/* Reads the epochs of a version at which the figure has a value. */
 static void
 read_line(Line *line, const char *name, int32 version, const Figure *figure,
 		  MemoryContext context)
@@ -169,7 +169,7 @@ read_line(Line *line, const char *name, int32 version, const Figure *figure,
 												 held_out(SPI_getvalue(tuple, desc, 3),
 														  SPI_getvalue(tuple, desc, 4),
 														  SPI_getvalue(tuple, desc, 5)));
-		/* an imported model's may be anything */
+		/* an imported model may have any value */
 		if (isnull || !(fabs(value) <= LARGEST_VALUE))
 			continue;
 		line->epochs[line->n] = DatumGetInt32(SPI_getbinval(tuple, desc, 1,
@@ -214,7 +214,7 @@ draw_axes(StringInfo out, const Figure *figure, const Scale *xs,
 					 PLOT_LEFT, figure->title);
 }
 
-/* A line, the i-th that there is, and its entry in the legend. */
+/* Draws the i-th line and its entry in the legend. */
 static void
 draw_line(StringInfo out, const Line *line, int i, const Scale *xs,
 		  const Scale *ys)
@@ -247,7 +247,7 @@ draw_line(StringInfo out, const Line *line, int i, const Scale *xs,
 	appendStringInfoString(out, "</text>\n");
 }
 
-/* Says in words what the lines do, for those who do not see them. */
+/* Describes the lines in words, for readers who cannot see them. */
 static char *
 describe(const Figure *figure, const Line *lines, int n_lines)
 {
@@ -312,8 +312,8 @@ draw_figure(const Figure *figure, const Line *lines, int n_lines)
 }
 
 /*
- * Reads the argument versions into (n) numbers, 0 for the active version,
- * which a null stands for too.
+ * Reads the argument versions into (n) numbers; 0, or a null, means the active
+ * version.
  */
 static void
 read_versions(int32 *versions, int n, ArrayType *array)

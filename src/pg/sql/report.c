@@ -2,15 +2,15 @@
  * report.c
  *		lbrec_report(): a version of a model as one page for a browser.
  *
- * The page has everything in itself and says so to the browser: its policy
- * allows one style sheet, by its checksum, and no script, no picture and no
- * request.  Whatever comes from data, names of recordings before all, passes
+ * The page is self-contained, and its content security policy enforces that:
+ * it allows one style sheet, by its checksum, and no script, picture or
+ * request.  All data, such as names of recordings, passes
  * lbrec_append_escaped().
  *
- * What the model recommends is asked through the same SQL calls that anybody
- * has, so that the page shows what an application gets; they stand in the
- * schema of this function.  What a model is made of comes from its image
- * (report_image.c).  All of it runs with the caller's rights and only reads.
+ * The recommendations come from the public SQL calls, so that the page shows
+ * what an application gets; the calls are in the schema of this function.
+ * Facts about the model come from its image (report_image.c).  Everything runs
+ * with the caller's rights and only reads.
  */
 #include "pg/server/lbrec.h"
 
@@ -40,9 +40,10 @@
 
 PG_FUNCTION_INFO_V1(lbrec_report);
 
-/* Lengths of the lists that are looked at. */
+/* Lengths of the lists that the page shows. */
 #define LIST_LENGTH 8
-#define FIRST_LENGTH 3			/* of it, whatever they are; then what is new */
+#define FIRST_LENGTH 3			/* the first entries, whatever they are; then
+								 * new recordings */
 #define SPREAD_LENGTH 10
 
 static const char style[] =
@@ -72,10 +73,10 @@ typedef struct Title
 typedef struct Report
 {
 	StringInfoData out;
-	const char *schema;			/* of our functions, as SQL has it */
+	const char *schema;			/* schema of our functions, quoted for SQL */
 	const char *recordings;		/* table or query of titles, or NULL */
 	ModelRow	row;
-	int64		before;			/* id of the version before; 0: none */
+	int64		before;			/* id of the previous version; 0: none */
 	int32		before_version;
 	ReportImage image;
 	Title	   *titles;
@@ -83,7 +84,7 @@ typedef struct Report
 	int			room;
 } Report;
 
-/* Runs a query that reads; rows are in SPI_tuptable. */
+/* Runs a query that only reads; its rows are in SPI_tuptable. */
 static uint64
 ask(const char *sql, int n, Oid *types, Datum *values)
 {
@@ -93,7 +94,7 @@ ask(const char *sql, int n, Oid *types, Datum *values)
 	return SPI_processed;
 }
 
-/* A value of SPI_tuptable as text, never NULL. */
+/* Returns a value of SPI_tuptable as text, never NULL. */
 static char *
 value(uint64 row, int column)
 {
@@ -119,7 +120,7 @@ number(uint64 row, int column)
 	return is_null(row, column) ? 0 : atof(value(row, column));
 }
 
-/* A text of the page between two pieces of markup of ours. */
+/* Appends an escaped text between two pieces of markup. */
 static void
 put(Report *r, const char *before, const char *text, const char *after)
 {
@@ -128,7 +129,7 @@ put(Report *r, const char *before, const char *text, const char *after)
 	appendStringInfoString(&r->out, after);
 }
 
-/* A whole number with its thousands apart. */
+/* Formats a whole number with groups of thousands. */
 static char *
 count_text(int64 n)
 {
@@ -163,7 +164,7 @@ age_text(TimestampTz since)
  * Titles
  */
 
-/* Asks for a recording's title later; returns its place. */
+/* Requests a recording's title; returns its index. */
 static int
 want_title(Report *r, const pg_uuid_t *key)
 {
@@ -195,7 +196,7 @@ title(const Report *r, int place)
 													 UUIDPGetDatum(&t->key))));
 }
 
-/* Reads the titles of all recordings that are wanted. */
+/* Reads the titles of all requested recordings. */
 static void
 read_titles(Report *r)
 {
@@ -211,7 +212,7 @@ read_titles(Report *r)
 		keys[i] = UUIDPGetDatum(&r->titles[i].key);
 	values[0] = PointerGetDatum(construct_array(keys, r->n_titles, UUIDOID,
 												UUID_LEN, false, TYPALIGN_CHAR));
-	/* what functions in the query do, too; an error restores this */
+	/* covers functions in the query, too; an error restores this */
 	XactReadOnly = true;
 	n = ask(psprintf("SELECT q.recording_msid::pg_catalog.uuid, q.artist_name::pg_catalog.text, q.track_name::pg_catalog.text "
 					 "FROM (%s\n) AS q WHERE q.recording_msid OPERATOR(pg_catalog.=) ANY ($1)",
@@ -234,8 +235,9 @@ read_titles(Report *r)
 }
 
 /*
- * The first relation "recording" of the search path that is not temporary and
- * that the caller may read; NULL if there is none, or it has other columns.
+ * Finds the first relation "recording" of the search path that is not
+ * temporary and that the caller may read; NULL if there is none, or if its
+ * columns differ.
  */
 static char *
 default_recordings(void)
@@ -265,7 +267,7 @@ default_recordings(void)
  * Sections
  */
 
-/* One of the facts at the head of the page. */
+/* Appends one fact at the head of the page. */
 static void
 put_fact(Report *r, const char *name, const char *text)
 {
@@ -273,7 +275,9 @@ put_fact(Report *r, const char *name, const char *text)
 	put(r, "<dd>", text, "</dd></div>\n");
 }
 
-/* What the model is: its row, and how much has come since. */
+/*
+ * Appends the facts about the model: its row, and the share of later listens.
+ */
 static void
 put_head(Report *r)
 {
@@ -319,17 +323,17 @@ put_head(Report *r)
 		value(0, 7), "</pre></details>\n");
 }
 
-/* Measures at 10 and 20 of the newest evaluation of a version, as bars. */
+/* Measures at 10 and 20 in the newest evaluation of a version, as bars. */
 typedef struct Measures
 {
 	Bar			found[4];		/* top-10 accuracy */
 	Bar			fresh[4];		/* recall@20 of new recordings */
 	int			n_found;
 	int			n_fresh;
-	char	   *what;			/* listens it was measured on */
+	char	   *what;			/* the listens that it was measured on */
 } Measures;
 
-/* Takes the rows of a version; of the baselines, too, if they are wanted. */
+/* Reads the rows of a version, and of the baselines if wanted. */
 static void
 read_measures(Measures *m, int64 model, const char *label, int series,
 			  bool baselines)
@@ -419,7 +423,7 @@ put_quality(Report *r)
 	appendStringInfoString(&r->out, "</div>\n");
 }
 
-/* A figure of lbrec_curves_svg, where there is a value to draw. */
+/* Appends a figure of lbrec_curves_svg, if it has a value to draw. */
 static void
 put_curve(Report *r, const char *figure)
 {
@@ -447,7 +451,7 @@ put_curves(Report *r)
 	appendStringInfoString(&r->out, "</div>\n");
 }
 
-/* What lists of a sample of users hold, beside what is listened to. */
+/* Compares the lists of a sample of users with the listens. */
 static void
 put_spread(Report *r)
 {
@@ -557,7 +561,8 @@ put_map(Report *r)
 typedef struct Entry
 {
 	int			title;
-	int			because;		/* -1: none */
+	int			because;		/* index of the recording that explains it;
+								 * -1: none */
 	char	   *part;
 } Entry;
 
@@ -567,7 +572,7 @@ typedef struct UserList
 	int			n;
 } UserList;
 
-/* What a part of a score says to a person. */
+/* Describes a part of a score in words. */
 static const char *
 reason(const char *part)
 {
@@ -583,8 +588,9 @@ reason(const char *part)
 }
 
 /*
- * The first recordings of a user's list, and the first that are new to the
- * user: as many rows as the user has played, and a few more, surely hold them.
+ * Reads the first recordings of a user's list, and the first that are new to
+ * the user: these are among as many rows as the user has recordings, plus a
+ * few.
  */
 static void
 read_user(Report *r, UserList *list, const ReportUser *user)
@@ -662,7 +668,7 @@ put_users(Report *r, const UserList *lists)
 	appendStringInfoString(&r->out, "</div>\n");
 }
 
-/* The settings that are not the preset's come first. */
+/* Lists the settings, those that differ from the preset first. */
 static void
 put_settings(Report *r)
 {
@@ -693,7 +699,7 @@ put_settings(Report *r)
 	}
 }
 
-/* The beginning of the page, up to the end of its head. */
+/* Writes the page up to the end of its head. */
 static void
 put_page_head(Report *r)
 {
@@ -713,7 +719,7 @@ put_page_head(Report *r)
 					 r->row.version, style);
 }
 
-/* The newest version of the name below this one that is still there. */
+/* Finds the newest existing version of the name below this one. */
 static void
 find_version_before(Report *r)
 {

@@ -1,8 +1,8 @@
 /*
  * report_image.c
- *		What a report tells of a model from its image: the map of the most
- *		played recordings, users of whom to show lists, and how popular what is
- *		recommended is.
+ *		The parts of a report that come from a model's image: the map of the
+ *		most played recordings, the users whose lists it shows, and the
+ *		popularity of recommended recordings.
  */
 #include "pg/sql/report_image.h"
 
@@ -12,11 +12,11 @@
 
 #include "core/score/lb_axes.h"
 
-/* Steps of the search for axes, at most, and when they turn no more. */
+/* Limit of steps in the search for axes, and the turn at which it ends. */
 #define MOST_STEPS 60
 #define TURNED 1e-6
 
-/* The order of the heap of the most played: the least played on top. */
+/* The order of the heap of the most played: the least played is on top. */
 static int
 compare_listens(Datum a, Datum b, void *arg)
 {
@@ -29,7 +29,7 @@ compare_listens(Datum a, Datum b, void *arg)
 	return DatumGetInt32(a) > DatumGetInt32(b) ? 1 : -1;
 }
 
-/* Candidates with the most listens, the most played first. */
+/* Finds the candidates with the most listens, sorted. */
 static int
 most_played(int32 *ids, const TwoTower *tower)
 {
@@ -98,7 +98,7 @@ compare_users(const void *a, const void *b)
 	return x->key < y->key ? -1 : x->key > y->key;
 }
 
-/* The recordings that a user has played, up to MOST_PLAYED. */
+/* Reads the recordings that a user has played, at most MOST_PLAYED. */
 static void
 add_played(ReportUser *user, const TwoTower *tower, int32 code)
 {
@@ -113,7 +113,7 @@ add_played(ReportUser *user, const TwoTower *tower, int32 code)
 		user->played[i] = tower->recording_keys[lbrec_candidate_with(tower->counted.history_codes[from + i])];
 }
 
-/* Users from all over the model, and some who know little and much. */
+/* Selects users from the whole model, with few and with many plays. */
 static void
 choose_users(ReportImage *r, const ServingModel *serving)
 {
@@ -145,7 +145,7 @@ choose_users(ReportImage *r, const ServingModel *serving)
 	}
 }
 
-/* Reads it all into context; the model need not stay. */
+/* Reads everything into context; the model may then be released. */
 void
 lbrec_report_image(ReportImage *r, const ServingModel *serving,
 				   MemoryContext context)
@@ -167,7 +167,10 @@ group_of(int64 listens)
 	return group;
 }
 
-/* How popular the recordings (n) of lists are; unknown ones do not count. */
+/*
+ * Adds up the popularity of the recordings (n) in lists; unknown ones do not
+ * count.
+ */
 void
 lbrec_report_spread(Spread *spread, const ServingModel *serving,
 					const pg_uuid_t *keys, int64 n)

@@ -1,21 +1,23 @@
 /*
  * report_image.h
- *		What a report tells of a model from its image.
+ *		The parts of a report that come from a model's image.
  */
 #ifndef LBREC_SQL_REPORT_IMAGE_H
 #define LBREC_SQL_REPORT_IMAGE_H
 
 #include "pg/image/image.h"
 
-/* Recordings on the map, and how many of them have names. */
+/* Number of recordings on the map, and of those with names. */
 #define MOST_POINTS 2000
 #define NAMED_POINTS 200
 
-/* Users whose lists are counted, and users whose lists are shown. */
+/*
+ * Number of users whose lists are counted, and of those whose lists are shown.
+ */
 #define MOST_SAMPLED 200
 #define MAX_USERS_SHOWN 6
 
-/* Recordings of a user who is shown, at most. */
+/* Limit of recordings read of a shown user. */
 #define MOST_PLAYED 5000
 
 /* Groups of recordings by their listens: 1 to 9, 10 to 99, ... */
@@ -31,31 +33,31 @@ typedef struct ReportPoint
 typedef struct ReportUser
 {
 	int64		key;
-	int64		recordings;		/* that the user has played */
-	pg_uuid_t  *played;			/* (recordings), of users that are shown */
+	int64		recordings;		/* number of the user's recordings */
+	pg_uuid_t  *played;			/* (recordings), for shown users */
 } ReportUser;
 
 typedef struct ReportImage
 {
-	int			n_points;		/* the most played first */
+	int			n_points;		/* most played first */
 	ReportPoint *points;
-	double		shares[2];		/* of the differences, along both axes */
+	double		shares[2];		/* shares of the variance along both axes */
 	int			n_sample;
-	ReportUser *sample;			/* few recordings first */
+	ReportUser *sample;			/* users with few recordings first */
 	int			n_users;
 	ReportUser	users[MAX_USERS_SHOWN];
 } ReportImage;
 
-/* What lists hold, beside what is listened to. */
+/* Popularity of recordings in lists, and of those listened to. */
 typedef struct Spread
 {
 	int64		distinct;
-	double		mean_listed;	/* listens of a recording in a list */
-	double		mean_listened;	/* of the recording of a listen */
+	double		mean_listed;	/* mean listens of a recording in a list */
+	double		mean_listened;	/* mean listens of the recording of a listen */
 	int64		begins[N_GROUPS];
 	int64		ends[N_GROUPS]; /* 0: none */
-	double		listens[N_GROUPS];	/* shares of all listens */
-	double		listed[N_GROUPS];	/* and of what is in lists */
+	double		listens[N_GROUPS];	/* share of each group in all listens */
+	double		listed[N_GROUPS];	/* share of each group in lists */
 } Spread;
 
 extern void lbrec_report_image(ReportImage *r, const ServingModel *serving,

@@ -2,19 +2,19 @@
  * tune.c
  *		lbrec_tune(): finds good settings by successive halving.
  *
- * Trials differ in the settings that the caller gives several values for.  All
- * are trained for a few epochs, the better half for twice as many, and so on
- * (Jamieson and Talwalkar, AISTATS 2016), on one split of listens that are
- * read once.  Trial 0 has the settings of a training without any search, the
- * temperature that trials would find included, and is never dropped.
+ * Trials differ in the settings for which the caller gives several values.
+ * All are trained for a few epochs, the better half for twice as many, and so
+ * on (Jamieson and Talwalkar, AISTATS 2016), on one split of listens that are
+ * read once.  Trial 0 has the settings of a training without search, with the
+ * temperature that trials would find, and is never dropped.
  *
  * The best of many trials is in part the luckiest.  So it is compared with
- * trial 0 once more, with another seed and, where the split draws, other
- * listens held out; unless it is better again, trial 0 wins.  The winner is
- * trained anew as lbrec_train does it, in the end on all listens.
+ * trial 0 once more, with another seed and, if the split is random, other
+ * held-out listens; unless it is better again, trial 0 wins.  The winner is
+ * trained anew as lbrec_train does, finally on all listens.
  *
- * A round trains from the beginning: keeping every trial's weights to go on
- * from would need as many models in memory, to save at most half of the time.
+ * A round trains from the beginning: continuing would save at most half of the
+ * time, but keep every trial's weights in memory.
  */
 #include "pg/server/lbrec.h"
 
@@ -51,10 +51,11 @@ PG_FUNCTION_INFO_V1(lbrec_tune);
 
 typedef struct TuneTrial
 {
-	int			number;			/* 0: nothing of the search */
-	const int  *choice;			/* of the search; NULL for trial 0 */
+	int			number;			/* 0: the settings without search */
+	const int  *choice;			/* indices of its values in the search; NULL
+								 * for trial 0 */
 	double		metric;			/* larger is better */
-	int			epochs;			/* of its last round; 0: not begun */
+	int			epochs;			/* epochs of its last round; 0: not started */
 	double		seconds;
 } TuneTrial;
 
@@ -62,13 +63,15 @@ typedef struct Tuning
 {
 	const char *model;
 	Search		search;
-	TuneTrial  *trials;			/* the first is trial 0 */
+	TuneTrial  *trials;			/* trial 0 comes first */
 	int			n_trials;
 	Metric		metric;
-	bool		nothing_new;	/* held out, so that mrr orders the trials */
-	double		temperature;	/* where the search has none; 0: the preset's */
-	TimestampTz deadline;		/* 0: none */
-	double		epochs_after;	/* that follow the present trial, about */
+	bool		nothing_new;	/* no held-out recording is new to its user,
+								 * so mrr orders the trials */
+	double		temperature;	/* for settings without a searched one; 0: the
+								 * preset's */
+	TimestampTz deadline;		/* 0: no deadline */
+	double		epochs_after;	/* estimated epochs after the current trial */
 	Dataset    *data;
 } Tuning;
 
@@ -78,7 +81,7 @@ past_deadline(const Tuning *t)
 	return t->deadline != 0 && GetCurrentTimestamp() >= t->deadline;
 }
 
-/* The settings of a trial of that number of epochs at most. */
+/* Makes the settings of a trial with at most that number of epochs. */
 static void
 trial_options(TrainOptions *o, const Tuning *t, const TuneTrial *trial,
 			  int epochs)
@@ -93,7 +96,7 @@ trial_options(TrainOptions *o, const Tuning *t, const TuneTrial *trial,
 	lbrec_check_options(o);
 }
 
-/* Trial 0, and some of the search. */
+/* Makes trial 0 and the trials of the search. */
 static void
 choose_trials(Tuning *t, int wanted)
 {
@@ -109,7 +112,7 @@ choose_trials(Tuning *t, int wanted)
 	}
 }
 
-/* Trains a trial and measures it; adds its seconds. */
+/* Trains a trial and measures it; adds up the seconds. */
 static double
 measure(Tuning *t, const RunPlan *plan, const TuneTrial *trial,
 		int epochs, double *seconds)
@@ -140,7 +143,7 @@ measure(Tuning *t, const RunPlan *plan, const TuneTrial *trial,
 	return found.metric;
 }
 
-/* The temperature that trials find for the settings without a search. */
+/* Returns the temperature that trials find for the settings without search. */
 static double
 default_temperature(const Tuning *t, const RunPlan *plan)
 {
@@ -165,7 +168,7 @@ default_temperature(const Tuning *t, const RunPlan *plan)
 	return temperature;
 }
 
-/* A plan of trials with the seed of the settings, or the one after it. */
+/* Makes a plan for trials, with the seed of the settings or the next one. */
 static RunPlan *
 tuning_plan(const Tuning *t, int seed_step)
 {
@@ -178,7 +181,7 @@ tuning_plan(const Tuning *t, int seed_step)
 	return lbrec_trial_plan(&request);
 }
 
-/* Those trained longest first, the better ones before the others. */
+/* Orders trials: those trained longest first, then the better ones. */
 static int
 compare_trials(const void *a, const void *b)
 {
@@ -192,7 +195,10 @@ compare_trials(const void *a, const void *b)
 	return x->number < y->number ? -1 : 1;
 }
 
-/* Trials that tie share a place; those that were not begun come last. */
+/*
+ * Numbers the places: ties share a place; trials that were not started come
+ * last.
+ */
 static void
 put_trials(const Tuning *t, int saved, RowSink *sink)
 {
@@ -222,8 +228,9 @@ put_trials(const Tuning *t, int saved, RowSink *sink)
 }
 
 /*
- * Epochs that follow a trial of round r, with left trials of it to come:
- * those, as many in each later round, the second look, and the last training.
+ * Estimates the epochs after a trial of round r, with left trials to come in
+ * it: those, as many in each later round, the second comparison, and the last
+ * training.
  */
 static double
 epochs_to_come(const Tuning *t, int left, int r, int max_epochs)
@@ -236,7 +243,7 @@ epochs_to_come(const Tuning *t, int left, int r, int max_epochs)
 		2.0 * max_epochs + (double) options.epochs * (options.ensemble + 1) / 2;
 }
 
-/* Rounds of trials, each with half of them for twice as many epochs. */
+/* Runs rounds of trials, each with half of them for twice as many epochs. */
 static void
 run_rounds(Tuning *t, const RunPlan *plan, int max_epochs)
 {
@@ -269,7 +276,7 @@ run_rounds(Tuning *t, const RunPlan *plan, int max_epochs)
 	}
 }
 
-/* The trial without a search, wherever it stands. */
+/* Finds trial 0 in the sorted array. */
 static TuneTrial *
 default_trial(const Tuning *t)
 {
@@ -280,7 +287,7 @@ default_trial(const Tuning *t)
 }
 
 /*
- * The first trial, if it is better than trial 0 a second time, with another
+ * Returns the first trial if it beats trial 0 a second time, with another
  * seed; else trial 0.
  */
 static const TuneTrial *
@@ -296,7 +303,7 @@ find_winner(Tuning *t, int epochs)
 
 	if (best->number == 0 || best->epochs == 0)
 		return none;
-	/* equal epochs, equal chances; nothing is won by a tie */
+	/* compare after equal epochs; a tie does not win */
 	if (none->epochs == best->epochs && best->metric <= none->metric)
 		return none;
 	if (past_deadline(t))
@@ -312,7 +319,7 @@ find_winner(Tuning *t, int epochs)
 	return of_best > of_none ? best : none;
 }
 
-/* Trains the winner as lbrec_train would, and saves it. */
+/* Trains the winner as lbrec_train does, and saves it. */
 static int32
 train_winner(const Tuning *t, const TuneTrial *winner, bool activate,
 			 MemoryContext context)
@@ -351,7 +358,7 @@ read_listens(Tuning *t, const char *listens, MemoryContext context)
 	t->data = lbrec_read_listens(&source, context);
 }
 
-/* Places of the arguments. */
+/* Positions of the arguments. */
 enum
 {
 	ARG_MODEL,
