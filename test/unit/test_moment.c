@@ -199,11 +199,28 @@ naive_values(double *values, const LbPlay *p, int n, int64_t now, int b,
 	double		W = 0;
 	double		r_1 = 0;
 	bool		in_hour = false;
+	double		since = 0;
+	double		place = 0;
+	double		clock = 0;
+	double		at_clock = 1;
+	double		known = 6;
 
 	memset(values, 0, LB_MOMENT_PARTS * sizeof(double));
 	for (int i = 0; i < n; i++)
 	{
+		double		hours = fmod((double) (now - p[i].time), (double) DAY) /
+			(double) DAY * 24;
+		bool		at = now > p[i].time && (hours < 2 || hours > 22);
+
 		counts[p[i].code]++;
+		known += p[i].code > 0;
+		at_clock += p[i].code > 0 && at;
+		if (p[i].code == b)
+		{
+			since = n - 1 - i;
+			place += 1.0 / (n - i);
+			clock += at;
+		}
 		W += p[i].code > 0 ? 1 / (1 + (double) (now - p[i].time) / (double) DAY) : 0;
 		if (p[i].code == b)
 		{
@@ -258,6 +275,16 @@ naive_values(double *values, const LbPlay *p, int n, int64_t now, int b,
 	values[LB_MOMENT_OWN] = w > 0;
 	values[LB_MOMENT_RECENCY] = l(w);
 	values[LB_MOMENT_HOUR] = in_hour;
+	if (w > 0)
+	{
+		double		q = at_clock / known;
+
+		values[LB_MOMENT_PLAYS] = log(1 + counts[b]);
+		values[LB_MOMENT_SINCE] = log(1 + since);
+		values[LB_MOMENT_SINCE_2] = log(1 + since) * log(1 + since);
+		values[LB_MOMENT_PLACE] = l(place);
+		values[LB_MOMENT_CLOCK] = log((clock + q) / ((counts[b] + 1) * q));
+	}
 	values[LB_MOMENT_MIX] = l(((w > 0 ? w / W : 0) + r_1) / 2);
 }
 

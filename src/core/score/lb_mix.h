@@ -53,7 +53,7 @@ lb_mix_aged(float log_weight, float plays, double days, double power)
 }
 
 /* Features of a row of choices, at most. */
-#define LB_MAX_CHOICE_FEATURES 16
+#define LB_MAX_CHOICE_FEATURES 24
 
 /*
  * Choices: group g chose from rows offsets[g] up to offsets[g + 1].

@@ -13,7 +13,7 @@
 #include "core/lb_arena.h"
 #include "core/lb_math.h"
 
-#define MICROSECONDS_PER_DAY 86400e6
+#define MICROSECONDS_PER_DAY INT64_C(86400000000)
 #define SCALE 0.01				/* l(x) = log(1 + x / SCALE) */
 #define BESIDE_PLAYS 8
 #define BESIDE_DECAY 0.8f
@@ -21,19 +21,24 @@
 #define SHRINK 20.0f			/* added to a row's sum */
 #define CONTEXT_FACTOR 5.0f
 #define CONTEXT_PLAYS 4
+#define CLOCK_WIDTH (MICROSECONDS_PER_DAY / 12)
+#define CLOCK_SHARE (1.0 / 6)	/* of the day */
 
 static const char *const part_names[LB_MOMENT_PARTS] = {
 	"taste", "near", "beside", "follow_1", "follow_2", "follow_3",
-	"own", "recency", "hour", "mix"
+	"own", "recency", "hour", "plays", "since", "since_2", "place", "clock",
+	"mix"
 };
 
 /* taste is divided by its temperature when it is used, see lb_moment_least() */
 const LbMomentWeights lb_moment_prior = {{
-		/* taste near beside follow; the same of played; own recency hour mix */
+		/* taste near beside follow; the same of played; own to mix */
 		{0.95, 0.96, 0.61, 0.02, 0.21, 0.07,
-		0.06, 0, 0.02, 0.10, 0.06, 0.10, 2.1, 0.60, 0, 0.37},
+			0.06, 0, 0.02, 0.10, 0.06, 0.10,
+		2.1, 0.60, 0, 0, 0, 0, 0, 0, 0.37},
 		{0.64, 0, 1.3, 0.47, 0.61, 0.32,
-		0.02, 0, 0.37, 0.50, 0.26, 0.19, 2.4, 0.29, -0.58, 0.70}
+			0.02, 0, 0.37, 0.50, 0.26, 0.19,
+		2.4, 0.29, -0.58, 0, 0, 0, 0, 0, 0.70}
 }};
 
 /* Recordings without a row need an order. */
@@ -49,6 +54,11 @@ lb_moment_least(int place)
 		case LB_MOMENT_OWN:
 		case LB_MOMENT_RECENCY:
 		case LB_MOMENT_HOUR:
+		case LB_MOMENT_PLAYS:
+		case LB_MOMENT_SINCE:
+		case LB_MOMENT_SINCE_2:
+		case LB_MOMENT_PLACE:
+		case LB_MOMENT_CLOCK:
 			return -INFINITY;
 		default:
 			return 0;
@@ -174,9 +184,22 @@ days_ago(int64_t now, int64_t time)
 		0;
 }
 
+/* True if the play was at about the time of the day that it is now. */
+static bool
+is_at_clock(int64_t now, int64_t time)
+{
+	int64_t		apart = (now - time) % MICROSECONDS_PER_DAY;
+
+	return now > time && (apart < CLOCK_WIDTH ||
+						  apart > MICROSECONDS_PER_DAY - CLOCK_WIDTH);
+}
+
 void
 lb_moment_gather_own(LbMoment *m, const LbPlay *plays, int64_t n, int64_t now)
 {
+	int64_t		known = 0;
+	int64_t		at_clock = 0;
+
 	for (int64_t i = n - 1; i >= 0; i--)
 	{
 		LbMomentRow *row;
@@ -185,9 +208,20 @@ lb_moment_gather_own(LbMoment *m, const LbPlay *plays, int64_t n, int64_t now)
 			continue;
 		row = row_of(m, plays[i].code);
 		row->w += (float) (1 / (1 + days_ago(now, plays[i].time)));
+		if (row->plays == 0)
+			row->since = (float) (n - 1 - i);
+		row->place += 1.0f / (float) (n - i);
 		row->plays++;
+		known++;
+		if (is_at_clock(now, plays[i].time))
+		{
+			row->clock++;
+			at_clock++;
+		}
 		row->in_hour = row->in_hour || now - plays[i].time < LB_FOLLOW_GAP;
 	}
+	/* the share of a day's hours stands for six plays */
+	m->clock = (at_clock + 6 * CLOCK_SHARE) / (known + 6);
 	m->w_sum = 0;
 	for (int64_t i = 0; i < m->n; i++)
 		m->w_sum += m->rows[i].w;
@@ -342,9 +376,20 @@ lb_moment_values(double *values, const LbMoment *m, const LbMomentRow *row,
 	}
 	values[LB_MOMENT_NEAR] = sqrt(row->near);
 	values[LB_MOMENT_BESIDE] = l(row->beside);
-	values[LB_MOMENT_OWN] = row->w > 0;
-	values[LB_MOMENT_RECENCY] = l(row->w);
-	values[LB_MOMENT_HOUR] = row->in_hour;
+	if (row->plays > 0)
+	{
+		double		since = lb_log1p(row->since);
+
+		values[LB_MOMENT_OWN] = 1;
+		values[LB_MOMENT_RECENCY] = l(row->w);
+		values[LB_MOMENT_HOUR] = row->in_hour;
+		values[LB_MOMENT_PLAYS] = lb_log1p(row->plays);
+		values[LB_MOMENT_SINCE] = since;
+		values[LB_MOMENT_SINCE_2] = since * since;
+		values[LB_MOMENT_PLACE] = l(row->place);
+		values[LB_MOMENT_CLOCK] = lb_log1p(row->clock / m->clock) -
+			values[LB_MOMENT_PLAYS];
+	}
 	values[LB_MOMENT_MIX] = l(((row->w > 0 ? row->w / m->w_sum : 0) + r[0]) /
 							  2);
 }

@@ -16,6 +16,12 @@
  *		own			1, where b was played
  *		recency		l(w), w the sum over plays of b of 1 / (1 + days)
  *		hour		1, where b was played in the last hour
+ *		plays		log(1 + n), n the user's plays of b
+ *		since		log(1 + s), s the user's plays after the last of b
+ *		since_2		its square: what was just played may be unwelcome
+ *		place		l(sum over plays of b of 1 / (1 + plays after it))
+ *		clock		log((c + q) / ((n + 1) q)), c those of the n at this time
+ *					of the day, two hours more or less, q their share in all
  *		mix			l((w / W + r_1) / 2), W the sum of w over all own
  *
  * with l(x) = log(1 + x / 0.01), a the d-th last play, and
@@ -48,6 +54,11 @@ typedef enum LbMomentPart
 	LB_MOMENT_OWN = LB_MOMENT_SHARED,
 	LB_MOMENT_RECENCY,
 	LB_MOMENT_HOUR,
+	LB_MOMENT_PLAYS,
+	LB_MOMENT_SINCE,
+	LB_MOMENT_SINCE_2,
+	LB_MOMENT_PLACE,
+	LB_MOMENT_CLOCK,
 	LB_MOMENT_MIX,
 	LB_MOMENT_PARTS
 } LbMomentPart;
@@ -73,6 +84,9 @@ typedef struct LbMomentRow
 	int32_t		code;
 	float		w;				/* what its plays count; 0: new to the user */
 	float		plays;
+	float		since;			/* plays after the last of it */
+	float		place;			/* what its plays count by their place */
+	float		clock;			/* plays of it at this time of the day */
 	bool		in_hour;		/* played in the last hour */
 	float		near;			/* sum of neighbours' weights */
 	float		beside;
@@ -90,6 +104,7 @@ typedef struct LbMoment
 	int64_t		dense;			/* codes that have slots, 0: by hash */
 	float	   *sums;			/* (dense + 1) zeros, of neighbours meanwhile */
 	double		w_sum;			/* over the own */
+	double		clock;			/* share of plays at this time of the day */
 	float		own_sums[LB_FOLLOW_REACH];
 	bool		in_session;		/* the last play is less than an hour ago */
 } LbMoment;

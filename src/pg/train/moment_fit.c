@@ -51,6 +51,9 @@
 /* The members whose dot products the prior's weight of taste is for. */
 #define PRIOR_MEMBERS 4
 
+StaticAssertDecl(LB_MOMENT_WEIGHTS <= LB_MAX_CHOICE_FEATURES,
+				 "a moment has more weights than lb_mix_fit() takes");
+
 /* The rows of one logit. */
 typedef struct Choices
 {
