@@ -204,6 +204,7 @@ GRANT SELECT ON lbrec_settings TO PUBLIC;
 CREATE FUNCTION lbrec_train(
 	model text,
 	listens text DEFAULT NULL,
+	items text DEFAULT NULL,
 	preset text DEFAULT 'default',
 	epochs integer DEFAULT NULL,
 	layers integer[] DEFAULT NULL,
@@ -235,7 +236,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_train'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION lbrec_train IS
-'trains a two-tower model on a table or query of listens and saves it as the next version of its name; returns a row for each epoch. Columns of listens, by name: user_id, listened_at, recording_msid; each further one is an item feature. settings is a JSON object, see lbrec_settings';
+'trains a two-tower model on a table or query of listens and saves it as the next version of its name; returns a row for each epoch. Columns of listens, by name: user_id, listened_at, recording_msid; each further one is an item feature. items, a table or query of recording_msid and features, names the catalogue: recordings without listens are known by their features. settings is a JSON object, see lbrec_settings';
 
 CREATE FUNCTION lbrec_tune(
 	model text,
@@ -264,6 +265,7 @@ COMMENT ON FUNCTION lbrec_tune IS
 CREATE FUNCTION lbrec_retrain(
 	model text,
 	listens text DEFAULT 'listen',
+	items text DEFAULT NULL,
 	rule text DEFAULT 'not_worse',
 	metric text DEFAULT 'ndcg_100',
 	keep integer DEFAULT 3,
@@ -287,6 +289,19 @@ AS 'MODULE_PATHNAME', 'lbrec_retrain'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000000 ROWS 1;
 COMMENT ON FUNCTION lbrec_retrain IS
 'retrains a model unless the result is worse: a candidate with the settings is trained on the listens that the active version knows, and both are judged on later ones. If the candidate passes the rule, the settings are trained on all listens as the next version, which becomes active, and old versions are pruned. Returns one row with the result and the reason';
+
+CREATE FUNCTION lbrec_add_items(
+	model text,
+	items text,
+	activate boolean DEFAULT true,
+	OUT version integer,
+	OUT added bigint,
+	OUT recordings bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_add_items'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 1;
+COMMENT ON FUNCTION lbrec_add_items IS
+'saves the active version of a model, with the recordings of a table or query of recording_msid and features, as its next version, without training: those that nobody has played are known by their features. Returns one row: the version, the number of recordings that are new in it, and of all its recordings';
 
 --
 -- Serving
@@ -325,7 +340,7 @@ AS 'MODULE_PATHNAME', 'lbrec_recommend'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend IS
-'the k recordings with the highest scores for a user at a time (default: now), best first, exactly. exclude_listened leaves out the user''s recordings in listens; candidates and filter (a query that returns recording_msid) name the recordings that qualify, min_listens and max_listens bound their popularity; per_artist limits the recordings of one artist, diversity (0 to 1) makes the list varied. fresh: a known user''s listens after the training count, up to at. basis: model, from the training alone; fresh, with later listens; listens, from listens alone (an unknown user, or a time before the user''s last listen in the training); popular, for a user without listens';
+'the k recordings with the highest scores for a user at a time (default: now), best first, exactly. exclude_listened leaves out the user''s recordings in listens; candidates and filter (a query that returns recording_msid) name the recordings that qualify, min_listens and max_listens bound their popularity; per_artist limits the recordings of one artist, diversity (0 to 1) makes the list varied. fresh: a known user''s listens after the training count, up to at. basis: model, from the training alone; fresh, with later listens; listens, from listens alone (an unknown user, or a time before the user''s last listen in the training); popular, for a user without listens; features, for a recording without listens';
 
 CREATE FUNCTION lbrec_next(
 	k integer DEFAULT 10,
@@ -961,9 +976,9 @@ GRANT SELECT ON lbrec_models, lbrec_model_details, lbrec_weeks, lbrec_progress T
 
 -- By default only the extension's owner can train or change models; reading
 -- needs SELECT on the tables of schema lbrec, which PUBLIC does not have.
-REVOKE EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_activate, lbrec_drop_model,
+REVOKE EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_add_items, lbrec_activate, lbrec_drop_model,
 	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation
 	FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_activate, lbrec_drop_model,
+GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_add_items, lbrec_activate, lbrec_drop_model,
 	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation
 	TO @extowner@ WITH GRANT OPTION;

@@ -24,8 +24,9 @@ typedef struct Feature
 	char		name[NAMEDATALEN];
 	FeatureKind kind;
 	bool		of_user;
+	bool		of_items;		/* a column of items, not of listens */
 	bool		bucketed;		/* numbers that become codes in the end */
-	int			attno;			/* column of the query, from 0 */
+	int			attno;			/* column of its query, from 0 */
 	Oid			type;			/* of the column, or of its elements */
 	CategoryForm form;			/* CATEGORY and BAG: how a value is a key */
 	Vocabulary *keys;			/* CATEGORY and BAG, but for buckets */
@@ -50,6 +51,9 @@ typedef struct Feature
 
 #define MAX_FEATURES 23
 
+/* The argument whose query has the column, for messages. */
+#define LBREC_QUERY_OF(f) ((f)->of_items ? "items" : "listens")
+
 typedef struct Dataset
 {
 	MemoryContext context;
@@ -64,6 +68,9 @@ typedef struct Dataset
 	int32		n_known_users;	/* codes that a warm start brought */
 	int32		n_known_recordings;
 	const struct WeekCounts *known_weeks;	/* and their listens, or NULL */
+	bool	   *listed;			/* (recordings + 1) true of those in items;
+								 * NULL if all recordings are played ones */
+	int64		listed_allocated;
 	int			n_features;
 	Feature		features[MAX_FEATURES];
 	int64		first_time;
@@ -76,6 +83,7 @@ typedef struct Dataset
 typedef struct ListenSource
 {
 	const char *listens;		/* table or query */
+	const char *items;			/* table or query of recordings, or NULL */
 	bool		with_features;	/* else further columns are not looked at */
 	ArrayType  *user_features;	/* names, or NULL */
 	ArrayType  *bucketize;		/* names, or NULL */

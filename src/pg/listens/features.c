@@ -1,10 +1,11 @@
 /*
  * features.c
- *		Further columns of the query of listens: properties of recordings and
- *		of users.
+ *		Further columns of the queries of listens and items: properties of
+ *		recordings and of users.
  *
- * A value is that of the earliest listen of its recording or user.  Keys
- * become codes of the feature's own vocabulary; numbers are kept.
+ * A value is that of the earliest listen of its recording or user, or that of
+ * the recording in items.  Keys become codes of the feature's own vocabulary;
+ * numbers are kept.
  */
 #include "pg/listens/features.h"
 
@@ -39,7 +40,7 @@ is_named(ArrayType *names, const char *name)
 
 static void
 add_feature(Dataset *data, Form_pg_attribute att, int attno, bool of_user,
-			bool bucketed)
+			bool of_items, bool bucketed)
 {
 	Feature    *f;
 	Oid			element = get_element_type(getBaseType(att->atttypid));
@@ -47,12 +48,14 @@ add_feature(Dataset *data, Form_pg_attribute att, int attno, bool of_user,
 	if (data->n_features == MAX_FEATURES)
 		ereport(ERROR,
 				(errcode(ERRCODE_TOO_MANY_COLUMNS),
-				 errmsg("the query of listens has too many columns"),
+				 errmsg("the query of %s has too many columns",
+						of_items ? "items" : "listens"),
 				 errdetail("Beside user_id, listened_at and recording_msid there may be %d.",
 						   MAX_FEATURES)));
 	f = &data->features[data->n_features++];
 	strlcpy(f->name, NameStr(att->attname), NAMEDATALEN);
 	f->of_user = of_user;
+	f->of_items = of_items;
 	f->bucketed = bucketed;
 	f->attno = attno;
 	f->type = getBaseType(OidIsValid(element) ? element : att->atttypid);
@@ -66,8 +69,8 @@ add_feature(Dataset *data, Form_pg_attribute att, int attno, bool of_user,
 	if (bucketed && f->kind != FEATURE_NUMBER)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of the query of listens cannot be bucketized",
-						f->name),
+				 errmsg("column \"%s\" of the query of %s cannot be bucketized",
+						f->name, LBREC_QUERY_OF(f)),
 				 errdetail("Its type is %s, whose values become embeddings without buckets.",
 						   format_type_be(att->atttypid)),
 				 errhint("Name real, double precision or numeric columns.")));
@@ -77,16 +80,18 @@ add_feature(Dataset *data, Form_pg_attribute att, int attno, bool of_user,
 	if (f->form == CATEGORY_NONE)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of the query of listens has type %s",
-						f->name, format_type_be(att->atttypid)),
+				 errmsg("column \"%s\" of the query of %s has type %s",
+						f->name, LBREC_QUERY_OF(f),
+						format_type_be(att->atttypid)),
 				 errdetail("The text of its values may differ between sessions, or its values are no categories."),
 				 errhint("Cast the column in the query, for example to text, or leave it out.")));
 	f->keys = lbrec_vocabulary_create(data->context, 0);
 }
 
-/* Each name must be that of a further column. */
+/* Each name must be that of a further column, in items only if that may be. */
 static void
-check_names(const Dataset *data, ArrayType *names, const char *argument)
+check_names(const Dataset *data, ArrayType *names, const char *argument,
+			bool in_items)
 {
 	Datum	   *values;
 	bool	   *nulls;
@@ -101,7 +106,8 @@ check_names(const Dataset *data, ArrayType *names, const char *argument)
 		bool		found = false;
 
 		for (int f = 0; f < data->n_features && !nulls[i]; f++)
-			if (strcmp(data->features[f].name,
+			if ((in_items || !data->features[f].of_items) &&
+				strcmp(data->features[f].name,
 					   TextDatumGetCString(values[i])) == 0)
 				found = true;
 		if (!found)
@@ -121,8 +127,8 @@ refuse_name(const Feature *f, const char *detail)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DUPLICATE_COLUMN),
-			 errmsg("column \"%s\" of the query of listens needs another name",
-					f->name),
+			 errmsg("column \"%s\" of the query of %s needs another name",
+					f->name, LBREC_QUERY_OF(f)),
 			 errdetail_internal("%s", detail),
 			 errhint("Rename it in the query with AS.")));
 }
@@ -178,11 +184,32 @@ lbrec_find_features(Dataset *data, TupleDesc desc, const int *listen_columns,
 			i == listen_columns[2])
 			continue;
 		add_feature(data, att, i, is_named(source->user_features, name),
-					is_named(source->bucketize, name));
+					false, is_named(source->bucketize, name));
 	}
+}
+
+/* Every column of items but the recording is a feature of it. */
+void
+lbrec_find_item_features(Dataset *data, TupleDesc desc, int recording,
+						 const ListenSource *source)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (i != recording)
+			add_feature(data, att, i, false, true,
+						is_named(source->bucketize, NameStr(att->attname)));
+	}
+}
+
+/* To be called when the columns of all queries are known. */
+void
+lbrec_check_features(const Dataset *data, const ListenSource *source)
+{
 	check_unique(data);
-	check_names(data, source->user_features, "user_features");
-	check_names(data, source->bucketize, "bucketize");
+	check_names(data, source->user_features, "user_features", false);
+	check_names(data, source->bucketize, "bucketize", true);
 }
 
 static int32
@@ -248,8 +275,8 @@ number_value(const Feature *f, Datum value)
 	if (isinf(number))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("column \"%s\" of the query of listens holds an infinite value",
-						f->name),
+				 errmsg("column \"%s\" of the query of %s holds an infinite value",
+						f->name, LBREC_QUERY_OF(f)),
 				 errdetail("Numbers are inputs of the model, so they must be finite."),
 				 errhint("Filter such rows out, or turn the value into NULL.")));
 	/* no negative zero, which would be another value of equal size */

@@ -32,6 +32,21 @@ move_plays(Dataset *data, const int32 *map, int32 n)
 	pfree(plays);
 }
 
+/* The same of which recordings items name. */
+static void
+move_listed(Dataset *data, const int32 *map, int32 n)
+{
+	bool	   *listed;
+
+	if (data->listed == NULL)
+		return;
+	listed = palloc_extended((Size) n + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	for (int32 r = 1; r <= n; r++)
+		listed[map[r]] |= data->listed[r];
+	memcpy(data->listed, listed, (Size) n + 1);
+	pfree(listed);
+}
+
 void
 lbrec_order_dataset(Dataset *data)
 {
@@ -42,6 +57,7 @@ lbrec_order_dataset(Dataset *data)
 												   NULL);
 
 	move_plays(data, recordings, lbrec_vocabulary_size(data->recordings));
+	move_listed(data, recordings, lbrec_vocabulary_size(data->recordings));
 	for (int i = 0; i < data->n_features; i++)
 	{
 		Feature    *f = &data->features[i];
@@ -64,6 +80,7 @@ lbrec_renumber_recordings(Dataset *data, const int32 *map, int32 n)
 	SpoolScan	scan;
 
 	move_plays(data, map, lbrec_vocabulary_size(data->recordings));
+	move_listed(data, map, lbrec_vocabulary_size(data->recordings));
 	lbrec_vocabulary_renumber(data->recordings, map, n);
 	for (int i = 0; i < data->n_features; i++)
 		if (!data->features[i].of_user)

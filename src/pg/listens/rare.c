@@ -57,8 +57,8 @@ compare_played(const Played *a, const Played *b)
 /*
  * Numbers recordings by plays, the most played first: rows that are often used
  * lies together.  Those with fewer than min_listens of the decisive counts are
- * forgotten, and their listens become listens of code 0, out-of-vocabulary;
- * what a warm start brought stays as it is.  Both counts are by the old codes.
+ * forgotten, unless items name them, and their listens become listens of code
+ * 0, out-of-vocabulary; what a warm start brought stays as it is.  Both counts are by the old codes.
  * Returns the new codes by the old ones, in the current context.
  */
 int32 *
@@ -79,7 +79,8 @@ lbrec_number_recordings(Dataset *data, const int64 *plays,
 		CHECK_FOR_INTERRUPTS();
 		if (r <= known)
 			map[r] = r;
-		else if (decisive[r] >= min_listens)
+		else if (decisive[r] >= min_listens ||
+				 (data->listed && data->listed[r]))
 			kept[n_kept++] = (Played)
 		{
 			plays[r], r
@@ -101,7 +102,8 @@ lbrec_number_recordings(Dataset *data, const int64 *plays,
  * The other way with rare recordings: rows of a table for the first n codes,
  * (n + 1).  Row 0 is out-of-vocabulary, recordings with min_listens have
  * rows of their own, in the order of codes, and the others share the buckets,
- * by their keys, that come last.  listens is of code 1 on.
+ * by their keys, that come last.  A recording that nobody has played has row
+ * 0.  listens is of code 1 on.
  */
 int32 *
 lbrec_bucket_rows(int64 *n_rows, const Vocabulary *recordings,
@@ -114,10 +116,9 @@ lbrec_bucket_rows(int64 *n_rows, const Vocabulary *recordings,
 
 	rows[0] = 0;
 	for (int64 r = 1; r <= n; r++)
-		if (listens[r - 1] >= min_listens)
-			rows[r] = ++own;
+		rows[r] = listens[r - 1] >= min_listens ? ++own : 0;
 	for (int64 r = 1; r <= n; r++)
-		if (listens[r - 1] < min_listens)
+		if (listens[r - 1] < min_listens && listens[r - 1] > 0)
 		{
 			const char *key = lbrec_vocabulary_key(recordings, (int32) r,
 												   NULL);

@@ -40,6 +40,7 @@
 #include "pg/listens/dataset.h"
 #include "pg/listens/feature_codes.h"
 #include "pg/listens/features.h"
+#include "pg/listens/items.h"
 #include "pg/listens/order.h"
 #include "pg/listens/query.h"
 #include "pg/listens/spool.h"
@@ -208,6 +209,7 @@ typedef struct Reader
 	Dataset    *data;
 	ListenColumns columns;
 	int			n_columns;		/* that are looked at, from the first on */
+	int			n_features;		/* of listens: they come before those of items */
 	FeatureColumn features[MAX_FEATURES];
 	int64		until;			/* later listens are passed over */
 	int			n;				/* rows of the batch */
@@ -255,10 +257,10 @@ take_row(TupleTableSlot *slot, DestReceiver *self)
 		return true;
 	}
 	row->recording = *DatumGetUUIDP(values[c->recording]);
-	if (reader->data->n_features > 0)
+	if (reader->n_features > 0)
 	{
 		old = MemoryContextSwitchTo(reader->batch);
-		for (int i = 0; i < reader->data->n_features; i++)
+		for (int i = 0; i < reader->n_features; i++)
 		{
 			FeatureColumn *f = &reader->features[i];
 
@@ -294,7 +296,10 @@ make_reader(Reader *reader, Dataset *data, TupleDesc desc)
 	reader->data = data;
 	reader->n_columns = Max(Max(reader->columns.user, reader->columns.time),
 							reader->columns.recording) + 1;
-	for (int i = 0; i < data->n_features; i++)
+	while (reader->n_features < data->n_features &&
+		   !data->features[reader->n_features].of_items)
+		reader->n_features++;
+	for (int i = 0; i < reader->n_features; i++)
 	{
 		FeatureColumn *f = &reader->features[i];
 		Form_pg_attribute att = TupleDescAttr(desc, data->features[i].attno);
@@ -347,7 +352,7 @@ keep_features(Reader *reader, int i, bool of_user, int32 code, int32 known)
 	kept = &reader->value_times[of_user][code];
 	if (!is_new && time > *kept)
 		return;
-	for (int k = 0; k < data->n_features; k++)
+	for (int k = 0; k < reader->n_features; k++)
 	{
 		Feature    *f = &data->features[k];
 		const FeatureColumn *column = &reader->features[k];
@@ -382,16 +387,9 @@ number_row(Reader *reader, int i)
 											  &row->recording, UUID_LEN,
 											  row->recording_hash,
 											  &new_recording);
-	if (listen->recording >= data->recording_listens_allocated)
-	{
-		int64		old = data->recording_listens_allocated;
-
-		data->recording_listens_allocated *= 2;
-		data->recording_listens =
-			repalloc_huge(data->recording_listens,
-						  data->recording_listens_allocated * sizeof(int64));
-		memset(data->recording_listens + old, 0, old * sizeof(int64));
-	}
+	lbrec_reserve_plays(data, listen->recording);
+	if (data->listed)
+		lbrec_reserve_listed(data, listen->recording);
 	data->recording_listens[listen->recording]++;
 	if (reader->has_features[1])
 		keep_features(reader, i, true, listen->user, data->n_known_users);
@@ -501,6 +499,7 @@ run_query(Dataset *data, const ListenSource *source)
 	SPIPlanPtr	plan;
 	Portal		portal;
 	Reader		reader = {0};
+	ItemsQuery	items;
 	TimestampTz start = GetCurrentTimestamp();
 	bool		was_read_only = XactReadOnly;
 	ErrorContextCallback explain = {error_context_stack,
@@ -530,6 +529,9 @@ run_query(Dataset *data, const ListenSource *source)
 			reader.columns.recording};
 
 		lbrec_find_features(data, portal->tupDesc, taken, source);
+		if (source->items)
+			lbrec_plan_catalogue(&items, data, source);
+		lbrec_check_features(data, source);
 	}
 	if (source->prepare)
 		source->prepare(data, source->prepare_arg);
@@ -557,6 +559,8 @@ run_query(Dataset *data, const ListenSource *source)
 		MemoryContextReset(reader.batch);
 	}
 	SPI_cursor_close(portal);
+	if (source->with_features && source->items && data->n_listens > 0)
+		lbrec_read_items(&items, data);
 	XactReadOnly = was_read_only;
 	SPI_finish();
 }
@@ -565,19 +569,10 @@ run_query(Dataset *data, const ListenSource *source)
 Dataset *
 lbrec_read_listens(const ListenSource *source, MemoryContext context)
 {
-	Dataset    *data = MemoryContextAllocZero(context, sizeof(Dataset));
+	Dataset    *data = lbrec_empty_dataset(context);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
-	data->context = context;
 	data->query = lbrec_listens_query(source->listens, "listens");
-	data->listens = lbrec_spool_create(context, lbrec_spool_rows());
-	data->users = lbrec_vocabulary_create(context, sizeof(int64));
-	data->recordings = lbrec_vocabulary_create(context, UUID_LEN);
-	data->recording_listens_allocated = 65536;
-	data->recording_listens = palloc0(data->recording_listens_allocated *
-									  sizeof(int64));
-	data->first_time = PG_INT64_MAX;
-	data->last_time = PG_INT64_MIN;
 	MemoryContextSwitchTo(old);
 
 	run_query(data, source);

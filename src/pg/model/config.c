@@ -93,6 +93,7 @@ static const Field setting_fields[] = {
 	{"min_listens", FIELD_INT, AT(min_listens), 1, PG_INT32_MAX},
 	{"hash_buckets", FIELD_INT, AT(hash_buckets), 0, MAX_HASH_BUCKETS},
 	{"optimizer", FIELD_NAME, AT(optimizer), 0, 0, lbrec_optimizer_names},
+	{"id_dropout", FIELD_NUMBER, AT(id_dropout), 0, 1},
 };
 
 static const Field time_fields[] = {

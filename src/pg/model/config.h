@@ -70,6 +70,7 @@ typedef struct ModelConfig
 	int			min_listens;
 	int			hash_buckets;
 	int			optimizer;		/* LbOptimizerKind */
+	double		id_dropout;		/* 0: it was trained without items */
 } ModelConfig;
 
 typedef enum HistoryPooling

@@ -385,6 +385,15 @@ lbrec_candidate_inputs(InputBuffers *buffers, const TwoTower *model,
 	}
 }
 
+/* Candidates are as if nobody had played them: row 0 stands for their own. */
+void
+lbrec_forget_ids(InputBuffers *buffers, const TwoTower *model, int n)
+{
+	for (int i = 0; i < model->core.candidate.n_inputs; i++)
+		if (model->candidate_inputs[i].source == SOURCE_RECORDING)
+			memset(buffers->arrays[i], 0, n * sizeof(int32));
+}
+
 /* Computes vectors (n, D) of one tower, PASS_ROWS at a time. */
 void
 lbrec_tower_vectors(float *out, const TwoTower *model, const TowerRows *all,
@@ -419,8 +428,11 @@ lbrec_tower_vectors(float *out, const TwoTower *model, const TowerRows *all,
 		else
 		{
 			for (int i = 0; i < m; i++)
-				codes[i] = (int32) (all->first + from + i);
+				codes[i] = all->recordings ? all->recordings[from + i] :
+					(int32) (all->first + from + i);
 			lbrec_candidate_inputs(&buffers, model, codes, m);
+			if (all->recordings)
+				lbrec_forget_ids(&buffers, model, m);
 		}
 		lb_tower_forward(&pass, tower, model->core.tensors, buffers.values,
 						 m, pool);
@@ -441,6 +453,18 @@ lbrec_candidate_vectors(float *out, const TwoTower *model, LbThreads *pool,
 	lbrec_candidate_rows(out, model, 0, model->n_recordings, pool, context);
 }
 
+/* Lifts the new recordings among n, (n, D), from row on. */
+static void
+lift_rows(float *out, const TwoTower *model, int64 row, int64 n)
+{
+	const Lift *lift = &model->lift;
+	int			D = lb_tower_width(&model->core.candidate);
+
+	for (int64 i = 0; i < n; i++)
+		for (int d = 0; lift->is_new[row + i + 1] && d < D; d++)
+			out[i * D + d] = lift->scale * out[i * D + d] + lift->shift[d];
+}
+
 /* Computes n of them, (n, D), from row on. */
 void
 lbrec_candidate_rows(float *out, const TwoTower *model, int64 row, int64 n,
@@ -449,6 +473,8 @@ lbrec_candidate_rows(float *out, const TwoTower *model, int64 row, int64 n,
 	TowerRows	rows = {.n = n, .first = row + 1};
 
 	lbrec_tower_vectors(out, model, &rows, pool, context);
+	if (model->lift.is_new)
+		lift_rows(out, model, row, n);
 }
 
 /* Computes query vectors (n, D) of users at times. */

@@ -70,6 +70,17 @@ typedef struct TimeScale
 	int			buckets;
 } TimeScale;
 
+/*
+ * What makes vectors of recordings that nobody has played comparable with the
+ * others': c becomes scale * c + shift (src/pg/train/lift.c).
+ */
+typedef struct Lift
+{
+	const bool *is_new;			/* (n_recordings + 1), or NULL: no lift */
+	float		scale;
+	const float *shift;			/* (D) */
+} Lift;
+
 typedef struct TwoTower
 {
 	LbModel		core;
@@ -94,6 +105,7 @@ typedef struct TwoTower
 	bool		mixed;			/* scores have parts, with weights mix */
 	LbMix		mix;
 	LbMomentWeights moment;		/* weights of next recordings, if mixed */
+	Lift		lift;			/* while training */
 	const int32 *recording_rows;	/* (n_recordings + 1) row of each code in
 									 * the table of recordings, or NULL: the
 									 * code itself */
@@ -115,6 +127,8 @@ typedef struct TowerRows
 	const int64 *times;			/* (n) */
 	const LbSpan *histories;	/* (n), or NULL: the stored ones */
 	int64		first;
+	const int32 *recordings;	/* (n) in the place of first, as if nobody had
+								 * played them; or NULL */
 } TowerRows;
 
 extern bool lbrec_source_is_number(InputSource source);
@@ -136,6 +150,8 @@ extern void lbrec_query_inputs(InputBuffers *buffers, const TwoTower *model,
 extern void lbrec_candidate_inputs(InputBuffers *buffers,
 								   const TwoTower *model,
 								   const int32 *recordings, int n);
+extern void lbrec_forget_ids(InputBuffers *buffers, const TwoTower *model,
+							 int n);
 extern void lbrec_candidate_vectors(float *out, const TwoTower *model,
 									LbThreads *pool, MemoryContext context);
 extern void lbrec_candidate_rows(float *out, const TwoTower *model, int64 row,

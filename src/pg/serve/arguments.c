@@ -155,6 +155,6 @@ lbrec_known_recording(const ServingModel *serving, const pg_uuid_t *recording)
 															UUIDPGetDatum(recording)))),
 				 errdetail("The recording had no listens in the query that version %d was trained on.",
 						   serving->image->row.version),
-				 errhint("Train again when the recording has listens.")));
+				 errhint("Train again when the recording has listens, or add it with lbrec_add_items.")));
 	return candidate;
 }

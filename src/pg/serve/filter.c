@@ -11,7 +11,11 @@
  */
 #include "pg/serve/filter.h"
 
+#include "access/xact.h"
 #include "port/pg_bitutils.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
 
 #include "pg/image/image.h"
 #include "pg/model/candidates.h"
@@ -143,6 +147,37 @@ bitmap(const ServingModel *serving, const Conditions *c)
 	return allowed;
 }
 
+/* Tells, once a statement, that candidates are unknown to the model. */
+static void
+tell_unknown(const ServingModel *serving, const RecordingList *list)
+{
+	static TimestampTz told;
+	const pg_uuid_t *first = NULL;
+	int64		unknown = 0;
+
+	if (list->keys == NULL || told == GetCurrentStatementStartTimestamp())
+		return;
+	for (int64 i = 0; i < list->n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (lbrec_candidate_of(serving, &list->keys[i]) >= 0)
+			continue;
+		if (unknown++ == 0)
+			first = &list->keys[i];
+	}
+	if (unknown == 0)
+		return;
+	told = GetCurrentStatementStartTimestamp();
+	ereport(NOTICE,
+			(errmsg("model \"%s\" does not know %lld of %lld candidates",
+					serving->image->row.name, (long long) unknown,
+					(long long) list->n),
+			 errdetail("The first is %s.",
+					   DatumGetCString(DirectFunctionCall1(uuid_out,
+														   UUIDPGetDatum(first)))),
+			 errhint("Name recordings that nobody has played in items when you train, or add them with lbrec_add_items.")));
+}
+
 /* The result lives as long as the current memory context. */
 CandidateSet
 lbrec_filter_candidates(const ServingModel *serving, const Conditions *c)
@@ -153,6 +188,7 @@ lbrec_filter_candidates(const ServingModel *serving, const Conditions *c)
 	const RecordingList *other = &c->filter;
 	CandidateSet all = {.n = n};
 
+	tell_unknown(serving, &c->candidates);
 	if (only->keys == NULL || (other->keys != NULL && other->n < only->n))
 	{
 		only = &c->filter;

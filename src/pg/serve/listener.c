@@ -55,6 +55,7 @@ static const char *const basis_names[] = {
 	[BASIS_FRESH] = "fresh",
 	[BASIS_LISTENS] = "listens",
 	[BASIS_POPULAR] = "popular",
+	[BASIS_FEATURES] = "features",
 };
 
 /*
@@ -84,6 +85,15 @@ const char *
 lbrec_basis_name(Basis basis)
 {
 	return basis_names[basis];
+}
+
+/* The basis of a row: a recording that nobody has played has its features. */
+Basis
+lbrec_row_basis(const ServingModel *serving, Basis basis, int64 candidate)
+{
+	return basis != BASIS_POPULAR && serving->image->config.id_dropout > 0 &&
+		serving->tower.recording_listens[candidate] == 0 ?
+		BASIS_FEATURES : basis;
 }
 
 /*

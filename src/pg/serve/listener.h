@@ -13,7 +13,8 @@ typedef enum Basis
 	BASIS_MODEL,				/* the model has the user's plays */
 	BASIS_FRESH,				/* and later listens were read during the call */
 	BASIS_LISTENS,				/* all listens were read during the call */
-	BASIS_POPULAR				/* the user has no listens */
+	BASIS_POPULAR,				/* the user has no listens */
+	BASIS_FEATURES				/* of a row: nobody has played its recording */
 } Basis;
 
 /*
@@ -51,6 +52,8 @@ extern bool lbrec_has_listens(const Moment *moment);
 extern bool lbrec_is_warm(const ServingModel *serving, int32 user);
 extern int32 lbrec_warm_user(const ServingModel *serving, int64 user_id);
 extern const char *lbrec_basis_name(Basis basis);
+extern Basis lbrec_row_basis(const ServingModel *serving, Basis basis,
+							 int64 candidate);
 extern Moment lbrec_moment(FunctionCallInfo fcinfo, int at, int listens,
 						   int fresh);
 extern void lbrec_read_for_exclusion(Moment *moment);

@@ -76,7 +76,9 @@ lbrec_recommend(PG_FUNCTION_ARGS)
 		values[0] = Int32GetDatum((int32) (i + 1));
 		values[1] = UUIDPGetDatum(&serving->tower.recording_keys[list.ids[i]]);
 		values[2] = Float4GetDatum(list.scores[i]);
-		values[3] = CStringGetTextDatum(lbrec_basis_name(listener.basis));
+		values[3] = CStringGetTextDatum(lbrec_basis_name(lbrec_row_basis(serving,
+																		 listener.basis,
+																		 list.ids[i])));
 		lbrec_put_row(&sink, values, nulls);
 	}
 	return (Datum) 0;

@@ -66,7 +66,7 @@ typedef struct Batch
 	int64		rank;			/* rank of the next row, from 0 */
 
 	RankedList	popular;		/* the list of all unknown users */
-	Datum		basis[BASIS_POPULAR + 1];
+	Datum		basis[BASIS_FEATURES + 1];
 } Batch;
 
 /* Collects the elements of an array that are not null. */
@@ -273,7 +273,9 @@ next_row(Batch *b, Datum *values)
 	values[1] = Int32GetDatum((int32) (b->rank + 1));
 	values[2] = UUIDPGetDatum(&b->serving->tower.recording_keys[list->ids[b->rank]]);
 	values[3] = Float4GetDatum(list->scores[b->rank]);
-	values[4] = b->basis[b->listeners[b->user].basis];
+	values[4] = b->basis[lbrec_row_basis(b->serving,
+										 b->listeners[b->user].basis,
+										 list->ids[b->rank])];
 	b->rank++;
 	return true;
 }

@@ -54,6 +54,7 @@ enum
 {
 	ARG_MODEL,
 	ARG_LISTENS,
+	ARG_ITEMS,
 	ARG_RULE,
 	ARG_METRIC,
 	ARG_KEEP,
@@ -64,7 +65,7 @@ enum
 };
 
 static const char *const argument_names[N_ARGS] = {
-	"model", "listens", "rule", "metric", "keep", "preset", "user_features",
+	"model", "listens", "items", "rule", "metric", "keep", "preset", "user_features",
 	"settings"
 };
 
@@ -85,6 +86,7 @@ typedef struct Retraining
 {
 	const char *model;
 	const char *listens;
+	const char *items;			/* or NULL */
 	Rule		rule;
 	Metric		metric;
 	int			keep;
@@ -119,7 +121,8 @@ static void
 read_arguments(Retraining *r, FunctionCallInfo fcinfo)
 {
 	for (int i = 0; i < N_ARGS; i++)
-		if (PG_ARGISNULL(i) && i != ARG_USER_FEATURES && i != ARG_SETTINGS)
+		if (PG_ARGISNULL(i) && i != ARG_ITEMS && i != ARG_USER_FEATURES &&
+			i != ARG_SETTINGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("%s must not be null", argument_names[i]),
@@ -127,6 +130,8 @@ read_arguments(Retraining *r, FunctionCallInfo fcinfo)
 	r->model = text_to_cstring(PG_GETARG_TEXT_PP(ARG_MODEL));
 	lbrec_check_name(r->model);
 	r->listens = text_to_cstring(PG_GETARG_TEXT_PP(ARG_LISTENS));
+	r->items = PG_ARGISNULL(ARG_ITEMS) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(ARG_ITEMS));
 	r->rule = read_rule(text_to_cstring(PG_GETARG_TEXT_PP(ARG_RULE)));
 	r->metric = lbrec_setting_choice("early_stopping", "metric",
 									 text_to_cstring(PG_GETARG_TEXT_PP(ARG_METRIC)));
@@ -156,6 +161,8 @@ read_arguments(Retraining *r, FunctionCallInfo fcinfo)
 				 errmsg("lbrec_retrain takes no split \"query\""),
 				 errdetail("It has no test_listens: it holds out what the older version has not seen."),
 				 errhint("Leave split out of settings.")));
+	if (r->items)
+		lbrec_drop_ids(&r->options);
 	lbrec_fit_options(&r->options);
 	lbrec_check_options(&r->options);
 }
@@ -192,7 +199,8 @@ find_old_version(Retraining *r)
 static Dataset *
 read_listens(const Retraining *r, bool bounded, MemoryContext context)
 {
-	ListenSource source = {.listens = r->listens, .with_features = true,
+	ListenSource source = {.listens = r->listens, .items = r->items,
+		.with_features = true,
 		.user_features = r->user_features, .bucketize = r->options.bucketize,
 		.number_buckets = r->options.number_buckets, .bounded = bounded,
 	.until = r->until};
@@ -369,8 +377,8 @@ put_row(const Retraining *r, instr_time start, RowSink *sink)
 }
 
 /*
- * lbrec_retrain(model, listens, rule, metric, keep, preset, user_features,
- *				 settings)
+ * lbrec_retrain(model, listens, items, rule, metric, keep, preset,
+ *				 user_features, settings)
  */
 Datum
 lbrec_retrain(PG_FUNCTION_ARGS)

@@ -43,6 +43,7 @@ enum
 {
 	ARG_MODEL,
 	ARG_LISTENS,
+	ARG_ITEMS,
 	ARG_PRESET,
 	ARG_EPOCHS,
 	ARG_LAYERS,
@@ -303,7 +304,10 @@ lbrec_train(PG_FUNCTION_ARGS)
 	request.name = needed_text(fcinfo, ARG_MODEL, "model");
 	source.listens = PG_ARGISNULL(ARG_LISTENS) ? lbrec_needed_listens() :
 		text_or_null(fcinfo, ARG_LISTENS);
+	source.items = text_or_null(fcinfo, ARG_ITEMS);
 	read_options(fcinfo, &request, &options, context);
+	if (source.items)
+		lbrec_drop_ids(&options);
 	lbrec_check_name(request.name);
 	teller.verbose = options.verbose;
 

@@ -22,6 +22,14 @@
  * It follows from the counts, or is estimated from the batches themselves
  * (lb_gap.c), which a constant factor in batches of listens does not change.
  * A value added to it appears in the dot products: so they learn trends.
+ *
+ * If items name a catalogue, a random part of the candidates (id_dropout) have
+ * row 0 in the place of the embedding of their own, so that the features and
+ * that row learn what can be said of a recording that nobody has played
+ * (DropoutNet, Volkovs et al., NIPS 2017).  As log q stays the recording's,
+ * such a vector scores as recordings of these features do in the mean.
+ * Recordings that nobody has played are no negatives: they would learn that
+ * nobody wants them.
  */
 #include "pg/train/batches.h"
 
@@ -60,7 +68,8 @@ lbrec_batch_shape(const RunPlan *plan)
 
 	if (o->batch_by == BATCH_LISTENS)
 	{
-		shape.max_rows = (int) Min(o->batch_size, plan->split->n_train);
+		shape.max_rows = (int) Min(o->batch_size,
+								   Max(plan->split->n_train, 1));
 		shape.max_columns = shape.max_rows + o->extra_negatives;
 		return shape;
 	}
@@ -68,7 +77,9 @@ lbrec_batch_shape(const RunPlan *plan)
 		if (lbrec_is_active(lists, u))
 			shape.n_rows += (lbrec_list_length(lists, u) + o->targets - 1) /
 				o->targets;
-	shape.max_rows = (int) Min(Min(o->batch_size, shape.n_rows), n_recordings);
+	/* one at least, also where nothing is trained */
+	shape.max_rows = (int) Min(Min(o->batch_size, Max(shape.n_rows, 1)),
+							   n_recordings);
 	shape.max_columns = (int) Min((int64) shape.max_rows * o->targets +
 								  o->extra_negatives, n_recordings);
 	return shape;
@@ -137,8 +148,8 @@ compute_log_q(Batcher *b, const float *trends, double trend,
 	for (int64 r = 0; r <= n; r++)
 	{
 		double		share = counts[r] / total;
-		double		drawn = !b->options->popular_negatives ? 1.0 / n :
-		every ? every[r] / of_every : share;
+		double		drawn = !b->options->popular_negatives ?
+			1.0 / (b->played ? b->n_played : n) : every ? every[r] / of_every : share;
 		double		q;
 
 		CHECK_FOR_INTERRUPTS();
@@ -157,6 +168,16 @@ compute_log_q(Batcher *b, const float *trends, double trend,
 	pfree(counts);
 	if (every)
 		pfree(every);
+}
+
+/* The recordings that somebody has played. */
+static void
+find_played(Batcher *b, int64 n, MemoryContext context)
+{
+	b->played = MemoryContextAllocHuge(context, Max(n, 1) * sizeof(int32));
+	for (int64 r = 1; r <= n; r++)
+		if (b->data->recording_listens[r] > 0)
+			b->played[b->n_played++] = (int32) r;
 }
 
 /* The batches of one member of an ensemble. */
@@ -182,6 +203,8 @@ lbrec_batcher_init(Batcher *b, const RunPlan *plan, const BatchShape *shape,
 	b->max_columns = shape->max_columns;
 	b->n_rows = shape->n_rows;
 	lb_random_seed(&b->rng, seed, STREAM_BATCHES);
+	if (b->data->listed)
+		find_played(b, n, context);
 	if (b->options->streaming_logq)
 	{
 		b->gaps = MemoryContextAllocHuge(context, (n + 1) * sizeof(LbGap));
@@ -328,6 +351,8 @@ draw_negative(Batcher *b)
 {
 	int64		n = lbrec_vocabulary_size(b->data->recordings);
 
+	if (!b->options->popular_negatives && b->played)
+		return b->played[lb_random_below(&b->rng, b->n_played)];
 	if (!b->options->popular_negatives)
 		return 1 + (int32) lb_random_below(&b->rng, n);
 	if (b->options->batch_by != BATCH_LISTENS)
@@ -361,6 +386,25 @@ fill_batch(Batcher *b, LbBatch *batch, const LbSpan *histories, int B, int N)
 	memcpy(batch->candidate, b->candidate.values, sizeof(batch->candidate));
 	batch->ids = b->recordings;
 	batch->log_q = b->batch_log_q;
+}
+
+/* Candidates of a step lose the embedding of their own, at random. */
+static void
+drop_ids(Batcher *b, int N)
+{
+	const TwoTower *model = b->model;
+
+	for (int i = 0; b->data->listed && i < model->core.candidate.n_inputs; i++)
+	{
+		int32	   *codes = b->candidate.arrays[i];
+
+		if (model->candidate_inputs[i].source != SOURCE_RECORDING)
+			continue;
+		for (int j = 0; j < N; j++)
+			if ((lb_random_next(&b->rng) >> 11) * 0x1p-53 <
+				b->options->id_dropout)
+				codes[j] = 0;
+	}
 }
 
 /* The batch of n listens held out, with histories as serving has them. */
@@ -410,6 +454,7 @@ next_listens(Batcher *b, LbBatch *batch)
 		b->recordings[j] = draw_negative(b);
 	note_candidates(b, N);
 	fill_batch(b, batch, history ? b->histories : NULL, B, N);
+	drop_ids(b, N);
 	return true;
 }
 
@@ -483,6 +528,7 @@ next_users(Batcher *b, LbBatch *batch)
 		b->column[b->recordings[j]] = 0;
 	note_candidates(b, N);
 	fill_batch(b, batch, history ? b->histories : NULL, B, N);
+	drop_ids(b, N);
 	batch->positives = b->positives;
 	batch->positive_of = b->positive_of;
 	batch->ids = NULL;			/* distinct: nothing to mask */

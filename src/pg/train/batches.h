@@ -43,6 +43,9 @@ typedef struct Batcher
 	const int32 *row_users;		/* of sessions, or NULL */
 	const UserLists *sequence;	/* for history_window "before", else NULL */
 	const Split *split;
+	int32	   *played;			/* recordings to draw negatives from,
+								 * (n_played); NULL: all */
+	int64		n_played;
 	LbRandom	rng;
 	float	   *log_q;			/* (n_recordings + 1), or NULL */
 	LbGap	   *gaps;			/* (n_recordings + 1) in its place */

@@ -277,12 +277,45 @@ interleave(float *to, const float *from, int64 rows, int cols, int m, int n)
 	}
 }
 
+/*
+ * The rows of recordings that nobody has played were never trained.  In the
+ * candidate tower they become row 0, which learnt to stand for any recording
+ * (batches.c), so they begin from there when they are played; in a history
+ * they say nothing yet.
+ */
+static void
+lay_unplayed(const Ensemble *e, const TwoTower *model)
+{
+	const Dataset *data = e->plan->data;
+	const LbModel *core = &model->core;
+	int			own = lb_model_find_tensor(core, "recording_embedding");
+	int			history = lb_model_find_tensor(core, "history_embedding");
+
+	if (data->listed == NULL)
+		return;
+	for (int64 r = 1; r <= model->n_recordings; r++)
+	{
+		const LbTensor *t = &core->tensors[own];
+
+		CHECK_FOR_INTERRUPTS();
+		if (data->recording_listens[r] > 0)
+			continue;
+		/* with hash buckets it has row 0 already */
+		if (model->recording_rows == NULL)
+			memcpy(t->value + r * t->cols, t->value, t->cols * sizeof(float));
+		t = &core->tensors[history];
+		if (history >= 0)
+			memset(t->value + r * t->cols, 0, t->cols * sizeof(float));
+	}
+}
+
 /* A member's weights become the wide model's. */
 void
 lbrec_lay_member(Ensemble *e, int m)
 {
 	const LbModel *core = &e->members[m].model->core;
 
+	lay_unplayed(e, e->members[m].model);
 	for (int i = 0; e->n > 1 && i < core->n_tensors; i++)
 		interleave(e->model->core.tensors[i].value,
 				   core->tensors[i].value, core->tensors[i].rows,

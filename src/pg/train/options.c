@@ -12,6 +12,9 @@
 /* Rows of a batch of listens, where the preset's are of users. */
 #define LISTENS_BATCH 512
 
+/* The share with items, unless the caller gives one. */
+#define ID_DROPOUT 0.5
+
 /* Without early stopping: the epochs of a run, and between evaluations. */
 #define FIXED_EPOCHS 12
 #define FIXED_EVALUATE_EVERY 5
@@ -58,6 +61,14 @@ lbrec_fit_options(TrainOptions *o)
 	o->find_temperature = o->refit && o->normalize && !o->continued &&
 		!lbrec_is_given(o, "temperature") && o->early_stopping != METRIC_NONE &&
 		o->early_stopping != METRIC_TEST_LOSS;
+}
+
+/* With items, candidates lose their ids, unless the caller says otherwise. */
+void
+lbrec_drop_ids(TrainOptions *o)
+{
+	if (o->id_dropout == 0 && !lbrec_is_given(o, "id_dropout"))
+		o->id_dropout = ID_DROPOUT;
 }
 
 /* Settings that are right each, but not together. */

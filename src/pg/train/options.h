@@ -7,6 +7,7 @@
 
 #include "pg/train/settings.h"
 
+extern void lbrec_drop_ids(TrainOptions *options);
 extern void lbrec_fit_options(TrainOptions *options);
 extern void lbrec_fix_epochs(TrainOptions *options);
 extern void lbrec_check_options(const TrainOptions *options);

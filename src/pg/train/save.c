@@ -377,14 +377,18 @@ lbrec_save_model(const char *name, const Trained *trained,
 	int32		version;
 	Saver	   *saver = palloc0(sizeof(Saver));
 	ModelConfig *config = palloc(sizeof(ModelConfig));
+	TrainOptions stored = *options;
 	char	   *text;
 
+	/* tells whoever continues the model that it knows a catalogue */
+	if (data->listed == NULL)
+		stored.id_dropout = 0;
 	SPI_connect();
 	lbrec_describe(config, model);
 	config->best_epoch = trained->best_epoch;
 	config->trend = trained->trend;
 	config->steps = (int) Min(trained->states.steps, PG_INT32_MAX);
-	row.config = lbrec_config_json(config, lbrec_options_json(options));
+	row.config = lbrec_config_json(config, lbrec_options_json(&stored));
 	lbrec_begin_model(&saver->writer, &version, &text, &row);
 	insert_epochs(saver->writer.id, epochs, n_epochs);
 	keep_measures(saver->writer.id, trained, data, options);

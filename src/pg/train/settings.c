@@ -177,6 +177,8 @@ static const Setting table[] = {
 	"bound of the norm of all gradients of a step; 0: none"},
 	{"dropout", SETTING_BELOW, AT(dropout), "0", "0", 0, 1, NULL,
 	"dropout after each dense layer"},
+	{"id_dropout", SETTING_BELOW, AT(id_dropout), "0", "0", 0, 1, NULL,
+	"with items, share of a step's candidates without the embedding of their own; if not given, 0.5"},
 	{"neighbours", SETTING_INT, AT(neighbours), "200", "0", 0, MAX_NEIGHBOURS, NULL,
 	"neighbours kept of each recording, for a part of the score; 0: no such part"},
 	{"repeat_power", SETTING_FROM, AT(repeat_power), "0.7", "0", 0, MAX_REPEAT_POWER, NULL,

@@ -83,6 +83,7 @@ typedef struct TrainOptions
 	double		weight_decay;
 	double		clip_norm;
 	double		dropout;
+	double		id_dropout;		/* of recordings, if items name a catalogue */
 	int			evaluate_every; /* epochs */
 	int			early_stopping; /* Metric */
 	int			patience;		/* evaluations */

@@ -15,6 +15,7 @@
 #include "pg/server/kernels.h"
 #include "pg/server/progress.h"
 #include "pg/train/epochs.h"
+#include "pg/train/lift.h"
 #include "pg/train/measure.h"
 #include "pg/train/moment_fit.h"
 #include "pg/train/options.h"
@@ -72,6 +73,7 @@ finish(const RunPlan *plan, const RunResult *result, LbMix mix,
 	lbrec_set_counted(trained->model, &counted);
 	trained->model->mix = lbrec_mix_of_members(mix, o->ensemble);
 	trained->model->moment = lbrec_moment_of_members(moment, 1, o->ensemble);
+	lbrec_lift_new(trained->model, plan);
 	trained->temperature = o->temperature;
 	trained->trend = plan->trend;
 	trained->best_epoch = result->best_epoch;
@@ -167,7 +169,7 @@ trial_dataset(const Dataset *data, Split *split, const TrainOptions *o,
 	*trial = *data;
 	trial->recording_listens = plays;
 	while (o->hash_buckets == 0 && n > data->n_known_recordings &&
-		   plays[n] < o->min_listens)
+		   plays[n] < o->min_listens && !(data->listed && data->listed[n]))
 		n--;
 	if (n == size || n < 2)
 		return trial;
@@ -326,6 +328,35 @@ lbrec_run_training(const TrainRequest *request, MemoryContext context)
 						request->name),
 				 errdetail("Everybody gets what is popular."),
 				 errhint("Train again when users have played more.")));
+	MemoryContextSwitchTo(old);
+	return trained;
+}
+
+/*
+ * The older model with the recordings of a catalogue, which the request's data
+ * has beside no listens, as nothing is trained; it lives in context.
+ */
+Trained *
+lbrec_extend_model(const TrainRequest *request, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	TrainOptions options = *request->options;
+	Split		none = {0};
+	RunPlan		plan = {.name = request->name, .options = &options,
+		.data = request->data, .split = &none, .warm = request->warm,
+	.n_members = options.ensemble, .phase = "adding recordings"};
+	RunResult  *result;
+	LbMomentWeights moment = {0};
+	Trained    *trained;
+
+	plan.trend = lbrec_warm_trend(request->warm, &options);
+	plan.pool = lbrec_start_threads(CurrentMemoryContext);
+	plan.times = palloc0(sizeof(RunTimes));
+	plan.inputs = lbrec_training_inputs(plan.data, &options, &none, plan.warm,
+										CurrentMemoryContext);
+	result = lbrec_run(&plan);
+	trained = finish(&plan, result, result->mix, &moment);
+	lbrec_warm_moment(request->warm, &options, &trained->model->moment);
 	MemoryContextSwitchTo(old);
 	return trained;
 }

@@ -8,6 +8,8 @@
 #include "pg/train/request.h"
 
 extern RunPlan *lbrec_trial_plan(const TrainRequest *request);
+extern Trained *lbrec_extend_model(const TrainRequest *request,
+								   MemoryContext context);
 extern Trained *lbrec_run_training(const TrainRequest *request,
 								   MemoryContext context);
 

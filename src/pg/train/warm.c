@@ -19,6 +19,7 @@
 
 #include "pg/listens/dataset.h"
 #include "pg/listens/features.h"
+#include "pg/listens/items.h"
 #include "pg/listens/rare.h"
 #include "pg/listens/vocabulary.h"
 #include "pg/listens/weeks.h"
@@ -43,6 +44,8 @@ struct WarmStart
 	TwoTower	model;			/* its arrays but for weights */
 	WeekCounts	weeks;
 	double		temperature;
+	int64		n_listens;
+	char	   *query;			/* of them */
 };
 
 /* An array of the older model that the table says it has. */
@@ -158,6 +161,28 @@ lbrec_check_warm(const ModelRow *row)
 	pfree(config);
 }
 
+/* The listens that the older model was trained on.  Within SPI. */
+static void
+read_query(WarmStart *warm)
+{
+	Oid			types[] = {INT8OID};
+	Datum		values[] = {Int64GetDatum(warm->row.id)};
+	bool		isnull;
+
+	if (SPI_execute_with_args("SELECT query, n_listens FROM lbrec.model "
+							  "WHERE id OPERATOR(pg_catalog.=) $1",
+							  1, types, values, NULL, true,
+							  1) != SPI_OK_SELECT || SPI_processed != 1)
+		elog(ERROR, "could not look up a version of a model");
+	warm->query =
+		MemoryContextStrdup(warm->context,
+							SPI_getvalue(SPI_tuptable->vals[0],
+										 SPI_tuptable->tupdesc, 1));
+	warm->n_listens =
+		DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0],
+									SPI_tuptable->tupdesc, 2, &isnull));
+}
+
 /*
  * Opens the active version of the named model.  options become its settings;
  * what the caller gives is to be set over them.
@@ -177,7 +202,7 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("model \"%s\" does not exist, or no version of it is active",
 						name),
-				 errdetail("start_from names the model to continue."),
+				 errdetail("Training or lbrec_add_items begins with its active version."),
 				 errhint("List models with SELECT * FROM lbrec_models.")));
 	lbrec_hold_version(warm->row.id);
 	old = MemoryContextSwitchTo(context);
@@ -188,6 +213,7 @@ lbrec_warm_open(const char *name, TrainOptions *options,
 	options->continued = true;
 	MemoryContextSwitchTo(old);
 	warm->temperature = options->temperature;
+	read_query(warm);
 	parts = warm->loaded.parts;
 	lbrec_lay_out(&warm->model, &warm->loaded.config, true, parts,
 				  warm->row.n_users, warm->row.n_recordings);
@@ -373,9 +399,79 @@ lbrec_warm_prepare(Dataset *data, void *arg)
 	memcpy(data->recording_listens + 1, m->recording_listens,
 		   m->n_recordings * sizeof(int64));
 	data->n_known_recordings = (int32) m->n_recordings;
+	/* a catalogue stays one, also where items are not given again */
+	if (warm->loaded.config.id_dropout > 0)
+		lbrec_reserve_listed(data, data->n_known_recordings);
+	for (int32 r = 1; r <= data->n_known_recordings && data->listed; r++)
+		data->listed[r] = true;
 	data->known_weeks = &warm->weeks;
 	for (int i = 0; i < data->n_features; i++)
 		prepare_feature(warm, &data->features[i]);
+}
+
+/* A column that the older model was trained with, as of a query's. */
+static void
+adopt_column(Dataset *data, const FeatureValues *old)
+{
+	Feature    *f = &data->features[data->n_features++];
+
+	strlcpy(f->name, old->name, NAMEDATALEN);
+	f->of_user = old->of_user;
+	f->bucketed = old->bucketed;
+	f->kind = old->bucketed ? FEATURE_NUMBER : old->kind;
+	if (f->kind != FEATURE_NUMBER)
+		f->keys = lbrec_vocabulary_create(data->context, 0);
+}
+
+/*
+ * As lbrec_warm_prepare(), where nothing is trained: data, whose columns are
+ * those of items, gets all that the older model has.
+ */
+void
+lbrec_extend_prepare(Dataset *data, void *arg)
+{
+	WarmStart  *warm = arg;
+	const TwoTower *m = &warm->model;
+	int			n_given = data->n_features;
+
+	for (int k = 0; k < n_given; k++)
+	{
+		const FeatureValues *old = find_column(warm, &data->features[k]);
+
+		if (old == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("model \"%s\" was not trained with a column \"%s\" of recordings",
+							warm->row.name, data->features[k].name),
+					 errdetail("Items are added without training, so nothing is known of its values."),
+					 errhint("Leave the column out of items, or train with it.")));
+	}
+	for (int i = 0; i < m->n_features; i++)
+	{
+		bool		given = false;
+
+		for (int k = 0; k < n_given; k++)
+			given |= strcmp(data->features[k].name, m->features[i].name) == 0;
+		if (!given)
+			adopt_column(data, &m->features[i]);
+	}
+	lbrec_warm_prepare(data, arg);
+	data->query = warm->query;
+	data->first_time = data->last_time = (int64) (m->time.last * 1e6);
+	if (warm->loaded.config.id_dropout == 0)
+		ereport(NOTICE,
+				(errmsg("model \"%s\" was trained without items",
+						warm->row.name),
+				 errdetail("Its features did not learn to stand for a recording alone, so new recordings are known less well."),
+				 errhint("Train with the argument items.")));
+	lbrec_reserve_listed(data, data->n_known_recordings);
+}
+
+/* The number of listens that the older model was trained on. */
+int64
+lbrec_warm_listens(const WarmStart *warm)
+{
+	return warm->n_listens;
 }
 
 /*

@@ -17,6 +17,8 @@ extern void lbrec_check_warm(const ModelRow *row);
 extern WarmStart *lbrec_warm_open(const char *name, TrainOptions *options,
 								  MemoryContext context);
 extern void lbrec_warm_prepare(Dataset *data, void *warm);
+extern void lbrec_extend_prepare(Dataset *data, void *warm);
+extern int64 lbrec_warm_listens(const WarmStart *warm);
 extern void lbrec_warm_time(const WarmStart *warm, TimeScale *time);
 extern bool lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options,
 						   LbMix *mix);
