@@ -212,6 +212,7 @@ CREATE FUNCTION lbrec_train(
 	split text DEFAULT NULL,
 	test_from timestamptz DEFAULT NULL,
 	test_listens text DEFAULT NULL,
+	as_of timestamptz DEFAULT NULL,
 	start_from text DEFAULT NULL,
 	user_features text[] DEFAULT NULL,
 	settings jsonb DEFAULT NULL,
@@ -236,7 +237,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_train'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000000 ROWS 10;
 COMMENT ON FUNCTION lbrec_train IS
-'trains a two-tower model on a table or query of listens and saves it as the next version of its name; returns a row for each epoch. Columns of listens, by name: user_id, listened_at, recording_msid; each further one is an item feature. items, a table or query of recording_msid and features, names the catalogue: recordings without listens are known by their features. settings is a JSON object, see lbrec_settings';
+'trains a two-tower model on a table or query of listens and saves it as the next version of its name; returns a row for each epoch. Columns of listens, by name: user_id, listened_at, recording_msid; each further one is an item feature. items, a table or query of recording_msid and features, names the catalogue: recordings without listens are known by their features. With as_of, nothing at that time or later is read. settings is a JSON object, see lbrec_settings';
 
 CREATE FUNCTION lbrec_tune(
 	model text,
@@ -289,6 +290,35 @@ AS 'MODULE_PATHNAME', 'lbrec_retrain'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000000 ROWS 1;
 COMMENT ON FUNCTION lbrec_retrain IS
 'retrains a model unless the result is worse: a candidate with the settings is trained on the listens that the active version knows, and both are judged on later ones. If the candidate passes the rule, the settings are trained on all listens as the next version, which becomes active, and old versions are pruned. Returns one row with the result and the reason';
+
+CREATE FUNCTION lbrec_backtest(
+	settings jsonb DEFAULT NULL,
+	start timestamptz DEFAULT NULL,
+	step interval DEFAULT '7 days',
+	steps integer DEFAULT NULL,
+	listens text DEFAULT NULL,
+	items text DEFAULT NULL,
+	preset text DEFAULT 'default',
+	user_features text[] DEFAULT NULL,
+	OUT as_of timestamptz,
+	OUT until timestamptz,
+	OUT listens_trained bigint,
+	OUT listens_evaluated bigint,
+	OUT unknown_recordings bigint,
+	OUT users_evaluated bigint,
+	OUT top_20 real,
+	OUT popular_top_20 real,
+	OUT most_played_top_20 real,
+	OUT recall_20 real,
+	OUT popular_recall_20 real,
+	OUT ndcg_100 real,
+	OUT popular_ndcg_100 real,
+	OUT seconds real)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lbrec_backtest'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 10000000 ROWS 10;
+COMMENT ON FUNCTION lbrec_backtest IS
+'measures settings in the past: for each step from start on, trains them on the listens before the step and measures them on the listens of the step, beside popular recordings and each user''s most played. Nothing is saved. Returns one row for each step, up to the last listen or the number of steps';
 
 CREATE FUNCTION lbrec_add_items(
 	model text,
@@ -583,6 +613,8 @@ CREATE FUNCTION lbrec_evaluate(
 	listens text DEFAULT NULL,
 	ks integer[] DEFAULT '{1,5,10,50,100}',
 	version integer DEFAULT NULL,
+	since timestamptz DEFAULT NULL,
+	as_of timestamptz DEFAULT NULL,
 	OUT recommender text,
 	OUT k integer,
 	OUT top_k_accuracy real,
@@ -599,13 +631,15 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lbrec_evaluate'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 15;
 COMMENT ON FUNCTION lbrec_evaluate IS
-'measures how well the model and two baselines (recommender: model, popular, most_played) predict unseen listens. Over all listens: top_k_accuracy (ties count for the recording), ndcg, mrr. Over recordings new to their users: new_recall, new_ndcg. Over the lists of k: coverage, mean_popularity';
+'measures how well the model and two baselines (recommender: model, popular, most_played) predict unseen listens. Over all listens: top_k_accuracy (ties count for the recording), ndcg, mrr. Over recordings new to their users: new_recall, new_ndcg. Over the lists of k: coverage, mean_popularity. Only listens from since on and before as_of are read';
 
 CREATE FUNCTION lbrec_record_evaluation(
 	model text DEFAULT NULL,
 	listens text DEFAULT NULL,
 	ks integer[] DEFAULT '{1,5,10,20,50,100}',
 	version integer DEFAULT NULL,
+	since timestamptz DEFAULT NULL,
+	as_of timestamptz DEFAULT NULL,
 	OUT recommender text,
 	OUT k integer,
 	OUT top_k_accuracy real,
@@ -976,9 +1010,9 @@ GRANT SELECT ON lbrec_models, lbrec_model_details, lbrec_weeks, lbrec_progress T
 
 -- By default only the extension's owner can train or change models; reading
 -- needs SELECT on the tables of schema lbrec, which PUBLIC does not have.
-REVOKE EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_add_items, lbrec_activate, lbrec_drop_model,
+REVOKE EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_add_items, lbrec_backtest, lbrec_activate, lbrec_drop_model,
 	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation
 	FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_add_items, lbrec_activate, lbrec_drop_model,
+GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_add_items, lbrec_backtest, lbrec_activate, lbrec_drop_model,
 	lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation
 	TO @extowner@ WITH GRANT OPTION;

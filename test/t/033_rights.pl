@@ -44,7 +44,7 @@ sql(q{SET ROLE dbowner;
 	GRANT SELECT ON ALL TABLES IN SCHEMA lbrec TO reader, trainer;
 	GRANT SELECT ON lbrec_models, lbrec_model_details, lbrec_weeks, lbrec_progress TO reader, trainer;
 	-- docs/rights.md: a trainer
-	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_add_items, lbrec_activate, lbrec_drop_model, lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation TO trainer;
+	GRANT EXECUTE ON FUNCTION lbrec_train, lbrec_tune, lbrec_retrain, lbrec_add_items, lbrec_backtest, lbrec_activate, lbrec_drop_model, lbrec_prune, lbrec_comment, lbrec_import, lbrec_forget_user, lbrec_record_evaluation TO trainer;
 	GRANT INSERT, UPDATE, DELETE ON lbrec.model, lbrec.epoch, lbrec.tensor, lbrec.evaluation TO trainer;
 	GRANT USAGE ON ALL SEQUENCES IN SCHEMA lbrec TO trainer;
 	GRANT SELECT ON listen TO trainer});
@@ -56,6 +56,7 @@ my @table = (
 	[ 'tune', q{SELECT lbrec_tune('b', search => '{"temperature": [1]}', epochs => 1)}, 'yes', 'yes', '42501', '42501' ],
 	[ 'retrain', q{SELECT lbrec_retrain('b')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'add items', q{SELECT lbrec_add_items('a', 'SELECT recording_msid, 1 AS untrained FROM listen')}, '42703', '42703', '42501', '42501' ],
+	[ 'backtest', q{SELECT lbrec_backtest('{"epochs": 1}', start => '2100-01-01', steps => 1)}, 'yes', 'yes', '42501', '42501' ],
 	[ 'activate', q{SELECT lbrec_activate('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'drop a model', q{SELECT lbrec_drop_model('a')}, 'yes', 'yes', '42501', '42501' ],
 	[ 'prune', q{SELECT lbrec_prune('a', 1)}, 'yes', 'yes', '42501', '42501' ],

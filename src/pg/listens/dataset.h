@@ -61,6 +61,7 @@ typedef struct Dataset
 	ListenSpool *listens;
 	int64		n_listens;
 	int64		n_later;		/* passed over, as the source says */
+	int64		n_earlier;		/* the same, before the source's since */
 	Vocabulary *users;			/* keys: int64 */
 	Vocabulary *recordings;		/* keys: uuid */
 	int64	   *recording_listens;	/* (recordings + 1) plays of each code */
@@ -88,6 +89,8 @@ typedef struct ListenSource
 	ArrayType  *user_features;	/* names, or NULL */
 	ArrayType  *bucketize;		/* names, or NULL */
 	int			number_buckets;
+	bool		has_since;		/* listens before since are passed over */
+	int64		since;			/* microseconds since 1970 */
 	bool		bounded;		/* listens after until are passed over; if all
 								 * are, the dataset is empty */
 	int64		until;			/* microseconds since 1970 */

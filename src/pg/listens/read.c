@@ -212,6 +212,7 @@ typedef struct Reader
 	int			n_features;		/* of listens: they come before those of items */
 	FeatureColumn features[MAX_FEATURES];
 	int64		until;			/* later listens are passed over */
+	int64		since;			/* earlier listens are passed over */
 	int			n;				/* rows of the batch */
 	RowKeys    *keys;			/* (FETCH_ROWS) */
 	Listen	   *listens;		/* (FETCH_ROWS) */
@@ -235,7 +236,7 @@ take_row(TupleTableSlot *slot, DestReceiver *self)
 	const ListenColumns *c = &reader->columns;
 	RowKeys    *row = &reader->keys[reader->n];
 	int64		number = reader->data->n_listens + reader->data->n_later +
-		reader->n + 1;
+		reader->data->n_earlier + reader->n + 1;
 	const Datum *values;
 	const bool *nulls;
 	MemoryContext old;
@@ -254,6 +255,11 @@ take_row(TupleTableSlot *slot, DestReceiver *self)
 	if (row->time > reader->until)
 	{
 		reader->data->n_later++;
+		return true;
+	}
+	if (row->time < reader->since)
+	{
+		reader->data->n_earlier++;
 		return true;
 	}
 	row->recording = *DatumGetUUIDP(values[c->recording]);
@@ -540,6 +546,7 @@ run_query(Dataset *data, const ListenSource *source)
 	lbrec_begin_features(data);
 	make_reader(&reader, data, portal->tupDesc);
 	reader.until = source->bounded ? source->until : PG_INT64_MAX;
+	reader.since = source->has_since ? source->since : PG_INT64_MIN;
 	for (;;)
 	{
 		MemoryContext old;
@@ -577,7 +584,7 @@ lbrec_read_listens(const ListenSource *source, MemoryContext context)
 
 	run_query(data, source);
 
-	if (data->n_listens == 0 && data->n_later > 0)
+	if (data->n_listens == 0 && data->n_later + data->n_earlier > 0)
 		return data;
 	if (data->n_listens == 0)
 		ereport(ERROR,

@@ -250,7 +250,8 @@ static void
 evaluate(FunctionCallInfo fcinfo, bool keep)
 {
 	static const EvaluationPlaces places = {EVALUATE_MODEL, EVALUATE_VERSION,
-		EVALUATE_LISTENS, EVALUATE_KS, NO_ARGUMENT};
+		EVALUATE_LISTENS, EVALUATE_KS, NO_ARGUMENT, EVALUATE_SINCE,
+	EVALUATE_AS_OF};
 	RowSink		sink = lbrec_begin_rows(fcinfo, EVALUATE_ARGS, N_COLUMNS);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec evaluation",
@@ -287,7 +288,7 @@ evaluate(FunctionCallInfo fcinfo, bool keep)
 }
 
 /*
- * lbrec_evaluate(model, listens, ks, version): the listens should be later
+ * lbrec_evaluate(model, listens, ks, version, since, as_of): the listens should be later
  * than the model's training.
  */
 Datum
@@ -298,7 +299,7 @@ lbrec_evaluate(PG_FUNCTION_ARGS)
 }
 
 /*
- * lbrec_record_evaluation(model, listens, ks, version): does the same, and
+ * lbrec_record_evaluation(model, listens, ks, version, since, as_of): does the same, and
  * stores the rows.
  */
 Datum
@@ -321,7 +322,7 @@ lbrec_evaluate_lists(PG_FUNCTION_ARGS)
 {
 	static const EvaluationPlaces places = {EVALUATE_LISTS_MODEL,
 		EVALUATE_LISTS_VERSION, EVALUATE_LISTS_LISTENS, EVALUATE_LISTS_KS,
-	EVALUATE_LISTS_RANKINGS};
+	EVALUATE_LISTS_RANKINGS, NO_ARGUMENT, NO_ARGUMENT};
 	RowSink		sink = lbrec_begin_rows(fcinfo, EVALUATE_LISTS_ARGS, N_COLUMNS);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec evaluation",
@@ -402,7 +403,7 @@ lbrec_evaluate_users(PG_FUNCTION_ARGS)
 {
 	static const EvaluationPlaces places = {EVALUATE_USERS_MODEL,
 		EVALUATE_USERS_VERSION, EVALUATE_USERS_LISTENS, EVALUATE_USERS_KS,
-	EVALUATE_USERS_RANKINGS};
+	EVALUATE_USERS_RANKINGS, NO_ARGUMENT, NO_ARGUMENT};
 	RowSink		sink = lbrec_begin_rows(fcinfo, EVALUATE_USERS_ARGS, N_USER_COLUMNS);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "lbrec evaluation",

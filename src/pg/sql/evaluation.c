@@ -20,6 +20,7 @@
 #include "pg/serve/listener.h"
 #include "pg/serve/popularity.h"
 #include "pg/server/kernels.h"
+#include "pg/server/time.h"
 #include "pg/sql/wishes.h"
 
 static const char *const recommender_names[] = {
@@ -132,6 +133,31 @@ read_text(FunctionCallInfo fcinfo, int place)
 		text_to_cstring(PG_GETARG_TEXT_PP(place));
 }
 
+/* The arguments since and as_of: listens from the one on, before the other. */
+static void
+read_period(ListenSource *source, FunctionCallInfo fcinfo,
+			const EvaluationPlaces *places)
+{
+	source->has_since = places->since != NO_ARGUMENT &&
+		!PG_ARGISNULL(places->since);
+	source->bounded = places->as_of != NO_ARGUMENT &&
+		!PG_ARGISNULL(places->as_of);
+	if (source->has_since)
+		source->since =
+			lbrec_argument_time(PG_GETARG_TIMESTAMPTZ(places->since), "since");
+	if (source->bounded)
+		source->until =
+			lbrec_argument_time(PG_GETARG_TIMESTAMPTZ(places->as_of),
+								"as_of") - 1;
+	if (source->has_since && source->bounded &&
+		source->since > source->until)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("since is not before as_of"),
+				 errdetail("Listens from since on and before as_of are evaluated."),
+				 errhint("Leave one of the two out, or give an earlier since.")));
+}
+
 /*
  * Reads a call's arguments, its listens and rankings, and then opens the
  * model: queries may call lbrec functions that open other models.  Everything
@@ -157,7 +183,16 @@ lbrec_begin_evaluation(Evaluation *e, FunctionCallInfo fcinfo,
 	source.listens = lbrec_listens_columns(listens ? listens :
 										   lbrec_needed_listens(), "listens",
 										   "user_id, listened_at, recording_msid");
+	read_period(&source, fcinfo, places);
 	data = lbrec_read_listens(&source, context);
+	if (data->n_listens == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("no listen is in the period from since to as_of"),
+				 errdetail("%lld listens are earlier and %lld are later.",
+						   (long long) data->n_earlier,
+						   (long long) data->n_later),
+				 errhint("Widen the period.")));
 	e->data = data;
 	if (rankings)
 		e->rankings = lbrec_query_rankings(rankings, data->users, context);

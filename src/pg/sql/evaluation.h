@@ -26,6 +26,8 @@ typedef struct EvaluationPlaces
 	int			listens;
 	int			ks;
 	int			rankings;
+	int			since;
+	int			as_of;
 } EvaluationPlaces;
 
 typedef struct Evaluation

@@ -51,6 +51,7 @@ enum
 	ARG_SPLIT,
 	ARG_TEST_FROM,
 	ARG_TEST_LISTENS,
+	ARG_AS_OF,
 	ARG_START_FROM,
 	ARG_USER_FEATURES,
 	ARG_SETTINGS,
@@ -279,6 +280,30 @@ prune(const char *name, int keep)
 	lbrec_forget_all_images(pruned, n);
 }
 
+/* Nothing at as_of or later is to be read, by this call or by a model before. */
+static void
+bound_listens(ListenSource *source, const TrainRequest *request,
+			  TimestampTz as_of)
+{
+	source->bounded = true;
+	source->until = lbrec_argument_time(as_of, "as_of") - 1;
+	if (request->test_listens)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("as_of and test_listens cannot both be given"),
+				 errdetail("What test_listens returns decides the number of epochs and the weights of a score, and may be later than as_of."),
+				 errhint("Train as of the time, then measure with lbrec_evaluate.")));
+	if (request->warm &&
+		lbrec_warm_model(request->warm)->time.last * 1e6 >=
+		source->until + USECS_PER_SEC)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("start_from names a model that knows later listens than as_of"),
+				 errdetail("Its last listen is at %s.",
+						   timestamptz_to_str(lbrec_timestamp((int64) (lbrec_warm_model(request->warm)->time.last * 1e6)))),
+				 errhint("Train without start_from, or give a later time.")));
+}
+
 /*
  * lbrec_train(model, listens, ...)
  *
@@ -308,6 +333,9 @@ lbrec_train(PG_FUNCTION_ARGS)
 	read_options(fcinfo, &request, &options, context);
 	if (source.items)
 		lbrec_drop_ids(&options);
+	if (!PG_ARGISNULL(ARG_AS_OF))
+		bound_listens(&source, &request,
+					  PG_GETARG_TIMESTAMPTZ(ARG_AS_OF));
 	lbrec_check_name(request.name);
 	teller.verbose = options.verbose;
 
@@ -327,6 +355,14 @@ lbrec_train(PG_FUNCTION_ARGS)
 	lbrec_progress_start("lbrec_train", request.name, context);
 	lbrec_progress("reading", -1, 0);
 	data = lbrec_read_listens(&source, context);
+	if (data->n_listens == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("no listen is before as_of"),
+				 errdetail("%lld listens are at %s or later.",
+						   (long long) data->n_later,
+						   timestamptz_to_str(PG_GETARG_TIMESTAMPTZ(ARG_AS_OF))),
+				 errhint("Give a later time, or widen the query of listens.")));
 	request.data = data;
 	trained = lbrec_run_training(&request, context);
 	options.temperature = trained->temperature;

@@ -72,7 +72,7 @@ take_listens(Judging *j)
 	int32		n_users = lbrec_vocabulary_size(q->data->users);
 	int32	   *codes = palloc_extended(((Size) n_users + 1) * sizeof(int32),
 										MCXT_ALLOC_HUGE);
-	const int64 *last = q->older->tower.counted.history_last;
+	const int64 *last = q->older ? q->older->tower.counted.history_last : NULL;
 	int64		now = lbrec_unix_time(GetCurrentTransactionStartTimestamp());
 	int64		room = 1024;
 	SpoolScan	scan;
@@ -80,7 +80,7 @@ take_listens(Judging *j)
 	for (int32 u = 1; u <= n_users; u++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		codes[u] = older_user(q, u);
+		codes[u] = q->older ? older_user(q, u) : 0;
 	}
 	j->listens = palloc(room * sizeof(Listen));
 	lbrec_scan_begin(&scan, q->data->listens);
@@ -129,13 +129,13 @@ map_listens(Judging *j)
 								  sizeof(int64));
 
 		CHECK_FOR_INTERRUPTS();
-		if (user == 0 || j->users[0][i] == 0)
+		if (user == 0 || (q->older && j->users[0][i] == 0))
 			continue;
 		j->same_users[n] = l->user;
 		j->times[n] = l->time;
 		j->users[0][n] = j->users[0][i];
 		j->users[1][n] = user;
-		j->truth[0][n] = lbrec_candidate_of(q->older, recording);
+		j->truth[0][n] = q->older ? lbrec_candidate_of(q->older, recording) : -1;
 		j->truth[1][n] = lbrec_vocabulary_find(of->recordings, recording,
 											   UUID_LEN) - 1;
 		j->listens[n++] = *l;
@@ -261,7 +261,9 @@ lbrec_judge(Judgement *judgement, const JudgeRequest *request,
 										 lb_tower_width(&model->core.query) *
 										 sizeof(float), "candidate vectors");
 		lbrec_candidate_vectors(candidates, model, j.pool, scratch);
-		rank(&j, 0, &request->older->tower, request->older->tower.candidates);
+		if (request->older)
+			rank(&j, 0, &request->older->tower,
+				 request->older->tower.candidates);
 		rank(&j, 1, model, candidates);
 		agree(&j);
 		judgement->first_time = judgement->last_time = j.times[0];
@@ -271,11 +273,13 @@ lbrec_judge(Judgement *judgement, const JudgeRequest *request,
 			judgement->first_time = Min(judgement->first_time, j.times[i]);
 			judgement->last_time = Max(judgement->last_time, j.times[i]);
 		}
-		for (int m = 0; m < 2; m++)
+		for (int m = request->older ? 0 : 1; m < 2; m++)
 			measure(judgement->kept[m], &j.ranked[m]);
 		measure_baselines(&judgement->kept[2], &j);
-		judgement->means = lbrec_compare_paired(request->metric, &j.ranked[0],
-												&j.ranked[1]);
+		if (request->older)
+			judgement->means = lbrec_compare_paired(request->metric,
+													&j.ranked[0],
+													&j.ranked[1]);
 		judgement->popular = lbrec_metric_kept(request->metric,
 											   judgement->kept[2 + BASELINE_POPULAR]);
 	}

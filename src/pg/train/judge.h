@@ -16,7 +16,7 @@
 
 typedef struct JudgeRequest
 {
-	const ServingModel *older;	/* the active version */
+	const ServingModel *older;	/* the active version, or NULL */
 	const Trained *candidate;
 	const Dataset *candidate_data;	/* the candidate's training data */
 	const Dataset *data;		/* contains the listens to judge by */
