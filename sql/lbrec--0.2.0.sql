@@ -361,6 +361,7 @@ CREATE FUNCTION lbrec_recommend(
 	diversity double precision DEFAULT NULL,
 	version integer DEFAULT NULL,
 	fresh boolean DEFAULT true,
+	exclude uuid[] DEFAULT NULL,
 	OUT rank integer,
 	OUT recording_msid uuid,
 	OUT score real,
@@ -370,7 +371,7 @@ AS 'MODULE_PATHNAME', 'lbrec_recommend'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 10000 ROWS 10
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend IS
-'the k recordings with the highest scores for a user at a time (default: now), best first, exactly. exclude_listened leaves out the user''s recordings in listens; candidates and filter (a query that returns recording_msid) name the recordings that qualify, min_listens and max_listens bound their popularity; per_artist limits the recordings of one artist, diversity (0 to 1) makes the list varied. fresh: a known user''s listens after the training count, up to at. basis: model, from the training alone; fresh, with later listens; listens, from listens alone (an unknown user, or a time before the user''s last listen in the training); popular, for a user without listens; features, for a recording without listens';
+'the k recordings with the highest scores for a user at a time (default: now), best first, exactly. exclude_listened leaves out the user''s recordings in listens, exclude the recordings of an array; candidates and filter (a query that returns recording_msid) name the recordings that qualify, min_listens and max_listens bound their popularity; per_artist limits the recordings of one artist, diversity (0 to 1) makes the list varied. fresh: a known user''s listens after the training count, up to at. basis: model, from the training alone; fresh, with later listens; listens, from listens alone (an unknown user, or a time before the user''s last listen in the training); popular, for a user without listens; features, for a recording without listens';
 
 CREATE FUNCTION lbrec_next(
 	k integer DEFAULT 10,
@@ -388,6 +389,7 @@ CREATE FUNCTION lbrec_next(
 	artist_column text DEFAULT 'artist_name',
 	diversity double precision DEFAULT NULL,
 	version integer DEFAULT NULL,
+	exclude uuid[] DEFAULT NULL,
 	OUT rank integer,
 	OUT recording_msid uuid,
 	OUT score real)
@@ -425,6 +427,14 @@ CREATE FUNCTION lbrec_recommend_all(
 	listens text DEFAULT NULL,
 	version integer DEFAULT NULL,
 	fresh boolean DEFAULT true,
+	exclude uuid[] DEFAULT NULL,
+	candidates uuid[] DEFAULT NULL,
+	filter text DEFAULT NULL,
+	min_listens bigint DEFAULT NULL,
+	max_listens bigint DEFAULT NULL,
+	per_artist integer DEFAULT NULL,
+	artist_column text DEFAULT 'artist_name',
+	diversity double precision DEFAULT NULL,
 	OUT user_id bigint,
 	OUT rank integer,
 	OUT recording_msid uuid,
@@ -435,7 +445,7 @@ AS 'MODULE_PATHNAME', 'lbrec_recommend_all'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000000 ROWS 10000
 	SUPPORT lbrec.planner_support;
 COMMENT ON FUNCTION lbrec_recommend_all IS
-'lbrec_recommend for every user of the model, or for those of an array, many at once; in the select list it returns rows as they are fetched. Unknown users of the array get what lbrec_recommend returns; nulls are skipped';
+'lbrec_recommend for every user of the model, or for those of an array, many at once; in the select list it returns rows as they are fetched. Unknown users of the array get what lbrec_recommend returns; nulls are skipped. exclude, candidates, filter, min_listens, max_listens, per_artist, artist_column and diversity are as for lbrec_recommend; with any of them, lists are made one by one';
 
 CREATE FUNCTION lbrec_recommend_group(
 	user_ids bigint[],

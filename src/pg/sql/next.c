@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(lbrec_next);
 
 static const WishPlaces wish_places = {
 	.exclude_listened = NEXT_EXCLUDE_LISTENED,
-	.exclude = NO_ARGUMENT,
+	.exclude = NEXT_EXCLUDE,
 	.candidates = NEXT_CANDIDATES,
 	.filter = NEXT_FILTER,
 	.min_listens = NEXT_MIN_LISTENS,

@@ -24,7 +24,7 @@ PG_FUNCTION_INFO_V1(lbrec_recommend);
 
 static const WishPlaces wish_places = {
 	.exclude_listened = RECOMMEND_EXCLUDE_LISTENED,
-	.exclude = NO_ARGUMENT,
+	.exclude = RECOMMEND_EXCLUDE,
 	.candidates = RECOMMEND_CANDIDATES,
 	.filter = RECOMMEND_FILTER,
 	.min_listens = RECOMMEND_MIN_LISTENS,
@@ -37,7 +37,7 @@ static const WishPlaces wish_places = {
 /*
  * lbrec_recommend(user_id, k, model, at, exclude_listened, listens,
  * candidates, filter, min_listens, max_listens, per_artist, artist_column,
- * diversity, version, fresh)
+ * diversity, version, fresh, exclude)
  */
 Datum
 lbrec_recommend(PG_FUNCTION_ARGS)

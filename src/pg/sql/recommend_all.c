@@ -30,8 +30,21 @@
 #include "pg/server/declaration.h"
 #include "pg/server/kernels.h"
 #include "pg/sql/calls.h"
+#include "pg/sql/wishes.h"
 
 PG_FUNCTION_INFO_V1(lbrec_recommend_all);
+
+static const WishPlaces wish_places = {
+	.exclude_listened = NO_ARGUMENT,
+	.exclude = RECOMMEND_ALL_EXCLUDE,
+	.candidates = RECOMMEND_ALL_CANDIDATES,
+	.filter = RECOMMEND_ALL_FILTER,
+	.min_listens = RECOMMEND_ALL_MIN_LISTENS,
+	.max_listens = RECOMMEND_ALL_MAX_LISTENS,
+	.per_artist = RECOMMEND_ALL_PER_ARTIST,
+	.artist_column = RECOMMEND_ALL_ARTIST_COLUMN,
+	.diversity = RECOMMEND_ALL_DIVERSITY
+};
 
 /* Users ranked together: in the first tile, and limit. */
 #define FIRST_TILE 8
@@ -48,6 +61,9 @@ typedef struct Batch
 	const ServingModel *serving;
 	Moment		moment;
 	int32		k;
+	Wanted		wanted;			/* of each list */
+	bool		wishes;			/* lists have more conditions than their
+								 * length */
 	int			largest;		/* users of the largest tile */
 	bool		all;			/* all users of the model, or those in the
 								 * array */
@@ -91,13 +107,20 @@ static Batch *
 begin(FunctionCallInfo fcinfo)
 {
 	Batch	   *b = palloc0(sizeof(Batch));
+	Conditions	conditions = {0};
 	int64		row = sizeof(int64) + sizeof(float);
 
 	b->k = PG_ARGISNULL(RECOMMEND_ALL_K) ? 10 : PG_GETARG_INT32(RECOMMEND_ALL_K);
 	b->moment = lbrec_moment(fcinfo, RECOMMEND_ALL_AT,
 							 RECOMMEND_ALL_LISTENS, RECOMMEND_ALL_FRESH);
+	lbrec_read_conditions(&conditions, fcinfo, &wish_places, NULL, NULL);
 	b->serving = lbrec_open_argument(fcinfo, RECOMMEND_ALL_MODEL, RECOMMEND_ALL_VERSION);
 	b->k = lbrec_bounded_k(b->k, b->serving->tower.n_recordings);
+	b->wanted.k = b->k;
+	lbrec_read_wishes(&b->wanted, fcinfo, &wish_places, b->serving);
+	b->wanted.allowed = lbrec_filter_candidates(b->serving, &conditions);
+	b->wishes = b->wanted.allowed.bits || b->wanted.allowed.list ||
+		b->wanted.groups || b->wanted.diversity > 0;
 	b->all = PG_ARGISNULL(RECOMMEND_ALL_USERS);
 	if (b->all)
 		b->n_users = b->serving->tower.n_users;
@@ -169,6 +192,24 @@ identify(Batch *b, float *queries, int *at, LbThreads *pool)
 	return m;
 }
 
+/* Makes the lists of users with a query, one by one, as lbrec_recommend does. */
+static void
+select_lists(Batch *b, const float *queries, const int *at, int m)
+{
+	Size		D = b->serving->image->D;
+
+	for (int i = 0; i < m; i++)
+	{
+		Listener   *listener = &b->listeners[at[i]];
+
+		CHECK_FOR_INTERRUPTS();
+		listener->query = queries + i * D;
+		lbrec_find_related(&listener->scorer);
+		b->lists[at[i]] = lbrec_select(b->serving, listener, &b->wanted);
+		lbrec_free_related(&listener->scorer);
+	}
+}
+
 /* Makes the lists of users with a query, in a batch. */
 static void
 rank(Batch *b, const float *queries, const int *at, int m, LbThreads *pool)
@@ -194,8 +235,6 @@ rank(Batch *b, const float *queries, const int *at, int m, LbThreads *pool)
 static RankedList
 popular_list(Batch *b)
 {
-	Wanted		wanted = {.k = b->k,
-		.allowed = {.n = b->serving->tower.n_recordings}};
 	Listener	unknown;
 	MemoryContext old;
 
@@ -203,7 +242,7 @@ popular_list(Batch *b)
 	{
 		old = MemoryContextSwitchTo(GetMemoryChunkContext(b));
 		lbrec_popular_listener(&unknown, b->serving, &b->moment);
-		b->popular = lbrec_select(b->serving, &unknown, &wanted);
+		b->popular = lbrec_select(b->serving, &unknown, &b->wanted);
 		MemoryContextSwitchTo(old);
 	}
 	return b->popular;
@@ -240,7 +279,9 @@ next_tile(Batch *b)
 	if (b->n >= TILE_FOR_THREADS)
 		pool = lbrec_start_threads(working);
 	m = identify(b, queries, at, pool);
-	if (m > 0)
+	if (b->wishes)
+		select_lists(b, queries, at, m);
+	else if (m > 0)
 		rank(b, queries, at, m, pool);
 	MemoryContextDelete(working);
 
@@ -280,7 +321,11 @@ next_row(Batch *b, Datum *values)
 	return true;
 }
 
-/* lbrec_recommend_all(k, model, users, at, listens, version, fresh) */
+/*
+ * lbrec_recommend_all(k, model, users, at, listens, version, fresh, exclude,
+ * candidates, filter, min_listens, max_listens, per_artist, artist_column,
+ * diversity)
+ */
 Datum
 lbrec_recommend_all(PG_FUNCTION_ARGS)
 {
