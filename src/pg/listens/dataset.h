@@ -1,6 +1,6 @@
 /*
  * dataset.h
- *		Listens of a query as dense numbers.
+ *		The listens of a query, with users and recordings as dense codes.
  */
 #ifndef LBREC_LISTENS_DATASET_H
 #define LBREC_LISTENS_DATASET_H
@@ -18,20 +18,21 @@ typedef enum FeatureKind
 	FEATURE_NUMBER
 } FeatureKind;
 
-/* A further column of the query, as a property of recordings or of users. */
+/* A further column of the query: a property of recordings or of users. */
 typedef struct Feature
 {
 	char		name[NAMEDATALEN];
 	FeatureKind kind;
 	bool		of_user;
 	bool		of_items;		/* a column of items, not of listens */
-	bool		bucketed;		/* numbers that become codes in the end */
+	bool		bucketed;		/* numbers that become codes when all rows are
+								 * read */
 	int			attno;			/* column of its query, from 0 */
-	Oid			type;			/* of the column, or of its elements */
-	CategoryForm form;			/* CATEGORY and BAG: how a value is a key */
-	Vocabulary *keys;			/* CATEGORY and BAG, but for buckets */
-	int32		n_known_keys;	/* that a warm start brought */
-	int64		n;				/* entities that have a value slot */
+	Oid			type;			/* type of the column, or of its elements */
+	CategoryForm form;			/* CATEGORY and BAG: how a value becomes a key */
+	Vocabulary *keys;			/* CATEGORY and BAG, except buckets */
+	int32		n_known_keys;	/* keys from a warm start */
+	int64		n;				/* entities with room for a value */
 	int64		allocated;
 	int32	   *codes;			/* CATEGORY: (n) */
 	int64	   *offsets;		/* BAG: (n + 1) into bag_codes */
@@ -42,9 +43,9 @@ typedef struct Feature
 	int64		bag_allocated;
 	int32		longest_bag;
 	float	   *numbers;		/* NUMBER: (n), NaN where unknown */
-	double		mean;			/* NUMBER: of the known values */
+	double		mean;			/* NUMBER: mean of the known values */
 	double		deviation;
-	bool		scaled;			/* both are an older model's */
+	bool		scaled;			/* limits of buckets */
 	float	   *edges;			/* between buckets */
 	int			n_edges;
 } Feature;
@@ -57,18 +58,20 @@ typedef struct Feature
 typedef struct Dataset
 {
 	MemoryContext context;
-	char	   *query;			/* as it was run */
+	char	   *query;			/* the text that was run */
 	ListenSpool *listens;
 	int64		n_listens;
-	int64		n_later;		/* passed over, as the source says */
+	int64		n_later;		/* listens skipped because they are later than
+								 * the source's bound */
 	int64		n_earlier;		/* the same, before the source's since */
 	Vocabulary *users;			/* keys: int64 */
 	Vocabulary *recordings;		/* keys: uuid */
-	int64	   *recording_listens;	/* (recordings + 1) plays of each code */
+	int64	   *recording_listens;	/* (recordings + 1) plays by code */
 	int64		recording_listens_allocated;
-	int32		n_known_users;	/* codes that a warm start brought */
+	int32		n_known_users;	/* users from a warm start */
 	int32		n_known_recordings;
-	const struct WeekCounts *known_weeks;	/* and their listens, or NULL */
+	const struct WeekCounts *known_weeks;	/* and weeks of their listens, or
+											 * NULL */
 	bool	   *listed;			/* (recordings + 1) true of those in items;
 								 * NULL if all recordings are played ones */
 	int64		listed_allocated;
@@ -80,21 +83,21 @@ typedef struct Dataset
 	double		time_deviation;
 } Dataset;
 
-/* The listens to read, and how to take their columns. */
+/* The listens to read, and how to read their columns. */
 typedef struct ListenSource
 {
 	const char *listens;		/* table or query */
 	const char *items;			/* table or query of recordings, or NULL */
-	bool		with_features;	/* else further columns are not looked at */
+	bool		with_features;	/* if false, further columns are ignored */
 	ArrayType  *user_features;	/* names, or NULL */
 	ArrayType  *bucketize;		/* names, or NULL */
 	int			number_buckets;
 	bool		has_since;		/* listens before since are passed over */
 	int64		since;			/* microseconds since 1970 */
-	bool		bounded;		/* listens after until are passed over; if all
-								 * are, the dataset is empty */
+	bool		bounded;		/* skip listens after until; if none is left,
+								 * the dataset is empty */
 	int64		until;			/* microseconds since 1970 */
-	/* called when columns are known, before the first row; or NULL */
+	/* Called when the columns are known, before the first row; or NULL. */
 	void		(*prepare) (Dataset *data, void *arg);
 	void	   *prepare_arg;
 } ListenSource;

@@ -134,8 +134,8 @@ refuse_name(const Feature *f, const char *detail)
 }
 
 /*
- * A column's arrays are named after it, <column>_embedding for one, and two
- * of one name would be taken for one array, of the first one's size.
+ * A column's arrays are named after it, for example <column>_embedding.  Two
+ * arrays of one name would be taken for one, with the first one's size.
  */
 static void
 check_unique(const Dataset *data)
@@ -158,7 +158,11 @@ check_unique(const Dataset *data)
 
 			if (i > j && strcmp(f->name, other) == 0)
 				refuse_name(f, "Another column has the same name.");
-			/* the offsets of its lists and of the other one's keys */
+
+			/*
+			 * the other column's keys would have the name of this one's
+			 * offsets
+			 */
 			if (f->kind == FEATURE_BAG && strncmp(f->name, other, len) == 0 &&
 				strcmp(f->name + len, "_key") == 0)
 				refuse_name(f, psprintf("The keys of column \"%s\" have this name.",
@@ -168,8 +172,8 @@ check_unique(const Dataset *data)
 }
 
 /*
- * Every column but the first three is a feature, of users where the caller
- * says so.
+ * Makes every column but the first three a feature, of users if the caller
+ * names it.
  */
 void
 lbrec_find_features(Dataset *data, TupleDesc desc, const int *listen_columns,
@@ -256,7 +260,7 @@ reserve_value(Feature *f, MemoryContext context)
 	}
 }
 
-/* A value of a feature; unknown is code 0, NaN or no codes. */
+/* A value of a feature; an unknown one is code 0, NaN or no codes. */
 typedef struct Value
 {
 	int32		code;
@@ -279,11 +283,11 @@ number_value(const Feature *f, Datum value)
 						f->name, LBREC_QUERY_OF(f)),
 				 errdetail("Numbers are inputs of the model, so they must be finite."),
 				 errhint("Filter such rows out, or turn the value into NULL.")));
-	/* no negative zero, which would be another value of equal size */
+	/* turns negative zero into the zero that it equals */
 	return number + 0.0f;
 }
 
-/* The codes of an array's elements, in the current memory context. */
+/* Looks up the codes of an array's elements, in the current memory context. */
 static void
 read_bag(Value *v, Feature *f, Datum value)
 {
@@ -323,7 +327,7 @@ read_value(Feature *f, Datum value, bool isnull)
 	return v;
 }
 
-/* True if v comes before what the entity has; unknown comes last. */
+/* True if v replaces the entity's value; unknown values sort last. */
 static bool
 comes_before(const Feature *f, const Value *v, int64 entity)
 {
@@ -344,7 +348,7 @@ comes_before(const Feature *f, const Value *v, int64 entity)
 	return n == 0 ? v->n > 0 : v->n > 0 && v->n < n;
 }
 
-/* The bag's codes: in the place of the old ones where they fit. */
+/* Stores the bag's codes, over the old ones if they fit. */
 static void
 store_bag(Feature *f, int64 entity, const Value *v, MemoryContext context)
 {
@@ -380,7 +384,7 @@ store_value(Feature *f, int64 entity, const Value *v, MemoryContext context)
 		store_bag(f, entity, v, context);
 }
 
-/* The value of the next entity. */
+/* Appends the value of the next entity. */
 void
 lbrec_append_value(Feature *f, Datum value, bool isnull, MemoryContext context)
 {
@@ -394,8 +398,8 @@ lbrec_append_value(Feature *f, Datum value, bool isnull, MemoryContext context)
 }
 
 /*
- * Another value of an entity; if_before: only where it comes before the one
- * that is there.
+ * Sets another value of an entity; with if_before, only if it sorts before the
+ * old one.
  */
 void
 lbrec_replace_value(Feature *f, int64 entity, Datum value, bool isnull,
@@ -407,7 +411,7 @@ lbrec_replace_value(Feature *f, int64 entity, Datum value, bool isnull,
 		store_value(f, entity, &v, context);
 }
 
-/* To be called before the first row, and after the values of a warm start. */
+/* Call this before the first row, and after the values of a warm start. */
 void
 lbrec_begin_features(Dataset *data)
 {

@@ -1,15 +1,15 @@
 /*
  * items.c
- *		Reads the recordings of a catalogue, and what is told of them.
+ *		Reads the recordings of a catalogue, with their features.
  *
- * The query of items names recordings, played or not, and further columns of
- * it are their features.  Those that no listen names join the vocabulary with
- * no plays, so every later step knows them: they are candidates like others,
- * and their vectors come from their features (src/pg/train/ensemble.c).
+ * The query of items returns recordings, played or not; its further columns
+ * are their features.  Recordings without listens join the vocabulary with no
+ * plays, so every later step knows them: they are candidates like others, and
+ * their vectors come from their features (src/pg/train/ensemble.c).
  *
- * Items are read after the listens.  What they say of a recording stands in
- * the place of what an older model knew; of several rows of one recording the
- * smallest values do, so the order of rows does not matter.
+ * Items are read after the listens.  Their values replace those of an older
+ * model; if a recording has several rows, the smallest values count, so the
+ * order of rows does not matter.
  */
 #include "pg/listens/items.h"
 
@@ -54,7 +54,7 @@ lbrec_reserve_plays(Dataset *data, int32 code)
 		   (data->recording_listens_allocated - old) * sizeof(int64));
 }
 
-/* A dataset without a row; it lives in context. */
+/* Makes a dataset without rows; it lives in context. */
 Dataset *
 lbrec_empty_dataset(MemoryContext context)
 {
@@ -74,7 +74,7 @@ lbrec_empty_dataset(MemoryContext context)
 	return data;
 }
 
-/* Makes room for what items say of a code. */
+/* Makes room for the values of a code. */
 void
 lbrec_reserve_listed(Dataset *data, int32 code)
 {
@@ -97,7 +97,7 @@ explain_items(void *arg)
 	errcontext("argument items");
 }
 
-/* The place of recording_msid among the columns. */
+/* Finds recording_msid among the columns. */
 static int
 find_recording(TupleDesc desc)
 {
@@ -129,7 +129,7 @@ find_recording(TupleDesc desc)
 
 /*
  * Plans the query of items and finds its columns; those of listens are known
- * already.  Within SPI.
+ * already.  Called within SPI.
  */
 void
 lbrec_plan_catalogue(ItemsQuery *query, Dataset *data, const ListenSource *source)
@@ -157,7 +157,7 @@ lbrec_plan_catalogue(ItemsQuery *query, Dataset *data, const ListenSource *sourc
 							 source);
 }
 
-/* Unknown values of all recordings that a feature has none of yet. */
+/* Sets a feature to unknown for all recordings that have no value yet. */
 static void
 fill_up(Dataset *data)
 {
@@ -175,7 +175,7 @@ fill_up(Dataset *data)
 	}
 }
 
-/* What a row says of its recording, which may be new. */
+/* Stores the values of a row for its recording, which may be new. */
 static void
 take_item(Dataset *data, const ItemsQuery *query, HeapTuple tuple,
 		  TupleDesc desc, int64 row)
@@ -215,7 +215,7 @@ take_item(Dataset *data, const ItemsQuery *query, HeapTuple tuple,
 	data->listed[code] = true;
 }
 
-/* Reads the items, when the listens are read.  Within SPI, read-only. */
+/* Reads the items, after the listens. Called within SPI, read-only. */
 void
 lbrec_read_items(const ItemsQuery *query, Dataset *data)
 {
@@ -257,7 +257,7 @@ lbrec_read_items(const ItemsQuery *query, Dataset *data)
 
 /*
  * Reads a catalogue without listens, for a model that source->prepare knows;
- * it lives in context.
+ * the result lives in context.
  */
 Dataset *
 lbrec_read_catalogue(const ListenSource *source, MemoryContext context)

@@ -1,6 +1,6 @@
 /*
  * items.h
- *		Reads the recordings of a catalogue, and what is told of them.
+ *		Reads the recordings of a catalogue, with their features.
  */
 #ifndef LBREC_LISTENS_ITEMS_H
 #define LBREC_LISTENS_ITEMS_H
@@ -11,11 +11,11 @@
 
 #include "pg/listens/dataset.h"
 
-/* A query of items that is planned. */
+/* A planned query of items. */
 typedef struct ItemsQuery
 {
 	SPIPlanPtr	plan;
-	int			recording;		/* its column, from 0 */
+	int			recording;		/* number of the column recording_msid, from 0 */
 } ItemsQuery;
 
 extern Dataset *lbrec_empty_dataset(MemoryContext context);

@@ -2,16 +2,16 @@
  * order.c
  *		Makes a dataset independent of the order of its rows.
  *
- * A query returns its rows in any order, and a table that was vacuumed or
- * restored in another one.  While rows are read, codes are given as keys come.
- * Then keys are numbered in the order of their bytes and listens sorted by
- * time, user and recording, so that everything that follows (splits, draws,
- * initial weights, sums) is the same for the same rows.  What a warm start
- * brought stays first, as it was.
+ * A query returns its rows in any order, and after a vacuum or a restore in
+ * another one.  While rows are read, keys get codes in the order of rows.
+ * Then keys are renumbered in the order of their bytes, and listens are sorted
+ * by time, user and recording, so that everything that follows (splits, draws,
+ * initial weights, sums) is the same for the same rows.  Keys from a warm
+ * start stay first, in their order.
  *
- * Codes in the order of keys also say nothing about a recording's users: in the
- * order of first appearance, a user's recordings have codes next to each other,
- * those held out too, and whatever breaks a tie by code would tell of them.
+ * Codes in the order of keys also say nothing about a recording's users: in
+ * the order of first appearance, a user's recordings have codes next to each
+ * other, with those held out, and breaking ties by code would reveal them.
  */
 #include "pg/listens/order.h"
 
@@ -19,7 +19,10 @@
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
 
-/* Plays of the first n recordings by the new codes; those that go are 0's. */
+/*
+ * Moves plays of the first n recordings to the new codes; those of dropped
+ * ones go to code 0.
+ */
 static void
 move_plays(Dataset *data, const int32 *map, int32 n)
 {
@@ -71,8 +74,8 @@ lbrec_order_dataset(Dataset *data)
 }
 
 /*
- * Gives recordings new codes, map by the old ones, 1 to n, and 0 to those that
- * go.  Listens stay in their places.
+ * Gives recordings new codes (map, by the old ones, 1 to n); those with 0 are
+ * dropped.  Listens keep their places.
  */
 void
 lbrec_renumber_recordings(Dataset *data, const int32 *map, int32 n)

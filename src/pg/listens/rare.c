@@ -1,6 +1,6 @@
 /*
  * rare.c
- *		Recordings with few listens: left out, or given shared rows.
+ *		Removes recordings with few listens, or makes them share rows.
  */
 #include "pg/listens/rare.h"
 
@@ -12,7 +12,7 @@
 #include "pg/listens/spool.h"
 #include "pg/listens/vocabulary.h"
 
-/* Plays of each recording (recordings + 1), without those held out. */
+/* Counts plays of each recording (recordings + 1), without those held out. */
 int64 *
 lbrec_training_plays(const Dataset *data, const uint8 *held_out)
 {

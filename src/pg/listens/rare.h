@@ -1,6 +1,6 @@
 /*
  * rare.h
- *		Recordings with few listens: left out, or given shared rows.
+ *		Removes recordings with few listens, or makes them share rows.
  */
 #ifndef LBREC_LISTENS_RARE_H
 #define LBREC_LISTENS_RARE_H

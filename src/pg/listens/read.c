@@ -2,23 +2,23 @@
  * read.c
  *		Reads the listens of a query through a cursor.
  *
- * The query runs with the caller's rights, once, in batches of FETCH_ROWS
- * rows whose memory goes with each batch.  What stays is 16 bytes a listen,
- * spooled to a file beyond lbrec.spool_mem, and the vocabularies.  The cursor
- * and its resources are gone before training begins; the snapshot of the
- * statement that called us is not ours to release, so a long training holds
- * back vacuum as any long statement does.
+ * The query runs once, with the caller's rights, in batches of FETCH_ROWS rows
+ * whose memory is freed after each batch.  It leaves the vocabularies and 16
+ * bytes a listen, in a file if they exceed lbrec.spool_mem.  The cursor is
+ * closed before training begins, but the calling statement keeps its snapshot,
+ * so a long training holds back vacuum as any long statement does.
  *
- * The executor hands each row to a receiver of ours, which takes the keys
- * out of the slot: SPI's would form a tuple of every row for us to take apart
- * again.  The receiver must not create what outlives a batch, for it runs under
- * the portal's resource owner; so rows are numbered between batches.
+ * The executor passes each row to our own receiver, which reads the keys from
+ * the slot: SPI's receiver would form a tuple of every row, which we would
+ * have to deform again.  The receiver runs under the portal's resource owner,
+ * so it must not create resources that outlive a batch; rows are numbered
+ * between batches.
  *
- * Looking keys up is most of the rest, and most of that is waiting for memory:
- * slots and then keys are fetched ahead.
+ * Looking up keys takes most of the remaining time, mostly waiting for memory,
+ * so slots and then keys are prefetched.
  *
- * The transaction is read-only while the query runs: training on a query must
- * not be a way to write.
+ * The transaction is read-only while the query runs, so that training on a
+ * query cannot write.
  */
 #include "pg/listens/read.h"
 
@@ -48,14 +48,14 @@
 #include "pg/server/progress.h"
 #include "pg/server/time.h"
 
-/* Few enough that a batch stays in the processor's cache. */
+/* Small enough that a batch stays in the processor's cache. */
 #define FETCH_ROWS 1024
 
-/* Rows of look-ahead for fetching slots, and for fetching keys. */
+/* Rows to prefetch ahead, for slots and for keys. */
 #define SLOT_AHEAD 24
 #define KEY_AHEAD 12
 
-/* The columns that every query of listens has, and how to read them. */
+/* The columns that every query of listens must have, and how to read them. */
 typedef struct ListenColumns
 {
 	int			user;
@@ -183,7 +183,7 @@ time_value(int64 row, Datum value, Oid type)
 	return t;
 }
 
-/* A row between being read and being numbered. */
+/* The keys of a row before they are numbered. */
 typedef struct RowKeys
 {
 	int64		user;
@@ -193,7 +193,7 @@ typedef struct RowKeys
 	uint32		recording_hash;
 } RowKeys;
 
-/* A further column's values in a batch's rows, and how to keep them. */
+/* A further column's values in a batch, and how to copy them. */
 typedef struct FeatureColumn
 {
 	int			attno;
@@ -205,29 +205,29 @@ typedef struct FeatureColumn
 
 typedef struct Reader
 {
-	DestReceiver dest;			/* first: the executor knows nothing else */
+	DestReceiver dest;			/* must be first: the executor knows only this */
 	Dataset    *data;
 	ListenColumns columns;
-	int			n_columns;		/* that are looked at, from the first on */
+	int			n_columns;		/* number of leading columns that are read */
 	int			n_features;		/* of listens: they come before those of items */
 	FeatureColumn features[MAX_FEATURES];
-	int64		until;			/* later listens are passed over */
+	int64		until;			/* listens after this are skipped */
 	int64		since;			/* earlier listens are passed over */
-	int			n;				/* rows of the batch */
+	int			n;				/* rows in the batch */
 	RowKeys    *keys;			/* (FETCH_ROWS) */
 	Listen	   *listens;		/* (FETCH_ROWS) */
-	MemoryContext batch;		/* values of further columns */
-	MemoryContext context;		/* of value_times */
-	int64	   *value_times[2]; /* by code of recordings, of users: when what
-								 * is kept of them was said */
+	MemoryContext batch;		/* holds values of further columns */
+	MemoryContext context;		/* holds value_times */
+	int64	   *value_times[2]; /* by code of recordings, of users: time of
+								 * the listen that gave their values */
 	int64		n_value_times[2];
-	bool		has_features[2];	/* of recordings, of users */
+	bool		has_features[2];	/* for recordings, for users */
 } Reader;
 
 /*
- * Takes a row from the executor.  Its memory may be a page that is let go with
- * the next row, so values that are not numbers are copied; they are not
- * detoasted, which is for the few that are kept.
+ * Receives a row from the executor.  Its memory may be a page that is released
+ * with the next row, so values other than numbers are copied, but not
+ * detoasted: few of them are kept.
  */
 static bool
 take_row(TupleTableSlot *slot, DestReceiver *self)
@@ -298,7 +298,7 @@ make_reader(Reader *reader, Dataset *data, TupleDesc desc)
 	reader->dest.rStartup = start_rows;
 	reader->dest.rShutdown = end_rows;
 	reader->dest.rDestroy = end_rows;
-	reader->dest.mydest = DestTuplestore;	/* nothing for a client */
+	reader->dest.mydest = DestTuplestore;	/* the rows go to no client */
 	reader->data = data;
 	reader->n_columns = Max(Max(reader->columns.user, reader->columns.time),
 							reader->columns.recording) + 1;
@@ -329,9 +329,9 @@ make_reader(Reader *reader, Dataset *data, TupleDesc desc)
 }
 
 /*
- * Keeps the values of row i of a user or a recording, if it is their earliest
- * listen so far; of several at that time, the smallest known values.  So the
- * order of rows does not matter.
+ * Stores the values of row i for a user or a recording if it is their earliest
+ * listen so far; at equal times, the smallest known values.  So the order of
+ * rows does not matter.
  */
 static void
 keep_features(Reader *reader, int i, bool of_user, int32 code, int32 known)
@@ -375,7 +375,10 @@ keep_features(Reader *reader, int i, bool of_user, int32 code, int32 known)
 	*kept = time;
 }
 
-/* Codes for the keys of row i, and features of new users and recordings. */
+/*
+ * Looks up or adds the keys of row i, and stores features of users and
+ * recordings.
+ */
 static void
 number_row(Reader *reader, int i)
 {
@@ -406,7 +409,7 @@ number_row(Reader *reader, int i)
 	data->last_time = Max(data->last_time, listen->time);
 }
 
-/* On the way from memory: slots of a row to come, and keys of a nearer one. */
+/* Prefetches slots of a later row, and keys of a nearer one. */
 static inline void
 fetch_ahead(Reader *reader, int i)
 {
@@ -450,7 +453,10 @@ number_batch(Reader *reader)
 	data->n_listens += reader->n;
 }
 
-/* Mean and standard deviation over all listens, as Keras' Normalization. */
+/*
+ * Computes mean and standard deviation over all listens, as Keras'
+ * Normalization does.
+ */
 static void
 summarize_times(Dataset *data)
 {
@@ -483,8 +489,8 @@ only_query(SPIPlanPtr plan)
 }
 
 /*
- * A cursor may be opened on a statement that returns rows and modifies data; the
- * executor would refuse it later, in words that do not help.
+ * Refuses a statement that returns rows and modifies data: a cursor may be
+ * opened on it, but the executor would fail later with an unhelpful error.
  */
 static void
 refuse_modifying(const Query *query)
@@ -559,7 +565,7 @@ run_query(Dataset *data, const ListenSource *source)
 		if (PortalRunFetch(portal, FETCH_FORWARD, FETCH_ROWS,
 						   &reader.dest) == 0)
 			break;
-		/* memory of detoasted values goes with the batch */
+		/* frees detoasted values with the batch */
 		old = MemoryContextSwitchTo(reader.batch);
 		number_batch(&reader);
 		MemoryContextSwitchTo(old);

@@ -71,8 +71,8 @@ typedef struct TimeScale
 } TimeScale;
 
 /*
- * What makes vectors of recordings that nobody has played comparable with the
- * others': c becomes scale * c + shift (src/pg/train/lift.c).
+ * Makes vectors of recordings without plays comparable with the others': c
+ * becomes scale * c + shift (src/pg/train/lift.c).
  */
 typedef struct Lift
 {
@@ -127,8 +127,9 @@ typedef struct TowerRows
 	const int64 *times;			/* (n) */
 	const LbSpan *histories;	/* (n), or NULL: the stored ones */
 	int64		first;
-	const int32 *recordings;	/* (n) in the place of first, as if nobody had
-								 * played them; or NULL */
+	const int32 *recordings;	/* (n) recordings instead of those from first
+								 * on, treated as if nobody had played them;
+								 * or NULL */
 } TowerRows;
 
 extern bool lbrec_source_is_number(InputSource source);

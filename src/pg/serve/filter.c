@@ -147,7 +147,7 @@ bitmap(const ServingModel *serving, const Conditions *c)
 	return allowed;
 }
 
-/* Tells, once a statement, that candidates are unknown to the model. */
+/* Notes, once a statement, that the model does not know some candidates. */
 static void
 tell_unknown(const ServingModel *serving, const RecordingList *list)
 {

@@ -1,6 +1,6 @@
 /*
  * add_items.c
- *		lbrec_add_items(): a model with recordings that nobody has played.
+ *		lbrec_add_items(): adds recordings without plays to a model.
  */
 #include "pg/server/lbrec.h"
 

@@ -50,12 +50,12 @@
 
 #define STREAM_BATCHES 1002
 
-/* of the moving mean, the value of Yi et al., section 5 */
+/* rate of the moving mean, the value of Yi et al., section 5 */
 #define STREAMING_RATE 0.01
 
 /*
- * How large batches will be.  A batch cannot have more rows than there are
- * candidates: the softmax counts on that.
+ * Returns the size of batches.  A batch cannot have more rows than there are
+ * candidates: the softmax relies on that.
  */
 BatchShape
 lbrec_batch_shape(const RunPlan *plan)
@@ -86,8 +86,8 @@ lbrec_batch_shape(const RunPlan *plan)
 }
 
 /*
- * The number of users that have each recording (n_recordings + 1), of all users or of
- * those that have rows.  Returns the sum.
+ * Counts the users with each recording (n_recordings + 1), of all users or of
+ * those with rows.  Returns the sum.
  */
 static double
 count_pairs(double *counts, const UserLists *lists, bool active_only)
@@ -105,7 +105,7 @@ count_pairs(double *counts, const UserLists *lists, bool active_only)
 	return total;
 }
 
-/* log q of each recording: see above. */
+/* Computes log q of each recording; see the head of this file. */
 static void
 compute_log_q(Batcher *b, const float *trends, double trend,
 			  MemoryContext context)
@@ -125,7 +125,7 @@ compute_log_q(Batcher *b, const float *trends, double trend,
 		total = count_pairs(counts, b->lists, true);
 		if (b->lists->active && b->options->popular_negatives)
 		{
-			/* these are drawn from the lists of all */
+			/* further negatives are drawn from all users' lists */
 			every = MemoryContextAllocExtended(context,
 											   (n + 1) * sizeof(double),
 											   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -180,7 +180,7 @@ find_played(Batcher *b, int64 n, MemoryContext context)
 			b->played[b->n_played++] = (int32) r;
 }
 
-/* The batches of one member of an ensemble. */
+/* Prepares the batches of one member of an ensemble. */
 void
 lbrec_batcher_init(Batcher *b, const RunPlan *plan, const BatchShape *shape,
 				   const TwoTower *model, uint64 seed, MemoryContext context)
@@ -280,10 +280,10 @@ lbrec_batcher_begin(Batcher *b)
 		return;
 	}
 	lbrec_feeder_begin(&b->feeder, &b->rng);
-	b->next = b->feeder.n;		/* the next batch takes a window */
+	b->next = b->feeder.n;		/* makes the next batch read a window */
 }
 
-/* The share of the epoch that is over, about. */
+/* Returns the share of the epoch that is done, approximately. */
 double
 lbrec_batcher_done(const Batcher *b)
 {
@@ -302,7 +302,9 @@ keeps(Batcher *b)
 		b->options->history_dropout;
 }
 
-/* A random part of a list, without the recording to leave out (0: none). */
+/*
+ * Draws a random part of a list, without the recording to leave out (0: none).
+ */
 static LbSpan
 thin_list(Batcher *b, const int32 *codes, int n, int32 leave_out)
 {
@@ -317,7 +319,7 @@ thin_list(Batcher *b, const int32 *codes, int n, int32 leave_out)
 	return lbrec_history(b->model, out, kept);
 }
 
-/* A random part of the recordings last played before a time. */
+/* Draws a random part of the recordings last played before a time. */
 static LbSpan
 thin_before(Batcher *b, int32 user, int64 time)
 {
@@ -345,7 +347,7 @@ thin_before(Batcher *b, int32 user, int64 time)
 	return lbrec_history(b->model, out, kept);
 }
 
-/* A recording as a further negative. */
+/* Draws a recording as a further negative. */
 static int32
 draw_negative(Batcher *b)
 {
@@ -362,7 +364,7 @@ draw_negative(Batcher *b)
 															b->feeder.n)]].recording;
 }
 
-/* The candidates of a batch to train on have been drawn. */
+/* Call this when the candidates of a training batch are drawn. */
 static void
 note_candidates(Batcher *b, int N)
 {
@@ -407,7 +409,7 @@ drop_ids(Batcher *b, int N)
 	}
 }
 
-/* The batch of n listens held out, with histories as serving has them. */
+/* Makes a batch of n held-out listens, with the histories that serving has. */
 void
 lbrec_batcher_test(Batcher *b, LbBatch *batch, const Listen *listens, int n)
 {
@@ -458,7 +460,7 @@ next_listens(Batcher *b, LbBatch *batch)
 	return true;
 }
 
-/* The column of a recording, a new one if it has none yet. */
+/* Returns the column of a recording, a new one if it has none. */
 static int32
 take_column(Batcher *b, int *N, int32 recording)
 {
@@ -470,7 +472,7 @@ take_column(Batcher *b, int *N, int32 recording)
 	return b->column[recording] - 1;
 }
 
-/* The part of a user's recordings that are the targets of a row. */
+/* Selects the part of a user's recordings that are a row's targets. */
 static int
 take_targets(Batcher *b, const UserRow *row, int *N, int n_positives)
 {
@@ -482,7 +484,7 @@ take_targets(Batcher *b, const UserRow *row, int *N, int n_positives)
 
 	for (int i = 0; i < length; i++)
 		b->shuffled[i] = (uint32) i;
-	/* every part of the user is cut from the same shuffle in an epoch */
+	/* all parts of a user are cut from the same shuffle in an epoch */
 	if (length > b->options->targets)
 	{
 		lb_random_seed(&rng, b->epoch_key, row->list);
@@ -531,11 +533,11 @@ next_users(Batcher *b, LbBatch *batch)
 	drop_ids(b, N);
 	batch->positives = b->positives;
 	batch->positive_of = b->positive_of;
-	batch->ids = NULL;			/* distinct: nothing to mask */
+	batch->ids = NULL;			/* candidates are distinct: nothing to mask */
 	return true;
 }
 
-/* The next batch of the epoch; false when it is over. */
+/* Makes the next batch of the epoch; false if the epoch is over. */
 bool
 lbrec_batcher_next(Batcher *b, LbBatch *batch)
 {

@@ -24,23 +24,23 @@ typedef struct UserRow
 
 #define TEST_BATCH 4096			/* the preprint's */
 
-/* How large training batches are. */
+/* The size of training batches. */
 typedef struct BatchShape
 {
-	int			max_rows;		/* B of a training batch at most */
-	int			max_columns;	/* N at most */
-	int64		n_rows;			/* of an epoch, in batches of users */
-	int			test_rows;		/* B and N of a batch of listens held out */
+	int			max_rows;		/* limit of B in a training batch */
+	int			max_columns;	/* limit of N */
+	int64		n_rows;			/* rows in an epoch, in batches of users */
+	int			test_rows;		/* B and N of a batch of held-out listens */
 } BatchShape;
 
 typedef struct Batcher
 {
 	const Dataset *data;
 	const TrainOptions *options;
-	const TwoTower *model;		/* its inputs; members of an ensemble share
-								 * them */
-	const UserLists *lists;		/* recordings trained on, by user or session */
-	const int32 *row_users;		/* of sessions, or NULL */
+	const TwoTower *model;		/* its inputs, shared by the members of an
+								 * ensemble */
+	const UserLists *lists;		/* recordings to train on, by user or session */
+	const int32 *row_users;		/* user of each session, or NULL */
 	const UserLists *sequence;	/* for history_window "before", else NULL */
 	const Split *split;
 	int32	   *played;			/* recordings to draw negatives from,
@@ -48,20 +48,21 @@ typedef struct Batcher
 	int64		n_played;
 	LbRandom	rng;
 	float	   *log_q;			/* (n_recordings + 1), or NULL */
-	LbGap	   *gaps;			/* (n_recordings + 1) in its place */
-	uint32		step;			/* batches so far */
+	LbGap	   *gaps;			/* (n_recordings + 1) estimates that replace
+								 * log_q */
+	uint32		step;			/* number of batches so far */
 	int			max_rows;		/* of the shape */
 	int			max_columns;
 	int64		n_rows;
 
-	/* the present epoch */
-	Feeder		feeder;			/* batches of listens */
-	int64		next;			/* place in its window */
-	UserRow    *rows;			/* batches of users */
+	/* The current epoch: */
+	Feeder		feeder;			/* for batches of listens */
+	int64		next;			/* index in its window */
+	UserRow    *rows;			/* for batches of users */
 	uint32	   *row_order;
 	uint64		epoch_key;
 
-	/* the present batch */
+	/* The current batch: */
 	InputBuffers query;
 	InputBuffers candidate;
 	Listen	   *listens;
@@ -75,10 +76,9 @@ typedef struct Batcher
 	int64		arena_used;
 	int32	   *positives;
 	int32	   *positive_of;
-	int32	   *column;			/* (n_recordings + 1) 1 + column of a
+	int32	   *column;			/* (n_recordings + 1) 1 + column of each
 								 * recording */
-	int32	   *seen;			/* (n_recordings + 1) the last history to have
-								 * it */
+	int32	   *seen;			/* (n_recordings + 1) the last history with it */
 	int32		stamp;
 	uint32	   *shuffled;		/* a user's list */
 } Batcher;

@@ -2,12 +2,12 @@
  * ensemble.c
  *		Lays out the towers of a model and of its members.
  *
- * An ensemble's members are models of their own, trained apart from different
- * seeds on the same listens.  Their towers have no layers, so their tables laid
- * side by side are one wide model whose towers normalise each group of
- * columns: a dot product of wide vectors is the sum of the members'
- * (docs/quality.md tells what that is worth).  Only the wide model is
- * measured and saved; a single member is the wide model itself.
+ * An ensemble's members are separate models, trained on the same listens from
+ * different seeds.  Their towers have no layers, so their concatenated tables
+ * are one wide model whose towers normalise each group of columns: a dot
+ * product of wide vectors is the sum of the members' (docs/quality.md measures
+ * the gain).  Only the wide model is measured and saved; a single member is
+ * the wide model itself.
  */
 #include "pg/train/ensemble.h"
 
@@ -26,10 +26,10 @@
 #include "pg/train/plan.h"
 #include "pg/train/warm.h"
 
-/* Between the seeds of members. */
+/* Difference of the seeds of two members. */
 #define SEED_STEP 1000003
 
-/* The embedding table of a further column. */
+/* Adds the embedding table of a further column. */
 static void
 add_feature(const Ensemble *e, TwoTower *model, int dim, int i)
 {
@@ -45,7 +45,7 @@ add_feature(const Ensemble *e, TwoTower *model, int dim, int i)
 					lbrec_feature_rows(f), dim, uses);
 }
 
-/* A number of the query tower, with a table where inputs are summed. */
+/* Adds a number to the query tower, with a table if inputs are summed. */
 static void
 add_number(TwoTower *model, InputSource source, int dim, int rows)
 {
@@ -81,7 +81,9 @@ add_query_inputs(const Ensemble *e, TwoTower *model, int dim)
 	}
 }
 
-/* Rows of the table of recordings: rare ones share hash buckets. */
+/*
+ * Returns the rows of the table of recordings: rare ones share hash buckets.
+ */
 static int64
 recording_rows(const Ensemble *e)
 {
@@ -100,8 +102,8 @@ recording_rows(const Ensemble *e)
 }
 
 /*
- * Describes both towers, each table dim wide.  The order of inputs is the
- * preprint's; those that it lacks follow.
+ * Describes both towers, each table dim wide.  Inputs have the preprint's
+ * order; those that it lacks follow.
  */
 static void
 build_towers(const Ensemble *e, TwoTower *model, int dim, int64 n_rows)
@@ -145,7 +147,7 @@ build_towers(const Ensemble *e, TwoTower *model, int dim, int64 n_rows)
 	model->core.candidate.normalize = o->normalize;
 }
 
-/* Members differ in all that is random. */
+/* Returns the seed of a member: all its randomness differs. */
 static uint64
 member_seed(const RunPlan *plan, int m)
 {
@@ -158,14 +160,14 @@ set_optimizer(LbOptimizer *opt, const TrainOptions *o)
 	opt->kind = o->optimizer;
 	opt->learning_rate = o->learning_rate;
 	opt->initial_accumulator = o->initial_accumulator;
-	opt->epsilon = 1e-7f;		/* Keras' */
+	opt->epsilon = 1e-7f;		/* as in Keras */
 	opt->beta1 = 0.9f;
 	opt->beta2 = 0.999f;
 	opt->weight_decay = o->weight_decay;
 	opt->clip_norm = o->clip_norm;
 }
 
-/* Memory for a member's weights, gradients and states. */
+/* Allocates a member's weights, gradients and states. */
 static void
 allocate_member(Ensemble *e, int m, MemoryContext context)
 {
@@ -192,8 +194,8 @@ allocate_member(Ensemble *e, int m, MemoryContext context)
 }
 
 /*
- * Makes a member ready to be trained.  What it needs is in a context of its
- * own: lbrec_end_member() lays it beside the others and frees that.
+ * Makes a member ready to train, in a memory context of its own:
+ * lbrec_end_member() copies it into the wide model and frees the context.
  */
 void
 lbrec_begin_member(Ensemble *e, int m)
@@ -208,7 +210,7 @@ lbrec_begin_member(Ensemble *e, int m)
 					   member_seed(e->plan, m), member->context);
 }
 
-/* The towers of a member; of a single one, the wide model. */
+/* Returns the towers of a member; a single one is the wide model. */
 static TwoTower *
 member_towers(const Ensemble *e, int64 n_rows)
 {
@@ -265,7 +267,9 @@ lbrec_make_ensemble(const RunPlan *plan)
 	return e;
 }
 
-/* Lays one of the members' arrays side by side: to is (rows, cols * n). */
+/*
+ * Copies one of the members' arrays into its columns: to is (rows, cols * n).
+ */
 static void
 interleave(float *to, const float *from, int64 rows, int cols, int m, int n)
 {
@@ -309,7 +313,7 @@ lay_unplayed(const Ensemble *e, const TwoTower *model)
 	}
 }
 
-/* A member's weights become the wide model's. */
+/* Copies a member's weights into the wide model. */
 void
 lbrec_lay_member(Ensemble *e, int m)
 {
@@ -322,7 +326,7 @@ lbrec_lay_member(Ensemble *e, int m)
 				   core->tensors[i].cols, m, e->n);
 }
 
-/* The optimiser's states are laid side by side too, for a later warm start. */
+/* Copies the optimiser's states likewise, for a later warm start. */
 static void
 lay_states(Ensemble *e, int m)
 {
@@ -352,8 +356,8 @@ lay_states(Ensemble *e, int m)
 }
 
 /*
- * Members are laid in order, and after the last step.  A single one is the
- * wide model itself, and stays.
+ * Ends a member after its last step; members end in order.  A single one is
+ * the wide model itself, and stays.
  */
 void
 lbrec_end_member(Ensemble *e, int m)

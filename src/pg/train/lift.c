@@ -1,21 +1,21 @@
 /*
  * lift.c
- *		Scores of recordings that nobody has played beside those of the others.
+ *		Makes scores of recordings without plays comparable with those of the
+ *		others.
  *
  * A new recording's vector comes from its features alone.  Its dot products
  * differ less than those of played recordings, and it has no neighbours, so
  * beside them it would never reach the head of a list, however well its
- * features fit.  But a recording of these features is expected to be played as
- * often as the played ones of the same features are in the mean, and the mean
- * of a few good ones and many others lies far above the median.
+ * features fit.  But such a recording should be played as often as the mean of
+ * played ones with the same features, and because a few of these are played
+ * very often, their mean lies far above the median.
  *
- * So played recordings are looked at as if they were new.  Their dot products
- * without their own embedding, x, tell how much of a user's choice, the
- * softmax y of full scores, falls to recordings of that x: log y is fitted as
- * scale * x + level, by a Poisson regression whose means are those of y.  A new
- * recording's vector is scaled by this and shifted by level along the users'
- * mean vector, which raises its dot product with each user by about level.
- * That needs nothing where vectors are searched.
+ * So the fit treats played recordings as if they were new.  Let x be their dot
+ * product without their own embedding, and y their share of a user's choice,
+ * the softmax of full scores.  A Poisson regression fits log E(y) as scale * x
+ * + level.  A new recording's vector is scaled by this and shifted by level
+ * along the users' mean vector, which raises its dot product with each user by
+ * about level.  So the search over vectors needs no change.
  *
  * On MovieLens 100K with a fifth of the films held out, these have 22 % of the
  * later ratings; docs/quality.md has their share of the hits with and without.
@@ -36,15 +36,20 @@
 #define MAX_USERS 256
 #define MAX_RECORDINGS 1024
 
-/* Fewer played recordings with features tell nothing. */
+/* With fewer played recordings with features there is no fit. */
 #define LEAST_RECORDINGS 10
 
 #define MAX_STEPS 50
 
-/* A logit of the choice for each dot product, times the temperature. */
+/*
+ * Logit of a user's choice for each unit of dot product, times the
+ * temperature.
+ */
 #define DOT_WEIGHT 0.6
 
-/* Beyond this a scale says that the features tell nothing, or all. */
+/*
+ * Limit of the scale: beyond it the features predict nothing, or everything.
+ */
 #define MOST_SCALE 8.0
 
 /* Pairs of a user and a recording that the user has not played. */
@@ -52,11 +57,11 @@ typedef struct Pairs
 {
 	int64		n;
 	double	   *x;				/* logit of the features alone */
-	double	   *y;				/* share of the user's choice */
-	double	   *offset;			/* log of the sum of which it is a share */
+	double	   *y;				/* share in the user's choice */
+	double	   *offset;			/* log of the sum that y is a share of */
 } Pairs;
 
-/* Every n-th of codes that pass, at most most. */
+/* Selects every n-th of the codes that pass, at most `most`. */
 static int
 sample(int32 *out, int most, const Dataset *data, int64 n)
 {
@@ -78,7 +83,7 @@ sample(int32 *out, int most, const Dataset *data, int64 n)
 	return taken;
 }
 
-/* The same of users with a history. */
+/* Selects users with a history likewise. */
 static int
 sample_users(int32 *out, int most, const TwoTower *model)
 {
@@ -101,7 +106,7 @@ sample_users(int32 *out, int most, const TwoTower *model)
 	return taken;
 }
 
-/* The pairs of one user, whose scores and dot products (n) are given. */
+/* Adds the pairs of one user, given scores and dot products (n). */
 static void
 add_user(Pairs *p, const double *scores, const double *dots, int n)
 {
@@ -120,7 +125,7 @@ add_user(Pairs *p, const double *scores, const double *dots, int n)
 	}
 }
 
-/* The likelihood of the shares, and its slopes. */
+/* Returns the likelihood of the shares, and its derivatives. */
 static double
 likelihood(double slope[2], double curve[3], const Pairs *p, double scale,
 		   double level)
@@ -147,7 +152,7 @@ likelihood(double slope[2], double curve[3], const Pairs *p, double scale,
 	return sum;
 }
 
-/* Newton's method, each step halved until it is one uphill. */
+/* Maximises it by Newton's method; steps are halved until they go uphill. */
 static bool
 regress(double *scale, double *level, const Pairs *p)
 {
@@ -189,7 +194,7 @@ regress(double *scale, double *level, const Pairs *p)
 		*scale <= MOST_SCALE;
 }
 
-/* Takes what the users of the sample choose from its recordings. */
+/* Collects the sample users' choices among the sampled recordings. */
 static void
 collect(Pairs *p, const TwoTower *model, const float *queries,
 		const int32 *users, int n_users, const int32 *recordings, int n,
@@ -243,8 +248,8 @@ collect(Pairs *p, const TwoTower *model, const float *queries,
 }
 
 /*
- * Makes the vectors of new recordings comparable with the others', for what is
- * computed of the model from here on; its weights are final.
+ * Makes the vectors of new recordings comparable with the others' in all later
+ * computations; the model's weights must be final.
  */
 void
 lbrec_lift_new(TwoTower *model, const RunPlan *plan)

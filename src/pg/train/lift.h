@@ -1,6 +1,7 @@
 /*
  * lift.h
- *		Scores of recordings that nobody has played beside those of the others.
+ *		Makes scores of recordings without plays comparable with those of the
+ *		others.
  */
 #ifndef LBREC_TRAIN_LIFT_H
 #define LBREC_TRAIN_LIFT_H

@@ -9,17 +9,17 @@
 #include "pg/train/setting_values.h"
 #include "pg/train/settings.h"
 
-/* Rows of a batch of listens, where the preset's are of users. */
+/* Rows in a batch of listens, if the preset has batches of users. */
 #define LISTENS_BATCH 512
 
 /* The share with items, unless the caller gives one. */
 #define ID_DROPOUT 0.5
 
-/* Without early stopping: the epochs of a run, and between evaluations. */
+/* Without early stopping: epochs of a run, and epochs between evaluations. */
 #define FIXED_EPOCHS 12
 #define FIXED_EVALUATE_EVERY 5
 
-/* Fixes the number of epochs where no measure can choose it. */
+/* Fixes the number of epochs if no measure can choose it. */
 void
 lbrec_fix_epochs(TrainOptions *o)
 {
@@ -32,9 +32,9 @@ lbrec_fix_epochs(TrainOptions *o)
 }
 
 /*
- * Settings that were left out follow those that were given where the preset's
- * would not go with them: you can ask for layers without knowing of ensembles.
- * Those of a model that is continued stay: somebody may have chosen each.
+ * Adapts settings that the caller left out to those given, where the preset's
+ * would not fit: you can set layers without knowing of ensembles.  The
+ * settings of a continued model stay: each may have been chosen.
  */
 void
 lbrec_fit_options(TrainOptions *o)
@@ -53,11 +53,11 @@ lbrec_fit_options(TrainOptions *o)
 		if (o->batch_by == BATCH_LISTENS && !lbrec_is_given(o, "batch_size"))
 			o->batch_size = Max(o->batch_size, LISTENS_BATCH);
 	}
-	/* a given number of epochs is exact */
+	/* a number of epochs that the caller sets is exact */
 	if ((o->split == SPLIT_NONE || lbrec_is_given(o, "epochs")) &&
 		!lbrec_is_given(o, "early_stopping"))
 		lbrec_fix_epochs(o);
-	/* losses at different temperatures do not compare */
+	/* losses at different temperatures are not comparable */
 	o->find_temperature = o->refit && o->normalize && !o->continued &&
 		!lbrec_is_given(o, "temperature") && o->early_stopping != METRIC_NONE &&
 		o->early_stopping != METRIC_TEST_LOSS;
@@ -71,7 +71,7 @@ lbrec_drop_ids(TrainOptions *o)
 		o->id_dropout = ID_DROPOUT;
 }
 
-/* Settings that are right each, but not together. */
+/* Rejects settings that are valid alone but not together. */
 static void
 check_together(const TrainOptions *o)
 {
@@ -121,7 +121,7 @@ check_together(const TrainOptions *o)
 #undef REFUSE
 }
 
-/* Errors unless each setting is in its range and all go together. */
+/* Raises an error unless each setting is in its range and all fit together. */
 void
 lbrec_check_options(const TrainOptions *o)
 {

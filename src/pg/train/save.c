@@ -1,9 +1,9 @@
 /*
  * save.c
- *		Writes models.
+ *		Writes a trained model to the tables.
  *
- * Everything is written in the caller's transaction, with the caller's
- * rights; until COMMIT nobody sees the model.
+ * Everything is written in the caller's transaction, with the caller's rights;
+ * others see the model after COMMIT.
  */
 #include "pg/train/save.h"
 
@@ -40,7 +40,7 @@ typedef struct Saver
 	const Dataset *data;
 	const char *config;
 	StoredParts *parts;
-	TwoTower	model;			/* the trained one, with all its arrays */
+	TwoTower	model;			/* the trained model, with all its arrays */
 } Saver;
 
 static void
@@ -50,7 +50,7 @@ save_array(Saver *saver, const StoredPart *p, const void *array)
 	Size		done = 0;
 	int32		chunk = 0;
 
-	/* an empty array has one empty chunk, so that its shape is known */
+	/* an empty array has one empty chunk, for its shape */
 	do
 	{
 		Size		len = Min(size - done, TENSOR_CHUNK_BYTES);
@@ -61,7 +61,7 @@ save_array(Saver *saver, const StoredPart *p, const void *array)
 	} while (done < size);
 }
 
-/* Keys of one width, by code. */
+/* Copies keys of one width, by code. */
 static void *
 copy_keys(const Vocabulary *v, int width)
 {
@@ -78,7 +78,7 @@ copy_keys(const Vocabulary *v, int width)
 	return keys;
 }
 
-/* Offsets (n + 1) of keys of varying length. */
+/* Returns offsets (n + 1) of keys of varying length. */
 static int64 *
 key_offsets(const Vocabulary *v)
 {
@@ -98,7 +98,7 @@ key_offsets(const Vocabulary *v)
 	return offsets;
 }
 
-/* Keys of varying length, one after another. */
+/* Joins keys of varying length. */
 static char *
 key_bytes(const Vocabulary *v, const int64 *offsets)
 {
@@ -116,8 +116,8 @@ key_bytes(const Vocabulary *v, const int64 *offsets)
 }
 
 /*
- * Candidate vectors as they will be searched.  All of them together can be a
- * third of a training's memory, so they are made as chunks are filled.
+ * Fills a chunk with candidate vectors as they will be searched.  All of them
+ * can be a third of a training's memory, so they are computed chunk by chunk.
  */
 static void
 save_candidates(Saver *saver, const StoredPart *p)
@@ -154,8 +154,8 @@ save_candidates(Saver *saver, const StoredPart *p)
 }
 
 /*
- * Gives the model in memory the arrays that a training has elsewhere, but for
- * keys, which are copied one vocabulary at a time.
+ * Points the model at the arrays that a training keeps elsewhere, except keys,
+ * which are copied one vocabulary at a time.
  */
 static void
 gather_arrays(Saver *saver)
@@ -188,7 +188,7 @@ find_feature(const Saver *saver, const StoredPart *p)
 	return NULL;
 }
 
-/* The number of rows of an array that does not follow from the config. */
+/* Returns the number of rows of an array whose size is not in the config. */
 static int64
 count_rows(const Saver *saver, const StoredPart *p)
 {
@@ -212,7 +212,7 @@ count_rows(const Saver *saver, const StoredPart *p)
 	return core->tensors[lb_model_find_tensor(core, p->subject)].rows;
 }
 
-/* The configuration must give the shapes that are in memory. */
+/* Checks that the configuration gives the shapes in memory. */
 static void
 check_weight(const Saver *saver, const StoredPart *p)
 {
@@ -227,10 +227,7 @@ check_weight(const Saver *saver, const StoredPart *p)
 			 p->name);
 }
 
-/*
- * Writes one array.  Keys are copied for it, as they are no array in a
- * vocabulary.
- */
+/* Writes one array; keys are copied out of their vocabulary first. */
 static void
 save_part(Saver *saver, StoredPart *p)
 {
@@ -310,7 +307,7 @@ insert_epochs(int64 id, const EpochReport *epochs, int n_epochs)
 	}
 }
 
-/* Measures at one K as a row of lbrec.evaluation. */
+/* Converts measures at one K to a row of lbrec.evaluation. */
 EvaluationRow
 lbrec_evaluation_row(const char *recommender, int k, const Metrics *m)
 {
@@ -324,7 +321,7 @@ lbrec_evaluation_row(const char *recommender, int k, const Metrics *m)
 	};
 }
 
-/* Keeps what the epoch that is saved measured, and the baselines beside it. */
+/* Stores the measures of the saved epoch and of the baselines. */
 static void
 keep_measures(int64 id, const Trained *trained, const Dataset *data,
 			  const TrainOptions *options)
@@ -351,7 +348,7 @@ keep_measures(int64 id, const Trained *trained, const Dataset *data,
 	lbrec_keep_evaluation(&head, rows, n);
 }
 
-/* Reports a problem of a configuration that we made ourselves. */
+/* Reports a problem in a configuration that this library made. */
 static void
 bad_config(const char *tensor, int32 chunk, const char *problem, void *arg)
 {
@@ -359,10 +356,9 @@ bad_config(const char *tensor, int32 chunk, const char *problem, void *arg)
 }
 
 /*
- * Writes a trained model as the next version of its name.  Returns its
- * number.
- * Candidate vectors are stored as they will be searched; the candidate
- * tower's weights are there to continue training.
+ * Writes a trained model as the next version of its name; returns its number.
+ * Candidate vectors are stored as they will be searched; the candidate tower's
+ * weights are stored to continue training.
  */
 int32
 lbrec_save_model(const char *name, const Trained *trained,
@@ -393,7 +389,7 @@ lbrec_save_model(const char *name, const Trained *trained,
 	insert_epochs(saver->writer.id, epochs, n_epochs);
 	keep_measures(saver->writer.id, trained, data, options);
 
-	/* others will read the text: save what it says */
+	/* other sessions will read the text, so save its values */
 	(void) lbrec_parse_config(config, text, bad_config, NULL);
 	saver->trained = trained;
 	saver->data = data;

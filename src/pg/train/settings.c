@@ -1,13 +1,13 @@
 /*
  * settings.c
- *		The table of settings, which is the only place of each.
+ *		The table of settings.
  *
  * A row holds a setting's name, its type, its value in either preset, its
  * range or its values, and a line of meaning.  The parser, the checks, the
  * view lbrec_settings, the table of docs/reference.md (test/t/051_reference.pl
  * compares it with the view) and lbrec.model.config follow from it.  A new
- * setting is a field of TrainOptions, a row here, a row of the page, and the
- * code that uses it.
+ * setting needs a field of TrainOptions, a row here, a row of the page, and
+ * the code that uses it.
  */
 #include "pg/train/settings.h"
 
@@ -25,7 +25,7 @@
 #define MAX_EPOCHS 100000
 #define MAX_BATCH_SIZE 65536
 
-/* A name further than this from all settings is not a slip of theirs. */
+/* A name further than this from all settings is no typing error. */
 #define FARTHEST(length) ((int) Max(1, (length) / 3))
 #define LONGEST_NAME 63
 
@@ -74,14 +74,14 @@ static const char *const metric_names[] = {
 
 #define AT(field) offsetof(TrainOptions, field)
 
-/* A Metric as the setting early_stopping has it. */
+/* Returns the value of setting early_stopping for a Metric. */
 const char *
 lbrec_metric_name(int metric)
 {
 	return metric_names[metric];
 }
 
-/* A SplitKind as the setting split has it. */
+/* Returns the value of setting split for a SplitKind. */
 const char *
 lbrec_split_name(int split)
 {
@@ -205,7 +205,7 @@ lbrec_settings(int *n)
 	return table;
 }
 
-/* The setting of that name, or NULL. */
+/* Returns the setting of that name, or NULL. */
 const Setting *
 lbrec_find_setting(const char *name)
 {
@@ -215,7 +215,7 @@ lbrec_find_setting(const char *name)
 	return NULL;
 }
 
-/* The setting with the nearest name, or NULL if none is near. */
+/* Returns the setting with the nearest name, or NULL if none is near. */
 static const Setting *
 nearest(const char *name)
 {
@@ -242,7 +242,7 @@ nearest(const char *name)
 	return best;
 }
 
-/* An error that names the nearest setting. */
+/* Raises an error that names the nearest setting. */
 void
 lbrec_refuse_unknown(const char *name)
 {
@@ -286,7 +286,7 @@ lbrec_setting_type(const Setting *s)
 	return NULL;				/* keep compiler quiet */
 }
 
-/* The range or the values of a setting, in words. */
+/* Describes the range or the values of a setting. */
 char *
 lbrec_setting_values(const Setting *s)
 {
@@ -322,7 +322,7 @@ lbrec_setting_values(const Setting *s)
 	return out.data;
 }
 
-/* A value as it is written in the settings argument. */
+/* Returns a value as you would write it in the settings argument. */
 char *
 lbrec_setting_json(const Setting *s, const TrainOptions *options)
 {
@@ -380,7 +380,7 @@ lbrec_setting_json(const Setting *s, const TrainOptions *options)
 	return out.data;
 }
 
-/* The settings as a JSON object, for lbrec.model.config. */
+/* Returns the settings as a JSON object, for lbrec.model.config. */
 char *
 lbrec_options_json(const TrainOptions *options)
 {
@@ -395,14 +395,14 @@ lbrec_options_json(const TrainOptions *options)
 	return s.data;
 }
 
-/* The bit of a setting among those that are given. */
+/* Returns the bit of a setting in "given". */
 uint64
 lbrec_setting_bit(const Setting *s)
 {
 	return UINT64CONST(1) << (s - table);
 }
 
-/* True if the setting was set since the preset, or the older model's. */
+/* True if the caller set it, after the preset or the older model did. */
 bool
 lbrec_is_given(const TrainOptions *options, const char *name)
 {

@@ -17,25 +17,26 @@
 typedef enum SplitKind
 {
 	SPLIT_PAPER,				/* shuffle buffer; 40,000 and 10,000 listens */
-	SPLIT_RANDOM,				/* a random share is held out */
-	SPLIT_TIME,					/* the latest share, or what is after
+	SPLIT_RANDOM,				/* hold out a random share */
+	SPLIT_TIME,					/* hold out the latest share, or listens after
 								 * test_from */
-	SPLIT_LAST,					/* the latest of each user */
-	SPLIT_QUERY,				/* what the query test_listens returns */
-	SPLIT_NONE					/* train on everything, no metrics */
+	SPLIT_LAST,					/* hold out each user's latest */
+	SPLIT_QUERY,				/* hold out the listens of the query
+								 * test_listens */
+	SPLIT_NONE					/* train on everything, without metrics */
 } SplitKind;
 
 typedef enum BatchBy
 {
 	BATCH_LISTENS,				/* a row of a batch is a listen */
 	BATCH_USERS,				/* a row is a user with several recordings */
-	BATCH_SESSIONS,				/* a session of a user, likewise */
-	BATCH_AUTO					/* sessions where users are few, else users */
+	BATCH_SESSIONS,				/* a row is a session, otherwise the same */
+	BATCH_AUTO					/* sessions if users are few, else users */
 } BatchBy;
 
 /*
- * Enumerations are int here: the table in settings.c, which reads, checks and
- * prints every field, knows their names.
+ * Enumerations are stored as int: the table in settings.c, which reads, checks
+ * and prints every field, has their names.
  */
 typedef struct TrainOptions
 {
@@ -43,15 +44,17 @@ typedef struct TrainOptions
 	int			epochs;
 	int			batch_size;
 	double		learning_rate;
-	int			n_layers;		/* 0: towers are the sums of their inputs */
+	int			n_layers;		/* 0: towers sum their inputs */
 	int			layers[LB_MAX_LAYERS];
 	int			embedding_dim;
-	int			ensemble;		/* models trained apart, vectors side by side */
+	int			ensemble;		/* models trained separately, vectors
+								 * concatenated */
 	int64		seed;
 	int			split;			/* SplitKind */
 	double		test_fraction;
-	int			test_last;		/* SPLIT_LAST: listens; 0: test_fraction */
-	int			test_limit;		/* held out at most; 0: no limit */
+	int			test_last;		/* SPLIT_LAST: listens a user; 0:
+								 * test_fraction */
+	int			test_limit;		/* limit of held-out listens; 0: none */
 	bool		has_test_from;
 	int64		test_from;		/* microseconds since 1970 */
 	bool		user_embedding;
@@ -61,19 +64,20 @@ typedef struct TrainOptions
 	int			history_length; /* 0: no history input */
 	double		history_dropout;
 	int			history_pooling;	/* HistoryPooling */
-	bool		history_shared; /* the table of the candidate tower */
-	bool		history_before; /* only what came before the listen */
+	bool		history_shared; /* shares the table of the candidate tower */
+	bool		history_before; /* only recordings played before the listen */
 	int			batch_by;		/* BatchBy */
-	int			targets;		/* not BATCH_LISTENS: recordings of a row */
+	int			targets;		/* recordings of a row, unless BATCH_LISTENS */
 	bool		mean_loss;
 	double		temperature;
 	bool		logq;
-	bool		streaming_logq; /* estimated while training */
+	bool		streaming_logq; /* estimated during training */
 	bool		normalize;
 	bool		mask_hits;
 	int			hard_negatives;
 	int			extra_negatives;
-	bool		popular_negatives;	/* drawn by popularity, not uniformly */
+	bool		popular_negatives;	/* negatives are drawn by popularity, not
+									 * uniformly */
 	int			optimizer;		/* LbOptimizerKind */
 	double		initial_accumulator;
 	int			schedule;		/* LbScheduleKind */
@@ -84,25 +88,26 @@ typedef struct TrainOptions
 	double		clip_norm;
 	double		dropout;
 	double		id_dropout;		/* of recordings, if items name a catalogue */
-	int			evaluate_every; /* epochs */
+	int			evaluate_every; /* in epochs */
 	int			early_stopping; /* Metric */
-	int			patience;		/* evaluations */
+	int			patience;		/* in evaluations */
 	int			min_listens;
 	int			hash_buckets;
 	ArrayType  *bucketize;		/* text[], or NULL */
 	int			number_buckets;
-	double		repeat_power;	/* of a play's age; 0: no repeat term */
-	int			neighbours;		/* of a recording at most; 0: no such term */
-	bool		refit;			/* in the end on all, held out or not */
-	bool		find_temperature;	/* by trials, as nobody said it */
-	bool		require_better; /* than popular recordings, to be active */
-	int			keep_versions;	/* of the name; 0: all */
+	double		repeat_power;	/* exponent of plays' decay; 0: no repeat term */
+	int			neighbours;		/* limit for each recording; 0: no such term */
+	bool		refit;			/* finally train on all listens */
+	bool		find_temperature;	/* by trials, because the caller set none */
+	bool		require_better; /* than popular recordings, or it is not
+								 * activated */
+	int			keep_versions;	/* versions of the name to keep; 0: all */
 	bool		activate;
 	bool		make_default;
 	bool		verbose;
-	bool		continued;		/* an older model's, but for what is given */
-	uint64		given;			/* settings of the table that were set since
-								 * the last preset, by place */
+	bool		continued;		/* starts from an older model's settings */
+	uint64		given;			/* bit for each setting that was set after the
+								 * preset, in the order of the table */
 } TrainOptions;
 
 typedef enum SettingKind
@@ -123,9 +128,9 @@ typedef struct Setting
 {
 	const char *name;
 	SettingKind kind;
-	size_t		offset;			/* of its field in TrainOptions */
-	const char *by_default;		/* its value in preset default, as text */
-	const char *paper;			/* and in preset paper */
+	size_t		offset;			/* offset of its field in TrainOptions */
+	const char *by_default;		/* value in preset default, as text */
+	const char *paper;			/* value in preset paper */
 	double		low;
 	double		high;
 	const char *const *names;	/* NULL-terminated */

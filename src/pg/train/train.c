@@ -1,6 +1,6 @@
 /*
  * train.c
- *		Trains a model: trials where they are wanted, then the last run.
+ *		Trains a model: trials if the options want them, then the last run.
  */
 #include "pg/train/train.h"
 
@@ -26,7 +26,7 @@
 #include "pg/train/trials.h"
 #include "pg/train/warm.h"
 
-/* Users and recordings enough for one to be told from the other. */
+/* Raises an error if there are too few users or recordings to compare. */
 static void
 check_dataset(const Dataset *data, const TrainOptions *options)
 {
@@ -53,8 +53,7 @@ check_dataset(const Dataset *data, const TrainOptions *options)
 }
 
 /*
- * The model of a run.  For serving, listens that were held out are counted
- * too.
+ * Makes the model of a run.  For serving, its counts include held-out listens.
  */
 static Trained *
 finish(const RunPlan *plan, const RunResult *result, LbMix mix,
@@ -91,7 +90,7 @@ measure_baselines(HeldOut *held, const RunPlan *plan)
 	lbrec_measure_baselines(held, plan);
 }
 
-/* Tells once that a batch has sessions where it usually has users. */
+/* Notes once that batches have sessions instead of users. */
 static void
 tell_sessions(const RunPlan *plan)
 {
@@ -104,7 +103,7 @@ tell_sessions(const RunPlan *plan)
 				 errhint("Set \"batch_by\" in settings to choose yourself.")));
 }
 
-/* Trains once, on what is not held out; common has no inputs yet. */
+/* Trains once, without the held-out listens; common has no inputs yet. */
 static Trained *
 train_once(const RunPlan *common)
 {
@@ -125,10 +124,10 @@ train_once(const RunPlan *common)
 }
 
 /*
- * Numbers the recordings, by plays that are not held out, and forgets rare
- * ones.  Which are rare, what is held out does not tell; but where a last
- * training follows, all listens decide, and plays, by the new codes, are for
- * the trials.
+ * Numbers the recordings by plays that are not held out, and removes rare
+ * ones.  Held-out listens do not decide which are rare, unless a last training
+ * on all listens follows: then all decide, and the plays returned, by the new
+ * codes, are for the trials.
  */
 static int64 *
 settle_recordings(Dataset *data, const Split *split, const TrainOptions *o,
@@ -154,8 +153,8 @@ settle_recordings(Dataset *data, const Split *split, const TrainOptions *o,
 }
 
 /*
- * The dataset of trials.  Recordings that are rare without what is held out
- * are the last ones: they are no candidates, and nothing is trained on them.
+ * Makes the dataset of trials.  Recordings that are rare without the held-out
+ * listens come last: they are no candidates and are not trained on.
  */
 static Dataset *
 trial_dataset(const Dataset *data, Split *split, const TrainOptions *o,
@@ -186,8 +185,8 @@ trial_dataset(const Dataset *data, Split *split, const TrainOptions *o,
 }
 
 /*
- * Trials without what is held out, then a training on all listens; common has
- * no inputs yet.
+ * Runs trials without the held-out listens, then trains on all; common has no
+ * inputs yet.
  */
 static Trained *
 train_again(const RunPlan *common, const Dataset *trial_data)
@@ -233,9 +232,9 @@ train_again(const RunPlan *common, const Dataset *trial_data)
 }
 
 /*
- * Holds listens out and settles the recordings: a plan without inputs, and the
- * plays that are not held out.  True if a last training on all listens is to
- * follow; after trials one may, whatever the options say.
+ * Splits the listens and numbers the recordings: makes a plan without inputs,
+ * and the plays that are not held out.  True if a last training on all listens
+ * follows; after trials one may, whatever the options say.
  */
 static bool
 prepare(RunPlan *plan, TrainOptions *options, Split *split, int64 **plays,
@@ -248,12 +247,12 @@ prepare(RunPlan *plan, TrainOptions *options, Split *split, int64 **plays,
 				CurrentMemoryContext);
 	if (split->n_test == 0)
 	{
-		/* such as the last fifth of users with a listen each */
+		/* for example, the last fifth of users with one listen each */
 		lbrec_fix_epochs(options);
 		split->excluded = NULL;
 	}
 	last_follows = options->refit && split->excluded;
-	/* without a last training no trial fits the weight of trends */
+	/* without a last training, no trial fits the weight of trends */
 	options->refit = last_follows;
 	*plays = settle_recordings(request->data, split, options,
 							   last_follows || only_trials);
@@ -275,8 +274,8 @@ prepare(RunPlan *plan, TrainOptions *options, Split *split, int64 **plays,
 }
 
 /*
- * A plan of trials, whose options and inputs are set for each; it lives in the
- * current context.  Recordings of the dataset are numbered anew.
+ * Makes a plan for trials, which set its options and inputs; it lives in the
+ * current context.  The dataset's recordings are numbered anew.
  */
 RunPlan *
 lbrec_trial_plan(const TrainRequest *request)
@@ -299,7 +298,7 @@ lbrec_trial_plan(const TrainRequest *request)
 }
 
 /*
- * Trains a model; the result lives in context.  Recordings of the dataset are
+ * Trains a model; the result lives in context.  The dataset's recordings are
  * numbered anew.
  */
 Trained *

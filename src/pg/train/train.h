@@ -1,6 +1,6 @@
 /*
  * train.h
- *		A training run over a dataset.
+ *		Trains a model on a dataset.
  */
 #ifndef LBREC_TRAIN_TRAIN_H
 #define LBREC_TRAIN_TRAIN_H

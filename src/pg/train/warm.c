@@ -6,8 +6,8 @@
  * row in a table stays; new keys follow, and their rows begin as in any new
  * model.  The optimiser's states continue too: with Adagrad a row that was
  * trained for long moves little, a new one fast, which is what new listens
- * need.  Users' lists are merged, so that a user with new listens is trained
- * on the old ones again and nothing is forgotten.
+ * need.  Users' lists are merged, so that training on a user with new listens
+ * includes the old ones and nothing is forgotten.
  */
 #include "pg/train/warm.h"
 
@@ -41,14 +41,14 @@ struct WarmStart
 	MemoryContext context;
 	ModelRow	row;
 	LoadedModel loaded;
-	TwoTower	model;			/* its arrays but for weights */
+	TwoTower	model;			/* with all arrays except weights */
 	WeekCounts	weeks;
 	double		temperature;
 	int64		n_listens;
 	char	   *query;			/* of them */
 };
 
-/* An array of the older model that the table says it has. */
+/* Loads an array of the older model, which must be in its list. */
 static void *
 load(WarmStart *warm, int part)
 {
@@ -60,7 +60,7 @@ load(WarmStart *warm, int part)
 	return data;
 }
 
-/* Rows of an array of a column, 0 if there is no such array. */
+/* Returns the rows of an array of a column, 0 if there is no such array. */
 static int64
 rows_of(const WarmStart *warm, const Feature *f, const char *array)
 {
@@ -70,7 +70,10 @@ rows_of(const WarmStart *warm, const Feature *f, const char *array)
 	return i < 0 ? 0 : warm->loaded.parts->part[i].shape.rows;
 }
 
-/* A setting of the older model's training, or the name of its preset. */
+/*
+ * Takes over a setting of the older model's training, or the name of its
+ * preset.
+ */
 static void
 set_option(const char *name, const JsonbValue *value, void *arg)
 {
@@ -122,7 +125,7 @@ has_query_input(const ModelConfig *c, InputSource source)
 	return false;
 }
 
-/* True if a training with these settings gives the towers these inputs. */
+/* True if a training with these settings gives the towers the same inputs. */
 static bool
 agree(const TrainOptions *o, const ModelConfig *c)
 {
@@ -142,7 +145,7 @@ agree(const TrainOptions *o, const ModelConfig *c)
 }
 
 /*
- * An error where a training could not continue that version for its settings.
+ * Raises an error if these settings do not allow continuing that version.
  * Called within SPI.
  */
 void
@@ -185,7 +188,7 @@ read_query(WarmStart *warm)
 
 /*
  * Opens the active version of the named model.  options become its settings;
- * what the caller gives is to be set over them.
+ * the caller then overwrites those given.
  */
 WarmStart *
 lbrec_warm_open(const char *name, TrainOptions *options,
@@ -247,9 +250,9 @@ lbrec_warm_time(const WarmStart *warm, TimeScale *time)
 }
 
 /*
- * The weights of the scores' parts that the older model has, for one member;
- * false where it has none, or was trained at another temperature: dot products
- * are weighed by it.
+ * Returns the older model's weights of the scores' parts, for one member;
+ * false if it has none or was trained at another temperature, which scales dot
+ * products.
  */
 bool
 lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options, LbMix *mix)
@@ -261,8 +264,8 @@ lbrec_warm_mix(const WarmStart *warm, const TrainOptions *options, LbMix *mix)
 }
 
 /*
- * The weight of trends in the logits that the older model's dot products have,
- * 0 without one, or where these settings do not subtract log q.
+ * Returns the weight of trends in the older model's logits; 0 if it has none,
+ * or if these settings do not subtract log q.
  */
 double
 lbrec_warm_trend(const WarmStart *warm, const TrainOptions *options)
@@ -271,7 +274,9 @@ lbrec_warm_trend(const WarmStart *warm, const TrainOptions *options)
 		!options->streaming_logq ? warm->loaded.config.trend : 0;
 }
 
-/* Steps that made the states which that optimiser continues. */
+/*
+ * Returns the number of steps behind the states that this optimiser continues.
+ */
 int64
 lbrec_warm_steps(const WarmStart *warm, const LbOptimizer *opt)
 {
@@ -279,7 +284,7 @@ lbrec_warm_steps(const WarmStart *warm, const LbOptimizer *opt)
 		warm->loaded.config.steps : 0;
 }
 
-/* The older model in memory, without its weights. */
+/* Returns the older model in memory, without its weights. */
 const TwoTower *
 lbrec_warm_model(const WarmStart *warm)
 {
@@ -287,8 +292,8 @@ lbrec_warm_model(const WarmStart *warm)
 }
 
 /*
- * The older model's weights of what comes next, of all its members; false
- * where they are not those of the new one.
+ * Returns the older model's weights of next recordings, for all its members;
+ * false if they do not fit the new one.
  */
 bool
 lbrec_warm_moment(const WarmStart *warm, const TrainOptions *options,
@@ -309,7 +314,7 @@ add_key(const WarmStart *warm, Vocabulary *v, const void *key, uint32 len,
 		lbrec_bad_array(&warm->row, array, TWO_ALIKE);
 }
 
-/* The older model's values of a column, or NULL. */
+/* Returns the older model's values of a column, or NULL. */
 static const FeatureValues *
 find_column(const WarmStart *warm, const Feature *f)
 {
@@ -319,7 +324,7 @@ find_column(const WarmStart *warm, const Feature *f)
 
 		if (strcmp(old->name, f->name) != 0)
 			continue;
-		/* numbers become codes of ranges when all listens are read */
+		/* numbers become codes of ranges later, when all listens are read */
 		if (old->of_user == f->of_user && old->bucketed == f->bucketed &&
 			(f->bucketed || old->kind == f->kind))
 			return old;
@@ -334,7 +339,7 @@ find_column(const WarmStart *warm, const Feature *f)
 	return NULL;
 }
 
-/* The values that the older model has of a column, or unknown for all. */
+/* Takes over the older model's values of a column, or sets all to unknown. */
 static void
 prepare_feature(const WarmStart *warm, Feature *f)
 {
@@ -371,12 +376,14 @@ prepare_feature(const WarmStart *warm, Feature *f)
 	for (int64 e = 0; f->offsets && e < entities; e++)
 		f->longest_bag = Max(f->longest_bag,
 							 (int32) (f->offsets[e + 1] - f->offsets[e]));
-	/* one more than there are: room for a bag's last offset */
+	/* one more entry than entities: a bag has one more offset */
 	f->allocated = f->kind == FEATURE_BAG ? entities + 1 : entities;
 	f->n = entities;
 }
 
-/* Called before the first row is read: the older model's keys come first. */
+/*
+ * Call this before the first row is read: the older model's keys come first.
+ */
 void
 lbrec_warm_prepare(Dataset *data, void *arg)
 {
@@ -475,10 +482,10 @@ lbrec_warm_listens(const WarmStart *warm)
 }
 
 /*
- * Rows of the older table of recordings that those of the new one continue, or
- * -1, (*n_rows); NULL where each goes on in its place.  With hash buckets, a
- * recording that has played its way out of one begins as that was; and all
- * rows behind its own have moved.
+ * Maps rows of the new table of recordings to those of the older one that they
+ * continue, or -1 (*n_rows).  NULL if every row keeps its place.  With hash
+ * buckets, a recording that now has a row of its own continues its bucket's
+ * row, and all later rows have moved.
  */
 static int32 *
 rows_before(int64 *n_rows, const WarmStart *warm, const Dataset *data,
@@ -509,7 +516,7 @@ rows_before(int64 *n_rows, const WarmStart *warm, const Dataset *data,
 		if (row < *n_rows - options->hash_buckets)
 			from[row] = old ? old[r] : (int32) r;
 	}
-	/* their number decides which recordings share a bucket */
+	/* the number of buckets decides which recordings share one */
 	if (options->hash_buckets == hash_buckets)
 		for (int b = 1; b <= options->hash_buckets; b++)
 			from[*n_rows - b] = (int32) (n_old - b);
@@ -518,8 +525,8 @@ rows_before(int64 *n_rows, const WarmStart *warm, const Dataset *data,
 }
 
 /*
- * Member m's columns of n_members side by side, of all rows or, for each row
- * that is to be filled, of the one that it continues.
+ * Copies member m's columns of n_members side by side, for all rows or, with a
+ * map, from the row that each new row continues.
  */
 static void
 take_columns(float *to, const float *from, int64 rows, int cols, int m, int n,
@@ -536,15 +543,16 @@ take_columns(float *to, const float *from, int64 rows, int cols, int m, int n,
 	}
 }
 
-/* Rows and columns of an array, and the older rows that it continues. */
+/* The shape of a new array, and the older rows that it continues. */
 typedef struct WarmArray
 {
 	int64		rows;
 	int			cols;
-	bool		table;			/* may grow */
-	const int32 *map;			/* (rows): rows of the older one, or NULL */
-	int64		older_rows;		/* that the map is made for */
-	int			m;				/* member of n_members */
+	bool		table;			/* an array that may have grown */
+	const int32 *map;			/* (rows): row of the older one, or NULL */
+	int64		older_rows;		/* rows of the older array that the map refers
+								 * to */
+	int			m;				/* number of the member */
 	int			n_members;
 } WarmArray;
 
@@ -557,7 +565,7 @@ warm_array(WarmStart *warm, const char *name, float *to,
 	float	   *data;
 	int64		most = a->map ? a->older_rows : a->rows;
 
-	/* an input, or an optimiser's state, that the older model lacks */
+	/* the older model lacks this input or this optimiser's state */
 	if (part < 0)
 		return;
 	shape = warm->loaded.parts->part[part].shape;
@@ -579,7 +587,8 @@ warm_array(WarmStart *warm, const char *name, float *to,
 
 /*
  * Copies weights and optimiser's states of one member from the older model.
- * recording_rows are those of the new model, NULL where each has its own.
+ * recording_rows are those of the new model, NULL if each recording has its
+ * own.
  */
 void
 lbrec_warm_weights(WarmStart *warm, const Dataset *data,
@@ -600,7 +609,7 @@ lbrec_warm_weights(WarmStart *warm, const Dataset *data,
 							  recording_rows);
 		a.map = map;
 		warm_array(warm, t->name, t->value, &a);
-		/* another optimiser's states mean something else */
+		/* states of another optimiser have another meaning */
 		for (int s = 0; s < lb_optimizer_states(opt) &&
 			 (int) opt->kind == warm->loaded.config.optimizer; s++)
 		{

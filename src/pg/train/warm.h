@@ -1,6 +1,6 @@
 /*
  * warm.h
- *		Continuing a model that is there.
+ *		Warm start: continues an older model with new listens.
  */
 #ifndef LBREC_TRAIN_WARM_H
 #define LBREC_TRAIN_WARM_H
