@@ -45,7 +45,7 @@ lbrec_attach_image(ServingModel *s, const ImageHeader *h)
 	s->popular = AT(h->popular);
 	s->index = AT(h->index);
 	s->lengths = AT(h->lengths);
-	s->tells_tastes = lbrec_tells_tastes(&s->tower);
+	s->knows_tastes = lbrec_knows_tastes(&s->tower);
 #undef AT
 }
 

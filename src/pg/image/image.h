@@ -68,7 +68,7 @@ typedef struct ServingModel
 	const int32 *recording_buckets;
 	const float *popular;
 	const float *lengths;		/* lengths of candidates' vectors */
-	bool		tells_tastes;	/* else popularity is all that the model knows */
+	bool		knows_tastes;	/* else popularity is all that the model knows */
 	const void *index;
 } ServingModel;
 

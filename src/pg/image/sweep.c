@@ -32,16 +32,16 @@
 #include "pg/image/marks.h"
 #include "pg/image/names.h"
 
-/* Models whose images are removed when this transaction ends. */
-typedef struct Doomed
+/* An image that is removed when this transaction ends. */
+typedef struct ImageRemoval
 {
 	int64		model;
 	XactEvent	when;			/* XACT_EVENT_COMMIT or XACT_EVENT_ABORT */
-} Doomed;
+} ImageRemoval;
 
-static Doomed *doomed;
-static int	n_doomed;
-static int	max_doomed;
+static ImageRemoval *removals;
+static int	n_removals;
+static int	max_removals;
 
 /*
  * Parses a file's name; returns false if it is no image.  The names of an
@@ -199,16 +199,16 @@ lbrec_sweep_images(void)
 
 /* Removes the images of these models. Nothing here may fail. */
 static void
-remove_doomed(XactEvent event, void *arg)
+remove_images(XactEvent event, void *arg)
 {
 	DIR		   *dir;
 	struct dirent *entry;
-	int			n = n_doomed;
+	int			n = n_removals;
 
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
 		event != XACT_EVENT_PREPARE)
 		return;
-	n_doomed = 0;
+	n_removals = 0;
 	if (n == 0 || (dir = opendir(IMAGE_DIR)) == NULL)
 		return;
 	while ((entry = readdir(dir)) != NULL)
@@ -221,7 +221,7 @@ remove_doomed(XactEvent event, void *arg)
 			database != MyDatabaseId)
 			continue;
 		for (int i = 0; i < n; i++)
-			if (doomed[i].model == model && doomed[i].when == event)
+			if (removals[i].model == model && removals[i].when == event)
 				remove_file(entry->d_name);
 	}
 	closedir(dir);
@@ -239,19 +239,19 @@ lbrec_forget_images(int64 model, XactEvent when)
 
 	if (!registered)
 	{
-		RegisterXactCallback(remove_doomed, NULL);
+		RegisterXactCallback(remove_images, NULL);
 		registered = true;
 	}
-	if (n_doomed == max_doomed)
+	if (n_removals == max_removals)
 	{
-		int			more = Max(16, max_doomed * 2);
+		int			more = Max(16, max_removals * 2);
 
-		doomed = doomed ? repalloc(doomed, more * sizeof(Doomed)) :
-			MemoryContextAlloc(TopMemoryContext, more * sizeof(Doomed));
-		max_doomed = more;
+		removals = removals ? repalloc(removals, more * sizeof(ImageRemoval)) :
+			MemoryContextAlloc(TopMemoryContext, more * sizeof(ImageRemoval));
+		max_removals = more;
 	}
-	doomed[n_doomed].model = model;
-	doomed[n_doomed++].when = when;
+	removals[n_removals].model = model;
+	removals[n_removals++].when = when;
 }
 
 /*

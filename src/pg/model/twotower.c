@@ -130,8 +130,8 @@ lbrec_has_history(const TwoTower *model)
  * A model can learn tastes if this many users, or this share of them, have
  * several recordings.
  */
-#define TELLING_USERS 100
-#define TELLING_SHARE 20
+#define TASTE_USERS 100
+#define TASTE_SHARE 20
 
 /*
  * True if the listens can show which recordings the same people play.  If
@@ -139,10 +139,10 @@ lbrec_has_history(const TwoTower *model)
  * has other inputs of the user.
  */
 bool
-lbrec_tells_tastes(const TwoTower *model)
+lbrec_knows_tastes(const TwoTower *model)
 {
 	const int64 *offsets = model->counted.history_offsets;
-	int64		wanted = Min(TELLING_USERS, model->n_users / TELLING_SHARE);
+	int64		wanted = Min(TASTE_USERS, model->n_users / TASTE_SHARE);
 	int64		several = 0;
 
 	for (int i = 0; i < model->core.query.n_inputs; i++)

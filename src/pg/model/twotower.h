@@ -140,7 +140,7 @@ extern int	lbrec_add_input(TwoTower *model, bool query, InputSource source,
 							int cols, int64 max_shares);
 extern LbSpan lbrec_history(const TwoTower *model, const int32 *codes, int n);
 extern bool lbrec_has_history(const TwoTower *model);
-extern bool lbrec_tells_tastes(const TwoTower *model);
+extern bool lbrec_knows_tastes(const TwoTower *model);
 extern void lbrec_feature_values(FeatureValues *values, const Feature *f);
 extern int	lbrec_time_bucket(const TimeScale *scale, int64 time);
 extern void lbrec_make_buffers(InputBuffers *buffers, const LbTower *tower,

@@ -68,7 +68,7 @@ lbrec_is_warm(const ServingModel *serving, int32 user)
 {
 	const int64 *offsets = serving->tower.counted.history_offsets;
 
-	return serving->tells_tastes && user != 0 &&
+	return serving->knows_tastes && user != 0 &&
 		offsets[user] < offsets[user + 1];
 }
 
@@ -384,7 +384,7 @@ lbrec_fold_in(Listener *listener, const ServingModel *serving, int64 user_id,
 	Played		played;
 	float	   *query;
 
-	if (!serving->tells_tastes || !lbrec_has_listens(moment))
+	if (!serving->knows_tastes || !lbrec_has_listens(moment))
 		return false;
 	working = AllocSetContextCreate(caller, "lbrec new user",
 									ALLOCSET_DEFAULT_SIZES);

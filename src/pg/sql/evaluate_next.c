@@ -99,7 +99,7 @@ add_rank(Evaluation *e, MomentRanker by, int64 rank, bool is_new)
 static bool
 is_stranger(const Evaluation *e, const RankedMoment *m)
 {
-	if (!e->serving->tells_tastes)
+	if (!e->serving->knows_tastes)
 		return true;
 	for (int64 i = 0; m->user == 0 && i < m->n; i++)
 		if (m->plays[i].code > 0)

@@ -96,5 +96,5 @@ lbrec_find_asked(NextListener *next, const ServingModel *serving,
 	int32		user = q->has_user ? lbrec_warm_user(serving, q->user_id) : 0;
 
 	lbrec_find_next(next, serving, user, plays, n, q->moment.time);
-	return serving->tells_tastes && (user != 0 || next->moment.n > 0);
+	return serving->knows_tastes && (user != 0 || next->moment.n > 0);
 }

@@ -175,11 +175,11 @@ read_options(FunctionCallInfo fcinfo, TrainRequest *request, TrainOptions *o,
 }
 
 /* State of verbose: is it on, and when was the last line printed. */
-typedef struct Teller
+typedef struct VerboseState
 {
 	bool		verbose;
 	TimestampTz told;
-} Teller;
+} VerboseState;
 
 /*
  * Prints an epoch at once, because rows come at the end of the statement: the
@@ -188,14 +188,14 @@ typedef struct Teller
 static void
 tell_epoch(const RunPlan *plan, const EpochReport *report, void *arg)
 {
-	Teller	   *teller = arg;
+	VerboseState *state = arg;
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (!teller->verbose ||
+	if (!state->verbose ||
 		(report->epoch > 1 && report->epoch < plan->n_epochs &&
-		 !TimestampDifferenceExceeds(teller->told, now, INFO_MS)))
+		 !TimestampDifferenceExceeds(state->told, now, INFO_MS)))
 		return;
-	teller->told = now;
+	state->told = now;
 	if (report->evaluated)
 		ereport(INFO,
 				(errmsg("%s, epoch %d of %d: loss %.5g, test loss %.5g, top-10 %.4f, top-100 %.4f, %.2f s",
@@ -315,10 +315,10 @@ lbrec_train(PG_FUNCTION_ARGS)
 {
 	RowSink		sink = lbrec_begin_rows(fcinfo, N_ARGS, N_COLUMNS);
 	TrainOptions options;
-	Teller		teller = {0};
+	VerboseState state = {0};
 	ListenSource source = {.with_features = true};
 	TrainRequest request = {.options = &options, .callback = tell_epoch,
-		.arg = &teller};
+		.arg = &state};
 	MemoryContext context;
 	Dataset    *data;
 	Trained    *trained;
@@ -337,7 +337,7 @@ lbrec_train(PG_FUNCTION_ARGS)
 		bound_listens(&source, &request,
 					  PG_GETARG_TIMESTAMPTZ(ARG_AS_OF));
 	lbrec_check_name(request.name);
-	teller.verbose = options.verbose;
+	state.verbose = options.verbose;
 
 	/* fail now, not after an hour of training */
 	PreventCommandIfReadOnly("lbrec_train()");

@@ -50,7 +50,7 @@
 /*
  * Features: the parts, and before them the dot product, the trend and found.
  */
-#define MAX_FEATURES_HERE (LB_N_PARTS + 2)
+#define MAX_FIT_FEATURES (LB_N_PARTS + 2)
 
 /*
  * Plays of one user resemble each other: together they say as much about other
@@ -350,10 +350,10 @@ fit(double *weights, const LbChoices *choices)
 typedef struct Features
 {
 	int			n;
-	double		prior[MAX_FEATURES_HERE];
-	double		precision[MAX_FEATURES_HERE];
-	double		least[MAX_FEATURES_HERE];
-	double		weight[MAX_FEATURES_HERE];	/* the fitted weights */
+	double		prior[MAX_FIT_FEATURES];
+	double		precision[MAX_FIT_FEATURES];
+	double		least[MAX_FIT_FEATURES];
+	double		weight[MAX_FIT_FEATURES];	/* the fitted weights */
 } Features;
 
 static int

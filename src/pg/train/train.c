@@ -321,7 +321,7 @@ lbrec_run_training(const TrainRequest *request, MemoryContext context)
 			   sizeof(int64));
 		trained = train_once(&plan);
 	}
-	if (!lbrec_tells_tastes(trained->model))
+	if (!lbrec_knows_tastes(trained->model))
 		ereport(NOTICE,
 				(errmsg("almost no user has played two recordings, so model \"%s\" knows no tastes",
 						request->name),
