@@ -9,7 +9,7 @@
 
 #include "core/lb_math.h"
 
-/* The parts of a score beside the dot product, in the order of their sum. */
+/* The parts of a score beside the dot product, in the order of summation. */
 typedef enum LbPart
 {
 	LB_PART_NEIGHBOUR,
@@ -37,14 +37,14 @@ lb_mix_decay(double days, double power)
 }
 
 /*
- * The log of what plays count `days` later, from the log of what they counted.
- * Their single times are not kept: each is given the age that all would have
- * if they were equally old, so one play ages exactly.
+ * Returns the log of the plays' weight, `days` later, from that log now.
+ * Single times are not kept: all plays get the same age, the one that explains
+ * the weight, so for a single play the result is exact.
  */
 static inline float
 lb_mix_aged(float log_weight, float plays, double days, double power)
 {
-	/* log of (1 + age)^-power, which no play passes */
+	/* log of (1 + age)^-power of each play */
 	double		each = log_weight - (plays > 1 ? lb_log(plays) : 0);
 	double		inverse_age = lb_exp((each < 0 ? each : 0) / power);
 
@@ -52,32 +52,33 @@ lb_mix_aged(float log_weight, float plays, double days, double power)
 					power * lb_log(1 + (days > 0 ? days : 0) * inverse_age));
 }
 
-/* Features of a row of choices, at most. */
+/* Maximum number of features in a row of choices. */
 #define LB_MAX_CHOICE_FEATURES 24
 
-/*
- * Choices: group g chose from rows offsets[g] up to offsets[g + 1].
- */
+/* Choices: group g chose from rows offsets[g] to offsets[g + 1] - 1. */
 typedef struct LbChoices
 {
 	int			F;
 	int64_t		n_groups;
 	const int64_t *offsets;		/* (n_groups + 1) */
 	const float *x;				/* (rows, F) */
-	const float *log_count;		/* (rows) log of how many it stands for */
-	const float *chosen;		/* (rows) how often, weighted */
+	const float *log_count;		/* (rows) log of the number of rows that it
+								 * represents */
+	const float *chosen;		/* (rows) number of times chosen, weighted */
 	const double *prior;		/* (F) */
-	const double *precision;	/* (F) of the prior, above 0 */
+	const double *precision;	/* (F) precision of the prior, above 0 */
 	const double *lower;		/* (F) */
 } LbChoices;
 
 /*
- * The weights b (F) of a conditional logit: the probability of a row in its
- * group is proportional to count * exp(<x, b>).
+ * Fits the weights b (F) of a conditional logit: the probability of a row in
+ * its group is proportional to count * exp(<x, b>).
  */
 extern LbStatus lb_mix_fit(double *b, const LbChoices *c, LbCancel cancel);
 
-/* The loss at b, and its gradient (F) and Hessian (F, F) unless NULL. */
+/*
+ * Returns the loss at b, and its gradient (F) and Hessian (F, F) unless NULL.
+ */
 extern double lb_mix_loss(double *gradient, double *hessian,
 						  const LbChoices *c, const double *b);
 

@@ -2,9 +2,9 @@
  * lb_moment.c
  *		Moments: the parts of a recording's score as the next one played.
  *
- * The formulas stand in lb_moment.h.  Gathering is one pass over the user's
- * plays, from the latest to the first, and over the rows of neighbours and
- * transitions of the latest; nothing looks at the whole catalogue.
+ * lb_moment.h has the formulas.  Gathering is one pass over the user's plays,
+ * from the latest to the first, and over the rows of neighbours and
+ * transitions of the latest; it never reads the whole catalogue.
  */
 #include "core/score/lb_moment.h"
 
@@ -17,7 +17,8 @@
 #define SCALE 0.01				/* l(x) = log(1 + x / SCALE) */
 #define BESIDE_PLAYS 8
 #define BESIDE_DECAY 0.8f
-#define EVERYBODY 2.0f			/* weight of everybody's row beside the own */
+#define EVERYBODY 2.0f			/* weight of all users' transitions beside the
+								 * user's own */
 #define SHRINK 20.0f			/* added to a row's sum */
 #define CONTEXT_FACTOR 5.0f
 #define CONTEXT_PLAYS 4
@@ -41,7 +42,7 @@ const LbMomentWeights lb_moment_prior = {{
 		2.4, 0.29, -0.58, 0, 0, 0, 0, 0, 0.70}
 }};
 
-/* Recordings without a row need an order. */
+/* Above 0, so that recordings without a row have an order. */
 #define LEAST_TASTE 0.01
 
 double
@@ -184,7 +185,7 @@ days_ago(int64_t now, int64_t time)
 		0;
 }
 
-/* True if the play was at about the time of the day that it is now. */
+/* True if the play was within two hours of the current time of day. */
 static bool
 is_at_clock(int64_t now, int64_t time)
 {
@@ -220,7 +221,7 @@ lb_moment_gather_own(LbMoment *m, const LbPlay *plays, int64_t n, int64_t now)
 		}
 		row->in_hour = row->in_hour || now - plays[i].time < LB_FOLLOW_GAP;
 	}
-	/* the share of a day's hours stands for six plays */
+	/* the prior share counts as six plays */
 	m->clock = (at_clock + 6 * CLOCK_SHARE) / (known + 6);
 	m->w_sum = 0;
 	for (int64_t i = 0; i < m->n; i++)
@@ -229,8 +230,8 @@ lb_moment_gather_own(LbMoment *m, const LbPlay *plays, int64_t n, int64_t now)
 }
 
 /*
- * What is near the latest own recordings.  With a slot for each code the sums
- * lie side by side while they grow, and become rows in the end.
+ * Sums the neighbours of the latest own recordings.  If each code has a slot,
+ * the sums are adjacent while they grow, and become rows at the end.
  */
 static void
 gather_near(LbMoment *m, const LbNeighbours *nb)
@@ -295,7 +296,10 @@ gather_everybody(LbMoment *m, const LbFollow *f, const LbPlay *plays,
 	}
 }
 
-/* True if a play before plays[q] is the one at that place before the end. */
+/*
+ * True if a play before plays[q] has the same recording as that many plays
+ * before the end.
+ */
 static inline bool
 has_common(const LbPlay *plays, int64_t n, int64_t q)
 {
@@ -306,7 +310,10 @@ has_common(const LbPlay *plays, int64_t n, int64_t q)
 	return any;
 }
 
-/* The user's earlier transitions from the same: plays[q] after plays[q - d]. */
+/*
+ * Counts the user's earlier transitions from the same recording: plays[q]
+ * after plays[q - d].
+ */
 static void
 gather_habits(LbMoment *m, const LbPlay *plays, int64_t n, int64_t now)
 {
@@ -394,7 +401,7 @@ lb_moment_values(double *values, const LbMoment *m, const LbMomentRow *row,
 							  2);
 }
 
-/* The weight of b among the neighbours of a. */
+/* Returns the weight of b among the neighbours of a. */
 static double
 nearness(const LbNeighbours *nb, int32_t a, int32_t b)
 {

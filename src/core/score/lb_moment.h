@@ -28,12 +28,12 @@
  *
  *		r_d = (own_d(b) + 2 C_d(a,b) / (C_d(a,.) + 20)) / (own_d(.) + 2)
  *
- * C_d(a,b) counts everybody's transitions from a to b at distance d
- * (lb_follow.h); own_d(b) those of the user, each counting
- * 1 / sqrt(1 + days), and for d = 1 five times as much for each further play
- * before a, three at most, that agrees with those before the moment.  So a
- * user's own habit counts where there is one, and everybody's where there is
- * none: Dirichlet smoothing (Zhai and Lafferty, SIGIR 2001) of a Markov chain.
+ * C_d(a,b) counts all users' transitions from a to b at distance d
+ * (lb_follow.h); own_d(b) those of the user, each counting 1 / sqrt(1 + days),
+ * and for d = 1 five times as much for each further play before a, three at
+ * most, that agrees with those before the moment.  So a user's own habit
+ * counts if there is one, and all users' otherwise: Dirichlet smoothing (Zhai
+ * and Lafferty, SIGIR 2001) of a Markov chain.
  */
 #ifndef LB_MOMENT_H
 #define LB_MOMENT_H
@@ -64,8 +64,8 @@ typedef enum LbMomentPart
 } LbMomentPart;
 
 /*
- * Places of weights: parts of new recordings, then those of played ones, the
- * latter with the parts that have one weight.
+ * Indices of weights: parts of new recordings, then those of played ones, with
+ * the parts that have only one weight.
  */
 #define LB_MOMENT_WEIGHTS (LB_MOMENT_SHARED + LB_MOMENT_PARTS)
 
@@ -75,18 +75,19 @@ typedef struct LbMomentWeights
 	double		of[2][LB_MOMENT_WEIGHTS];
 } LbMomentWeights;
 
-/* Latest distinct recordings of a user whose neighbours count. */
+/* Number of the user's latest distinct recordings whose neighbours count. */
 #define LB_MOMENT_NEAR_LENGTH 500
 
-/* Everything that is known of a recording at a moment but its dot product. */
+/* All facts about a recording at a moment except its dot product. */
 typedef struct LbMomentRow
 {
 	int32_t		code;
-	float		w;				/* what its plays count; 0: new to the user */
+	float		w;				/* decayed weight of its plays; 0: new to the
+								 * user */
 	float		plays;
-	float		since;			/* plays after the last of it */
-	float		place;			/* what its plays count by their place */
-	float		clock;			/* plays of it at this time of the day */
+	float		since;			/* number of plays after its last one */
+	float		place;			/* weight of its plays by their place */
+	float		clock;			/* number of its plays at this time of day */
 	bool		in_hour;		/* played in the last hour */
 	float		near;			/* sum of neighbours' weights */
 	float		beside;
@@ -94,49 +95,52 @@ typedef struct LbMomentRow
 	float		all[LB_FOLLOW_REACH];
 } LbMomentRow;
 
-/* A moment; rows are those recordings that have more than a dot product. */
+/* A moment; rows are the recordings with more than a dot product. */
 typedef struct LbMoment
 {
 	int64_t		n;
-	int64_t		n_own;			/* the first of them, latest first */
+	int64_t		n_own;			/* the first rows, latest first */
 	LbMomentRow *rows;
 	LbSlots		slots;			/* by hash, or by code if dense */
-	int64_t		dense;			/* codes that have slots, 0: by hash */
-	float	   *sums;			/* (dense + 1) zeros, of neighbours meanwhile */
-	double		w_sum;			/* over the own */
+	int64_t		dense;			/* number of codes with slots, 0: by hash */
+	float	   *sums;			/* (dense + 1) zeros; sums of neighbours while
+								 * gathering */
+	double		w_sum;			/* sum of w over the own recordings */
 	double		clock;			/* share of plays at this time of the day */
 	float		own_sums[LB_FOLLOW_REACH];
 	bool		in_session;		/* the last play is less than an hour ago */
 } LbMoment;
 
-/* Everybody's transitions: rows of a model; offsets NULL if there are none. */
+/* All users' transitions: rows of a model; offsets NULL if there are none. */
 typedef struct LbMomentModel
 {
 	LbNeighbours neighbours;
 	LbFollow	follow;
 } LbMomentModel;
 
-/* The bytes of a moment with room for that many rows. */
+/* Returns the bytes of a moment with room for that many rows. */
 extern size_t lb_moment_bytes(int64_t most);
 extern void lb_moment_place(LbMoment *m, int64_t most, void *block);
 
 /*
- * The same for any moments of codes up to n, one after another, with a slot
- * for each code: faster, where the whole catalogue is looked at anyway.
- * lb_moment_clear() comes between two of them.
+ * The same for several moments of codes up to n, one after another, with a
+ * slot for each code: faster if the whole catalogue is read anyway.  Call
+ * lb_moment_clear() between two of them.
  */
 extern size_t lb_moment_dense_bytes(int64_t n);
 extern void lb_moment_place_dense(LbMoment *m, int64_t n, void *block);
 extern void lb_moment_clear(LbMoment *m);
 
 /*
- * The user's own recordings alone, the one played last first: plays (n) in the
- * order of time.  m was placed for n rows.
+ * Gathers the user's own recordings, the last played first, from plays (n) in
+ * the order of time.  m was placed for n rows.
  */
 extern void lb_moment_gather_own(LbMoment *m, const LbPlay *plays, int64_t n,
 								 int64_t now);
 
-/* At most as many rows as this, by a moment that has the own. */
+/*
+ * Returns the maximum number of rows, given a moment with the own recordings.
+ */
 extern int64_t lb_moment_most(const LbMoment *own, const LbMomentModel *model,
 							  const LbPlay *plays, int64_t n);
 
@@ -144,14 +148,17 @@ extern int64_t lb_moment_most(const LbMoment *own, const LbMomentModel *model,
 extern void lb_moment_gather(LbMoment *m, const LbMomentModel *model,
 							 const LbPlay *plays, int64_t n, int64_t now);
 
-/* The place of a code, or -1. */
+/* Returns the index of a code's row, or -1. */
 extern int64_t lb_moment_find(const LbMoment *m, int32_t code);
 
-/* The values of the parts (LB_MOMENT_PARTS) of a row with that dot product. */
+/*
+ * Computes the values of the parts (LB_MOMENT_PARTS) of a row with that dot
+ * product.
+ */
 extern void lb_moment_values(double *values, const LbMoment *m,
 							 const LbMomentRow *row, double dot);
 
-/* The place of the weight of a part of such a recording. */
+/* Returns the index of the weight of a part for such a recording. */
 static inline int
 lb_moment_weight_place(int part, bool own)
 {
@@ -159,15 +166,15 @@ lb_moment_weight_place(int part, bool own)
 }
 
 /*
- * Called with the code of a play, or of an own recording, and the share of a
- * part's value that comes from it.
+ * Called with the code of a play or of an own recording, and its share of a
+ * part's value.
  */
 typedef void (*LbMomentSource) (int32_t code, double share, void *arg);
 
 /*
- * Divides the value of a part of a row among what it comes from: near among the
- * own recordings, beside among the last plays, in the proportions of their
- * sums; follow_d comes from the d-th last play, other parts from the recording
+ * Divides the value of a part of a row among its sources: near among the own
+ * recordings, beside among the last plays, in proportion to their sums;
+ * follow_d comes from the d-th last play, other parts from the recording
  * itself.  taste is not divided.
  */
 extern void lb_moment_sources(const LbMoment *m, const LbMomentModel *model,
@@ -176,13 +183,13 @@ extern void lb_moment_sources(const LbMoment *m, const LbMomentModel *model,
 							  LbMomentSource source, void *arg);
 
 /*
- * The features x (LB_MOMENT_WEIGHTS) whose product with the weights is the
- * score; row NULL: a recording without a row.
+ * Computes the features x (LB_MOMENT_WEIGHTS) whose product with the weights
+ * is the score; row NULL: a recording without a row.
  */
 extern void lb_moment_features(float *x, const LbMoment *m,
 							   const LbMomentRow *row, double dot);
 
-/* The score without the dot product, and the factor of that. */
+/* Returns the score without the dot product, and the factor of that. */
 extern double lb_moment_added(const LbMoment *m, const LbMomentRow *row,
 							  const double *weights);
 
@@ -193,7 +200,7 @@ lb_moment_taste(const LbMomentRow *row, const double *weights)
 				   LB_MOMENT_SHARED + LB_MOMENT_TASTE : LB_MOMENT_TASTE];
 }
 
-/* The part of a weight's place. */
+/* Returns the part of a weight's index. */
 static inline int
 lb_moment_part_of(int place)
 {
@@ -203,12 +210,15 @@ lb_moment_part_of(int place)
 extern const char *lb_moment_part_name(int part);
 
 /*
- * Weights where there is too little to fit on: means of fits on four periods
- * of one public set.
+ * Weights if there is too little to fit on: means of fits on four periods of
+ * one public set.
  */
 extern const LbMomentWeights lb_moment_prior;
 
-/* The lower bounds of weights: of parts that must not lower a score, 0. */
+/*
+ * Returns the lower bound of a weight: 0 for parts that must not lower a
+ * score.
+ */
 extern double lb_moment_least(int place);
 
 #endif							/* LB_MOMENT_H */

@@ -1,19 +1,19 @@
 /*
  * moment_fit.c
- *		Fits the weights of what comes next on listens that were held out.
+ *		Fits the weights of the next recording's score on held-out listens.
  *
  * Each listen held out is an event: of all recordings, this one was played
  * next, after all that the user had played before.  Towers, neighbours and
- * transitions come from the other listens, so nothing that is fitted has seen
- * the answer.  Two conditional logits (core/score/lb_mix.c), of events in a
+ * transitions come from the other listens, so the fit does not see the answers
+ * in advance.  Two conditional logits (core/score/lb_mix.c), of events in a
  * session and of others, give the weights of core/score/lb_moment.h.
  *
  * Events of new and of played recordings are sampled apart and weighted back,
- * as the former are few.  An event's choices are the recordings that are
- * likely, and a sample that stands for the rest.
+ * as the former are few.  An event's choices are the likely recordings, and a
+ * sample that represents the rest.
  *
- * The prior's means are the weights of other sets, with the strength of
- * PRIOR_EVENTS; they are the answer where nothing is held out.
+ * The prior's means are the weights of other data sets, with the strength of
+ * PRIOR_EVENTS; without held-out listens they are the result.
  */
 #include "pg/train/moment_fit.h"
 
@@ -36,11 +36,13 @@
 
 #define STREAM_MOMENT 1004
 
-/* Events to fit on, of recordings that are new to the user and of others. */
+/* Events to fit on, of recordings new to the user and of others. */
 #define NEW_EVENTS 800
 #define PLAYED_EVENTS 1200
 
-/* An event's choices: the latest own, and a sample of the others. */
+/*
+ * An event's choices: the latest own recordings, and a sample of the others.
+ */
 #define OWN_CHOICES 200
 #define SAMPLED_CHOICES 300
 
@@ -48,7 +50,7 @@
 #define PRIOR_EVENTS 10
 #define RIDGE 1e-4
 
-/* The members whose dot products the prior's weight of taste is for. */
+/* Number of members that the prior's weight of taste is for. */
 #define PRIOR_MEMBERS 4
 
 StaticAssertDecl(LB_MOMENT_WEIGHTS <= LB_MAX_CHOICE_FEATURES,
@@ -76,14 +78,15 @@ typedef struct Fitter
 	Listen	   *test;			/* by user and time */
 	int64		n_test;
 	LbRandom	rng;
-	bool		counting;		/* events only */
-	int64		n_events[2];	/* of new recordings, of played ones */
+	bool		counting;		/* only count the events */
+	int64		n_events[2];	/* number of events with new recordings, with
+								 * played ones */
 	double		probability[2];
 	MemoryContext context;		/* of the choices */
 	MemoryContext event;		/* reset after each */
-	int32	   *seen;			/* (n_recordings + 1) the last event */
-	int32		n_seen;			/* events so far */
-	Choices		choices[2];		/* outside of a session, in one */
+	int32	   *seen;			/* (n_recordings + 1) the last event with it */
+	int32		n_seen;			/* number of events so far */
+	Choices		choices[2];		/* outside and inside a session */
 } Fitter;
 
 static int
@@ -100,7 +103,7 @@ compare_listens(const void *a, const void *b)
 	return x->recording < y->recording ? -1 : x->recording > y->recording;
 }
 
-/* The first of a user's listens held out. */
+/* Returns the index of the first of a user's held-out listens. */
 static int64
 first_test(const Fitter *f, int32 user)
 {
@@ -126,7 +129,10 @@ reserve(Choices *c, int64 more, MemoryContext context)
 #undef GROW
 }
 
-/* The codes that an event chose from, n_certain first; returns their number. */
+/*
+ * Collects the codes that an event chose from, n_certain first; returns their
+ * number.
+ */
 static int
 list_choices(Fitter *f, int32 *codes, int *n_certain, const LbMoment *m,
 			 int32 truth)
@@ -168,7 +174,7 @@ list_choices(Fitter *f, int32 *codes, int *n_certain, const LbMoment *m,
 	return n;
 }
 
-/* The query vector (D) of a user after these own recordings. */
+/* Computes the query vector (D) of a user with these own recordings. */
 static void
 find_query(Fitter *f, float *query, int32 user, int64 time, const LbMoment *m)
 {
@@ -235,9 +241,9 @@ add_event(Fitter *f, int32 user, const LbPlay *plays, int64 n, int32 truth,
 }
 
 /*
- * A user's plays before anything held out: listens (n) that were trained
- * on, and those that a model which is continued knows, each recording once.
- * Their number is in n_plays.
+ * Makes a user's plays before the held-out ones, from the training listens (n)
+ * and from those that a continued model knows, each recording once.  Their
+ * number is in n_plays.
  */
 static LbPlay *
 gather_plays(const Fitter *f, int32 user, const Listen *listens, int64 n,
@@ -284,7 +290,7 @@ gather_plays(const Fitter *f, int32 user, const Listen *listens, int64 n,
 	return plays;
 }
 
-/* A user's listens (n) that were trained on, with those held out. */
+/* Processes a user's training listens (n) together with the held-out ones. */
 static void
 visit_user(int32 user, Listen *listens, int64 n, void *arg)
 {
@@ -335,7 +341,7 @@ visit_user(int32 user, Listen *listens, int64 n, void *arg)
 	pfree(before);
 }
 
-/* Fits one vector of weights, beginning with the prior that b has. */
+/* Fits one vector of weights, starting from the prior in b. */
 static void
 fit(double *b, const Choices *c)
 {
@@ -378,8 +384,8 @@ fit(double *b, const Choices *c)
 }
 
 /*
- * Weights that were fitted with one number of members, for another: dot
- * products add up over the members.
+ * Converts weights fitted with one number of members for another: dot products
+ * add up over the members.
  */
 LbMomentWeights
 lbrec_moment_of_members(const LbMomentWeights *fitted, int from, int to)
@@ -393,7 +399,7 @@ lbrec_moment_of_members(const LbMomentWeights *fitted, int from, int to)
 	return w;
 }
 
-/* As many events as are wanted, of those that there are. */
+/* Limits the wanted number of events to the existing ones. */
 static void
 set_probabilities(Fitter *f)
 {
@@ -403,8 +409,8 @@ set_probabilities(Fitter *f)
 }
 
 /*
- * The weights of what comes next, of a model with one member, which plan
- * trained.
+ * Returns the weights of the next recording's score, for a model with one
+ * member, trained by plan.
  */
 LbMomentWeights
 lbrec_fit_moment(const RunPlan *plan, const TwoTower *model)
