@@ -98,6 +98,10 @@ SELECT lbrec_train('x', items => 'SELECT recording_msid, tags FROM catalogue', u
 SELECT lbrec_train('x', items => $$SELECT recording_msid, float8 'infinity' AS tempo FROM catalogue$$);
 SELECT lbrec_add_items('nobody', 'SELECT recording_msid, tags FROM catalogue');
 SELECT lbrec_add_items('i', NULL);
+-- an error of a query's rows names the argument
+SELECT count(*) FROM lbrec_train('x', 'SELECT user_id, listened_at, recording_msid FROM listen WHERE 1 / (hashint8(user_id) & 0) > 0');
+SELECT count(*) FROM lbrec_train('x', items => 'SELECT recording_msid, tags FROM catalogue WHERE 1 / (length(recording_msid::text) & 0) > 0');
+SELECT count(*) FROM lbrec_recommend(3, 5, 'i', filter => 'SELECT recording_msid FROM catalogue WHERE 1 / (length(recording_msid::text) & 0) > 0');
 SELECT lbrec_add_items('i', 'SELECT recording_msid, new_taste FROM catalogue');
 SELECT lbrec_add_items('i', 'SELECT recording_msid, 1 AS tags FROM catalogue');
 

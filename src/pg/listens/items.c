@@ -224,17 +224,22 @@ lbrec_read_items(const ItemsQuery *query, Dataset *data)
 												ALLOCSET_DEFAULT_SIZES);
 	int64		rows = 0;
 	Portal		portal;
+	ErrorContextCallback explain = {error_context_stack, explain_items};
 
 	lbrec_reserve_listed(data, lbrec_vocabulary_size(data->recordings));
 	fill_up(data);
 	lbrec_progress_phase("reading items");
+	error_context_stack = &explain;
 	portal = SPI_cursor_open(NULL, query->plan, NULL, NULL, true);
+	error_context_stack = explain.previous;
 	for (;;)
 	{
 		MemoryContext old;
 
 		CHECK_FOR_INTERRUPTS();
+		error_context_stack = &explain;
 		SPI_cursor_fetch(portal, true, FETCH_ROWS);
+		error_context_stack = explain.previous;
 		if (SPI_processed == 0)
 			break;
 		old = MemoryContextSwitchTo(batch);

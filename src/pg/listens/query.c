@@ -72,7 +72,7 @@ lbrec_listens_query(const char *source, const char *argument)
 }
 
 /*
- * Error context while a query of listens is parsed.  Adds a hint if the
+ * Error context while a query of listens is parsed or run.  Adds a hint if the
  * default table, which lbrec-convert makes, does not exist.  arg is the
  * caller's argument.
  */

@@ -533,7 +533,9 @@ run_query(Dataset *data, const ListenSource *source)
 				 errhint("Give the name of a table or a single SELECT.")));
 	refuse_modifying(only_query(plan));
 	XactReadOnly = true;
+	error_context_stack = &explain;
 	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+	error_context_stack = explain.previous;
 	reader.columns = find_listen_columns(portal->tupDesc);
 	if (source->with_features)
 	{
@@ -556,14 +558,18 @@ run_query(Dataset *data, const ListenSource *source)
 	for (;;)
 	{
 		MemoryContext old;
+		uint64		fetched;
 
 		CHECK_FOR_INTERRUPTS();
 		if (lbrec_progress_due())
 			lbrec_progress("reading", -1, data->n_listens * 1e6 /
 						   (GetCurrentTimestamp() - start + 1));
 		reader.n = 0;
-		if (PortalRunFetch(portal, FETCH_FORWARD, FETCH_ROWS,
-						   &reader.dest) == 0)
+		error_context_stack = &explain;
+		fetched = PortalRunFetch(portal, FETCH_FORWARD, FETCH_ROWS,
+								 &reader.dest);
+		error_context_stack = explain.previous;
+		if (fetched == 0)
 			break;
 		/* frees detoasted values with the batch */
 		old = MemoryContextSwitchTo(reader.batch);

@@ -45,6 +45,13 @@ explain_columns(void *arg)
 		errcontext("argument %s", argument);
 }
 
+/* Names the argument in errors of its rows, such as a division by zero. */
+static void
+explain_rows(void *arg)
+{
+	errcontext("argument %s", (const char *) arg);
+}
+
 /*
  * Plans a query that contains the caller's query, the argument of that name.
  * Called within SPI.
@@ -96,6 +103,8 @@ lbrec_execute_reading(SPIPlanPtr plan, const char *argument, int n_args,
 	SPIExecuteOptions options = {.params = params, .read_only = true,
 		.dest = dest};
 	bool		was_read_only = XactReadOnly;
+	ErrorContextCallback explain = {error_context_stack, explain_rows,
+		unconstify(char *, argument)};
 
 	if (lbrec_column_type(plan) != UUIDOID)
 		ereport(ERROR,
@@ -117,8 +126,10 @@ lbrec_execute_reading(SPIPlanPtr plan, const char *argument, int n_args,
 	 * restores this with the (sub)transaction.
 	 */
 	XactReadOnly = true;
+	error_context_stack = &explain;
 	if (SPI_execute_plan_extended(plan, &options) != SPI_OK_SELECT)
 		elog(ERROR, "could not run the query of %s", argument);
+	error_context_stack = explain.previous;
 	XactReadOnly = was_read_only;
 }
 
