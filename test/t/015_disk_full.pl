@@ -77,7 +77,7 @@ $node->stop;
 	is($out, "5\n5", 'an image with a full disk: it answers');
 	my @warnings = $warning =~ /^psql:.*WARNING: .*$/mg;
 	is(scalar @warnings, 1, 'an image with a full disk: it warns once') or diag($warning);
-	like($warning, qr/could not write file "base\/pgsql_tmp\/.*DETAIL:  The model is kept in this session's own memory, \d+ MB\..*HINT:  Other sessions need as much/s,
+	like($warning, qr/could not write file "base\/pgsql_tmp\/.*DETAIL:  The model is kept in this session's own memory, \d+ MB\..*HINT:  Make room in the folder/s,
 		'an image with a full disk: the warning tells what that means');
 	is(join(' ', images()), '', 'an image with a full disk: no file is left');
 	# importing: the tensors' TOAST table cannot grow any more
