@@ -10,8 +10,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $cc = $ENV{CC} || 'cc';
-plan skip_all => 'needs Linux and a C compiler' unless $^O eq 'linux' && !system("$cc --version >/dev/null 2>&1");
+my @cc = split ' ', $ENV{CC} || 'cc';
+plan skip_all => 'needs Linux and a C compiler' unless $^O eq 'linux' && !system("@cc --version >/dev/null 2>&1");
 
 my $dir = PostgreSQL::Test::Utils::tempdir();
 my $named = "$dir/named";
@@ -20,7 +20,7 @@ my $ends = "$dir/ends";
 sub build
 {
 	my ($name, $source, @flags) = @_;
-	system($cc, '-O1', '-shared', '-fPIC', '-o', "$dir/$name", @flags, "$FindBin::Bin/../openblas/$source.c", '-lpthread', '-ldl') == 0
+	system(@cc, '-O1', '-shared', '-fPIC', '-o', "$dir/$name", @flags, "$FindBin::Bin/../openblas/$source.c", '-lpthread', '-ldl') == 0
 	  or BAIL_OUT("$source.c does not compile");
 	return "$dir/$name";
 }
