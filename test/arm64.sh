@@ -182,7 +182,7 @@ same_bits()
 		answers portable portable && answers blas blas && [ "$(wc -l <"$arm/answers")" -gt 1000 ]
 	held=$?
 	as_postgres "$native/pg_ctl" -D "$arm/run/bits" -w stop >/dev/null && [ $held = 0 ] || return 1
-	# not OpenBLAS: emulated, its products are wrong at times, which lbrec sees
+	# not OpenBLAS, which emulated servers have not been asked for since lbrec waits for joined threads
 	serve cortex-a72 bits && answers auto neon && answers portable portable && stop_server &&
 		serve max bits && answers auto dotprod && stop_server &&
 		echo "$(wc -l <"$arm/answers") lines passed: the same of ${same#,}" && return

@@ -90,6 +90,22 @@ count_threads(void)
 }
 
 /*
+ * True once the process has that many threads.  The system may count a thread
+ * for a moment after it was joined, so this waits for one second at most.
+ */
+static bool
+threads_are_again(int expected)
+{
+	for (int tries = 0; tries < 1000; tries++)
+	{
+		if (count_threads() == expected)
+			return true;
+		usleep(1000);
+	}
+	return false;
+}
+
+/*
  * Sets an environment variable and saves its old value in was (size); returns
  * was or NULL.
  */
@@ -264,8 +280,10 @@ load(void)
 	snprintf(openblas.core, sizeof(openblas.core), "%s", core());
 	if (num_threads() != 1 || count_threads() != threads)
 		return LB_OPENBLAS_THREADS;
-	if (!products_right(&blas) || count_threads() != threads)
+	if (!products_right(&blas))
 		return LB_OPENBLAS_WRONG;
+	if (!threads_are_again(threads))
+		return LB_OPENBLAS_THREADS;
 	lb_blas_use(&blas);
 	return LB_OPENBLAS_LOADED;
 }
