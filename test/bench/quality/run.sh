@@ -14,6 +14,9 @@
 # A SET may also be a folder that has been split already, with train.tsv and
 # test.tsv as prepare.py writes them.
 #
+# SEEDS, such as "1 2 3", trains once with each seed.  Our row is then the mean,
+# and a row below it has the standard deviation over the seeds.
+#
 # Runs on a server of its own, in a folder under /tmp that is removed at the
 # end.  PG_CONFIG chooses the server's version.
 
@@ -35,6 +38,7 @@ for f in tools/prepare.py tools/evaluate.py PEERS.md; do
 	[ -r "$shared/$f" ] || die "cannot read $shared/$f"
 done
 here=$top/test/bench/quality
+seeds=${SEEDS:-default}
 [ $# -gt 0 ] || set -- $(python3 "$here/table.py" sets "$shared")
 
 make_place
@@ -62,17 +66,23 @@ for set in "$@"; do
 	psql_as -d "$set" -c 'CREATE EXTENSION lbrec' -c "CREATE TABLE listen (
 		user_id bigint, listened_at bigint, recording_msid uuid, artist_name text)"
 	psql_as -d "$set" -c "COPY listen FROM STDIN" <"$split/train.tsv"
-	start=$(now)
 	# the artist is the recording in these sets: no feature
-	psql_as -d "$set" -c "SELECT count(*) FROM lbrec_train('m',
-		'SELECT user_id, listened_at, recording_msid FROM listen')" >"$work/log/$set.train" ||
-		die "could not train on $set"
-	trained=$(since "$start")
-	psql_as -d "$set" -At -F '	' -c "SELECT user_id, recording_msid, rank
-		FROM lbrec_recommend_all((SELECT least(n_recordings, 2000) FROM lbrec_models)::int)" \
-		>"$work/log/$set.tsv"
-	python3 "$shared/tools/evaluate.py" "$split" "$work/log/$set.tsv" >"$work/log/$set.score"
+	trained=
+	for seed in $seeds; do
+		model=m_$seed
+		argument=
+		[ "$seed" = default ] || argument=", seed => $seed"
+		started=$(now)
+		psql_as -d "$set" -c "SELECT count(*) FROM lbrec_train('$model',
+			'SELECT user_id, listened_at, recording_msid FROM listen'$argument)" >"$work/log/$set.train" ||
+			die "could not train on $set"
+		trained="$trained${trained:+, }$(since "$started")"
+		psql_as -d "$set" -At -F '	' -c "SELECT user_id, recording_msid, rank FROM lbrec_recommend_all(
+			(SELECT least(n_recordings, 2000) FROM lbrec_models WHERE name = '$model')::int, '$model')" \
+			>"$work/log/$set.tsv"
+		python3 "$shared/tools/evaluate.py" "$split" "$work/log/$set.tsv"
+	done >"$work/log/$set.score"
 	python3 "$here/table.py" table "$shared" "$set" "$trained" <"$work/log/$set.score"
-	psql_as -d "$set" -At -c "SELECT 'epochs ' || (config ->> 'best_epoch') || ', parts ' ||
-		(config ->> 'mix') FROM lbrec.model"
+	psql_as -d "$set" -At -c "SELECT name || ': epochs ' || (config ->> 'best_epoch') || ', parts ' ||
+		(config ->> 'mix') FROM lbrec.model ORDER BY id"
 done

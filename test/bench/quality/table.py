@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The tables of PEERS.md with a row of ours.
+"""The tables of PEERS.md with a row of ours: the mean, if there are several runs.
 
 usage: table.py sets SHARED                     the sets that prepare.py loads
        table.py table SHARED SET SECONDS        reads what evaluate.py printed
 """
 import os
 import re
+import statistics
 import sys
 
 
@@ -30,15 +31,14 @@ def peers(shared, name):
 
 
 def scores(lines):
-    """What evaluate.py printed, by the names that the tables use."""
+    """What evaluate.py printed for each run, by the names that the tables use."""
     found = {}
     for line in lines:
         m = re.match(r'k +(\d+) +new: recall ([\d.]+) +ndcg ([\d.]+) .*listen: top-k ([\d.]+)', line)
         if m:
             k, recall, ndcg, listens = m.groups()
-            found['recall@' + k] = found['@' + k] = float(recall)
-            found['NDCG@' + k] = float(ndcg)
-            found['top-' + k] = float(listens)
+            for column, value in (('recall@', recall), ('@', recall), ('NDCG@', ndcg), ('top-', listens)):
+                found.setdefault(column + k, []).append(float(value))
     return found
 
 
@@ -54,7 +54,8 @@ def table(shared, name, seconds):
         rows = [[name + ': new recordings', 'recall@10', '@20', '@50', '@100', 'NDCG@20',
                  'all listens: top-10', 'top-50', 'top-100'], ['---'] * 9]
     head = rows[0]
-    mine = [ours.get(h.split(': ')[-1]) for h in head[1:]]
+    runs = [ours.get(h.split(': ')[-1]) for h in head[1:]]
+    mine = [statistics.mean(r) if r else None for r in runs]
     first = []
     for i, value in enumerate(mine, 1):
         best = max([float(r[i].strip('*')) for r in rows[2:]], default=1)
@@ -64,6 +65,9 @@ def table(shared, name, seconds):
         print('| ' + ' | '.join(r) + ' |')
     print('| lbrec | ' + ' | '.join('' if v is None else '**%s**' % show(v) if f else show(v)
                                     for v, f in zip(mine, first)) + ' |')
+    if max(len(r or []) for r in runs) > 1:
+        print('| standard deviation | ' + ' | '.join('' if r is None else '%.4f' % statistics.stdev(r)
+                                                     for r in runs) + ' |')
     place = 'first in %d of %d columns' % (sum(first), len(first)) if rows[2:] else 'no peers known'
     print('\n%s: %s; training took %s s' % (name, place, seconds))
 
