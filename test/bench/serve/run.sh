@@ -9,7 +9,8 @@
 # one, with and without an image at hand), calls (what
 # filters and other calls cost), load (pgbench with 1 to 32 clients while a
 # training run activates new versions again and again; each answer is
-# checked), peers.  All by default.  Settings, from the environment:
+# checked), wishes (lbrec_recommend with every wish at once, default preset, 1,
+# 8 and 32 clients, beside the same without wishes), peers.  All by default.  Settings, from the environment:
 #
 #	SIZES		candidates, "518540 2000000"; calls and peers for the first
 #	CLIENTS		"1 2 4 8 16 32"
@@ -45,11 +46,11 @@ parts=
 for arg in "$@"; do
 	case $arg in
 	--keep) keep=yes ;;
-	warm | calls | load | peers) parts="$parts $arg" ;;
+	warm | calls | load | wishes | peers) parts="$parts $arg" ;;
 	*) show_help ;;
 	esac
 done
-[ -n "$parts" ] || parts='warm calls load peers'
+[ -n "$parts" ] || parts='warm calls load wishes peers'
 
 # sql TEXT [OPTION...]: what psql answers, bare.
 sql()
@@ -345,6 +346,41 @@ under_load()
 	[ "$wrong$errors" = 00 ] || bad=yes
 }
 
+# --- with every wish ------------------------------------------------------
+
+# wishes_line NAME CLIENTS: one line of answers to $work/wish.sql
+wishes_line()
+{
+	must pgbench pgbench -n -M prepared -c "$2" -j 2 -T "$seconds" -l --log-prefix="$work/tmp/wish" -f "$work/wish.sql"
+	rate=$(sed -n 's/^tps = \([0-9]*\).*/\1/p' "$work/log/pgbench")
+	printf '  %-10s %7s %9s %9s %9s %9s %9s %6s\n' "$1" "$2" "$rate" $(cat "$work"/tmp/wish.* | awk '{ print $3 / 1000 }' | quantiles) "$(load)"
+	rm -f "$work"/tmp/wish.*
+}
+
+wishes()
+{
+	say
+	sql "SELECT count(*) FROM lbrec_train('wished', epochs => 1, settings => '{\"refit\": false, \"temperature\": 0.1}')" >/dev/null
+	say "Every wish at once, $1 x $(sql "SELECT cardinality(lbrec_user_embedding(1, 'wished'))"), k = 20, $seconds s a line:"
+	printf '  %-10s %7s %9s %9s %9s %9s %9s %6s\n' '' clients answ./s 'least ms' 'p50 ms' 'p99 ms' longest load
+	sql "DROP TABLE IF EXISTS allowed; CREATE TABLE allowed AS SELECT DISTINCT recording_msid FROM listen
+		WHERE (uuid_hash_extended(recording_msid, 1) & 3) > 0"
+	for name in plain all; do
+		more=
+		[ "$name" = plain ] || more=", listens => 'listen', exclude_listened => true, per_artist => 1, diversity => 0.3,
+			filter => 'SELECT recording_msid FROM allowed'"
+		as tee "$work/wish.sql" >/dev/null <<-EOT
+			\set u random(1, $n_users)
+			SELECT * FROM lbrec_recommend(:u, 20, 'wished'$more);
+		EOT
+		for number in 1 8 32; do
+			wishes_line "$name" "$number"
+		done
+		say "  $name: CPU ms of the backend $(cpu_ms 50 'SELECT 1' "$(sed -n '2,$p' "$work/wish.sql" | tr -d ';\n' | sed 's/:u/%d/')")"
+	done
+	sql "SELECT lbrec_drop_model('wished')" >/dev/null
+}
+
 # --- peers ----------------------------------------------------------------
 
 # peer_line NAME RECALL MINIMUM MEDIAN CPU BUILD: and the ratios to lbrec's
@@ -455,6 +491,7 @@ for size in $sizes; do
 		calls "$size"
 	fi
 	! wanted load || under_load "$size"
+	! wanted wishes || wishes "$size"
 	if [ -n "$first_size" ] && wanted peers; then
 		for set in $sets; do
 			peers "$set" "$size"
